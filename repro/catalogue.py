@@ -1,0 +1,221 @@
+"""A folder of plug-ins, read without importing them.
+
+A model's file imports torch, which takes seconds; yet `repro list`, `repro compare` and the checks
+before a run need only its hyper-parameters. So the fields of a plug-in's dataclass are read from its
+source: their names, defaults and the docstrings below them. A default must therefore be a literal.
+"""
+
+import ast
+import importlib
+import importlib.util
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from repro import paths
+from repro.errors import ReproError, unknown
+
+
+@dataclass(frozen=True)
+class Field:
+    """One hyper-parameter: its default, and where the default comes from."""
+
+    name: str
+    annotation: str
+    default: Any
+    doc: str
+    required: bool
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One plug-in: a module that names its class in ``MODEL`` or ``PROTOCOL``."""
+
+    name: str
+    path: Path
+    doc: str
+    class_name: str
+    class_doc: str
+    fields: tuple[Field, ...]
+    smoke: Mapping[str, Any]
+    """Values that a smoke run puts in place of others, from the class's ``SMOKE``."""
+
+    def complete(self, given: Mapping[str, Any], where: str) -> dict[str, Any]:
+        """Return every parameter: the given values, and the defaults of the rest.
+
+        Parameters
+        ----------
+        given : mapping
+            Values by name.
+        where : str
+            File and key, or the option, for the message.
+
+        Raises
+        ------
+        ReproError
+            If a name is unknown, one without default is missing, or a value has another type.
+        """
+        known = {field.name: field for field in self.fields}
+        for name, value in given.items():
+            if name not in known:
+                raise unknown(f"parameter of {self.name}", name, known, where)
+            if not _fits(value, known[name].annotation):
+                raise ReproError(
+                    f"{where}: {name} of {self.name} must be {known[name].annotation}, "
+                    f"got {value!r}"
+                )
+        missing = [f.name for f in self.fields if f.required and f.name not in given]
+        if missing:
+            raise ReproError(f"{where}: {self.name} needs {', '.join(missing)}")
+        return {name: _plain(given.get(name, f.default), f) for name, f in known.items()}
+
+
+def _plain(value: Any, field: Field) -> Any:
+    """Return a value in its one JSON form: tuples are lists, a float's 500 is 500.0."""
+    if isinstance(value, tuple):
+        return list(value)
+    if type(value) is int and field.annotation.startswith("float"):
+        return float(value)
+    return value
+
+
+class Catalogue:
+    """The plug-ins of one kind: our folder's, then those of ``REPRO_PATH``.
+
+    Parameters
+    ----------
+    kind : str
+        The folder's name, "models" or "protocols".
+    attribute : str
+        The module attribute that names the class, "MODEL" or "PROTOCOL".
+    """
+
+    def __init__(self, kind: str, attribute: str) -> None:
+        self.kind = kind
+        self.attribute = attribute
+
+    def _files(self) -> dict[str, Path]:
+        found: dict[str, Path] = {}
+        ours = Path(__file__).parent / self.kind
+        for folder in [ours, *(own / self.kind for own in paths.user_folders())]:
+            for path in sorted(folder.glob("[!_]*.py")):
+                found.setdefault(path.stem, path)
+        return found
+
+    def names(self) -> list[str]:
+        """Return the names of all plug-ins."""
+        return sorted(self._files())
+
+    def entry(self, name: str, where: str = "") -> Entry:
+        """Read one plug-in's description from its source.
+
+        Raises
+        ------
+        ReproError
+            If there is none of that name, or its file does not name a dataclass.
+        """
+        files = self._files()
+        if name not in files:
+            raise unknown(self.kind.removesuffix("s"), name, files, where)
+        return _read(name, files[name], self.attribute, files[name].stat().st_mtime_ns)
+
+    def load(self, name: str) -> Any:
+        """Import one plug-in and return its class."""
+        path = self.entry(name).path
+        return getattr(_import(f"repro.{self.kind}.{name}", path), self.attribute)
+
+
+def _import(module: str, path: Path) -> ModuleType:
+    """Import a module of ours by name, one of the user's from its file."""
+    if path.parent.parent == Path(__file__).parent:
+        return importlib.import_module(module)
+    if module in sys.modules:
+        return sys.modules[module]
+    spec = importlib.util.spec_from_file_location(module, path)
+    if spec is None or spec.loader is None:
+        raise ReproError(f"{path} cannot be imported")
+    loaded = importlib.util.module_from_spec(spec)
+    sys.modules[module] = loaded
+    try:
+        spec.loader.exec_module(loaded)
+    except BaseException:
+        del sys.modules[module]
+        raise
+    return loaded
+
+
+@cache
+def _read(name: str, path: Path, attribute: str, _changed: int) -> Entry:
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    except SyntaxError as error:
+        raise ReproError(f"{path}, line {error.lineno}: {error.msg}") from error
+    target = None
+    classes = {}
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            classes[node.name] = node
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Name):
+            names = [t.id for t in node.targets if isinstance(t, ast.Name)]
+            if attribute in names:
+                target = node.value.id
+    if target not in classes:
+        raise ReproError(
+            f"{path} does not say which class it offers", f"end it with `{attribute} = <class>`"
+        )
+    found = classes[target]
+    fields: list[Field] = []
+    smoke: dict[str, Any] = {}
+    for node, after in zip(found.body, [*found.body[1:], ast.Pass()], strict=True):
+        if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)):
+            continue
+        annotation = ast.unparse(node.annotation)
+        try:
+            default = None if node.value is None else ast.literal_eval(node.value)
+        except ValueError as error:
+            raise ReproError(
+                f"{path}, line {node.lineno}: the default of {node.target.id} is no literal",
+                "a default must be readable without importing the file",
+            ) from error
+        if "ClassVar" in annotation:
+            if node.target.id == "SMOKE":
+                smoke = default or {}
+            continue
+        doc = ""
+        if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+            doc = " ".join(str(after.value.value).split())
+        fields.append(Field(node.target.id, annotation, default, doc, node.value is None))
+    return Entry(
+        name,
+        path,
+        ast.get_docstring(tree) or "",
+        found.name,
+        ast.get_docstring(found) or "",
+        tuple(fields),
+        smoke,
+    )
+
+
+def _fits(value: Any, annotation: str) -> bool:
+    """Return whether a TOML or JSON value can be what a field's annotation says."""
+    for option in annotation.split(" | "):
+        kind = option.split("[")[0].strip()
+        if kind == "None" and value is None:
+            return True
+        if kind == "bool" and isinstance(value, bool):
+            return True
+        if kind == "int" and isinstance(value, int) and not isinstance(value, bool):
+            return True
+        if kind == "float" and isinstance(value, int | float) and not isinstance(value, bool):
+            return True
+        if kind == "str" and isinstance(value, str):
+            return True
+        if kind == "tuple" and isinstance(value, list | tuple):
+            return True
+        if kind == "Literal" and value in ast.literal_eval(option.strip()[len("Literal") :]):
+            return True
+    return False

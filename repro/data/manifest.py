@@ -1,0 +1,222 @@
+"""Read ``data_manifests/*.toml``: where an archive comes from, how it is read, which views it has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from repro import documents, paths
+from repro.data import steps
+from repro.documents import Strict
+from repro.errors import unknown
+
+
+class Hashes(Strict):
+    """What a file's bytes must be; all that is stated must match."""
+
+    bytes: int | None = None
+    sha256: str | None = None
+    md5: str | None = None
+    git_blob: str | None = None
+    """The id that git gives the content: sha1 of "blob LENGTH\\0" and the bytes."""
+    confirmed: bool = False
+    """Whether a real file was seen to have these hashes; else they are others' word."""
+
+    def stated(self) -> dict[str, str]:
+        """Return the stated digests by kind."""
+        kinds = {"sha256": self.sha256, "md5": self.md5, "git_blob": self.git_blob}
+        return {kind: value for kind, value in kinds.items() if value}
+
+
+class Archive(Hashes):
+    """What is downloaded, and under which terms."""
+
+    title: str
+    license: str
+    """The owner's terms, in a sentence."""
+    source: str
+    """The page that describes the data."""
+    url: str | None = None
+    """Of a zip or tar that holds the members; None where each member has its own."""
+    citation: str = ""
+    manual: str = ""
+    """How to obtain what may not be downloaded by a program."""
+    note: str = ""
+
+    @property
+    def file_name(self) -> str:
+        """The archive's own file name."""
+        return (self.url or "").rpartition("/")[2]
+
+
+class Member(Hashes):
+    """A file that is read."""
+
+    path: str | None = None
+    """Its path inside the archive."""
+    url: str | None = None
+    """Where it lies by itself."""
+
+
+class Read(Strict):
+    """How one file becomes rows."""
+
+    member: str
+    format: Literal["separated", "negatives"] = "separated"
+    separator: str = ","
+    header: bool = False
+    columns: list[Literal["user", "item", "rating", "time", "-"]] = ["user", "item"]
+    """What stands in each column; "-" is skipped."""
+
+
+class Counts(Strict):
+    """How many there must be."""
+
+    users: int | None = None
+    items: int | None = None
+    interactions: int | None = None
+
+
+class Expect(Counts):
+    """What a finished view must be."""
+
+    pairs_sha256: str | None = None
+    """Of the text "user item\\n" over all interactions, numbers from 1: the form of ACVAE's files."""
+
+
+class Step(Strict):
+    """One step, and what it should leave."""
+
+    name: str
+    argument: Any
+    expect: Counts = Counts()
+
+
+class View(Strict):
+    """What one paper makes of the archive."""
+
+    source: str
+    """Who says so: paper and section, or code."""
+    read: dict[str, str] = {"rows": "rows"}
+    """The manifest's `read` entry for each part; several parts, such as train and test, where the
+    authors published a split."""
+    whole: list[str] = []
+    """Which parts together are all interactions; empty: all but the negatives."""
+    steps: list[dict[str, Any]] = []
+    expect: Expect = Expect()
+    paper: dict[str, str] = {}
+    """The paper's own statistics, as printed, where they differ or say more."""
+    note: str = ""
+
+    def parsed_steps(self) -> list[Step]:
+        """Return the steps; each entry has one step's name, and maybe ``expect``."""
+        return [_step(entry) for entry in self.steps]
+
+
+class Generate(Strict):
+    """Parameters of generated data."""
+
+    users: int
+    items: int
+    clusters: int
+    per_user: int
+    """Mean interactions of a user."""
+    seed: int
+
+
+class ManifestFile(Strict):
+    """One file of ``data_manifests/``."""
+
+    archive: Archive
+    members: dict[str, Member] = {}
+    read: dict[str, Read] = {}
+    views: dict[str, View] = Field(min_length=1)
+    generate: Generate | None = None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """An archive by id, with its views."""
+
+    id: str
+    path: Path
+    archive: Archive
+    members: dict[str, Member]
+    read: dict[str, Read]
+    views: dict[str, View]
+    generate: Generate | None
+
+    def view(self, name: str) -> View:
+        """Return one view by name."""
+        if name not in self.views:
+            raise unknown(f"view of {self.id}", name, self.views)
+        return self.views[name]
+
+    def needed(self) -> list[str]:
+        """Return the members that any view reads."""
+        return list(dict.fromkeys(read.member for read in self.read.values()))
+
+
+def names() -> list[str]:
+    """Return the ids of all archives."""
+    return list(paths.files("data_manifests"))
+
+
+def load(archive: str) -> Manifest:
+    """Return an archive's manifest by id.
+
+    Raises
+    ------
+    ReproError
+        If there is none, or listing all faults of its file.
+    """
+    files = paths.files("data_manifests")
+    if archive not in files:
+        raise unknown("dataset", archive, files)
+    return _load(archive, files[archive], files[archive].stat().st_mtime_ns)
+
+
+def split_id(dataset: str) -> tuple[str, str]:
+    """Return archive and view of an id such as "ml-20m/liang2018"."""
+    archive, _, view = dataset.partition("/")
+    return archive, view
+
+
+@cache
+def _load(archive: str, path: Path, _changed: int) -> Manifest:
+    content = documents.read(path, ManifestFile)
+    faults = []
+    for part, read in content.read.items():
+        if content.members and read.member not in content.members:
+            faults.append(str(unknown("member", read.member, content.members, f"read.{part}")))
+    for name, view in content.views.items():
+        for entry in view.read.values():
+            if entry not in content.read:
+                faults.append(str(unknown("read entry", entry, content.read, f"views.{name}")))
+        for part in view.whole:
+            if part not in view.read:
+                faults.append(str(unknown("part", part, view.read, f"views.{name}.whole")))
+        for step in view.steps:
+            keys = [key for key in step if key != "expect"]
+            if len(keys) != 1:
+                faults.append(f"views.{name}.steps: {step} must name one step")
+            elif keys[0] not in steps.STEPS:
+                faults.append(str(unknown("step", keys[0], steps.STEPS, f"views.{name}.steps")))
+    for name, member in content.members.items():
+        if not (member.url or content.archive.url or content.archive.manual or content.generate):
+            faults.append(f"members.{name}: nowhere to get it: no url, and the archive has none")
+    if faults:
+        raise documents.faulty(path, faults)
+    return Manifest(archive, path, **{key: getattr(content, key) for key in _PARTS})
+
+
+_PARTS = ("archive", "members", "read", "views", "generate")
+
+
+def _step(entry: dict[str, Any]) -> Step:
+    name = next(key for key in entry if key != "expect")
+    return Step(name=name, argument=entry[name], expect=Counts(**entry.get("expect", {})))

@@ -1,0 +1,67 @@
+"""The errors that a user can mend, and the exit code of each."""
+
+import difflib
+from collections.abc import Iterable
+
+EXIT_CODES = {
+    0: "done",
+    1: "an error in what was asked for or found; with --strict: a cell is higher or lower",
+    2: "the command line was not understood",
+    3: "data must be obtained by hand; the message says how",
+    4: "some runs failed; the others are recorded",
+    130: "interrupted; what was finished is recorded",
+}
+"""What each exit code of the command line means."""
+
+
+class ReproError(Exception):
+    """Something that the user can mend.
+
+    Parameters
+    ----------
+    message : str
+        What happened and to what, in one sentence; expected and got, where there are two.
+    hint : str, optional
+        What to do about it.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  {self.hint}" if self.hint else self.message
+
+
+class ManualDataError(ReproError):
+    """Data that only the user can obtain: behind a form, a login or an e-mail."""
+
+    exit_code = 3
+
+
+class UnsupportedError(ReproError):
+    """A model under a protocol that it cannot serve."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> ReproError:
+    """Return the error for a name that is not among those known, with the nearest as a suggestion.
+
+    Parameters
+    ----------
+    kind : str
+        What the name should have named: "model", "dataset".
+    name : str
+        The name given.
+    known : iterable of str
+        All names that exist.
+    where : str
+        File and key, where the name stands in a file.
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(names) or 'none'}"
+    prefix = f"{where}: " if where else ""
+    return ReproError(f"{prefix}no {kind} is called '{name}'", hint)

@@ -1,0 +1,187 @@
+"""Rank: scores in, hits out; on the device that holds the scores.
+
+Shape letters: U users, B users of a batch, I items, C candidates, K depth of the ranking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from repro import metrics
+from repro.errors import ReproError
+from repro.interactions import IntArray, Interactions
+from repro.model import Scorer
+from repro.split import Cases, Queries
+
+DEPTH = 100
+"""Ranks that are kept of a full ranking; no table asks for more."""
+
+BATCH_SCORES = 2**25
+"""Scores held at a time, users times items: 128 MiB in float32."""
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """What a ranking found.
+
+    Parameters
+    ----------
+    hits : bool array, shape (U, K)
+        Whether the item at each rank is a target, best first.
+    n_targets : int array, shape (U,)
+        Targets per user.
+    tie_size : float
+        Mean over users of how many other items share the score that decides: of the target among
+        candidates, of the last ranked item in a full ranking.
+    constant : float
+        Share of users to whom all items score the same.
+    """
+
+    hits: metrics.Hits
+    n_targets: IntArray
+    tie_size: float
+    constant: float
+
+    def value(self, metric: str) -> float:
+        """Return a metric's mean over users."""
+        return float(metrics.per_user(metric, self.hits, self.n_targets).mean())
+
+    def standard_error(self, metric: str) -> float:
+        """Return the standard error of a metric's mean over users."""
+        return metrics.standard_error(metrics.per_user(metric, self.hits, self.n_targets))
+
+
+@torch.no_grad()
+def rank(scorer: Scorer, cases: Cases, name: str = "the model") -> Ranking:
+    """Rank items for every case, and mark the targets among them.
+
+    Without candidates every item is ranked that is not in the user's history, and ties go to the
+    lower item number. Among candidates a target comes *after* every item of its score, so that a
+    model that has collapsed to a constant can never look good (He et al. 2018 (APR) rank so; NCF's
+    own code broke ties by the order of a dictionary).
+
+    Parameters
+    ----------
+    scorer : Scorer
+        Asked for a batch of users at a time.
+    cases : Cases
+        Queries and targets of U users.
+    name : str
+        The model's, for messages.
+
+    Raises
+    ------
+    ReproError
+        If a score is not a number.
+    """
+    hits, tied, constant = [], 0.0, 0
+    for index in _batches(len(cases), cases.targets.n_items):
+        queries, targets = cases.queries.rows(index), cases.targets.rows(index)
+        if queries.candidates is None:
+            found = _rank_all(scorer.score(queries), queries.history, targets, name)
+        else:
+            found = _rank_candidates(scorer, queries, queries.candidates, targets, name)
+        hits.append(found[0].cpu().numpy())
+        tied += float(found[1].sum())
+        constant += int(found[2].sum())
+    n_users = len(cases)
+    return Ranking(np.concatenate(hits), cases.targets.counts, tied / n_users, constant / n_users)
+
+
+Found = tuple[Tensor, Tensor, Tensor]  # hits (B, K); tied items (B,); all scores equal (B,)
+
+
+def _rank_all(scores: Tensor, history: Interactions, targets: Interactions, name: str) -> Found:
+    """Rank every item but the history's."""
+    n_items = targets.n_items
+    assert scores.shape == (targets.n_users, n_items), f"{name}: scores of shape {scores.shape}"
+    device = scores.device
+    scores[_tensor(history.user, device), _tensor(history.item, device)] = -torch.inf
+    depth = min(DEPTH, n_items)
+    beyond = min(depth + 1, n_items)  # one more shows whether a tie crosses the last rank
+    value, item = scores.topk(beyond, dim=1)  # (B, K + 1); a NaN counts as the largest
+    if bool(value.isnan().any()):
+        raise _not_a_number(name)
+
+    # topk breaks ties as it likes; by number first, then stably by score, they go to the lower number
+    item, order = item.sort(dim=1)
+    value, by_score = value.gather(1, order).sort(dim=1, descending=True, stable=True)
+    item = item.gather(1, by_score)
+    last = value[:, depth - 1]
+    tied = torch.zeros_like(last)
+    crossing = (value[:, beyond - 1] == last) & (last > -torch.inf) & (beyond > depth)
+    if bool(crossing.any()):
+        rows = scores[crossing]
+        tied[crossing] = (rows == last[crossing, None]).sum(dim=1).to(tied.dtype) - 1
+        item[crossing] = rows.sort(dim=1, descending=True, stable=True).indices[:, :beyond]
+
+    ranked = value > -torch.inf
+    lowest = value.where(ranked, torch.inf).amin(dim=1)
+    constant = lowest == value[:, 0]
+    if bool(constant.any()):
+        rows = scores[constant]
+        same = (rows == value[constant, :1]).sum(dim=1)
+        constant[constant.clone()] = same == (rows > -torch.inf).sum(dim=1)
+
+    row = torch.arange(len(item), device=device)[:, None]
+    hits = _is_in(row * n_items + item, targets) & ranked
+    return hits[:, :depth], tied, constant
+
+
+def _rank_candidates(
+    scorer: Scorer, queries: Queries, candidates: IntArray, targets: Interactions, name: str
+) -> Found:
+    """Rank the candidates; a target comes after all others of its score."""
+    present = torch.from_numpy(candidates >= 0)
+    asked = Queries(queries.user, queries.history, np.maximum(candidates, 0))
+    scores = scorer.score(asked)
+    assert scores.shape == candidates.shape, f"{name}: scores of shape {tuple(scores.shape)}"
+    device = scores.device
+    present = present.to(device)
+    scores = scores.masked_fill(~present, -torch.inf)
+    if bool(scores.isnan().any()):
+        raise _not_a_number(name)
+    row = torch.arange(len(scores), device=device)[:, None]
+    item = _tensor(candidates, device)
+    target = _is_in(row * targets.n_items + item, targets) & present
+
+    others_first = target.to(torch.uint8).argsort(dim=1, stable=True)
+    order = scores.gather(1, others_first).argsort(dim=1, descending=True, stable=True)
+    hits = target.gather(1, others_first).gather(1, order)
+
+    same = (scores[:, :, None] == scores[:, None, :]) & present[:, None, :]  # (B, C, C)
+    n_same = (same.sum(dim=2) - 1).where(target, 0)
+    tied = n_same.sum(dim=1) / target.sum(dim=1).clamp(min=1)
+    highest = scores.amax(dim=1)
+    constant = highest == scores.masked_fill(~present, torch.inf).amin(dim=1)
+    return hits, tied, constant
+
+
+def _is_in(pairs: Tensor, targets: Interactions) -> Tensor:
+    """Return which numbers row * I + item are pairs of the targets."""
+    known = _tensor(targets.pairs(), pairs.device)
+    place = torch.searchsorted(known, pairs).clamp(max=len(known) - 1)
+    return known[place] == pairs
+
+
+def _batches(n_users: int, n_items: int) -> Iterator[IntArray]:
+    """Yield user indices, as many at a time as the scores' memory allows."""
+    size = max(1, min(4096, BATCH_SCORES // n_items))
+    for start in range(0, n_users, size):
+        yield np.arange(start, min(start + size, n_users))
+
+
+def _tensor(array: IntArray, device: torch.device) -> Tensor:
+    return torch.from_numpy(array.astype(np.int64)).to(device)
+
+
+def _not_a_number(name: str) -> ReproError:
+    return ReproError(
+        f"{name} gave a score that is not a number",
+        "its training has diverged; a lower learning rate may help",
+    )

@@ -1,0 +1,182 @@
+"""Who touched what: the one form that data has after preparation.
+
+Shape letters: U users, I items, T sequence length, n interactions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+IntArray = NDArray[np.integer]
+StrArray = NDArray[np.str_]
+
+
+@dataclass(frozen=True, eq=False)
+class Interactions:
+    """Pairs of user and item, grouped by user; within a user in the view's order.
+
+    Parameters
+    ----------
+    user, item : int32 array, shape (n,)
+        Numbers from 0; `user` ascends. A pair may occur more than once.
+    n_users, n_items : int
+        How many numbers there are, with or without interactions.
+    ordered : bool
+        True: each user's rows are oldest first; False: they stand in the order of the file.
+    """
+
+    user: IntArray
+    item: IntArray
+    n_users: int
+    n_items: int
+    ordered: bool
+
+    def __post_init__(self) -> None:
+        assert self.user.shape == self.item.shape
+        assert len(self.user) == 0 or bool((np.diff(self.user) >= 0).all()), "not grouped by user"
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def __getitem__(self, user: int) -> IntArray:
+        """Return one user's items."""
+        return self.item[self.offsets[user] : self.offsets[user + 1]]
+
+    @cached_property
+    def counts(self) -> IntArray:
+        """Interactions per user, shape (U,)."""
+        return np.bincount(self.user, minlength=self.n_users)
+
+    @cached_property
+    def offsets(self) -> IntArray:
+        """Where each user's rows begin, and the end; int64, shape (U + 1,)."""
+        return np.concatenate([[0], np.cumsum(self.counts)])
+
+    @cached_property
+    def position(self) -> IntArray:
+        """Each row's place among its user's rows, from 0; shape (n,)."""
+        return np.arange(len(self)) - self.offsets[self.user]
+
+    def where(self, keep: NDArray[np.bool_]) -> Interactions:
+        """Return the rows that a mask of shape (n,) keeps; users and items keep their numbers."""
+        return Interactions(
+            self.user[keep], self.item[keep], self.n_users, self.n_items, self.ordered
+        )
+
+    def rows(self, users: IntArray) -> Interactions:
+        """Return the rows of some users, renumbered from 0 in the order given."""
+        lengths = self.counts[users]
+        starts = np.repeat(self.offsets[users] - np.cumsum(lengths) + lengths, lengths)
+        index = starts + np.arange(int(lengths.sum()))
+        return Interactions(
+            np.repeat(np.arange(len(users), dtype=np.int32), lengths),
+            self.item[index],
+            len(users),
+            self.n_items,
+            self.ordered,
+        )
+
+    def distinct(self) -> Interactions:
+        """Return the rows without the later occurrences of a pair."""
+        pair = self.user.astype(np.int64) * self.n_items + self.item
+        _, first = np.unique(pair, return_index=True)
+        if len(first) == len(self):
+            return self
+        keep = np.zeros(len(self), dtype=bool)
+        keep[first] = True
+        return self.where(keep)
+
+    def pairs(self) -> NDArray[np.int64]:
+        """Return user * I + item of every distinct pair, ascending."""
+        return np.unique(self.user.astype(np.int64) * self.n_items + self.item)
+
+    def matrix(self) -> csr_matrix:
+        """Return the sparse 0/1 matrix, float32, shape (U, I)."""
+        from scipy.sparse import csr_matrix
+
+        matrix = csr_matrix(
+            (np.ones(len(self), dtype=np.float32), (self.user, self.item)),
+            shape=(self.n_users, self.n_items),
+        )
+        matrix.data[:] = 1.0  # the constructor adds up repeated pairs
+        return matrix
+
+    def sequences(self, length: int, pad: int) -> IntArray:
+        """Return each user's last items, newest last, padded in front.
+
+        Parameters
+        ----------
+        length : int
+            T, how many items to keep.
+        pad : int
+            What stands in front of shorter sequences.
+
+        Returns
+        -------
+        int32 array, shape (U, T)
+        """
+        from_end = self.counts[self.user] - self.position  # 1 for a user's last row
+        keep = from_end <= length
+        out = np.full((self.n_users, length), pad, dtype=np.int32)
+        out[self.user[keep], length - from_end[keep]] = self.item[keep]
+        return out
+
+
+def from_rows(
+    user: IntArray, item: IntArray, n_users: int, n_items: int, ordered: bool
+) -> Interactions:
+    """Return interactions from rows in any order; a user's rows keep their order."""
+    order = np.argsort(user, kind="stable")
+    return Interactions(
+        user[order].astype(np.int32), item[order].astype(np.int32), n_users, n_items, ordered
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A prepared view of an archive.
+
+    Parameters
+    ----------
+    id : str
+        Archive and view: "ml-20m/liang2018".
+    interactions : Interactions
+        All of them.
+    user_ids, item_ids : str array
+        Original identifiers, by number.
+    digest : str
+        sha256 of all arrays; part of every experiment's id.
+    parts : mapping, optional
+        What the authors published beside or instead of one list: "train", "valid", "test", and
+        "negatives" (items each user did not touch, to be ranked against the test item).
+    verified : bool
+        Whether the bytes that it was made from have the hashes of the manifest.
+    """
+
+    id: str
+    interactions: Interactions
+    user_ids: StrArray
+    item_ids: StrArray
+    digest: str
+    parts: Mapping[str, Interactions] = field(default_factory=dict)
+    verified: bool = True
+
+
+def digest(arrays: Mapping[str, NDArray[np.generic]]) -> str:
+    """Return the sha256 of named arrays: names, types, shapes and bytes."""
+    total = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        total.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        total.update(array.tobytes())
+    return total.hexdigest()

@@ -1,0 +1,82 @@
+"""The contract between a model and the rest: `Model`, `Scorer`, `Run`.
+
+A model is a frozen dataclass of hyper-parameters with one method, `epochs`: a generator that trains
+one epoch, then yields something that can score. It knows no metric, no validation data, no file.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Iterator
+
+import numpy as np
+
+from repro.interactions import Interactions
+from repro.split import Queries
+
+if t.TYPE_CHECKING:
+    import torch
+
+
+class Scorer(t.Protocol):
+    """Something that scores items for users."""
+
+    def score(self, queries: Queries) -> torch.Tensor:
+        """Return scores of shape (B, I), or (B, C) where the queries bring candidates.
+
+        Higher is better. The tensor stays on its device and is the caller's to overwrite.
+
+        Raises
+        ------
+        UnsupportedError
+            If the model cannot serve these queries, such as users unknown to training.
+        """
+        ...
+
+
+class Model(t.Protocol):
+    """Hyper-parameters, and how to train.
+
+    A model that cannot score users unknown to training says ``KNOWN_USERS_ONLY: ClassVar[bool] = True``
+    and is refused before it trains; its scorer raises as well.
+    """
+
+    def epochs(self, train: Interactions, run: Run) -> Iterator[Scorer]:
+        """Train; after each epoch yield what can score.
+
+        The scorer may share its tensors with the training that goes on: use it before asking for
+        the next.
+        """
+        ...
+
+
+class Stateful(t.Protocol):
+    """Something whose state can be saved and restored, as torch's modules and optimizers."""
+
+    def state_dict(self) -> dict[str, t.Any]:
+        """Return the state."""
+        ...
+
+    def load_state_dict(self, state: dict[str, t.Any], /) -> t.Any:
+        """Take a state back."""
+        ...
+
+
+class Run(t.Protocol):
+    """The run in progress: a model's only contact with the world."""
+
+    seed: int
+    rng: np.random.Generator
+    device: torch.device
+
+    def epochs(self, n: int, **state: Stateful) -> Iterator[int]:
+        """Count n epochs from 0; `state` names all that training changes."""
+        ...
+
+    def log(self, **losses: t.Any) -> None:
+        """Note losses (numbers or tensors); their means over the epoch go into the curve."""
+        ...
+
+    def phase(self, name: str) -> None:
+        """Begin a phase, such as "pretrain"; forgets the best epoch so far."""
+        ...

@@ -1,0 +1,140 @@
+"""NeuMF: He et al., "Neural Collaborative Filtering", WWW 2017.
+
+**Implements** Sections 3.2 to 3.4: GMF and an MLP tower on separate embeddings, fused in one output unit,
+with the pre-training of Section 3.4.1.
+**Reference**: hexiangnan/neural_collaborative_filtering, commit 4aab159, read for facts.
+**Deviations**: the code keeps the epoch that is best on *test*; here the table's `select` decides. The paper
+goes on after pre-training with plain SGD; the code lets one choose: `finetune`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from repro.interactions import Interactions
+from repro.model import Run
+from repro.nn.batches import Positives
+from repro.nn.scoring import known_users, scoring
+from repro.split import Queries
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeuMF:
+    """A product of embeddings and an MLP over embeddings, under one sigmoid."""
+
+    gmf_dim: int = 8
+    """Size of the GMF embeddings: the "predictive factors" (README's example)."""
+    mlp_dims: tuple[int, ...] = (64, 32, 16, 8)
+    """Tower widths; the first is user and item embedding side by side (README's example)."""
+    n_negatives: int = 4
+    """Per positive, drawn anew every epoch (Section 4.1)."""
+    learning_rate: float = 0.001
+    """Adam's (Section 4.1)."""
+    batch_size: int = 256
+    n_epochs: int = 20
+    """README's example; with pre-training, the epochs after it."""
+    n_pretrain_epochs: int = 0
+    """Epochs of GMF alone and of the MLP alone before they are joined; 0: no pre-training."""
+    finetune: Literal["sgd", "adam"] = "sgd"
+    """Optimiser after pre-training (Section 3.4.1)."""
+    finetune_learning_rate: float = 0.001
+
+    KNOWN_USERS_ONLY: ClassVar[bool] = True
+
+    def epochs(self, train: Interactions, run: Run) -> Iterator["NeuMFNet"]:
+        """Train GMF, the MLP and their fusion; only the fusion is scored."""
+        positives = Positives(train, self.batch_size, run.device)
+        net = NeuMFNet(train, self).to(run.device)
+        optimizer: torch.optim.Optimizer = torch.optim.Adam(net.parameters(), self.learning_rate)
+        if self.n_pretrain_epochs:
+            halves = []
+            for part in ("gmf", "mlp"):
+                run.phase(f"pretrain {part}")
+                half = NeuMFNet(train, self, only=part).to(run.device)
+                adam = torch.optim.Adam(half.parameters(), self.learning_rate)
+                for _ in run.epochs(self.n_pretrain_epochs, net=half, optimizer=adam):
+                    self._epoch(half, adam, positives, run)
+                halves.append(half)
+            net.join(*halves)
+            if self.finetune == "sgd":
+                optimizer = torch.optim.SGD(net.parameters(), self.finetune_learning_rate)
+            else:
+                optimizer = torch.optim.Adam(net.parameters(), self.finetune_learning_rate)
+        run.phase("train")
+        for _ in run.epochs(self.n_epochs, net=net, optimizer=optimizer):
+            self._epoch(net, optimizer, positives, run)
+            yield net
+
+    def _epoch(
+        self, net: "NeuMFNet", optimizer: torch.optim.Optimizer, positives: Positives, run: Run
+    ) -> None:
+        for u, i, label in positives.labelled(self.n_negatives):
+            loss = binary_cross_entropy_with_logits(net(u, i), label)  # Eq. 7
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            run.log(loss=loss)
+
+
+class NeuMFNet(nn.Module):
+    """GMF and MLP side by side; `only` leaves one of them, as in pre-training."""
+
+    def __init__(self, train: Interactions, model: NeuMF, only: str = "") -> None:
+        super().__init__()
+        self.only = only
+        dim, mlp = model.gmf_dim, model.mlp_dims
+        self.gmf_user = nn.Embedding(train.n_users, dim)
+        self.gmf_item = nn.Embedding(train.n_items, dim)
+        self.mlp_user = nn.Embedding(train.n_users, mlp[0] // 2)
+        self.mlp_item = nn.Embedding(train.n_items, mlp[0] // 2)
+        tower: list[nn.Module] = []
+        for before, after in pairwise(mlp):
+            tower += [nn.Linear(before, after), nn.ReLU()]
+        self.tower = nn.Sequential(*tower)
+        inputs = {"gmf": dim, "mlp": mlp[-1]}
+        self.output = nn.Linear(inputs[only] if only else sum(inputs.values()), 1)
+        for embedding in (self.gmf_user, self.gmf_item, self.mlp_user, self.mlp_item):
+            nn.init.normal_(embedding.weight, std=0.01)
+        nn.init.xavier_uniform_(self.output.weight)
+        nn.init.zeros_(self.output.bias)
+
+    def join(self, gmf: "NeuMFNet", mlp: "NeuMFNet") -> None:
+        """Take over pre-trained parts; output weights and bias at half strength (Eq. 13)."""
+        self.gmf_user.load_state_dict(gmf.gmf_user.state_dict())
+        self.gmf_item.load_state_dict(gmf.gmf_item.state_dict())
+        self.mlp_user.load_state_dict(mlp.mlp_user.state_dict())
+        self.mlp_item.load_state_dict(mlp.mlp_item.state_dict())
+        self.tower.load_state_dict(mlp.tower.state_dict())
+        with torch.no_grad():
+            self.output.weight.copy_(0.5 * torch.cat([gmf.output.weight, mlp.output.weight], 1))
+            self.output.bias.copy_(0.5 * (gmf.output.bias + mlp.output.bias))
+
+    def forward(self, u: Tensor, i: Tensor) -> Tensor:
+        """Return the logit of each pair; u and i broadcast, the result has their shape."""
+        parts = []
+        if self.only != "mlp":
+            parts.append(self.gmf_user(u) * self.gmf_item(i))
+        if self.only != "gmf":
+            user, item = torch.broadcast_tensors(self.mlp_user(u), self.mlp_item(i))
+            parts.append(self.tower(torch.cat([user, item], dim=-1)))
+        return self.output(torch.cat(parts, dim=-1))[..., 0]
+
+    @scoring
+    def score(self, queries: Queries) -> Tensor:
+        """Return logits of shape (B, I) or (B, C)."""
+        device = self.output.weight.device
+        u = known_users(queries, device, "NeuMF")[:, None]
+        if queries.candidates is not None:
+            return self(u, torch.from_numpy(queries.candidates.astype("int64")).to(device))
+        items = torch.arange(self.gmf_item.num_embeddings, device=device)
+        return torch.cat([self(row, items[None]) for row in u.split(SCORED_USERS)])
+
+
+SCORED_USERS = 64  # the tower's activations of all items for so many users at a time
+
+MODEL = NeuMF

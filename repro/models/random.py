@@ -1,0 +1,52 @@
+"""A random order of the items for every user: what chance alone scores.
+
+**Implements** nothing published; a floor for every table. **Deviations**: none known.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from repro.interactions import Interactions
+from repro.model import Run
+from repro.nn.scoring import picked
+from repro.split import Queries
+
+
+@dataclass(frozen=True, kw_only=True)
+class Random:
+    """Score every pair of user and item by a hash of the pair and the seed."""
+
+    def epochs(self, train: Interactions, run: Run) -> Iterator["Hash"]:
+        """Learn nothing; there is one epoch."""
+        yield Hash(train.n_items, run.seed, run.device)
+
+
+class Hash:
+    """Pseudo-random scores that depend on history, item and seed, not on who asks when."""
+
+    def __init__(self, n_items: int, seed: int, device: torch.device) -> None:
+        self.item = torch.arange(n_items, device=device)
+        self.seed = seed
+
+    def score(self, queries: Queries) -> Tensor:
+        """Return scores in [0, 1), shape (B, I) or (B, C)."""
+        history = queries.history
+        user = torch.zeros(len(queries), dtype=torch.int64, device=self.item.device)
+        row = torch.from_numpy(history.user.astype("int64")).to(user.device)
+        item = torch.from_numpy(history.item.astype("int64")).to(user.device)
+        user = _mixed(user.index_add(0, row, _mixed(item + 1)) + self.seed)
+        mixed = _mixed(user[:, None] + _mixed(self.item + 1)[None, :])
+        return picked((mixed & 0xFFFFFF).float() / 2.0**24, queries)
+
+
+def _mixed(x: Tensor) -> Tensor:
+    """Return a scrambled 64-bit integer (the multiply-and-shift steps of SplitMix64)."""
+    x = (x ^ (x >> 30)) * -4658895280553007687
+    x = (x ^ (x >> 27)) * -7723592293110705685
+    return x ^ (x >> 31)
+
+
+MODEL = Random

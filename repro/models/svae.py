@@ -1,0 +1,155 @@
+"""SVAE: Sachdeva et al., "Sequential Variational Autoencoders for Collaborative Filtering", WSDM 2019.
+
+**Implements** Section 3: a GRU over the sequence, a latent variable per step, the next k items as target.
+**Reference**: noveens/svae_cf (authors), read for facts.
+**Deviations** from that code, each a field where it can move a number:
+the encoder's second output is a log standard deviation where z is sampled and a log variance where the KL is
+computed (`log_sigma = "code"`; the paper has one meaning, "consistent"). The code updates on one user at a
+time; `batch_size` averages over more. At test the code samples z (`test_latent`), and leaves the last item
+of the history out of the input, unmasked: here the whole history is read and masked.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from repro.errors import UnsupportedError
+from repro.interactions import Interactions
+from repro.model import Run
+from repro.nn.losses import gaussian_kl
+from repro.nn.scoring import picked, scoring
+from repro.split import Queries
+
+
+@dataclass(frozen=True, kw_only=True)
+class SVAE:
+    """A variational autoencoder over time: each step's latent variable predicts the next items."""
+
+    embedding_dim: int = 256
+    hidden_dim: int = 200
+    """Of the GRU."""
+    dense_dim: int = 150
+    """Of the layers around the latent variable."""
+    latent_dim: int = 64
+    next_k: int = 4
+    """How many of the next items each step predicts; 4 on ML-1M (Section 4.5)."""
+    beta: float = 0.2
+    """Cap of the KL weight."""
+    anneal_steps: int = 200_000
+    """Updates until the weight would reach 1; it stops at beta."""
+    log_sigma: Literal["code", "consistent"] = "code"
+    """Whether the KL reads the log standard deviation as a log variance, as the code does."""
+    test_latent: Literal["sample", "mean"] = "sample"
+    learning_rate: float = 0.001
+    weight_decay: float = 0.005
+    """Adam's L2 term."""
+    batch_size: int = 1
+    n_epochs: int = 25
+
+    def epochs(self, train: Interactions, run: Run) -> Iterator["SVAENet"]:
+        """Train on every user's sequence once an epoch."""
+        if not train.ordered:
+            raise UnsupportedError(
+                "SVAE needs interactions in the order of time, and this dataset has none"
+            )
+        net = SVAENet(train.n_items, self).to(run.device)
+        optimizer = torch.optim.Adam(
+            net.parameters(), self.learning_rate, weight_decay=self.weight_decay
+        )
+        sequence = _left_aligned(train, run.device)
+        length = torch.from_numpy(train.counts).to(run.device)
+        users = (length > 1).nonzero()[:, 0]
+        n_steps = 0
+        for epoch in run.epochs(self.n_epochs, net=net, optimizer=optimizer):
+            order = users[torch.randperm(len(users), device=run.device)]
+            batches = order.split(self.batch_size)
+            for n_steps, batch in enumerate(batches, start=epoch * len(batches)):
+                longest = int(length[batch].max())
+                s = sequence[batch, :longest]  # (B, T)
+                nll, kl = net.loss(s, length[batch])  # (B,) each
+                loss = (nll + min(self.beta, n_steps / self.anneal_steps) * kl).mean()
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                run.log(loss=loss, nll=nll.mean())
+            yield net
+
+
+class SVAENet(nn.Module):
+    """Items -> GRU -> (mean, log sigma) per step -> z -> the next items."""
+
+    def __init__(self, n_items: int, model: SVAE) -> None:
+        super().__init__()
+        self.model = model
+        self.item = nn.Embedding(n_items, model.embedding_dim)
+        self.gru = nn.GRU(model.embedding_dim, model.hidden_dim, batch_first=True)
+        self.encoder = nn.Sequential(
+            nn.Linear(model.hidden_dim, model.dense_dim),
+            nn.Tanh(),
+            nn.Linear(model.dense_dim, 2 * model.latent_dim),
+        )
+        self.decoder = nn.Sequential(
+            nn.Linear(model.latent_dim, model.dense_dim),
+            nn.Tanh(),
+            nn.Linear(model.dense_dim, n_items),
+        )
+        for part in (self.encoder, self.decoder):
+            for layer in part:
+                if isinstance(layer, nn.Linear):
+                    nn.init.xavier_normal_(layer.weight)
+
+    def loss(self, s: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
+        """Return each user's likelihood and KL terms, shape (B,) each.
+
+        Parameters
+        ----------
+        s : int64 tensor, shape (B, T)
+            Item sequences, oldest first; what stands behind a sequence's end is not looked at.
+        length : int64 tensor, shape (B,)
+            Their lengths, at least 2.
+        """
+        n_steps = s.shape[1] - 1
+        h, _ = self.gru(self.item(s[:, :-1]))  # (B, T - 1, H)
+        step = torch.arange(n_steps, device=s.device)
+        valid = step < (length - 1)[:, None]  # (B, T - 1)
+        row, t = valid.nonzero(as_tuple=True)
+        mean, log_sigma = self.encoder(h[row, t]).chunk(2, dim=1)  # (m, D) each
+        z = mean + torch.randn_like(mean) * log_sigma.exp()
+        logits = self.decoder(z)  # (m, I)
+        ahead = t[:, None] + torch.arange(1, self.model.next_k + 1, device=s.device)  # (m, k)
+        there = ahead < length[row, None]
+        target = s[row[:, None], ahead.clamp(max=n_steps)]
+        own = (logits.gather(1, target) * there).sum(dim=1)
+        nll = there.sum(dim=1) * logits.logsumexp(dim=1) - own  # (m,)
+        kl = gaussian_kl(mean, log_sigma if self.model.log_sigma == "code" else 2 * log_sigma)
+        zeros = torch.zeros(len(s), device=s.device)
+        n_ahead = (length - 1).clamp(max=self.model.next_k)  # ones in the first step's target
+        return zeros.index_add(0, row, nll) / n_ahead, zeros.index_add(0, row, kl) / (length - 1)
+
+    @scoring
+    def score(self, queries: Queries) -> Tensor:
+        """Return the logits behind the last item of each history, shape (B, I) or (B, C)."""
+        device = self.item.weight.device
+        s = _left_aligned(queries.history, device)
+        length = torch.from_numpy(queries.history.counts).to(device)
+        h, _ = self.gru(self.item(s))
+        last = h[torch.arange(len(s), device=device), (length - 1).clamp(min=0)]
+        mean, log_sigma = self.encoder(last).chunk(2, dim=1)
+        if self.model.test_latent == "sample":
+            mean = mean + torch.randn_like(mean) * log_sigma.exp()
+        return picked(self.decoder(mean), queries)
+
+
+def _left_aligned(rows: Interactions, device: torch.device) -> Tensor:
+    """Return the sequences, oldest first, zeros behind the end; int64, shape (U, T)."""
+    out = torch.zeros(rows.n_users, max(1, int(rows.counts.max(initial=1))), dtype=torch.int64)
+    out[torch.from_numpy(rows.user.astype("int64")), torch.from_numpy(rows.position)] = (
+        torch.from_numpy(rows.item.astype("int64"))
+    )
+    return out.to(device)
+
+
+MODEL = SVAE

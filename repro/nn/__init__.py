@@ -1,0 +1,1 @@
+"""Torch pieces that three models or more share: batches, losses, layers, scoring."""

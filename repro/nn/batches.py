@@ -1,0 +1,162 @@
+"""Training data on the device, and the batches made of it there.
+
+Shape letters: U users, I items, B batch, n interactions of all users, m of a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from repro.interactions import Interactions
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The 0/1 rows of a batch of users, sparse.
+
+    Parameters
+    ----------
+    row : int64 tensor, shape (m,)
+        Which user of the batch; ascending.
+    item : int64 tensor, shape (m,)
+        Which item.
+    start : int64 tensor, shape (B,)
+        Where each user's entries begin.
+    count : int64 tensor, shape (B,)
+        How many there are.
+    user : int64 tensor, shape (B,)
+        The users' numbers.
+    n_items : int
+        I.
+    """
+
+    row: Tensor
+    item: Tensor
+    start: Tensor
+    count: Tensor
+    user: Tensor
+    n_items: int
+
+    def dense(self) -> Tensor:
+        """Return the rows as a float32 matrix, shape (B, I)."""
+        x = torch.zeros(len(self.count), self.n_items, device=self.item.device)
+        x[self.row, self.item] = 1.0
+        return x
+
+
+def rows_of(interactions: Interactions, device: torch.device) -> Rows:
+    """Return all rows of some interactions; repeated pairs count once."""
+    known = interactions.distinct()
+    return Rows(
+        row=_on(known.user, device),
+        item=_on(known.item, device),
+        start=_on(known.offsets[:-1], device),
+        count=_on(known.counts, device),
+        user=torch.arange(known.n_users, device=device),
+        n_items=known.n_items,
+    )
+
+
+class UserRows:
+    """Every user once an epoch, in a new random order; the last batch may be smaller.
+
+    Parameters
+    ----------
+    train : Interactions
+        Held on the device from here on.
+    batch_size : int
+        B.
+    device : torch.device
+        Where.
+    """
+
+    def __init__(self, train: Interactions, batch_size: int, device: torch.device) -> None:
+        self.all = rows_of(train, device)
+        self.users = torch.arange(train.n_users, device=device)[self.all.count > 0]
+        self.batch_size = batch_size
+
+    def __len__(self) -> int:
+        """Return the batches of an epoch."""
+        return -(-len(self.users) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Rows]:
+        order = torch.randperm(len(self.users), device=self.users.device)
+        for users in self.users[order].split(self.batch_size):
+            yield self.of(users)
+
+    def of(self, users: Tensor) -> Rows:
+        """Return the rows of some users, in the order given."""
+        count = self.all.count[users]
+        start = count.cumsum(0) - count
+        row = torch.repeat_interleave(torch.arange(len(users), device=users.device), count)
+        within = torch.arange(len(row), device=users.device) - start[row]
+        item = self.all.item[self.all.start[users][row] + within]
+        return Rows(row, item, start, count, users, self.all.n_items)
+
+
+class Positives:
+    """The training pairs, with negatives drawn beside them.
+
+    A negative is uniform over the items that the user has not in training; it may be an item that
+    validation or test holds out, as in NCF's and BPR's own code.
+
+    Parameters
+    ----------
+    train : Interactions
+        Repeated pairs count once. No user may have touched every item.
+    batch_size : int
+        Pairs in a batch.
+    device : torch.device
+        Where.
+    """
+
+    def __init__(self, train: Interactions, batch_size: int, device: torch.device) -> None:
+        distinct = train.distinct()
+        full = np.flatnonzero(distinct.counts >= distinct.n_items)
+        assert len(full) == 0, f"user {full[0]} has touched every item: no negative is left"
+        self.user = _on(distinct.user, device)
+        self.item = _on(distinct.item, device)
+        self.pairs = _on(distinct.pairs(), device)
+        self.n_items = train.n_items
+        self.batch_size = batch_size
+
+    def negatives(self, user: Tensor) -> Tensor:
+        """Return an item for each user that the user has not in training."""
+        item = torch.randint(self.n_items, user.shape, device=user.device)
+        again = self._touched(user, item).nonzero()[:, 0]
+        while len(again):
+            item[again] = torch.randint(self.n_items, again.shape, device=user.device)
+            again = again[self._touched(user[again], item[again])]
+        return item
+
+    def triples(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield batches of user, item and negative, every pair once, in a new random order."""
+        order = torch.randperm(len(self.user), device=self.user.device)
+        negative = self.negatives(self.user)
+        for index in order.split(self.batch_size):
+            yield self.user[index], self.item[index], negative[index]
+
+    def labelled(self, n_negatives: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield batches of user, item and label: the pairs, and so many negatives for each."""
+        n = len(self.user)
+        user = self.user.repeat(1 + n_negatives)
+        item = torch.cat([self.item, self.negatives(user[n:])])
+        label = torch.zeros(len(user), device=user.device)
+        label[:n] = 1.0
+        order = torch.randperm(len(user), device=user.device)
+        for index in order.split(self.batch_size):
+            yield user[index], item[index], label[index]
+
+    def _touched(self, user: Tensor, item: Tensor) -> Tensor:
+        pair = user * self.n_items + item
+        place = torch.searchsorted(self.pairs, pair).clamp(max=len(self.pairs) - 1)
+        return self.pairs[place] == pair
+
+
+def _on(array: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(array.astype(np.int64)).to(device)

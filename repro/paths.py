@@ -1,0 +1,102 @@
+"""Where things lie: shipped files, the user's own folders, the data cache, the runs.
+
+Environment: ``REPRO_HOME`` (data cache), ``REPRO_RUNS`` (records), ``REPRO_MIRROR`` (a folder that
+``repro fetch`` reads before the network), ``REPRO_PATH`` (folders with a user's own ``tables/``,
+``data_manifests/``, ``models/`` and ``protocols/``, searched after ours).
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+_PACKAGE = Path(__file__).parent
+
+
+def home() -> Path:
+    """Return the data cache: ``REPRO_HOME``, else the system's place for caches."""
+    given = os.environ.get("REPRO_HOME")
+    return Path(given) if given else platformdirs.user_cache_path("repro")
+
+
+def runs() -> Path:
+    """Return the folder of records: ``REPRO_RUNS``, else ``./runs``."""
+    return Path(os.environ.get("REPRO_RUNS") or "runs")
+
+
+def mirror() -> Path | None:
+    """Return the folder of ``REPRO_MIRROR``, or None."""
+    given = os.environ.get("REPRO_MIRROR")
+    return Path(given) if given else None
+
+
+def user_folders() -> list[Path]:
+    """Return the folders of ``REPRO_PATH``, in order."""
+    given = os.environ.get("REPRO_PATH", "")
+    return [Path(folder) for folder in given.split(os.pathsep) if folder]
+
+
+def shipped(kind: str) -> list[Path]:
+    """Return the folders that may hold files of one kind, ours first.
+
+    Parameters
+    ----------
+    kind : str
+        "tables" or "data_manifests".
+
+    Notes
+    -----
+    In a checkout the folder at the root is used, so that an edit counts at once; an installed wheel
+    carries a copy inside the package.
+    """
+    checkout = _PACKAGE.parent / kind
+    inside = _PACKAGE / "_shipped" / kind
+    ours = checkout if (_PACKAGE.parent / "pyproject.toml").exists() else inside
+    return [folder for folder in [ours, *(own / kind for own in user_folders())] if folder.is_dir()]
+
+
+def files(kind: str) -> dict[str, Path]:
+    """Return the TOML files of one kind by name; the first folder that has a name wins."""
+    found: dict[str, Path] = {}
+    for folder in shipped(kind):
+        for path in sorted(folder.glob("*.toml")):
+            found.setdefault(path.stem, path)
+    return found
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that it is either whole or absent, even when power or process is cut.
+
+    Parameters
+    ----------
+    path : Path
+        Where; its folder is made.
+    content : bytes
+        What.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the rename itself must survive a power cut
+    finally:
+        os.close(folder)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a mapping as JSON, atomically."""
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    write_atomically(path, (text + "\n").encode())

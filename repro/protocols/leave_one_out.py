@@ -1,0 +1,168 @@
+"""Leave-one-out: rank one held-out item per user among negatives fixed in advance.
+
+Six users, rows oldest first; T trained on, v validation, x must be found among itself and
+``negatives`` items that the user never touched::
+
+    user 0   T T v T x          test = "latest": x is the newest row
+    user 1   T T T v x
+    user 2   v T T T x          v is drawn at random from the rest
+    user 3   T x T v T          test = "random": x is drawn at random
+    user 4   T T v x T
+    user 5   T T T v | x        test = "given": x and the negatives come from the archive
+
+Every user appears in training, so a model may know them. Negatives are drawn uniformly without
+replacement from items that the user has in neither training, validation nor test; validation has a
+list of its own. A given list may contain the held-out item itself (156 of 6,040 users in NCF's ML-1M
+files): that negative is dropped, as a dictionary of scores does in NCF's own evaluation.
+
+Source: He et al. 2017 (NCF), Section 4.1; DAVE, Section 4.1.2, adds the validation item. Ties at the
+latest second are broken by the view's order.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from repro.errors import ReproError
+from repro.interactions import Dataset, IntArray, Interactions
+from repro.split import Cases, Split
+
+BATCH = 1024  # users whose negatives are drawn together; bounds the memory, not the result
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaveOneOut:
+    """Hold out one interaction of every user for test, and one for validation."""
+
+    test: Literal["latest", "random", "given"] = "latest"
+    """Which interaction is held out; "given": the archive's own."""
+    negatives: int = 99
+    """How many untouched items stand beside the held-out one."""
+    given_negatives: bool = False
+    """Take the test negatives from the archive."""
+    validation: bool = True
+    """Hold out another interaction per user, at random, for validation."""
+    seed: int = 0
+    """Of the draws; the lists are the same for every model and every training seed."""
+
+    SMOKE: ClassVar[dict[str, str]] = {"dataset": "toy/leave_one_out"}
+
+    def split(self, dataset: Dataset) -> Split:
+        """Return the split.
+
+        Raises
+        ------
+        ReproError
+            If users have too few interactions, the rows have no order in time, or the archive lacks
+            what should be given.
+        """
+        rng = np.random.default_rng(self.seed)
+        rest, test = self._test(dataset, rng)
+        valid = None
+        if self.validation:
+            drawn = _one_per_user(rest, rng)
+            rest, valid = rest.where(~drawn), rest.where(drawn)
+        touched = np.unique(
+            np.concatenate([part.pairs() for part in (rest, valid, test) if part is not None])
+        )
+        if self.given_negatives:
+            negatives = _given(dataset, "negatives")
+            lists = _padded(negatives)
+        else:
+            lists = self._negatives(test, touched, rng)
+        users = np.arange(rest.n_users)
+        return Split(
+            rest,
+            valid
+            and Cases.of(users, rest, valid, _beside(valid, self._negatives(valid, touched, rng))),
+            Cases.of(users, rest, test, _beside(test, lists)),
+        )
+
+    def _test(
+        self, dataset: Dataset, rng: np.random.Generator
+    ) -> tuple[Interactions, Interactions]:
+        """Return the rows that are left and the rows held out, one per user."""
+        if self.test == "given":
+            test = _given(dataset, "test")
+            if (test.counts > 1).any():
+                raise ReproError(f"{dataset.id} gives a user more than one test item")
+            train = _given(dataset, "train").distinct()
+            pair = train.user.astype(np.int64) * train.n_items + train.item
+            return train.where(~np.isin(pair, test.pairs())), test
+        rows = dataset.interactions.distinct()
+        if self.test == "latest" and not rows.ordered:
+            raise ReproError(
+                f"{dataset.id} is not ordered in time, so no interaction is the latest",
+                "use test = 'random', or a view with order = 'time'",
+            )
+        needed = 2 + self.validation
+        short = int((rows.counts < needed).sum())
+        if short:
+            raise ReproError(
+                f"{dataset.id}: {short:,} users have fewer than {needed} interactions",
+                "filter them in the view, with a step such as min_items_per_user",
+            )
+        if self.test == "latest":
+            drawn = rows.position == rows.counts[rows.user] - 1
+        else:
+            drawn = _one_per_user(rows, rng)
+        return rows.where(~drawn), rows.where(drawn)
+
+    def _negatives(
+        self, target: Interactions, touched: IntArray, rng: np.random.Generator
+    ) -> IntArray:
+        """Draw items that the users never touched; int32, shape (U, negatives), -1 where short."""
+        n_users, n_items = target.n_users, target.n_items
+        width = min(self.negatives, n_items)
+        out = np.empty((n_users, width), dtype=np.int32)
+        for start in range(0, n_users, BATCH):
+            end = min(start + BATCH, n_users)
+            keys = rng.random((end - start, n_items), dtype=np.float32)
+            begin, stop = np.searchsorted(touched, [start * n_items, end * n_items])
+            pairs = touched[begin:stop]
+            keys[pairs // n_items - start, pairs % n_items] = 2.0  # above every draw
+            best = np.argpartition(keys, width - 1, axis=1)[:, :width]
+            free = np.take_along_axis(keys, best, axis=1) < 2.0
+            out[start:end] = np.where(free, best, -1)
+        return out
+
+
+def _one_per_user(rows: Interactions, rng: np.random.Generator) -> np.ndarray:
+    """Return a mask of shape (n,) that keeps one row of each user, uniformly."""
+    have = np.flatnonzero(rows.counts)
+    drawn = np.zeros(len(rows), dtype=bool)
+    drawn[rows.offsets[have] + rng.integers(rows.counts[have])] = True
+    return drawn
+
+
+def _beside(target: Interactions, negatives: IntArray) -> IntArray:
+    """Return each user's target and negatives, ascending, -1 last; shape (U, C).
+
+    In ascending order the place of an item says nothing about whether it is the target.
+    """
+    own = _padded(target)[:, :1]
+    others = np.where(negatives == own, -1, negatives)
+    together = np.concatenate([own, others], axis=1)
+    last = np.where(together < 0, np.iinfo(np.int32).max, together)
+    last.sort(axis=1)
+    return np.where(last == np.iinfo(np.int32).max, -1, last).astype(np.int32)
+
+
+def _padded(rows: Interactions) -> IntArray:
+    """Return each user's items, -1 behind shorter lists; shape (U, longest)."""
+    out = np.full((rows.n_users, int(rows.counts.max(initial=0))), -1, dtype=np.int32)
+    out[rows.user, rows.position] = rows.item
+    return out
+
+
+def _given(dataset: Dataset, part: str) -> Interactions:
+    if part not in dataset.parts:
+        raise ReproError(
+            f"{dataset.id} does not come with its own {part}",
+            "draw instead: test = 'latest' or 'random', given_negatives = false",
+        )
+    return dataset.parts[part]
+
+
+PROTOCOL = LeaveOneOut

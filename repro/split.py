@@ -1,0 +1,91 @@
+"""What a protocol makes of a dataset: what to train on, what to ask, what must be found."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+import numpy as np
+
+from repro.interactions import Dataset, IntArray, Interactions
+
+
+@dataclass(frozen=True, eq=False)
+class Queries:
+    """All that a model may see at test time; it holds no target.
+
+    Parameters
+    ----------
+    user : int array, shape (B,)
+        Each query's row in training; -1 if training does not know the user.
+    history : Interactions
+        B rows: what is known of the user. Its items are never recommended.
+    candidates : int array, shape (B, C), optional
+        The items to rank, ascending, -1 behind a list that is shorter; None: every item that is not
+        in the history.
+    """
+
+    user: IntArray
+    history: Interactions
+    candidates: IntArray | None = None
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def rows(self, index: IntArray) -> Queries:
+        """Return some of the queries."""
+        candidates = None if self.candidates is None else self.candidates[index]
+        return Queries(self.user[index], self.history.rows(index), candidates)
+
+
+@dataclass(frozen=True, eq=False)
+class Cases:
+    """Queries with what must be found; no user is without a target."""
+
+    queries: Queries
+    targets: Interactions
+
+    def __post_init__(self) -> None:
+        assert len(self.queries) == self.targets.n_users
+        assert bool((self.targets.counts > 0).all()), "a user without targets"
+
+    def __len__(self) -> int:
+        return len(self.queries)
+
+    @staticmethod
+    def of(
+        user: IntArray,
+        history: Interactions,
+        targets: Interactions,
+        candidates: IntArray | None = None,
+    ) -> Cases:
+        """Return the cases of those rows that have a target.
+
+        Parameters
+        ----------
+        user : int array, shape (B,)
+            Row in training, or -1.
+        history, targets : Interactions
+            B rows each.
+        candidates : int array, shape (B, C), optional
+            Items to rank.
+        """
+        have = np.flatnonzero(targets.counts)
+        return Cases(Queries(user, history, candidates).rows(have), targets.rows(have))
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Training interactions, and the cases of validation and test."""
+
+    train: Interactions
+    valid: Cases | None
+    test: Cases
+
+
+class Splitter(t.Protocol):
+    """An evaluation protocol: a frozen dataclass with one method."""
+
+    def split(self, dataset: Dataset) -> Split:
+        """Return the split; the same dataset gives the same split."""
+        ...

@@ -1,0 +1,288 @@
+"""Fit: drive a model's epochs, look at the metrics, keep what `select` names; survive a cut.
+
+The design keeps a deep copy of the best scorer and ranks the test cases at the end. Here the test
+cases are ranked at every look, and the best epoch's hits are kept: no second copy of a large network,
+and a checkpoint need not hold a scorer. Selection still sees only what `select` names.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from repro.errors import ReproError, UnsupportedError
+from repro.evaluation import Ranking, rank
+from repro.model import Model, Scorer, Stateful
+from repro.paths import write_atomically
+from repro.split import Split
+
+CHECKPOINT_SECONDS = 60.0
+"""At most so much work is lost when a run is cut off, or one epoch if that is longer."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A test metric at the epoch that counts for it."""
+
+    value: float
+    standard_error: float
+    epoch: int
+
+
+@dataclass(eq=False)
+class Outcome:
+    """What a training has found so far."""
+
+    ranking: Ranking | None = None
+    """Of the test cases at the epoch that counts; with "test:each" at the last look."""
+    epoch: int = 0
+    """That epoch, from 1."""
+    selected: float = -np.inf
+    """What `select` saw there."""
+    stale: int = 0
+    """Looks since."""
+    results: dict[str, Result] = field(default_factory=dict)
+    """Test metrics by name."""
+    curve: list[dict[str, Any]] = field(default_factory=list)
+    """Per epoch: phase, epoch, seconds, mean losses; at a look also the metrics of the cases."""
+    seconds: float = 0.0
+    """Spent in epochs and looks, over all attempts."""
+
+    def forget(self) -> None:
+        """Forget the best epoch; the curve stays."""
+        self.ranking, self.epoch, self.selected, self.stale = None, 0, -np.inf, 0
+        self.results = {}
+
+
+class Progress:
+    """The run in progress, as a model sees it (`repro.model.Run`), and its checkpoint.
+
+    Parameters
+    ----------
+    seed : int
+        Seeds `rng` and torch.
+    device : torch.device
+        Where to train.
+    checkpoint : Path, optional
+        The file that survives a cut; if it is there, training goes on from it.
+    report : callable, optional
+        Called after every epoch with the phase, the epoch from 1, and the phase's epochs.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        device: torch.device,
+        checkpoint: Path | None = None,
+        report: Callable[[str, int, int], None] | None = None,
+    ) -> None:
+        self.seed = seed
+        self.device = device
+        self.rng = np.random.default_rng(seed)
+        torch.manual_seed(seed)
+        self.outcome = Outcome()
+        self.epoch = 0
+        self.final = True  # a model that does not count its epochs has one
+        self.look: dict[str, Any] = {}
+        self._phase = "train"
+        self._losses: dict[str, list[Any]] = {}
+        self._loop = -1
+        self._file = checkpoint
+        self._report = report or (lambda phase, epoch, n: None)
+        self._saved = _load(checkpoint) if checkpoint and checkpoint.exists() else None
+        if self._saved:
+            self.outcome = _outcome(self._saved)
+        self._began = self._written = time.monotonic()
+
+    def phase(self, name: str) -> None:
+        """Begin a phase; forgets the best epoch, unless a checkpoint lies ahead."""
+        self._phase = name
+        if self._saved is None or self._saved["loop"] <= self._loop:
+            self.outcome.forget()
+
+    def log(self, **losses: Any) -> None:
+        """Note losses; their means over the epoch go into the curve."""
+        for name, value in losses.items():
+            total = self._losses.setdefault(name, [0.0, 0])
+            total[0] = total[0] + (value.detach() if isinstance(value, torch.Tensor) else value)
+            total[1] += 1
+
+    def epochs(self, n: int, **state: Stateful) -> Iterator[int]:
+        """Count n epochs from 0; begin behind the last one that the checkpoint holds."""
+        self._loop += 1
+        first = 0
+        if self._saved and self._loop < self._saved["loop"]:
+            return  # this loop was over when the checkpoint was written
+        if self._saved and self._loop == self._saved["loop"]:
+            self._restore(self._saved, state)
+            first = self._saved["epoch"] + 1
+        for epoch in range(first, n):
+            self.epoch, self.final = epoch, epoch == n - 1
+            yield epoch
+            self.close_epoch()
+            self._report(self._phase, epoch + 1, n)
+            waited = time.monotonic() - self._written
+            if self._file and (self.final or waited > CHECKPOINT_SECONDS):
+                write_atomically(self._file, self._checkpoint(state))
+                self._written = time.monotonic()
+
+    def close_epoch(self) -> None:
+        """Put the epoch's losses and metrics into the curve."""
+        now = time.monotonic()
+        means = {name: float(total) / count for name, (total, count) in self._losses.items()}
+        entry = {"phase": self._phase, "epoch": self.epoch + 1, "seconds": now - self._began}
+        self.outcome.curve.append({**entry, "losses": means, **self.look})
+        self.outcome.seconds += now - self._began
+        self._began = now
+        self.look, self._losses = {}, {}
+
+    def _checkpoint(self, state: dict[str, Stateful]) -> bytes:
+        """Return the bytes of a checkpoint: tensors and plain types only."""
+        ranking = self.outcome.ranking
+        content = {
+            "loop": self._loop,
+            "epoch": self.epoch,
+            "state": {name: part.state_dict() for name, part in state.items()},
+            "torch": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
+            "numpy": json.dumps(self.rng.bit_generator.state),
+            "outcome": json.dumps(
+                {k: v for k, v in vars(self.outcome).items() if k not in ("ranking", "results")}
+            ),
+            "results": json.dumps({k: asdict(v) for k, v in self.outcome.results.items()}),
+            "ranking": ranking
+            and {
+                "hits": torch.from_numpy(ranking.hits),
+                "n_targets": torch.from_numpy(ranking.n_targets),
+                "tie_size": ranking.tie_size,
+                "constant": ranking.constant,
+            },
+        }
+        buffer = BytesIO()
+        torch.save(content, buffer)
+        return buffer.getvalue()
+
+    def _restore(self, saved: dict[str, Any], state: dict[str, Stateful]) -> None:
+        for name, part in state.items():
+            part.load_state_dict(saved["state"][name])
+        torch.set_rng_state(saved["torch"])
+        if saved["cuda"]:
+            torch.cuda.set_rng_state_all(saved["cuda"])
+        self.rng.bit_generator.state = json.loads(saved["numpy"])
+
+
+def _load(checkpoint: Path) -> dict[str, Any]:
+    try:
+        return torch.load(checkpoint, weights_only=True, map_location="cpu")
+    except Exception as error:  # torch documents no narrower set for a damaged file
+        raise ReproError(
+            f"the checkpoint {checkpoint} cannot be read: {error}",
+            "delete it to train from the beginning",
+        ) from error
+
+
+def _outcome(saved: dict[str, Any]) -> Outcome:
+    kept = saved["ranking"]
+    return Outcome(
+        ranking=kept
+        and Ranking(
+            kept["hits"].numpy(), kept["n_targets"].numpy(), kept["tie_size"], kept["constant"]
+        ),
+        results={k: Result(**v) for k, v in json.loads(saved["results"]).items()},
+        **json.loads(saved["outcome"]),
+    )
+
+
+def fit(
+    model: Model,
+    split: Split,
+    progress: Progress,
+    *,
+    name: str,
+    metrics: tuple[str, ...],
+    select: str = "last",
+    every: int = 1,
+    patience: int | None = None,
+) -> Outcome:
+    """Train a model, and return its test metrics at the epoch that `select` names.
+
+    Parameters
+    ----------
+    model : Model
+        Hyper-parameters.
+    split : Split
+        Training interactions, and the cases of validation and test.
+    progress : Progress
+        The run.
+    name : str
+        The model's, for messages.
+    metrics : tuple of str
+        What the results and the curve report, such as "ndcg@100".
+    select, every, patience
+        As in `repro.experiment.Experiment`.
+
+    Raises
+    ------
+    UnsupportedError
+        If the model cannot serve the split.
+    ReproError
+        If `select` needs a validation that the protocol does not have, or training diverged.
+    """
+    part, _, criterion = select.partition(":")
+    if part == "valid" and split.valid is None:
+        raise ReproError(
+            f"select = '{select}' needs validation cases, and this protocol holds out none",
+            "select = 'last', or give the protocol a validation part",
+        )
+    known_only = getattr(model, "KNOWN_USERS_ONLY", False)
+    if known_only and (split.test.queries.user < 0).any():
+        raise UnsupportedError(
+            f"{name} knows only the users of its training data, and this protocol asks for others",
+            "choose a model that scores from a history",
+        )
+    outcome = progress.outcome
+    for scorer in model.epochs(split.train, progress):
+        if progress.epoch % every and not progress.final:
+            continue
+        test, progress.look = _look(scorer, split, name, (*metrics, criterion))
+        if part in ("valid", "test") and criterion != "each":
+            seen = progress.look[part][criterion]
+            outcome.stale = 0 if seen > outcome.selected else outcome.stale + 1
+            better = seen > outcome.selected
+            outcome.selected = max(seen, outcome.selected)
+        else:
+            better = True
+        if better:
+            outcome.ranking, outcome.epoch = test, progress.epoch + 1
+        for metric in metrics:
+            value = progress.look["test"][metric]
+            best = outcome.results.get(metric)
+            if better and (criterion != "each" or best is None or value > best.value):
+                error = test.standard_error(metric)
+                outcome.results[metric] = Result(value, error, progress.epoch + 1)
+        if patience and outcome.stale >= patience:
+            break
+    if progress.look:  # the epoch was cut short by patience, or the model counts none
+        progress.close_epoch()
+    return outcome
+
+
+def _look(
+    scorer: Scorer, split: Split, name: str, wanted: tuple[str, ...]
+) -> tuple[Ranking, dict[str, Any]]:
+    """Return the ranking of the test cases, and the metrics of all cases for the curve."""
+    metrics = [metric for metric in dict.fromkeys(wanted) if "@" in metric]
+    test = rank(scorer, split.test, name)
+    look = {"test": {metric: test.value(metric) for metric in metrics}}
+    if split.valid:
+        valid = rank(scorer, split.valid, name)
+        look["valid"] = {metric: valid.value(metric) for metric in metrics}
+    return test, look
