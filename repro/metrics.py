@@ -9,6 +9,8 @@ function to the formula.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from inspect import isfunction
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,15 @@ Hits = NDArray[np.bool_]
 Counts = NDArray[np.integer[Any]]
 Values = NDArray[np.float64]
 Metric = Callable[[Hits, Counts, int], Values]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A metric's mean over users, at the epoch it was taken."""
+
+    value: float
+    standard_error: float
+    epoch: int
 
 
 def _gains(k: int) -> Values:
@@ -121,7 +132,7 @@ def mrr(hits: Hits, n_targets: Counts, k: int) -> Values:
 METRICS: dict[str, Metric] = {
     name: value
     for name, value in list(globals().items())
-    if callable(value) and getattr(value, "__module__", "") == __name__ and name[0] != "_"
+    if isfunction(value) and value.__module__ == __name__ and not name.startswith("_")
 }
 """Every public function above, by name: a metric is added by writing it."""
 

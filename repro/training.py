@@ -20,21 +20,13 @@ import torch
 
 from repro.errors import ReproError, UnsupportedError
 from repro.evaluation import Ranking, rank
+from repro.metrics import Result
 from repro.model import Model, Scorer, Stateful
 from repro.paths import write_atomically
 from repro.split import Split
 
 CHECKPOINT_SECONDS = 60.0
 """At most so much work is lost when a run is cut off, or one epoch if that is longer."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """A test metric at the epoch that counts for it."""
-
-    value: float
-    standard_error: float
-    epoch: int
 
 
 @dataclass(eq=False)

@@ -1,0 +1,129 @@
+"""Records: what a finished run left, in ``runs/<id>/record.json`` with the hits beside it.
+
+The hits of every test user at every rank are kept, one bit each: a new ranking metric, a standard
+error or a paired test needs no new training.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from repro import metrics
+from repro.errors import ReproError
+from repro.experiment import canonical
+from repro.interactions import IntArray
+from repro.metrics import Result
+from repro.paths import write_atomically, write_json
+
+FILE = "record.json"
+HITS = "hits.npz"
+CHECKPOINT = "checkpoint.pt"
+
+
+@dataclass(frozen=True)
+class Record:
+    """A finished run."""
+
+    id: str
+    experiment: dict[str, Any]
+    digest: str
+    """Of the dataset."""
+    verified: bool
+    """Whether the data has the hashes of its manifest."""
+    code: dict[str, Any]
+    environment: dict[str, Any]
+    began: str
+    seconds: float
+    """Of training and evaluation, over all attempts."""
+    epoch: int
+    """Whose hits are kept."""
+    n_users: int
+    """Test users."""
+    tie_size: float
+    """Mean number of other items that share the deciding score."""
+    constant: float
+    """Share of test users to whom all items score the same."""
+    results: dict[str, Result]
+    curve: list[dict[str, Any]]
+    folder: Path | None = field(default=None, compare=False)
+
+    @cached_property
+    def key(self) -> str:
+        """The experiment's canonical JSON."""
+        return canonical(self.experiment)
+
+    def result(self, metric: str) -> Result:
+        """Return a test metric; one that was not asked for in the run comes from the hits.
+
+        Raises
+        ------
+        ReproError
+            If the metric has a best epoch of its own and the run did not follow it.
+        """
+        if metric in self.results:
+            return self.results[metric]
+        if self.experiment["select"] == "test:each":
+            raise ReproError(
+                f"run {self.id} did not follow {metric}, whose best epoch it would need",
+                "repeat it: repro run … --force",
+            )
+        hits, n_targets = self.hits()
+        values = metrics.per_user(metric, hits, n_targets)
+        return Result(float(values.mean()), metrics.standard_error(values), self.epoch)
+
+    def hits(self) -> tuple[metrics.Hits, IntArray]:
+        """Return hits, bool of shape (U, K), and targets per user, shape (U,)."""
+        assert self.folder is not None, "a record read from a file knows its folder"
+        with np.load(self.folder / HITS) as kept:
+            width = int(kept["width"])
+            return np.unpackbits(kept["hits"], axis=1, count=width).astype(bool), kept["n_targets"]
+
+
+def save(runs: Path, record: Record, hits: metrics.Hits, n_targets: IntArray) -> None:
+    """Write a record and its hits; the record comes last, so that it vouches for the hits."""
+    folder = runs / record.id
+    buffer = BytesIO()
+    np.savez_compressed(
+        buffer, hits=np.packbits(hits, axis=1), width=hits.shape[1], n_targets=n_targets
+    )
+    write_atomically(folder / HITS, buffer.getvalue())
+    content = {key: value for key, value in asdict(record).items() if key != "folder"}
+    write_json(folder / FILE, content)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def load(folder: Path) -> Record:
+    """Return the record in a run's folder.
+
+    Raises
+    ------
+    ReproError
+        If it cannot be read.
+    """
+    try:
+        content = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        content["results"] = {k: Result(**v) for k, v in content["results"].items()}
+        return Record(**content, folder=folder)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ReproError(
+            f"{folder / FILE} is no record of this version: {error}", "delete its folder and run again"
+        ) from error
+
+
+def load_all(runs: Path) -> Iterator[Record]:
+    """Yield every record of a folder of runs."""
+    for file in sorted(runs.glob(f"*/{FILE}")):
+        yield load(file.parent)
+
+
+def exists(runs: Path, id: str) -> bool:
+    """Return whether a run is finished."""
+    return (runs / id / FILE).exists()
