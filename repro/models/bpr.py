@@ -42,7 +42,7 @@ class BPR:
     def epochs(self, train: Interactions, run: Run) -> Iterator["Factors"]:
         """Train on every pair once an epoch, against one negative each."""
         net = Factors(train, self).to(run.device)
-        optimizer = torch.optim.Adam(net.parameters(), lr=self.learning_rate)
+        optimizer = torch.optim.Adam(net.parameters(), self.learning_rate, fused=True)
         positives = Positives(train, self.batch_size, run.device)
         for _ in run.epochs(self.n_epochs, net=net, optimizer=optimizer):
             for u, i, j in positives.triples():

@@ -80,7 +80,7 @@ class MultVAE:
     def _optimizer(self, net: nn.Module) -> torch.optim.Optimizer:
         if self.optimizer == "sgd":
             return torch.optim.SGD(net.parameters(), self.learning_rate, self.momentum)
-        return torch.optim.Adam(net.parameters(), self.learning_rate)
+        return torch.optim.Adam(net.parameters(), self.learning_rate, fused=True)
 
     def _weight(self, step: int, epoch: int, x: Rows) -> float | Tensor:
         """Return the KL weight of an update: one number, or one per user, shape (B,)."""

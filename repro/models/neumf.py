@@ -50,13 +50,13 @@ class NeuMF:
         """Train GMF, the MLP and their fusion; only the fusion is scored."""
         positives = Positives(train, self.batch_size, run.device)
         net = NeuMFNet(train, self).to(run.device)
-        optimizer: torch.optim.Optimizer = torch.optim.Adam(net.parameters(), self.learning_rate)
+        optimizer = self._adam(net, self.learning_rate)
         if self.n_pretrain_epochs:
             halves = []
             for part in ("gmf", "mlp"):
                 run.phase(f"pretrain {part}")
                 half = NeuMFNet(train, self, only=part).to(run.device)
-                adam = torch.optim.Adam(half.parameters(), self.learning_rate)
+                adam = self._adam(half, self.learning_rate)
                 for _ in run.epochs(self.n_pretrain_epochs, net=half, optimizer=adam):
                     self._epoch(half, adam, positives, run)
                 halves.append(half)
@@ -64,11 +64,14 @@ class NeuMF:
             if self.finetune == "sgd":
                 optimizer = torch.optim.SGD(net.parameters(), self.finetune_learning_rate)
             else:
-                optimizer = torch.optim.Adam(net.parameters(), self.finetune_learning_rate)
+                optimizer = self._adam(net, self.finetune_learning_rate)
         run.phase("train")
         for _ in run.epochs(self.n_epochs, net=net, optimizer=optimizer):
             self._epoch(net, optimizer, positives, run)
             yield net
+
+    def _adam(self, net: nn.Module, rate: float) -> torch.optim.Optimizer:
+        return torch.optim.Adam(net.parameters(), rate, fused=True)
 
     def _epoch(
         self, net: "NeuMFNet", optimizer: torch.optim.Optimizer, positives: Positives, run: Run

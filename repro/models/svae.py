@@ -57,7 +57,7 @@ class SVAE:
             )
         net = SVAENet(train.n_items, self).to(run.device)
         optimizer = torch.optim.Adam(
-            net.parameters(), self.learning_rate, weight_decay=self.weight_decay
+            net.parameters(), self.learning_rate, weight_decay=self.weight_decay, fused=True
         )
         sequence = _left_aligned(train, run.device)
         length = torch.from_numpy(train.counts).to(run.device)
