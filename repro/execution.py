@@ -20,24 +20,15 @@ import repro
 from repro import records
 from repro.data import views
 from repro.errors import ReproError, UnsupportedError
-from repro.experiment import MODELS, PROTOCOLS, Experiment, Spec, canonical
+from repro.experiment import MODELS, PROTOCOLS, Spec, canonical
 from repro.interactions import Dataset
+from repro.planning import Job
 from repro.records import Record
 from repro.split import Split
 from repro.training import Progress, fit
 
 Report = Callable[[str, int, int], None]
 """Told of every epoch: phase, epoch from 1, epochs of the phase."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """An experiment, what to measure, and for whom."""
-
-    experiment: Experiment
-    metrics: tuple[str, ...]
-    label: str
-    """Paper, table, row and view, for people."""
 
 
 @dataclass
@@ -51,7 +42,12 @@ class Done:
 
 
 def run(
-    job: Job, runs: Path, device: torch.device, report: Report | None = None
+    job: Job,
+    runs: Path,
+    device: torch.device,
+    report: Report | None = None,
+    *,
+    afresh: bool = False,
 ) -> Record:
     """Run one experiment end to end and write its record; go on from its checkpoint, if any.
 
@@ -65,14 +61,18 @@ def run(
         Where to train and rank.
     report : callable, optional
         Told of every epoch.
+    afresh : bool
+        Forget the checkpoint.
     """
     began = datetime.datetime.now(datetime.UTC)
     experiment = job.experiment
     data, split = _split(experiment.dataset, canonical(_plain(experiment.protocol)))
     id = experiment.id(data.digest)
     model = MODELS.load(experiment.model.name)(**_arguments(experiment.model))
-    (runs / id).mkdir(parents=True, exist_ok=True)
-    progress = Progress(experiment.seed, device, runs / id / records.CHECKPOINT, report)
+    checkpoint = runs / id / records.CHECKPOINT
+    if afresh:
+        checkpoint.unlink(missing_ok=True)
+    progress = Progress(experiment.seed, device, checkpoint, report)
     outcome = fit(
         model,
         split,
@@ -113,6 +113,7 @@ def run_all(
     *,
     began: Callable[[Job], Report],
     ended: Callable[[Job, Record | ReproError], None],
+    afresh: bool = False,
 ) -> Done:
     """Run experiments one after the other; one that fails does not stop the others.
 
@@ -128,12 +129,14 @@ def run_all(
         Told of each job as it begins; returns what is told of its epochs.
     ended : callable
         Told of each job's record, or of its error.
+    afresh : bool
+        Begin at the first epoch even where a checkpoint is.
     """
     done = Done()
     for job in jobs:
         report = began(job)
         try:
-            record = run(job, runs, device, report)
+            record = run(job, runs, device, report, afresh=afresh)
         except UnsupportedError as error:
             done.refused.append((job, error))
             ended(job, error)
@@ -151,8 +154,15 @@ def run_all(
     return done
 
 
-def chosen_device(name: str) -> torch.device:
+def chosen_device(name: str, one_thread: bool = False) -> torch.device:
     """Return the device for "auto", "cpu" or "cuda".
+
+    Parameters
+    ----------
+    name : str
+        What was asked for.
+    one_thread : bool
+        Let torch use one thread: on toy data more only wait for each other.
 
     Raises
     ------
@@ -163,6 +173,8 @@ def chosen_device(name: str) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise ReproError("no CUDA device is available", "use --device cpu")
+    if one_thread:
+        torch.set_num_threads(1)
     return torch.device(name)
 
 

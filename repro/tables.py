@@ -5,7 +5,7 @@ well we must agree. A row states its recipe even when its model does not exist y
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from functools import cache
 from pathlib import Path
@@ -103,6 +103,8 @@ class Table(Strict):
     seeds: list[int] = [0]
     tolerance: list[Tolerance] = []
     note: str = ""
+    transposed: bool = False
+    """The paper prints our rows as columns."""
     rows: list[Row]
 
 
@@ -212,6 +214,35 @@ class Paper:
             for key in table.groups:
                 if key in row.at:
                     yield self._entry(number, table, row, key)
+
+    def added(self, number: str, model: str, params: dict[str, Any]) -> Iterator[Entry]:
+        """Yield a row of ours: any model under this table's views, protocol and selection.
+
+        Parameters
+        ----------
+        number : str
+            The table.
+        model : str
+            The model's name.
+        params : mapping
+            Hyper-parameters that differ from its defaults.
+        """
+        table = self.table(number)
+        if table.kind != "results":
+            return
+        seen: set[str] = set()
+        for key in table.groups:
+            view = _group(self.views, table, key).view
+            if view in seen:
+                continue
+            seen.add(view)
+            place = Place(published=["" for _ in table.metrics])
+            row = Row(label=f"{model} (ours)", model=model, params=params, at={key: place})
+            entry = self._entry(number, table, row, key)
+            cells = tuple(
+                Cell(label, metric, "", None, "") for label, metric in table.metrics.items()
+            )
+            yield replace(entry, cells=cells)
 
     def _entry(self, number: str, table: Table, row: Row, key: str) -> Entry:
         place = row.at[key]

@@ -1,0 +1,68 @@
+"""The command line: the only floor that prints. Results on stdout, progress on stderr."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+import repro
+from repro.errors import EXIT_CODES, ReproError
+
+
+class _Group(TyperGroup):
+    """Turns an error that the user can mend into its message and exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ReproError as error:
+            if ctx.params.get("debug"):
+                raise
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(error.exit_code) from error
+        except KeyboardInterrupt as interrupt:
+            typer.echo("interrupted; the same command goes on from here", err=True)
+            raise typer.Exit(130) from interrupt
+
+
+_CODES = "\n".join(f"  {code:>3}  {meaning}" for code, meaning in EXIT_CODES.items())
+
+app = typer.Typer(
+    cls=_Group,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=f"\b\nExit codes:\n{_CODES}\n\nExample: repro run toy",
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"repro {repro.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Reproduce the result tables of five VAE-recommender papers, cell by cell."""
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+from repro.cli import compare, fetch, list_, run, show  # noqa: E402, F401 - they register themselves
+
+if __name__ == "__main__":
+    sys.exit(main())

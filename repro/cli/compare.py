@@ -1,0 +1,50 @@
+"""``repro compare``: published and own numbers side by side."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from repro.cli import app
+
+
+class Form(StrEnum):
+    """How a comparison is printed."""
+
+    markdown = "markdown"
+    text = "text"
+    csv = "csv"
+    json = "json"
+
+
+@app.command(epilog="Example: repro compare acvae --table 2")
+def compare(
+    papers: Annotated[list[str] | None, typer.Argument(help="Papers; all if none is named.")] = None,
+    table: Annotated[str | None, typer.Option(help="One table.")] = None,
+    form: Annotated[Form, typer.Option("--format", help="How to print.")] = Form.markdown,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    smoke: Annotated[bool, typer.Option(help="Show smoke runs instead of real ones.")] = False,
+    strict: Annotated[bool, typer.Option(help="Exit 1 if a cell is higher or lower.")] = False,
+    runs: Annotated[Path | None, typer.Option(help="Folder of records.")] = None,
+) -> None:
+    """Compare published numbers with the records, cell by cell."""
+    from repro import paths, records, rendering, tables
+    from repro.comparison import compare as compared
+
+    chosen = [tables.load(paper) for paper in papers or tables.papers()]
+    known = list(records.load_all(runs or paths.runs()))
+    if table:
+        for paper in chosen:
+            paper.table(table)
+    done = [
+        compared(paper, number, known, smoke=smoke)
+        for paper in chosen
+        for number in paper.tables
+        if table in (None, number)
+    ]
+    typer.echo(rendering.FORMATS["json" if as_json else form.value](done))
+    if strict and any(cell.verdict in ("higher", "lower") for t in done for cell in t.cells):
+        raise typer.Exit(1)

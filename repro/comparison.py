@@ -1,0 +1,275 @@
+"""Published cells against records: values, verdicts, marks."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from repro.data import manifest, views
+from repro.experiment import MODELS, Experiment, canonical
+from repro.records import Record
+from repro.tables import Cell, Entry, Paper, number_in, unit_in
+
+VERDICTS = {
+    "exact": "ours rounds to the printed digits",
+    "close": "ours lies within a tolerance whose source the table names",
+    "higher": "ours is higher than published; this needs a reason as much as lower does",
+    "lower": "ours is lower than published",
+    "ours": "a row that the paper does not have; nothing to compare with",
+    "unrun": "no record; the note says what is missing",
+    "quoted": "the paper took the number from elsewhere, and there is no recipe to run",
+    "blocked": "the data cannot be had",
+    "smoke": "a shortened run on toy data: it shows that the code runs, nothing else",
+}
+
+MARKS = {
+    "u": "data not verified against its manifest",
+    "t": "epoch chosen on test, as the paper did",
+    "c": "scores are constant for some users",
+    "s": "smoke: toy data, two epochs",
+    "v": "runs of several versions of the data or the program; the latest is shown",
+}
+
+
+@dataclass(frozen=True)
+class ComparedCell:
+    """One cell: what was printed, what we got, and what to make of it."""
+
+    paper: str
+    table: str
+    row: str
+    group: str
+    """The column group's label: a dataset, or a variant."""
+    label: str
+    """The metric as printed."""
+    metric: str
+    published: str
+    ours: float | None
+    """Mean over seeds."""
+    spread: float | None
+    """Standard deviation over seeds, from two on."""
+    standard_error: float | None
+    """Over test users, mean over seeds."""
+    seeds: int
+    verdict: str
+    marks: str
+    reason: str
+    """Why there is no number, or how near the tolerance lets ours be."""
+    note: str
+    runs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ComparedTable:
+    """A table, cell by cell."""
+
+    paper: str
+    number: str
+    caption: str
+    note: str
+    cells: tuple[ComparedCell, ...]
+    notes: tuple[tuple[str, str], ...]
+    """Row and note, of rows that have a number of ours."""
+
+
+def compare(
+    paper: Paper, number: str, records: Iterable[Record], *, smoke: bool = False
+) -> ComparedTable:
+    """Return a table's published cells beside ours.
+
+    Parameters
+    ----------
+    paper : Paper
+        The paper.
+    number : str
+        The table's printed number.
+    records : iterable of Record
+        All there are.
+    smoke : bool
+        Look for smoke runs, which otherwise never count.
+    """
+    table = paper.table(number)
+    known: dict[str, list[Record]] = {}
+    for record in records:
+        known.setdefault(_seedless(record.experiment), []).append(record)
+    cells: list[ComparedCell] = []
+    notes: list[tuple[str, str]] = []
+    claimed: set[str] = set()
+    for entry in paper.entries(number):
+        if table.kind == "statistics":
+            made = [_statistic(entry, cell) for cell in entry.cells]
+        else:
+            experiment = _experiment(entry, smoke)
+            found = known.get(_seedless(experiment.as_json()), []) if experiment else []
+            claimed |= {record.id for record in found}
+            made = [_cell(entry, cell, experiment, found) for cell in entry.cells]
+        cells += made
+        if any(cell.ours is not None for cell in made):
+            notes += [(entry.row, note) for note in entry.notes]
+            notes += [(f"{entry.row}, {c.label}", c.note) for c in made if c.note]
+    if table.kind == "results":
+        cells += _added(paper, number, known, claimed, smoke)
+    return ComparedTable(
+        paper.id, number, table.caption, table.note, tuple(cells), tuple(dict.fromkeys(notes))
+    )
+
+
+def _experiment(entry: Entry, smoke: bool) -> Experiment | None:
+    experiment = entry.experiment()
+    return experiment.smoked() if experiment and smoke else experiment
+
+
+def _seedless(experiment: dict[str, object]) -> str:
+    return canonical({key: value for key, value in experiment.items() if key != "seed"})
+
+
+def _added(
+    paper: Paper, number: str, known: dict[str, list[Record]], claimed: set[str], smoke: bool
+) -> list[ComparedCell]:
+    """Return the cells of rows that the paper does not have: other models under its protocol."""
+    cells = []
+    names = {found[0].experiment["model"]["name"] for found in known.values()}
+    for name in sorted(names & set(MODELS.names())):
+        for entry in paper.added(number, name, {}):
+            default = _experiment(entry, smoke)
+            if default is None:
+                continue
+            wanted = {k: v for k, v in default.as_json().items() if k not in ("seed", "model")}
+            for found in known.values():
+                about = found[0].experiment
+                same = all(about[key] == value for key, value in wanted.items())
+                if not same or about["model"]["name"] != name or found[0].id in claimed:
+                    continue
+                entry_label = _label(name, about["model"]["params"], dict(default.model.params))
+                cells += [
+                    _cell(entry, cell, default, found, entry_label) for cell in entry.cells
+                ]
+    return cells
+
+
+def _label(name: str, params: dict[str, object], defaults: dict[str, object]) -> str:
+    changed = [f"{k}={v}" for k, v in params.items() if defaults.get(k) != v]
+    return f"{name} [{', '.join(changed)}] (ours)" if changed else f"{name} (ours)"
+
+
+def _cell(
+    entry: Entry, cell: Cell, experiment: Experiment | None, found: list[Record], label: str = ""
+) -> ComparedCell:
+    """Return a cell of a results table."""
+    marks = ""
+    latest, several = _latest_per_seed(found)
+    results = [record.result(cell.metric) for record in latest]
+    ours = statistics.fmean(r.value for r in results) if results else None
+    spread = statistics.stdev(r.value for r in results) if len(results) > 1 else None
+    error = statistics.fmean(r.standard_error for r in results) if results else None
+    if latest:
+        marks += "u" if not all(record.verified for record in latest) else ""
+        marks += "t" if latest[0].experiment["select"].startswith("test") else ""
+        marks += "c" if any(record.constant > 0 for record in latest) else ""
+        marks += "s" if latest[0].experiment["smoke"] else ""
+        marks += "v" if several else ""
+    verdict, reason = _verdict(entry, cell, experiment, ours, error, "s" in marks)
+    return ComparedCell(
+        paper=entry.paper,
+        table=entry.table,
+        row=label or entry.row,
+        group=entry.group_label,
+        label=cell.label,
+        metric=cell.metric,
+        published=cell.published,
+        ours=ours,
+        spread=spread,
+        standard_error=error,
+        seeds=len(results),
+        verdict=verdict,
+        marks=marks,
+        reason=reason,
+        note=cell.note,
+        runs=tuple(record.id for record in latest),
+    )
+
+
+def _latest_per_seed(found: list[Record]) -> tuple[list[Record], bool]:
+    """Return one record per seed, the latest, and whether some had others."""
+    latest: dict[int, Record] = {}
+    for record in sorted(found, key=lambda record: record.began):
+        latest[record.experiment["seed"]] = record
+    digest = next(reversed(latest.values())).digest if latest else ""
+    same = [record for seed, record in sorted(latest.items()) if record.digest == digest]
+    return same, len(same) < len(found)
+
+
+def _verdict(
+    entry: Entry,
+    cell: Cell,
+    experiment: Experiment | None,
+    ours: float | None,
+    error: float | None,
+    smoke: bool,
+) -> tuple[str, str]:
+    """Return the verdict and its reason."""
+    if ours is None:
+        return _absent(entry, experiment)
+    if smoke:
+        return "smoke", ""
+    if not cell.published:
+        return "ours", ""
+    published, unit = number_in(cell.published), unit_in(cell.published)
+    difference = Decimal(repr(ours)) - published
+    if abs(difference) <= unit / 2:
+        return "exact", ""
+    tolerance = cell.tolerance
+    if tolerance and tolerance.within and abs(difference) <= number_in(tolerance.within):
+        return "close", f"within {tolerance.within}: {tolerance.source}"
+    multiple = tolerance.standard_errors if tolerance else None
+    if tolerance and multiple and error and abs(difference) <= Decimal(multiple * error):
+        return "close", f"within {multiple:g} standard errors ({error:.4f}): {tolerance.source}"
+    return ("higher" if difference > 0 else "lower"), f"by {abs(difference):.4f}"
+
+
+def _absent(entry: Entry, experiment: Experiment | None) -> tuple[str, str]:
+    if entry.blocked:
+        return "blocked", entry.blocked
+    if entry.model is None:
+        return "quoted", f"quoted from {entry.quoted_from}"
+    if experiment is None:
+        return "unrun", f"model {entry.model} does not exist yet"
+    return "unrun", "no record"
+
+
+def _statistic(entry: Entry, cell: Cell) -> ComparedCell:
+    """Return a cell of a table that counts the data."""
+    ours, marks, reason, verdict = None, "", "", "unrun"
+    archive, _, _ = entry.dataset.partition("/")
+    if entry.blocked:
+        verdict, reason = "blocked", entry.blocked
+    elif archive not in manifest.names():
+        reason = f"dataset {archive} does not exist yet"
+    else:
+        known = views.prepared(entry.dataset)
+        if known is None:
+            reason = f"not prepared: repro fetch {archive}"
+        else:
+            ours = known.statistic(cell.metric)
+            marks = "" if known.verified else "u"
+            verdict, reason = _verdict(entry, cell, None, ours, None, smoke=False)
+    return ComparedCell(
+        paper=entry.paper,
+        table=entry.table,
+        row=entry.row,
+        group="",
+        label=cell.label,
+        metric=cell.metric,
+        published=cell.published,
+        ours=ours,
+        spread=None,
+        standard_error=None,
+        seeds=0,
+        verdict=verdict,
+        marks=marks,
+        reason=reason,
+        note=cell.note,
+        runs=(),
+    )

@@ -1,0 +1,191 @@
+"""Plan: resolve what was asked for into experiments, before the first of them starts."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from repro import records, tables
+from repro.data import archive, manifest, views
+from repro.errors import ReproError, unknown
+from repro.experiment import MODELS, Experiment, Spec
+from repro.tables import Entry, Paper
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A selection of runs, as given on the command line."""
+
+    papers: tuple[str, ...]
+    table: str | None = None
+    row: str | None = None
+    view: str | None = None
+    seeds: tuple[int, ...] = ()
+    """Empty: those of the table."""
+    settings: tuple[str, ...] = ()
+    """KEY=VALUE of hyper-parameters."""
+    model: str | None = None
+    """A model to put under the tables' protocols, instead of their own rows."""
+    every_model: bool = False
+    """Put every model there is under the tables' protocols, beside their own rows."""
+    smoke: bool = False
+
+
+@dataclass(frozen=True)
+class Job:
+    """An experiment, what to measure, and for whom."""
+
+    experiment: Experiment
+    metrics: tuple[str, ...]
+    label: str
+    """Paper, table, row, view and seed, for people."""
+
+
+@dataclass
+class Plan:
+    """Experiments, each once, and the rows that give none."""
+
+    jobs: list[Job] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Why, by row."""
+
+    def datasets(self) -> list[str]:
+        """Return the views that the experiments need."""
+        return list(dict.fromkeys(job.experiment.dataset for job in self.jobs))
+
+
+def plan(asked: Asked) -> Plan:
+    """Return the experiments of a selection.
+
+    Raises
+    ------
+    ReproError
+        If anything asked for does not exist, or a hyper-parameter fits no selected row.
+    """
+    settings = dict(_setting(text) for text in asked.settings)
+    made = Plan()
+    jobs: dict[str, Job] = {}
+    used: set[str] = set()
+    for entry in _entries(asked):
+        label = f"{entry.paper} {entry.table} | {entry.row} | {entry.group_label}"
+        reason = _reason(entry, asked.smoke)
+        if reason:
+            made.left_out[label] = reason
+            continue
+        for seed in asked.seeds or (entry.seeds[:1] if asked.smoke else entry.seeds):
+            experiment = entry.experiment(seed)
+            assert experiment is not None, "its reason would have been given"
+            experiment, fitted = _set(experiment, settings)
+            used |= fitted
+            if asked.smoke:
+                experiment = experiment.smoked()
+            metrics = tuple(cell.metric for cell in entry.cells)
+            known = jobs.get(experiment.key())
+            if known:  # another table asks for the same run
+                metrics = tuple(dict.fromkeys([*known.metrics, *metrics]))
+                jobs[experiment.key()] = replace(known, metrics=metrics)
+            else:
+                jobs[experiment.key()] = Job(experiment, metrics, f"{label} | seed {seed}")
+    for key in settings.keys() - used:
+        names = {name for job in jobs.values() for name in job.experiment.model.params}
+        raise unknown("parameter of the selected rows", key, names, "--set")
+    made.jobs = list(jobs.values())
+    return made
+
+
+def prepare(dataset: str, report: archive.Report | None = None) -> None:
+    """Bring a view into the cache: fetched where need be, and built.
+
+    Raises
+    ------
+    ReproError
+        If it cannot be had.
+    """
+    found = manifest.load(manifest.split_id(dataset)[0])
+    if found.generate or archive.missing(found):
+        archive.fetch(found, report=report)
+    views.load(dataset)
+
+
+def finished(job: Job, runs: Path) -> str | None:
+    """Return the id of a job's record, or None if it is still to run (or its data is not here)."""
+    known = views.prepared(job.experiment.dataset)
+    if known is None:
+        return None
+    id = job.experiment.id(known.digest)
+    if not records.exists(runs, id):
+        return None
+    record = records.load(runs / id)
+    followed = record.experiment["select"] != "test:each" or record.results.keys() >= set(job.metrics)
+    return id if followed else None
+
+
+def _entries(asked: Asked) -> Iterator[Entry]:
+    """Yield the rows that were asked for."""
+    any_row = any_view = False
+    rows: set[str] = set()
+    places: set[str] = set()
+    for name in asked.papers:
+        paper = tables.load(name)
+        if asked.table:
+            paper.table(asked.table)
+        for number in [asked.table] if asked.table else paper.tables:
+            for entry in _table_entries(paper, number, asked):
+                rows.add(entry.row)
+                names = {entry.group, entry.group_label, entry.view}
+                places |= names
+                in_row = asked.row is None or asked.row.lower() == entry.row.lower()
+                in_view = asked.view is None or asked.view.lower() in {n.lower() for n in names}
+                any_row, any_view = any_row or in_row, any_view or in_view
+                if in_row and in_view:
+                    yield entry
+    if asked.row and not any_row:
+        raise unknown("row", asked.row, rows)
+    if asked.view and not any_view:
+        raise unknown("view", asked.view, places)
+
+
+def _table_entries(paper: Paper, number: str, asked: Asked) -> Iterator[Entry]:
+    if paper.table(number).kind == "statistics":
+        return
+    if asked.model is None:
+        yield from paper.entries(number)
+    for model in MODELS.names() if asked.every_model else [asked.model] if asked.model else []:
+        yield from paper.added(number, model, {})
+
+
+def _reason(entry: Entry, smoke: bool) -> str:
+    """Return why a row gives no experiment, or an empty string."""
+    if entry.model is None:
+        return f"quoted from {entry.quoted_from}, without a recipe"
+    if entry.experiment() is None:
+        return f"model {entry.model} does not exist yet"
+    if smoke:
+        return ""
+    if entry.blocked:
+        return f"blocked: {entry.blocked}"
+    if manifest.split_id(entry.dataset)[0] not in manifest.names():
+        return f"dataset {entry.dataset} does not exist yet"
+    return ""
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """Return key and value of "KEY=VALUE"; the value is TOML, or else a string."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise ReproError(f"--set '{text}' is not KEY=VALUE", "as in --set latent_dim=64")
+    try:
+        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value.strip()
+
+
+def _set(experiment: Experiment, settings: dict[str, Any]) -> tuple[Experiment, set[str]]:
+    """Return the experiment with the settings that its model knows, and their names."""
+    own = {k: v for k, v in settings.items() if k in experiment.model.params}
+    name = experiment.model.name
+    params = MODELS.entry(name).complete({**experiment.model.params, **own}, "--set")
+    return replace(experiment, model=Spec(name, params)), set(own)

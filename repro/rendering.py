@@ -1,0 +1,186 @@
+"""Tables as text: a paper's as printed, and a comparison as Markdown, text, CSV or JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from itertools import groupby
+
+from tabulate import tabulate
+
+from repro.comparison import MARKS, VERDICTS, ComparedCell, ComparedTable
+from repro.tables import Paper, unit_in
+
+
+def markdown(compared: list[ComparedTable]) -> str:
+    """Return comparisons as Markdown that pastes into an issue."""
+    return "\n".join(_prose(table, "pipe", "### ", "**{}**") for table in compared)
+
+
+def text(compared: list[ComparedTable]) -> str:
+    """Return comparisons as plain text."""
+    return "\n".join(_prose(table, "simple", "", "{}") for table in compared)
+
+
+def as_json(compared: list[ComparedTable]) -> str:
+    """Return comparisons as JSON, a list of cells."""
+    return json.dumps([asdict(cell) for table in compared for cell in table.cells], indent=1)
+
+
+def as_csv(compared: list[ComparedTable]) -> str:
+    """Return comparisons as CSV, a line per cell."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(ComparedCell.__dataclass_fields__), lineterminator="\n")
+    writer.writeheader()
+    for table in compared:
+        for cell in table.cells:
+            writer.writerow(asdict(cell) | {"runs": " ".join(cell.runs)})
+    return out.getvalue()
+
+
+FORMATS: dict[str, Callable[[list[ComparedTable]], str]] = {
+    "markdown": markdown,
+    "text": text,
+    "csv": as_csv,
+    "json": as_json,
+}
+"""Every form of a comparison, by name."""
+
+
+def legend(cells: Iterable[ComparedCell]) -> str:
+    """Return what the verdicts and marks in some cells mean, a line each."""
+    seen = list(cells)
+    verdicts = {cell.verdict for cell in seen}
+    marks = {mark for cell in seen for mark in cell.marks}
+    lines = [f"{name}: {meaning}" for name, meaning in VERDICTS.items() if name in verdicts]
+    lines += [f"[{mark}] {meaning}" for mark, meaning in MARKS.items() if mark in marks]
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _prose(table: ComparedTable, form: str, heading: str, strong: str) -> str:
+    parts = [f"{heading}{table.paper}, Table {table.number}", "", table.caption, ""]
+    labels = list(dict.fromkeys(cell.group for cell in table.cells))
+    for label in labels:
+        cells = [cell for cell in table.cells if cell.group == label]
+        columns = list(dict.fromkeys(cell.label for cell in cells))
+        lines = []
+        for row, group in groupby(cells, key=lambda cell: cell.row):
+            lines += _lines(row, {cell.label: cell for cell in group}, columns, strong)
+        if label:
+            parts += [strong.format(label), ""]
+        head = ["", "", *columns]
+        parts += [tabulate(lines, head, tablefmt=form, disable_numparse=True), ""]
+    parts += [legend(table.cells), ""]
+    reasons = _reasons(table.cells)
+    if reasons:
+        parts += [f"- {reason}" for reason in reasons] + [""]
+    if table.notes or table.note:
+        parts += ["Notes:", ""] + ([f"- {table.note}"] if table.note else [])
+        parts += [f"- {row}: {note}" for row, note in table.notes] + [""]
+    return "\n".join(parts)
+
+
+def _lines(
+    row: str, cells: dict[str, ComparedCell], columns: list[str], strong: str
+) -> list[list[str]]:
+    """Return a row's lines: published; and where there is a number of ours, ours and verdict."""
+
+    def line(of: Callable[[ComparedCell], str]) -> list[str]:
+        return [of(cells[column]) if column in cells else "" for column in columns]
+
+    published = line(lambda cell: cell.published)
+    if all(cell.ours is None for cell in cells.values()):
+        verdict = next(iter(cells.values())).verdict
+        return [[row, f"published ({verdict})", *published]]
+    ours = line(ours_text)
+    verdicts = line(lambda cell: cell.verdict)
+    if not any(published):
+        return [[row, "ours", *ours]]
+    return [
+        [row, "published", *published],
+        ["", strong.format("ours"), *ours],
+        ["", "verdict", *verdicts],
+    ]
+
+
+def ours_text(cell: ComparedCell) -> str:
+    """Return our number with one digit more than printed, its spread over seeds, and its marks."""
+    if cell.ours is None:
+        return "" if cell.verdict == "ours" else cell.verdict
+    if cell.metric in ("users", "items", "interactions"):
+        shown = f"{cell.ours:,.0f}"
+    else:
+        printed = -int(unit_in(cell.published).logb()) if cell.published else 3
+        digits = max(printed, 0) + 1
+        shown = f"{cell.ours:.{digits}f}"
+        if cell.spread is not None:
+            shown += f" ± {cell.spread:.{digits}f}"
+    return shown + "".join(f" [{mark}]" for mark in cell.marks)
+
+
+def _reasons(cells: Iterable[ComparedCell]) -> list[str]:
+    """Return why numbers are missing, and which tolerances were used; each once."""
+    rows: dict[str, list[str]] = {}
+    for cell in cells:
+        if cell.reason and cell.verdict not in ("higher", "lower"):
+            names = rows.setdefault(f"{cell.verdict}, {_general(cell)}", [])
+            if cell.row not in names:
+                names.append(cell.row)
+    return [f"{', '.join(names)}: {reason}" for reason, names in rows.items()]
+
+
+def _general(cell: ComparedCell) -> str:
+    """Return a reason without the numbers of one cell."""
+    if cell.verdict == "close" and "standard errors" in cell.reason:
+        return cell.reason.partition(" (")[0] + cell.reason.partition(")")[2]
+    return cell.reason
+
+
+def published(paper: Paper, number: str) -> str:
+    """Return a table as the paper prints it, with the notes on it below."""
+    table = paper.table(number)
+    entries = list(paper.entries(number))
+    metrics = list(table.metrics)
+    by_place = {
+        (entry.row, entry.group): {cell.label: cell.published for cell in entry.cells}
+        for entry in entries
+    }
+    labels = {entry.group: entry.group_label for entry in entries}
+    parts = [f"Table {number}: {table.caption}", ""]
+    rows = [row.label for row in table.rows]
+
+    def cells(row: str, group: str) -> list[str]:
+        have = by_place.get((row, group), {})
+        return [have.get(metric, "") for metric in metrics]
+
+    def grid(head: list[str], lines: list[list[str]]) -> str:
+        if table.transposed:
+            head, *lines = [list(line) for line in zip(head, *lines, strict=True)]
+        return tabulate(lines, head, tablefmt="simple", disable_numparse=True)
+
+    if table.kind == "statistics":
+        lines = [[entry.row, *cells(entry.row, entry.group)] for entry in entries]
+        parts += [grid(["", *metrics], lines), ""]
+    elif len(table.groups) * len(metrics) <= WIDEST:
+        names = [
+            labels.get(g, g) if len(metrics) == 1 else f"{labels.get(g, g)}\n{metric}"
+            for g in table.groups
+            for metric in metrics
+        ]
+        lines = [[row, *(text for g in table.groups for text in cells(row, g))] for row in rows]
+        parts += [grid(["", *names], lines), ""]
+    else:
+        for group in table.groups:
+            lines = [[row, *cells(row, group)] for row in rows]
+            parts += [grid([labels.get(group, group), *metrics], lines), ""]
+    notes = [table.note] if table.note else []
+    notes += [f"{entry.row}: {note}" for entry in entries for note in entry.notes]
+    notes += [f"{e.row}, {e.group_label}, {c.label}: {c.note}" for e in entries for c in e.cells if c.note]
+    parts += [f"- {note}" for note in dict.fromkeys(notes)]
+    return "\n".join(parts)
+
+
+WIDEST = 8  # columns that stand side by side; more are stacked by group
