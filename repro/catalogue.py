@@ -1,8 +1,9 @@
 """A folder of plug-ins, read without importing them.
 
 A model's file imports torch, which takes seconds; yet `repro list`, `repro compare` and the checks
-before a run need only its hyper-parameters. So the fields of a plug-in's dataclass are read from its
-source: their names, defaults and the docstrings below them. A default must therefore be a literal.
+before a run need only its hyper-parameters. So the fields of a plug-in's dataclass are read from
+its source: their names, defaults and the docstrings below them. A default must therefore be a
+literal.
 """
 
 import ast

@@ -143,9 +143,7 @@ def _added(
                 if not same or about["model"]["name"] != name or found[0].id in claimed:
                     continue
                 entry_label = _label(name, about["model"]["params"], dict(default.model.params))
-                cells += [
-                    _cell(entry, cell, default, found, entry_label) for cell in entry.cells
-                ]
+                cells += [_cell(entry, cell, default, found, entry_label) for cell in entry.cells]
     return cells
 
 

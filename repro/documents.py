@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from repro.errors import ReproError
 
-
 Document = TypeVar("Document", bound=BaseModel)
 
 

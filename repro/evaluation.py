@@ -108,7 +108,7 @@ def _rank_all(scores: Tensor, history: Interactions, targets: Interactions, name
     if bool(value.isnan().any()):
         raise _not_a_number(name)
 
-    # topk breaks ties as it likes; by number first, then stably by score, they go to the lower number
+    # topk breaks ties as it likes; sorted by number, then stably by score, the lower number wins
     item, order = item.sort(dim=1)
     value, by_score = value.gather(1, order).sort(dim=1, descending=True, stable=True)
     item = item.gather(1, by_score)

@@ -75,7 +75,8 @@ class Experiment:
     def smoked(self) -> "Experiment":
         """Return the same experiment on toy data with two epochs.
 
-        A protocol's ``SMOKE`` says what it changes for toy data, and as "dataset" which view it needs.
+        A protocol's ``SMOKE`` says what it changes for toy data, and as "dataset" which view it
+        needs.
         """
         shortened = dict(self.model.params)
         for name, value in shortened.items():

@@ -48,13 +48,14 @@ def ndcg(hits: Hits, n_targets: Counts, k: int) -> Values:
     Notes
     -----
     Binary gains, discount 1/log2(rank + 1), ideal over min(k, targets) hits: Liang et al. 2018,
-    Section 4.2, and the code of all five papers. ACVAE's printed formula lets the ideal run over all
-    targets, which its own Table 2 contradicts (NDCG@10 below NDCG@5).
+    Section 4.2, and the code of all five papers. ACVAE's printed formula lets the ideal run over
+    all targets, which its own Table 2 contradicts (NDCG@10 below NDCG@5).
     """
     gains = _gains(k)
     ideal = np.cumsum(gains)[np.minimum(n_targets, k) - 1]
     reached = hits[:, :k]
-    return reached @ gains[: reached.shape[1]] / ideal
+    gained: Values = reached.astype(np.float64) @ gains[: reached.shape[1]]
+    return np.divide(gained, ideal)
 
 
 def recall(hits: Hits, n_targets: Counts, k: int) -> Values:
@@ -72,8 +73,8 @@ def capped_recall(hits: Hits, n_targets: Counts, k: int) -> Values:
 
     Notes
     -----
-    Liang et al. 2018, Section 4.2: hits / min(k, targets). Differs from `recall` for users with more
-    than k targets.
+    Liang et al. 2018, Section 4.2: hits / min(k, targets). Differs from `recall` for users with
+    more than k targets.
     """
     return _n_hits(hits, k) / np.minimum(n_targets, k)
 
@@ -94,10 +95,10 @@ def f1_of_means(hits: Hits, n_targets: Counts, k: int) -> Values:
 
     Notes
     -----
-    JCA's and JoVA's evaluation code, which MVAE's Table II follows: 2 P R / (P + R) of the averages,
-    15 to 25 % below `f1` averaged at k = 10. It is no mean over users; its terms here are its first-order
-    expansion around the averages (the delta method), so that their mean is the value itself and
-    their spread gives its standard error.
+    JCA's and JoVA's evaluation code, which MVAE's Table II follows: 2 P R / (P + R) of the
+    averages, 15 to 25 % below `f1` averaged at k = 10. It is no mean over users; its terms here are
+    its first-order expansion around the averages (the delta method), so that their mean is the
+    value itself and their spread gives its standard error.
     """
     p, r = precision(hits, n_targets, k), recall(hits, n_targets, k)
     mean_p, mean_r = p.mean(), r.mean()

@@ -37,8 +37,8 @@ class Scorer(t.Protocol):
 class Model(t.Protocol):
     """Hyper-parameters, and how to train.
 
-    A model that cannot score users unknown to training says ``KNOWN_USERS_ONLY: ClassVar[bool] = True``
-    and is refused before it trains; its scorer raises as well.
+    A model that cannot score users unknown to training says ``KNOWN_USERS_ONLY: ClassVar[bool] =
+    True`` and is refused before it trains; its scorer raises as well.
     """
 
     def epochs(self, train: Interactions, run: Run) -> Iterator[Scorer]:

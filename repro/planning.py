@@ -119,7 +119,9 @@ def finished(job: Job, runs: Path) -> str | None:
     if not records.exists(runs, id):
         return None
     record = records.load(runs / id)
-    followed = record.experiment["select"] != "test:each" or record.results.keys() >= set(job.metrics)
+    followed = record.experiment["select"] != "test:each" or record.results.keys() >= set(
+        job.metrics
+    )
     return id if followed else None
 
 

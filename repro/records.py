@@ -114,7 +114,8 @@ def load(folder: Path) -> Record:
         return Record(**content, folder=folder)
     except (ValueError, KeyError, TypeError) as error:
         raise ReproError(
-            f"{folder / FILE} is no record of this version: {error}", "delete its folder and run again"
+            f"{folder / FILE} is no record of this version: {error}",
+            "delete its folder and run again",
         ) from error
 
 

@@ -178,7 +178,9 @@ def published(paper: Paper, number: str) -> str:
             parts += [grid([labels.get(group, group), *metrics], lines), ""]
     notes = [table.note] if table.note else []
     notes += [f"{entry.row}: {note}" for entry in entries for note in entry.notes]
-    notes += [f"{e.row}, {e.group_label}, {c.label}: {c.note}" for e in entries for c in e.cells if c.note]
+    notes += [
+        f"{e.row}, {e.group_label}, {c.label}: {c.note}" for e in entries for c in e.cells if c.note
+    ]
     parts += [f"- {note}" for note in dict.fromkeys(notes)]
     return "\n".join(parts)
 

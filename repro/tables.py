@@ -277,7 +277,9 @@ class Paper:
             seeds=tuple(table.seeds),
             cells=tuple(
                 Cell(label, metric, text, place.tolerance or general, place.notes.get(label, ""))
-                for (label, metric), text in zip(table.metrics.items(), place.published, strict=True)
+                for (label, metric), text in zip(
+                    table.metrics.items(), place.published, strict=True
+                )
                 if text
             ),
             notes=tuple(note for note in (row.note, place.note) if note),
@@ -386,8 +388,7 @@ def _row_faults(content: PaperFile, table: Table, row: Row, at: str) -> Iterator
             yield str(unknown("view", place.view, content.views, here))
         if len(place.published) != len(table.metrics):
             yield (
-                f"{here}: {len(place.published)} published values "
-                f"for {len(table.metrics)} metrics"
+                f"{here}: {len(place.published)} published values for {len(table.metrics)} metrics"
             )
         for text in place.published:
             try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated, Any
 
 import typer
@@ -63,6 +62,3 @@ def main() -> None:
 
 
 from repro.cli import compare, fetch, list_, run, show  # noqa: E402, F401 - they register themselves
-
-if __name__ == "__main__":
-    sys.exit(main())

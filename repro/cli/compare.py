@@ -22,7 +22,9 @@ class Form(StrEnum):
 
 @app.command(epilog="Example: repro compare acvae --table 2")
 def compare(
-    papers: Annotated[list[str] | None, typer.Argument(help="Papers; all if none is named.")] = None,
+    papers: Annotated[
+        list[str] | None, typer.Argument(help="Papers; all if none is named.")
+    ] = None,
     table: Annotated[str | None, typer.Option(help="One table.")] = None,
     form: Annotated[Form, typer.Option("--format", help="How to print.")] = Form.markdown,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,

@@ -71,7 +71,11 @@ def _datasets() -> list[dict[str, Any]]:
                 "title": found.archive.title,
                 "views": ", ".join(found.views),
                 "cache": state,
-                "how": "generated" if found.generate else "manual" if found.archive.manual else "download",
+                "how": "generated"
+                if found.generate
+                else "manual"
+                if found.archive.manual
+                else "download",
             }
         )
     return rows

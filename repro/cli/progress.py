@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
+from contextlib import AbstractContextManager
 from typing import Any
 
 import typer
@@ -24,7 +24,7 @@ LINE_SECONDS = 30.0
 """How often a plain line tells of a run that goes on."""
 
 
-class Bytes:
+class Bytes(AbstractContextManager["Bytes"]):
     """Progress of files: how much, how fast, how long still."""
 
     def __init__(self) -> None:
@@ -35,12 +35,7 @@ class Bytes:
         self._bar.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._bar.stop()
 
     def __call__(self, name: str, done: int, total: int | None) -> None:
@@ -50,7 +45,7 @@ class Bytes:
         self._bar.update(self._tasks[name], completed=done)
 
 
-class Runs:
+class Runs(AbstractContextManager["Runs"]):
     """Progress of many runs: each by its epochs, all together with the time left."""
 
     def __init__(self, total: int) -> None:
@@ -65,7 +60,8 @@ class Runs:
         self._bar.start()
         return self
 
-    __exit__ = Bytes.__exit__
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
 
     def begin(self, label: str) -> Any:
         """Begin a run; return what is told of its epochs."""

@@ -26,7 +26,9 @@ class Device(StrEnum):
 
 @app.command(epilog="Example: repro run acvae --table 2 --row POP")
 def run(
-    paper: Annotated[str | None, typer.Argument(help="A paper; may be left out with --smoke.")] = None,
+    paper: Annotated[
+        str | None, typer.Argument(help="A paper; may be left out with --smoke.")
+    ] = None,
     table: Annotated[str | None, typer.Option(help="One table, by its printed number.")] = None,
     row: Annotated[str | None, typer.Option(help="One row, by its printed label.")] = None,
     view: Annotated[str | None, typer.Option(help="One dataset or column group.")] = None,
@@ -35,7 +37,8 @@ def run(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A hyper-parameter.")
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="Add this model as a row of ours, instead of the table's rows.")
+        str | None,
+        typer.Option(help="Add this model as a row of ours, instead of the table's rows."),
     ] = None,
     device: Annotated[Device, typer.Option(help="Where to run.")] = Device.auto,
     smoke: Annotated[

@@ -22,7 +22,7 @@ def show(
     table: Annotated[str | None, typer.Option(help="One table of a paper.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show a paper's tables as printed, a dataset's terms and funnel, a model's hyper-parameters."""
+    """Show a paper's tables as printed, a dataset's terms and counts, a model's settings."""
     from repro import tables
     from repro.data import manifest
     from repro.errors import unknown
@@ -54,8 +54,14 @@ def _paper(paper: Paper, number: str | None) -> str:
         protocol = dict(view.protocol or {})
         how = protocol.pop("name", "")
         settings = ", ".join(f"{k}={v}" for k, v in protocol.items())
-        parts.append(f"  {key}: {view.label} = {view.dataset}" + (f", {how}({settings})" if how else ""))
-        parts += [f"    {text}" for text in (view.note, view.blocked and f"blocked: {view.blocked}") if text]
+        parts.append(
+            f"  {key}: {view.label} = {view.dataset}" + (f", {how}({settings})" if how else "")
+        )
+        parts += [
+            f"    {text}"
+            for text in (view.note, view.blocked and f"blocked: {view.blocked}")
+            if text
+        ]
     for table in [number] if number else paper.tables:
         parts += ["", rendering.published(paper, table)]
     return "\n".join(parts)
@@ -108,7 +114,9 @@ def _dataset(found: Manifest) -> str:
         grid = tabulate(lines, head, tablefmt="simple", intfmt=",")
         parts += ["", *(f"  {line}" for line in grid.splitlines())]
         if view.paper:
-            parts.append("  the paper prints: " + ", ".join(f"{k} {v}" for k, v in view.paper.items()))
+            parts.append(
+                "  the paper prints: " + ", ".join(f"{k} {v}" for k, v in view.paper.items())
+            )
         parts.append(f"  digest {known.digest}")
     return "\n".join(parts)
 

@@ -212,7 +212,7 @@ def _opened(archive: Path, inside: str) -> IO[bytes]:
     """Return the bytes of one member of a zip or tar."""
     if zipfile.is_zipfile(archive):
         return zipfile.ZipFile(archive).open(inside)
-    found = tarfile.open(archive).extractfile(inside)
+    found = tarfile.open(archive).extractfile(inside)  # noqa: SIM115 - closed with its member
     if found is None:
         raise KeyError(f"{inside} is no file")
     return found
@@ -246,7 +246,9 @@ def _take(
             found = _digests(copied())
             out.flush()
             os.fsync(out.fileno())
-        verified = vouched and not stated.stated() or _check(name, found, stated, unverified, manifest.id)
+        verified = (vouched and not stated.stated()) or _check(
+            name, found, stated, unverified, manifest.id
+        )
         Path(temporary).replace(raw / name)
     finally:
         Path(temporary).unlink(missing_ok=True)

@@ -106,7 +106,7 @@ def read_separated(path: Path, separator: str, header: bool, columns: list[str])
             frame = read({place: text[name] for name, place in wanted.items()})
             fault = _first_fault(path, separator, header, columns)
             if fault and _looks_numeric(frame[wanted["user"]]):
-                raise ReproError(fault)
+                raise ReproError(fault) from None
     except (ValueError, UnicodeDecodeError, pd.errors.ParserError) as error:
         fault = _first_fault(path, separator, header, columns)
         raise ReproError(fault or f"{path} cannot be read: {error}") from error

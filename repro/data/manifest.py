@@ -1,4 +1,4 @@
-"""Read ``data_manifests/*.toml``: where an archive comes from, how it is read, which views it has."""
+"""Read ``data_manifests/*.toml``: an archive's source, how it is read, and its views."""
 
 from __future__ import annotations
 
@@ -85,7 +85,8 @@ class Expect(Counts):
     """What a finished view must be."""
 
     pairs_sha256: str | None = None
-    """Of the text "user item\\n" over all interactions, numbers from 1: the form of ACVAE's files."""
+    """Of the text "user item\\n" over all interactions, numbers from 1: the form of ACVAE's
+    files."""
 
 
 class Step(Strict):

@@ -53,9 +53,9 @@ def distinct(rows: Rows, which: str) -> Rows:
 def order(rows: Rows, by: str) -> Rows:
     """Order the rows.
 
-    "time": by user, then time, equal times as the file has them. "time, random ties": equal times in
-    random order, the same on every machine. "oldest first": they stand so already. "file": as they
-    stand, which is no order in time.
+    "time": by user, then time, equal times as the file has them. "time, random ties": equal times
+    in random order, the same on every machine. "oldest first": they stand so already. "file": as
+    they stand, which is no order in time.
     """
     if by == "file":
         return replace(rows, ordered=False)
@@ -92,10 +92,10 @@ def number_items(rows: Rows, by: str) -> Rows:
     are the numbers, from 1 to the largest, with or without rows.
     """
     if by == "ascending":
-        vocabulary: Ids = np.unique(rows.item)
+        vocabulary = sorted_ids(rows.item)
     elif by == "first appearance":
-        items, first = np.unique(rows.item, return_index=True)
-        vocabulary = items[np.argsort(first)]
+        _, first = np.unique(rows.item, return_index=True)
+        vocabulary = rows.item[np.sort(first)]
     elif by == "from one":
         vocabulary = np.arange(1, int(rows.item.max()) + 1)
     else:
@@ -121,6 +121,12 @@ STEPS: dict[str, Callable[[Rows, Any], Rows]] = {
     )
 }
 """Every step by name."""
+
+
+def sorted_ids(ids: Ids) -> Ids:
+    """Return every identifier once, ascending."""
+    _, first = np.unique(ids, return_index=True)
+    return ids[first]
 
 
 def _needed(column: NDArray[Any] | None, name: str) -> NDArray[Any]:

@@ -1,8 +1,8 @@
 """Toy data of any size: users with a taste, written as the files that real archives have.
 
-Every user belongs to a taste cluster, and every item to one; a user touches popular items of the own
-cluster most, in an order in which neighbours in the cluster follow each other. So every family of
-models has something to find: popularity, co-occurrence, sequence.
+Every user belongs to a taste cluster, and every item to one; a user touches popular items of the
+own cluster most, in an order in which neighbours in the cluster follow each other. So every family
+of models has something to find: popularity, co-occurrence, sequence.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from repro import paths
 from repro.data import archive, manifest
 from repro.data.formats import Ids, Rows, read_negatives, read_separated
 from repro.data.manifest import Manifest, Step, View
-from repro.data.steps import STEPS
+from repro.data.steps import STEPS, sorted_ids
 from repro.errors import ReproError
 from repro.interactions import Dataset, Interactions, digest, from_rows
 
@@ -69,7 +69,7 @@ class Prepared:
 
 def prepared(dataset: str) -> Prepared | None:
     """Return what is known of a view, or None while it is not built."""
-    found, view, folder = _located(dataset)
+    found, _, folder = _located(dataset)
     if archive.missing(found) or not (folder / "view.json").exists():
         return None
     known = json.loads((folder / "view.json").read_text())
@@ -143,8 +143,8 @@ def _build(found: Manifest, dataset: str, view: View, folder: Path) -> None:
     files = {part: _read(found, entry) for part, entry in view.read.items()}
     whole = view.whole or [part for part in files if part != "negatives"]
     rows, funnel = _stepped(_joined([files[part] for part in whole]), view.parsed_steps())
-    users = np.unique(rows.user)
-    items = np.unique(rows.item) if rows.vocabulary is None else rows.vocabulary
+    users = sorted_ids(rows.user)
+    items = sorted_ids(rows.item) if rows.vocabulary is None else rows.vocabulary
 
     def numbered(some: Rows) -> Interactions:
         return from_rows(
@@ -159,16 +159,18 @@ def _build(found: Manifest, dataset: str, view: View, folder: Path) -> None:
     if len(view.read) > 1:  # the archive comes with parts of its own
         for part, content in files.items():
             if part in whole:
-                content = rows.take(rows.part == whole.index(part))
-            made[part] = numbered(content)
+                assert rows.part is not None
+                made[part] = numbered(rows.take(rows.part == whole.index(part)))
+            else:
+                made[part] = numbered(content)
 
     expected = view.expect.model_dump(exclude_none=True, exclude={"pairs_sha256"})
     funnel.append(Funnel("numbered", len(rows), len(users), len(items), expected))
     _check(dataset, funnel, made["whole"], view.expect.pairs_sha256)
 
     arrays: dict[str, NDArray[Any]] = {"user_ids": _text(users), "item_ids": _text(items)}
-    for name, part in made.items():
-        arrays[f"{name}_user"], arrays[f"{name}_item"] = part.user, part.item
+    for part, numbers in made.items():
+        arrays[f"{part}_user"], arrays[f"{part}_item"] = numbers.user, numbers.item
     have = archive.receipts(found)
     about = Prepared(
         dataset=dataset,
@@ -215,7 +217,7 @@ def _joined(parts: list[Rows]) -> Rows:
         columns = [getattr(rows, name) for rows in parts]
         return None if any(c is None for c in columns) else np.concatenate(columns)
 
-    return Rows(*(column(name) for name in ("user", "item", "rating", "time")), part=part)
+    return Rows(column("user"), column("item"), column("rating"), column("time"), part=part)
 
 
 def _stepped(rows: Rows, steps: list[Step]) -> tuple[Rows, list[Funnel]]:

@@ -2,9 +2,10 @@
 
 **Implements** Sections 4 and 5.1: matrix factorisation under the BPR-Opt criterion.
 **Reference**: the paper; neither JCA's nor JoVA's repository, whose data MVAE uses, ships a BPR.
-**Deviations**: Adam over shuffled mini-batches of all pairs, where the paper draws single triples with
-replacement and takes plain SGD steps (Figure 4): the optimum is the same, a pass is a hundred times
-cheaper. The regularisation is counted once per triple, on the embeddings it uses, as in the paper.
+**Deviations**: Adam over shuffled mini-batches of all pairs, where the paper draws single triples
+with replacement and takes plain SGD steps (Figure 4): the optimum is the same, a pass is a hundred
+times cheaper. The regularisation is counted once per triple, on the embeddings it uses, as in the
+paper.
 """
 
 from collections.abc import Iterator

@@ -1,11 +1,12 @@
 """Mult-VAE: Liang et al., "Variational Autoencoders for Collaborative Filtering", WWW 2018.
 
-**Implements** Sections 2 and 3.4 (Mult-VAE^PR), and the variants of the ablation study (Alajeel, "Variational
-Autoencoder for Movie Recommendations"), each a field.
+**Implements** Sections 2 and 3.4 (Mult-VAE^PR), and the variants of the ablation study (Alajeel,
+"Variational Autoencoder for Movie Recommendations"), each a field.
 **Reference**: dawenl/vae_cf, commit ad103c5, read for facts: widths, initialisation, annealing.
-**Deviations**: none known from the code. The paper ties the annealing cap to a search; the code fixes
-it at 0.2 and raises the weight by 1/200,000 per update: min(0.2, step / 200,000), not a ramp to 0.2 over 200,000.
-The ablation's "[input, 600, 300]" is the latent size, though its title speaks of the hidden layer.
+**Deviations**: none known from the code. The paper ties the annealing cap to a search; the code
+fixes it at 0.2 and raises the weight by 1/200,000 per update: min(0.2, step / 200,000), not a ramp
+to 0.2 over 200,000. The ablation's "[input, 600, 300]" is the latent size, though its title speaks
+of the hidden layer.
 """
 
 import math
@@ -109,8 +110,8 @@ def cyclical(epoch: int, n: int, n_cycles: int, ratio: float, cap: float, how: s
     cap : float
         The largest weight allowed.
     how : str
-        "clip": min(weight, cap). "scale": the ramp ends at the cap. "replace": only the value 1 becomes
-        the cap, and the ramp below it stays.
+        "clip": min(weight, cap). "scale": the ramp ends at the cap. "replace": only the value 1
+        becomes the cap, and the ramp below it stays.
 
     Notes
     -----

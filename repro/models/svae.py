@@ -1,12 +1,13 @@
-"""SVAE: Sachdeva et al., "Sequential Variational Autoencoders for Collaborative Filtering", WSDM 2019.
+"""SVAE: Sachdeva et al., "Sequential Variational Autoencoders for CF", WSDM 2019.
 
-**Implements** Section 3: a GRU over the sequence, a latent variable per step, the next k items as target.
-**Reference**: noveens/svae_cf (authors), read for facts.
+**Implements** Section 3: a GRU over the sequence, a latent variable per step, the next k items as
+target. **Reference**: noveens/svae_cf (authors), read for facts.
 **Deviations** from that code, each a field where it can move a number:
-the encoder's second output is a log standard deviation where z is sampled and a log variance where the KL is
-computed (`log_sigma = "code"`; the paper has one meaning, "consistent"). The code updates on one user at a
-time; `batch_size` averages over more. At test the code samples z (`test_latent`), and leaves the last item
-of the history out of the input, unmasked: here the whole history is read and masked.
+the encoder's second output is a log standard deviation where z is sampled and a log variance where
+the KL is computed (`log_sigma = "code"`; the paper has one meaning, "consistent"). The code updates
+on one user at a time; `batch_size` averages over more. At test the code samples z (`test_latent`),
+and leaves the last item of the history out of the input, unmasked: here the whole history is read
+and masked.
 """
 
 from collections.abc import Iterator

@@ -12,8 +12,8 @@ from repro.nn.batches import Rows
 class SparseInput(nn.Module):
     """A linear layer over sparse user rows: L2-normalised, then dropout.
 
-    The same numbers as `Linear(dropout(normalize(x)))` on dense rows, at the cost of the entries that
-    are there: one weight row is summed per interaction.
+    The same numbers as `Linear(dropout(normalize(x)))` on dense rows, at the cost of the entries
+    that are there: one weight row is summed per interaction.
 
     Parameters
     ----------
@@ -36,7 +36,5 @@ class SparseInput(nn.Module):
         """Return the layer's output, shape (B, H); a user without items gets the bias."""
         value = x.count[x.row].float().rsqrt()  # a binary row's L2 norm is sqrt(count)
         value = self.dropout(value)
-        summed = embedding_bag(
-            x.item, self.weight, x.start, per_sample_weights=value, mode="sum"
-        )
+        summed = embedding_bag(x.item, self.weight, x.start, per_sample_weights=value, mode="sum")
         return summed + self.bias

@@ -9,10 +9,11 @@ Six users; T trained on, v also in the validation file, x must be found, ! in bo
     user 4   T v !              no reachable target; counts, with zeros
     user 5   T T v x T
 
-Validation rows lie *inside* the training file in JCA's repository, and its final numbers are trained
-on all of it: `holdout_valid` takes them out of training, for selection. Repeated rows count once within
-a file; the history at test time is the whole training file in either case. On Yelp 4,109 test pairs also stand in train, because repeated reviews were split
-independently: `leaked` says whether they stay among the targets, as in the published evaluation.
+Validation rows lie *inside* the training file in JCA's repository, and its final numbers are
+trained on all of it: `holdout_valid` takes them out of training, for selection. Repeated rows count
+once within a file; the history at test time is the whole training file in either case. On Yelp
+4,109 test pairs also stand in train, because repeated reviews were split independently: `leaked`
+says whether they stay among the targets, as in the published evaluation.
 
 Source: JCA (Zhu et al. 2019) and JoVA-Hinge, evaluation code read for facts; their data carries
 MVAE's Table I.

@@ -12,11 +12,11 @@ Six users, rows oldest first; T trained on, v validation, x must be found among 
 
 Every user appears in training, so a model may know them. Negatives are drawn uniformly without
 replacement from items that the user has in neither training, validation nor test; validation has a
-list of its own. A given list may contain the held-out item itself (156 of 6,040 users in NCF's ML-1M
-files): that negative is dropped, as a dictionary of scores does in NCF's own evaluation.
+list of its own. A given list may contain the held-out item itself (156 of 6,040 users in NCF's
+ML-1M files): that negative is dropped, as a dictionary of scores does in NCF's own evaluation.
 
-Source: He et al. 2017 (NCF), Section 4.1; DAVE, Section 4.1.2, adds the validation item. Ties at the
-latest second are broken by the view's order.
+Source: He et al. 2017 (NCF), Section 4.1; DAVE, Section 4.1.2, adds the validation item. Ties at
+the latest second are broken by the view's order.
 """
 
 from dataclasses import dataclass
@@ -58,25 +58,23 @@ class LeaveOneOut:
             what should be given.
         """
         rng = np.random.default_rng(self.seed)
-        rest, test = self._test(dataset, rng)
-        valid = None
-        if self.validation:
-            drawn = _one_per_user(rest, rng)
-            rest, valid = rest.where(~drawn), rest.where(drawn)
-        touched = np.unique(
-            np.concatenate([part.pairs() for part in (rest, valid, test) if part is not None])
-        )
+        train, test = self._test(dataset, rng)
+        touched = np.unique(np.concatenate([train.pairs(), test.pairs()]))
         if self.given_negatives:
-            negatives = _given(dataset, "negatives")
-            lists = _padded(negatives)
+            lists = _padded(_given(dataset, "negatives"))
         else:
             lists = self._negatives(test, touched, rng)
-        users = np.arange(rest.n_users)
+        candidates = _beside(test, lists)
+        users = np.arange(train.n_users)
+        if not self.validation:
+            return Split(train, None, Cases.of(users, train, test, candidates))
+        drawn = _one_per_user(train, rng)
+        train, valid = train.where(~drawn), train.where(drawn)
+        beside = _beside(valid, self._negatives(valid, touched, rng))
         return Split(
-            rest,
-            valid
-            and Cases.of(users, rest, valid, _beside(valid, self._negatives(valid, touched, rng))),
-            Cases.of(users, rest, test, _beside(test, lists)),
+            train,
+            Cases.of(users, train, valid, beside),
+            Cases.of(users, train, test, candidates),
         )
 
     def _test(

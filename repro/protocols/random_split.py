@@ -10,9 +10,9 @@ Six users; T trained on, v validation, x must be found; everything but T is rank
     user 5   v T T x T T
 
 Source: the rule of JCA's notebook (Zhu et al. 2019), which published a single draw without a seed:
-`given_split` has that draw, this protocol makes others. JCA computes the test share as ``1 - 0.8``, which
-floating point makes a hair less than 0.2, so users whose count is a multiple of five hold out one
-row less there than here.
+`given_split` has that draw, this protocol makes others. JCA computes the test share as ``1 - 0.8``,
+which floating point makes a hair less than 0.2, so users whose count is a multiple of five hold out
+one row less there than here.
 """
 
 from dataclasses import dataclass

@@ -12,10 +12,10 @@ Six users, oldest first, ``last = 10``; . cut away, T trained on, x must be foun
 All of T is the history at test time. Masked in the ranking are the rows T alone: what was cut away
 may be recommended, and counts as a miss.
 
-Source: ACVAE, Section 4.4, and the authors' loader (ACVAE-PyTorch, commit 9a1dac6, read for facts), which
-keeps the last M + 1 rows *before* splitting; M = 200 (50 on Yelp). The baselines on ML-1m seem to
-have been run without the cut: `last` is the switch. A test row repeated within a user counts once;
-one that is also in the history is masked and so a miss, as in the loader's evaluation.
+Source: ACVAE, Section 4.4, and the authors' loader (ACVAE-PyTorch, commit 9a1dac6, read for facts),
+which keeps the last M + 1 rows *before* splitting; M = 200 (50 on Yelp). The baselines on ML-1m
+seem to have been run without the cut: `last` is the switch. A test row repeated within a user
+counts once; one that is also in the history is masked and so a miss, as in the loader's evaluation.
 """
 
 from dataclasses import dataclass

@@ -12,9 +12,9 @@ Six users, ``heldout_users = 2``; T trained on, h history given at test time, x 
 The item vocabulary is what training users touched; other items do not exist.
 
 Source: Liang et al. 2018, Section 4.1, and the authors' notebook (dawenl/vae_cf, commit ad103c5,
-read for facts). Its draws come from NumPy's legacy generator, seeded anew for the permutation and for each
-held-out set, over users by ascending id; the stream is frozen, so the published split can be had
-exactly. The notebook's text speaks of an item filter that its code does not apply.
+read for facts). Its draws come from NumPy's legacy generator, seeded anew for the permutation and
+for each held-out set, over users by ascending id; the stream is frozen, so the published split can
+be had exactly. The notebook's text speaks of an item filter that its code does not apply.
 """
 
 from dataclasses import dataclass
@@ -69,7 +69,7 @@ class StrongGeneralization:
         )
 
     def _generator(self) -> np.random.RandomState:
-        return np.random.RandomState(self.seed)  # noqa: NPY002 - the published split's own stream
+        return np.random.RandomState(self.seed)
 
     def _cases(self, rows: Interactions) -> Cases:
         """Draw what must be found; users are in ascending order of their original number."""

@@ -1,0 +1,58 @@
+"""What every test starts from: one thread, no network, a cache and runs of its own."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+torch.set_num_threads(1)  # tiny tensors run ten times faster
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip tests on real data where there is none, and tests on a GPU where there is none."""
+    for item in items:
+        if item.get_closest_marker("data") and not os.environ.get("REPRO_MIRROR"):
+            item.add_marker(pytest.mark.skip(reason="REPRO_MIRROR names no folder of real data"))
+        if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+            item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give every test an empty cache and an empty folder of runs, and the user's folders none."""
+    folder = tmp_path_factory.mktemp("repro")
+    monkeypatch.setenv("REPRO_HOME", str(folder / "home"))
+    monkeypatch.setenv("REPRO_RUNS", str(folder / "runs"))
+    monkeypatch.delenv("REPRO_PATH", raising=False)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def no_mirror(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the real data from tests that do not ask for it."""
+    if not request.node.get_closest_marker("data"):
+        monkeypatch.delenv("REPRO_MIRROR", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse connections to anything but this machine."""
+    connect = socket.socket.connect
+
+    def local_only(self: socket.socket, address: Any) -> None:
+        host = address[0] if isinstance(address, tuple) else "localhost"
+        assert host in ("127.0.0.1", "::1", "localhost"), f"a test wants the network: {address}"
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", local_only)
+
+
+@pytest.fixture(scope="session")
+def mirror() -> Path:
+    """Return the folder of real data."""
+    return Path(os.environ["REPRO_MIRROR"])
