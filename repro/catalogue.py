@@ -100,12 +100,10 @@ class Catalogue:
         self.attribute = attribute
 
     def _files(self) -> dict[str, Path]:
-        found: dict[str, Path] = {}
         ours = Path(__file__).parent / self.kind
-        for folder in [ours, *(own / self.kind for own in paths.user_folders())]:
-            for path in sorted(folder.glob("[!_]*.py")):
-                found.setdefault(path.stem, path)
-        return found
+        folders = [ours, *(own / self.kind for own in paths.user_folders())]
+        there = [folder for folder in folders if folder.is_dir()]
+        return _listed(tuple((folder, folder.stat().st_mtime_ns) for folder in there))
 
     def names(self) -> list[str]:
         """Return the names of all plug-ins."""
@@ -147,6 +145,16 @@ def _import(module: str, path: Path) -> ModuleType:
         del sys.modules[module]
         raise
     return loaded
+
+
+@cache
+def _listed(folders: tuple[tuple[Path, int], ...]) -> dict[str, Path]:
+    """Return the plug-ins of some folders by name; the first folder that has a name wins."""
+    found: dict[str, Path] = {}
+    for folder, _changed in folders:
+        for path in sorted(folder.glob("[!_]*.py")):
+            found.setdefault(path.stem, path)
+    return found
 
 
 @cache

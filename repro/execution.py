@@ -100,6 +100,7 @@ def run(
         constant=ranking.constant,
         results=outcome.results,
         curve=outcome.curve,
+        cases=split.test.digest(),
         folder=runs / id,
     )
     records.save(runs, record, ranking.hits, ranking.n_targets)

@@ -54,8 +54,7 @@ def ndcg(hits: Hits, n_targets: Counts, k: int) -> Values:
     gains = _gains(k)
     ideal = np.cumsum(gains)[np.minimum(n_targets, k) - 1]
     reached = hits[:, :k]
-    gained: Values = reached.astype(np.float64) @ gains[: reached.shape[1]]
-    return np.divide(gained, ideal)
+    return (reached * gains[: reached.shape[1]]).sum(axis=1) / ideal
 
 
 def recall(hits: Hits, n_targets: Counts, k: int) -> Values:
@@ -101,11 +100,11 @@ def f1_of_means(hits: Hits, n_targets: Counts, k: int) -> Values:
     value itself and their spread gives its standard error.
     """
     p, r = precision(hits, n_targets, k), recall(hits, n_targets, k)
-    mean_p, mean_r = p.mean(), r.mean()
+    mean_p, mean_r = float(p.mean()), float(r.mean())
     if mean_p + mean_r == 0:
         return np.zeros_like(p)
     value = 2 * mean_p * mean_r / (mean_p + mean_r)
-    slope_p, slope_r = 2 * (np.array([mean_r, mean_p]) / (mean_p + mean_r)) ** 2
+    slope_p, slope_r = (2 * (mean / (mean_p + mean_r)) ** 2 for mean in (mean_r, mean_p))
     return value + slope_p * (p - mean_p) + slope_r * (r - mean_r)
 
 
@@ -116,7 +115,7 @@ def hit_rate(hits: Hits, n_targets: Counts, k: int) -> Values:
     -----
     He et al. 2017 (NCF), Section 4.1, with one target per user.
     """
-    return hits[:, :k].any(axis=1).astype(np.float64)
+    return (_n_hits(hits, k) > 0).astype(np.float64)
 
 
 def mrr(hits: Hits, n_targets: Counts, k: int) -> Values:

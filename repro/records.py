@@ -53,6 +53,8 @@ class Record:
     """Share of test users to whom all items score the same."""
     results: dict[str, Result]
     curve: list[dict[str, Any]]
+    cases: str = ""
+    """Digest of the test cases: records that share it were asked the same of the same users."""
     folder: Path | None = field(default=None, compare=False)
 
     @cached_property

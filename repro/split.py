@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from repro.interactions import Dataset, IntArray, Interactions
+from repro.interactions import Dataset, IntArray, Interactions, digest
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +51,17 @@ class Cases:
 
     def __len__(self) -> int:
         return len(self.queries)
+
+    def digest(self) -> str:
+        """Return the sha256 of who is asked, what is known of them, and what must be found."""
+        arrays = {
+            "user": self.queries.user,
+            "history": self.queries.history.pairs(),
+            "targets": self.targets.pairs(),
+        }
+        if self.queries.candidates is not None:
+            arrays["candidates"] = self.queries.candidates
+        return digest(arrays)
 
     @staticmethod
     def of(

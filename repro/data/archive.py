@@ -319,7 +319,7 @@ def _check(
 def _generate(manifest: Manifest) -> dict[str, Receipt]:
     assert manifest.generate is not None
     raw = raw_folder(manifest.id)
-    made = canonical_hash(manifest.generate.model_dump())
+    made = canonical_hash(manifest.generate.model_dump() | {"recipe": toy.RECIPE})
     if not missing(manifest) and all(r.source == made for r in receipts(manifest).values()):
         return receipts(manifest)
     toy.generate(manifest.generate, raw)

@@ -14,6 +14,8 @@ import numpy as np
 from repro.data.manifest import Generate
 from repro.paths import write_atomically
 
+RECIPE = 1  # a change of what is generated makes old files count for nothing
+
 
 def generate(size: Generate, folder: Path) -> None:
     """Write ``ratings.csv``, a split of it, and NCF's leave-one-out files.
@@ -33,8 +35,8 @@ def generate(size: Generate, folder: Path) -> None:
         weight = popular * np.where(taste == user % size.clusters, 1.0, 0.05)
         n = int(np.clip(rng.poisson(size.per_user), 6, size.items // 3))
         items = rng.choice(size.items, size=n, replace=False, p=weight / weight.sum())
-        wander = rng.normal(0.0, 0.05 * size.items, n)
-        lists.append(items[np.argsort(items + wander)])
+        steps = (items - rng.integers(size.items)) % size.items  # everybody begins elsewhere
+        lists.append(items[np.argsort(steps + rng.normal(0.0, 0.02 * size.items, n))])
 
     def rows(parts: list[np.ndarray]) -> list[tuple[int, int]]:
         return [(user + 1, int(item) + 1) for user, part in enumerate(parts) for item in part]

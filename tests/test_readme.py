@@ -1,0 +1,56 @@
+"""README's generated parts are what the program says. To renew them: python tests/test_readme.py."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from repro.experiment import MODELS, PROTOCOLS
+
+README = Path(__file__).parent.parent / "README.md"
+COMMANDS = ["", "list", "show", "fetch", "run", "compare"]
+
+
+def reference() -> str:
+    """Return every command's help, as a terminal of 100 columns shows it."""
+    program = (
+        "import sys; from repro.cli import app; "
+        "app(sys.argv[1:], prog_name='repro', max_content_width=100, terminal_width=100)"
+    )
+    parts = []
+    for command in COMMANDS:
+        asked = [sys.executable, "-c", program, *command.split(), "--help"]
+        shown = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+        lines = [line.rstrip() for line in shown.strip().splitlines()]
+        parts.append(f"### repro {command}".rstrip() + "\n\n```\n" + "\n".join(lines) + "\n```\n")
+    return "\n".join(parts)
+
+
+def models() -> str:
+    """Return the lists of models and protocols."""
+    lines = ["| model | |", "|:--|:--|"]
+    for catalogue in (MODELS, PROTOCOLS):
+        if catalogue is PROTOCOLS:
+            lines += ["", "| protocol | |", "|:--|:--|"]
+        for name in catalogue.names():
+            lines.append(f"| `{name}` | {catalogue.entry(name).class_doc.splitlines()[0]} |")
+    return "\n".join(lines) + "\n"
+
+
+def renewed(text: str) -> str:
+    """Return README with its generated parts as they should be."""
+    for name, content in (("models", models()), ("reference", reference())):
+        pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
+        text = re.sub(pattern, lambda m, c=content: m[1] + c + m[2], text, flags=re.DOTALL)
+    return text
+
+
+def test_generated_parts_of_readme_are_current() -> None:
+    text = README.read_text()
+    assert renewed(text) == text, "README is stale: run python tests/test_readme.py"
+
+
+if __name__ == "__main__":
+    README.write_text(renewed(README.read_text()))

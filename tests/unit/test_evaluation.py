@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from repro import evaluation
+from repro.errors import ReproError
+from repro.evaluation import rank
+from repro.interactions import Interactions
+from repro.split import Cases, Queries
+
+Build = Callable[..., Interactions]
+
+N_ITEMS = 6
+SCORES = [
+    [6.0, 5.0, 4.0, 3.0, 2.0, 1.0],
+    [1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
+    [0.0, 7.0, 0.0, 7.0, 0.0, 7.0],
+]
+HISTORY = [[0], [5, 4], []]
+TARGETS = [[2, 5], [3], [3, 0]]
+
+
+@dataclass
+class Fixed:
+    """Known scores for every user, of whom it remembers which were asked for."""
+
+    scores: Tensor
+    asked: list[int]
+
+    def score(self, queries: Queries) -> Tensor:
+        assert type(queries) is Queries
+        self.asked.append(len(queries))
+        scores = self.scores[torch.from_numpy(queries.user)]
+        if queries.candidates is None:
+            return scores
+        return scores.gather(1, torch.from_numpy(queries.candidates.astype(np.int64)))
+
+
+def fixed(scores: object) -> Fixed:
+    return Fixed(torch.tensor(scores), [])
+
+
+@pytest.fixture
+def cases(build: Build) -> Callable[..., Cases]:
+    def made(
+        history: list[list[int]] = HISTORY,
+        targets: list[list[int]] = TARGETS,
+        n_items: int = N_ITEMS,
+        candidates: list[list[int]] | None = None,
+    ) -> Cases:
+        return Cases.of(
+            np.arange(len(history)),
+            build(history, n_items),
+            build(targets, n_items),
+            None if candidates is None else np.array(candidates, dtype=np.int32),
+        )
+
+    return made
+
+
+def ranks(hits: np.ndarray) -> list[list[int]]:
+    """Return the ranks of the hits, from 1, per user."""
+    return [(np.flatnonzero(row) + 1).tolist() for row in hits]
+
+
+def test_everything_but_the_history_is_ranked(cases: Callable[..., Cases]) -> None:
+    # user 0: 1 [2] 3 4 [5]; user 1: [3] 2 1 0; user 2: 1 [3] 5 [0] 2 4
+    found = rank(fixed(SCORES), cases())
+    assert ranks(found.hits) == [[2, 5], [1], [2, 4]]
+    assert found.n_targets.tolist() == [2, 1, 2]
+    assert found.hits.shape == (3, N_ITEMS)
+    assert (found.tie_size, found.constant) == (0.0, 0.0)
+
+
+def test_a_metric_of_the_ranking_is_its_mean_over_users(cases: Callable[..., Cases]) -> None:
+    found = rank(fixed(SCORES), cases())
+    assert found.value("mrr@10") == pytest.approx((1 / 2 + 1 + 1 / 2) / 3)
+    assert found.standard_error("mrr@10") == pytest.approx((1 / 12 / 3) ** 0.5)
+
+
+def test_a_target_in_the_history_is_never_found_but_counts(cases: Callable[..., Cases]) -> None:
+    found = rank(fixed(SCORES), cases(targets=[[0, 2], [4], [3]]))
+    assert ranks(found.hits) == [[2], [], [2]]
+    assert found.n_targets.tolist() == [2, 1, 1]
+
+
+def test_a_user_with_nothing_left_to_rank_finds_nothing(cases: Callable[..., Cases]) -> None:
+    found = rank(fixed(SCORES[:1]), cases(history=[[0, 1, 2, 3, 4, 5]], targets=[[1]]))
+    assert ranks(found.hits) == [[]]
+    assert found.constant == 0.0
+
+
+@pytest.mark.parametrize(("target", "hit"), [(2, [2]), (5, [])])
+def test_a_tie_that_crosses_the_last_rank_goes_to_the_lower_number(
+    cases: Callable[..., Cases], monkeypatch: pytest.MonkeyPatch, target: int, hit: list[int]
+) -> None:
+    # 4, then three of {1, 2, 3, 5}: 1, 2, 3; two more scores tie with the last rank's
+    monkeypatch.setattr(evaluation, "DEPTH", 3)
+    scores = [[9.0, 1.0, 1.0, 0.0, 2.0, 1.0]]
+    found = rank(fixed(scores), cases(history=[[0]], targets=[[target]]))
+    assert ranks(found.hits) == ([[3]] if hit else [[]])
+    assert found.tie_size == 2.0
+
+
+def test_constant_scores_are_reported(cases: Callable[..., Cases]) -> None:
+    found = rank(fixed([[1.0] * N_ITEMS, SCORES[1], SCORES[2]]), cases())
+    assert found.constant == pytest.approx(1 / 3)
+    assert ranks(found.hits)[0] == [2, 5]  # 1 [2] 3 4 [5], by number
+
+
+def test_constant_scores_beyond_the_last_rank_are_reported(
+    cases: Callable[..., Cases], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "DEPTH", 3)
+    flat, lower_last = [1.0] * N_ITEMS, [1.0] * 5 + [0.0]
+    asked = cases(history=[[], []], targets=[[0], [0]])
+    found = rank(fixed([flat, lower_last]), asked)
+    assert found.constant == 0.5
+    assert found.tie_size == (5 + 4) / 2
+
+
+@pytest.mark.parametrize("candidates", [None, [[1, 3, 5]]])
+@pytest.mark.parametrize("place", [1, 3])
+def test_a_score_that_is_not_a_number_is_an_error_that_names_the_model(
+    cases: Callable[..., Cases], candidates: list[list[int]] | None, place: int
+) -> None:
+    scores = [list(SCORES[0])]
+    scores[0][place] = float("nan")
+    asked = cases(history=[[0]], targets=[[3]], candidates=candidates)
+    with pytest.raises(ReproError, match="toy_vae gave a score that is not a number"):
+        rank(fixed(scores), asked, "toy_vae")
+
+
+def test_scores_of_the_wrong_shape_are_refused(cases: Callable[..., Cases]) -> None:
+    with pytest.raises(AssertionError, match="toy_vae: scores of shape"):
+        rank(fixed([row[:3] for row in SCORES]), cases(), "toy_vae")
+
+
+@pytest.mark.parametrize("candidates", [None, [[0, 2, -1], [1, 3, 5], [0, 3, 4]]])
+def test_the_size_of_the_batches_changes_nothing(
+    cases: Callable[..., Cases],
+    monkeypatch: pytest.MonkeyPatch,
+    candidates: list[list[int]] | None,
+) -> None:
+    asked = cases(candidates=candidates)
+    whole, pieces = fixed(SCORES), fixed(SCORES)
+    expected = rank(whole, asked)
+    monkeypatch.setattr(evaluation, "BATCH_SCORES", 2 * N_ITEMS)
+    found = rank(pieces, asked)
+    assert (whole.asked, pieces.asked) == ([3], [2, 1])
+    np.testing.assert_array_equal(found.hits, expected.hits)
+    assert (found.tie_size, found.constant) == (expected.tie_size, expected.constant)
+
+
+def test_only_candidates_are_ranked(cases: Callable[..., Cases]) -> None:
+    # user 0: 1 [2] 4; user 1: 5 [3] 0, though 5 is in the history; user 2: 1 [3] 2
+    candidates = [[1, 2, 4], [0, 3, 5], [1, 2, 3]]
+    found = rank(fixed(SCORES), cases(targets=[[2], [3], [3]], candidates=candidates))
+    assert ranks(found.hits) == [[2], [2], [2]]
+    assert found.hits.shape == (3, 3)
+    assert found.tie_size == pytest.approx(1 / 3)
+
+
+def test_a_target_comes_after_every_candidate_of_its_score(cases: Callable[..., Cases]) -> None:
+    # user 2 scores 1, 3 and 5 alike: the target is third of them whatever its number
+    for target in (1, 3, 5):
+        asked = cases(
+            history=[[], [], []], targets=[[0], [0], [target]], candidates=[[0, 1, 3, 5]] * 3
+        )
+        assert ranks(rank(fixed(SCORES), asked).hits)[2] == [3]
+
+
+def test_a_constant_scorer_never_hits_among_a_hundred_candidates(
+    cases: Callable[..., Cases],
+) -> None:
+    targets = [[0], [50], [99]]
+    asked = cases([[], [], []], targets, n_items=100, candidates=[list(range(100))] * 3)
+    found = rank(fixed([[0.5] * 100] * 3), asked)
+    assert found.value("hit_rate@10") == 0.0
+    assert found.value("hit_rate@100") == 1.0
+    assert (found.tie_size, found.constant) == (99.0, 1.0)
+
+
+def test_padding_behind_a_short_list_is_no_candidate(cases: Callable[..., Cases]) -> None:
+    # the model sees no negative number, and what it says of the padding is not ranked:
+    # item 0, which stands in for it, has the best score
+    scores = [[9.0, 1.0, 2.0, 3.0, 4.0, 5.0]]
+    candidates = [[1, 2, -1, -1]]
+    found = rank(fixed(scores), cases([[]], [[1]], candidates=candidates))
+    assert ranks(found.hits) == [[2]]
+    assert (found.tie_size, found.constant) == (0.0, 0.0)
+
+
+def test_padding_does_not_hide_that_all_candidates_score_the_same(
+    cases: Callable[..., Cases],
+) -> None:
+    found = rank(fixed([[0.5] * N_ITEMS]), cases([[]], [[1]], candidates=[[1, 2, 4, -1]]))
+    assert ranks(found.hits) == [[3]]
+    assert (found.tie_size, found.constant) == (2.0, 1.0)
+
+
+def test_scores_are_ranked_without_gradients(cases: Callable[..., Cases]) -> None:
+    weights = torch.tensor(SCORES, requires_grad=True)
+    found = rank(Fixed(weights, []), cases())
+    assert ranks(found.hits) == [[2, 5], [1], [2, 4]]
