@@ -95,19 +95,30 @@ def _lines(
     if all(cell.ours is None for cell in cells.values()):
         verdict = next(iter(cells.values())).verdict
         return [[row, f"published ({verdict})", *published]]
-    ours = line(ours_text)
+    with_number = [cell for cell in cells.values() if cell.ours is not None]
+    shared = "".join(m for m in MARKS if all(m in cell.marks for cell in with_number))
+    ours = line(lambda cell: ours_text(cell, besides=shared))
     verdicts = line(lambda cell: cell.verdict)
+    marked = _marked("", shared)
     if not any(published):
-        return [[row, "ours", *ours]]
+        return [[row, "ours" + marked, *ours]]
     return [
         [row, "published", *published],
-        ["", strong.format("ours"), *ours],
+        ["", strong.format("ours") + marked, *ours],
         ["", "verdict", *verdicts],
     ]
 
 
-def ours_text(cell: ComparedCell) -> str:
-    """Return our number with one digit more than printed, its spread over seeds, and its marks."""
+def ours_text(cell: ComparedCell, besides: str = "") -> str:
+    """Return our number with one digit more than printed, its spread over seeds, and its marks.
+
+    Parameters
+    ----------
+    cell : ComparedCell
+        The cell.
+    besides : str
+        Marks that stand elsewhere.
+    """
     if cell.ours is None:
         return "" if cell.verdict == "ours" else cell.verdict
     if cell.metric in ("users", "items", "interactions"):
@@ -118,7 +129,11 @@ def ours_text(cell: ComparedCell) -> str:
         shown = f"{cell.ours:.{digits}f}"
         if cell.spread is not None:
             shown += f" ± {cell.spread:.{digits}f}"
-    return shown + "".join(f" [{mark}]" for mark in cell.marks)
+    return _marked(shown, "".join(mark for mark in cell.marks if mark not in besides))
+
+
+def _marked(text: str, marks: str) -> str:
+    return text + "".join(f" [{mark}]" for mark in marks)
 
 
 def _reasons(cells: Iterable[ComparedCell]) -> list[str]:
