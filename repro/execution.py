@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import subprocess
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -22,6 +23,7 @@ from repro.data import views
 from repro.errors import ReproError, UnsupportedError
 from repro.experiment import MODELS, PROTOCOLS, Spec, canonical
 from repro.interactions import Dataset
+from repro.paths import write_atomically
 from repro.planning import Job
 from repro.records import Record
 from repro.split import Split
@@ -144,9 +146,10 @@ def run_all(
         except ReproError as error:
             done.failed.append((job, error))
             ended(job, error)
-        except (RuntimeError, MemoryError) as error:  # out of memory, a kernel that is missing
-            failure = ReproError(f"{type(error).__name__}: {error}")
-            failure.__cause__ = error
+        except Exception as error:  # a model's bug, no memory: the other runs must not suffer
+            log = runs / "failures" / f"{job.experiment.model.name}-{os.getpid()}.log"
+            write_atomically(log, traceback.format_exc().encode())
+            failure = ReproError(f"{type(error).__name__}: {error}", f"the traceback is in {log}")
             done.failed.append((job, failure))
             ended(job, failure)
         else:

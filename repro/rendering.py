@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from itertools import groupby
+from textwrap import fill
 
 from tabulate import tabulate
 
@@ -196,8 +197,16 @@ def published(paper: Paper, number: str) -> str:
     notes += [
         f"{e.row}, {e.group_label}, {c.label}: {c.note}" for e in entries for c in e.cells if c.note
     ]
-    parts += [f"- {note}" for note in dict.fromkeys(notes)]
-    return "\n".join(parts)
+    return "\n".join([*parts, *bullets(dict.fromkeys(notes))])
 
 
+def bullets(notes: Iterable[str]) -> list[str]:
+    """Return notes as points, wrapped for a terminal."""
+    return [
+        fill(f"- {' '.join(note.split())}", WIDTH, subsequent_indent="  ", break_long_words=False)
+        for note in notes
+    ]
+
+
+WIDTH = 100
 WIDEST = 8  # columns that stand side by side; more are stacked by group

@@ -15,6 +15,7 @@ ROOT = Path(repro.__file__).parent
 
 FLOORS = [
     ["cli"],
+    ["description"],
     ["rendering"],
     ["comparison"],
     ["execution"],

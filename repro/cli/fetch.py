@@ -21,8 +21,8 @@ def fetch(
     ] = False,
 ) -> None:
     """Download or take from a folder, verify, unpack, build the views, and print each funnel."""
+    from repro import description
     from repro.cli.progress import Bytes
-    from repro.cli.show import _dataset
     from repro.data import archive, manifest, views
 
     chosen = [manifest.load(manifest.split_id(dataset)[0]) for dataset in datasets]
@@ -31,4 +31,4 @@ def fetch(
             archive.fetch(found, source, unverified=unverified, report=report)
         for view in found.views:
             views.load(f"{found.id}/{view}")
-        typer.echo(_dataset(found))
+        typer.echo(description.dataset(found))

@@ -127,6 +127,8 @@ def _run(todo: list[Job], folder: Path, device: str, force: bool, one_thread: bo
         if isinstance(result, Exception):
             return f"FAILED: {result}"
         first = ", ".join(f"{k} {v.value:.4f}" for k, v in list(result.results.items())[:3])
+        if result.constant:
+            first += f"; CONSTANT scores for {result.constant:.0%} of the users"
         return f"{first} ({result.seconds:.0f} s, {result.id})"
 
     with Runs(len(todo)) as progress:

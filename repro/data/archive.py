@@ -12,7 +12,7 @@ import os
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -130,8 +130,7 @@ def _from_folder(
             _take(manifest, name, stream, member, str(file), unverified, report)
         return True
     if manifest.archive.file_name and archive.is_file():
-        with archive.open("rb") as stream:
-            verified = _check(archive.name, _hashed(stream), manifest.archive, unverified)
+        verified = _check(archive.name, digests(archive), manifest.archive, unverified)
         _unpack(manifest, archive, str(archive), verified, unverified, report)
         return True
     return False
@@ -146,18 +145,18 @@ def _from_network(
     raw.mkdir(parents=True, exist_ok=True)
     url = member.url or manifest.archive.url
     assert url is not None, "checked when the manifest was read"
-    stated = member if member.url else manifest.archive
     handle, temporary = tempfile.mkstemp(dir=raw, prefix=".download.")
     os.close(handle)
     file = Path(temporary)
     try:
         _download(url, file, report)
-        with file.open("rb") as stream:
-            if member.url:
+        if member.url:
+            with file.open("rb") as stream:
                 _take(manifest, name, stream, member, url, unverified, report)
-                return
-            verified = _check(manifest.archive.file_name, _hashed(stream), stated, unverified)
-        _unpack(manifest, file, url, verified, unverified, report)
+        else:
+            named = manifest.archive.file_name
+            verified = _check(named, digests(file), manifest.archive, unverified)
+            _unpack(manifest, file, url, verified, unverified, report)
     finally:
         file.unlink(missing_ok=True)
 
@@ -232,50 +231,34 @@ def _take(
     raw = raw_folder(manifest.id)
     raw.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=raw, prefix=f".{name}.")
+    file = Path(temporary)
     try:
         with os.fdopen(handle, "wb") as out:
-
-            def copied() -> Iterator[bytes]:
-                done = 0
-                while chunk := stream.read(CHUNK):
-                    out.write(chunk)
-                    done += len(chunk)
-                    report(name, done, stated.bytes)
-                    yield chunk
-
-            found = _digests(copied())
+            while chunk := stream.read(CHUNK):
+                out.write(chunk)
+                report(name, out.tell(), stated.bytes)
             out.flush()
             os.fsync(out.fileno())
-        verified = (vouched and not stated.stated()) or _check(
-            name, found, stated, unverified, manifest.id
-        )
-        Path(temporary).replace(raw / name)
+        found = digests(file)
+        verified = vouched and not stated.stated()
+        verified = verified or _check(name, found, stated, unverified, manifest.id)
+        file.replace(raw / name)
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        file.unlink(missing_ok=True)
     entry = Receipt(int(found["bytes"]), found["sha256"], verified, source)
     known = {**receipts(manifest), name: entry}
     paths.write_json(raw / "receipt.json", {key: asdict(value) for key, value in known.items()})
 
 
-def _hashed(stream: IO[bytes]) -> dict[str, str]:
-    return _digests(iter(lambda: stream.read(CHUNK), b""))
-
-
-def _digests(chunks: Iterator[bytes]) -> dict[str, str]:
-    """Return length, sha256, md5 and git blob id of some bytes.
-
-    A git blob id needs the length first, so it is computed from a second sha1 state only for what
-    fits its usual size: the chunks are kept until the end.
-    """
-    sha256, md5, kept, length = hashlib.sha256(), hashlib.md5(usedforsecurity=False), [], 0
-    for chunk in chunks:
-        sha256.update(chunk)
-        md5.update(chunk)
-        length += len(chunk)
-        kept.append(chunk)
+def digests(file: Path) -> dict[str, str]:
+    """Return length, sha256, md5 and git blob id of a file, by their names in a manifest."""
+    length = file.stat().st_size
+    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
     blob = hashlib.sha1(f"blob {length}\0".encode(), usedforsecurity=False)
-    for chunk in kept:
-        blob.update(chunk)
+    with file.open("rb") as stream:
+        while chunk := stream.read(CHUNK):
+            for state in (sha256, md5, blob):
+                state.update(chunk)
     return {
         "bytes": str(length),
         "sha256": sha256.hexdigest(),
@@ -325,8 +308,7 @@ def _generate(manifest: Manifest) -> dict[str, Receipt]:
     toy.generate(manifest.generate, raw)
     entries = {}
     for name in manifest.needed():
-        with (raw / name).open("rb") as stream:
-            found = _hashed(stream)
+        found = digests(raw / name)
         entries[name] = asdict(Receipt(int(found["bytes"]), found["sha256"], True, made))
     paths.write_json(raw / "receipt.json", entries)
     return receipts(manifest)

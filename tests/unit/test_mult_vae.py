@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.testing import assert_close
+
+from repro.interactions import Interactions
+from repro.models import mult_vae
+from repro.models.mult_vae import MultVAE, MultVAENet, cyclical
+from repro.nn.batches import rows_of
+from repro.split import Queries
+from repro.training import Progress
+
+Build = Callable[..., Interactions]
+
+CPU = torch.device("cpu")
+LISTS = [[0, 1, 2], [3, 4], [5, 6, 7, 8], [9]]
+TINY = MultVAE(hidden_dims=(6,), latent_dim=3, anneal_steps=10, gamma=0.5, batch_size=2, n_epochs=3)
+
+
+def weights(model: MultVAE, train: Interactions, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Return the KL weight of every update: what the loss adds for a KL of 1 per user."""
+    monkeypatch.setattr(mult_vae, "gaussian_kl", lambda mean, logvar: torch.ones(len(mean)))
+    noted: list[float] = []
+
+    class Noting(Progress):
+        def log(self, **losses: Tensor) -> None:
+            noted.append(float(losses["loss"].detach() - losses["nll"].detach()))
+
+    for _ in model.epochs(train, Noting(0, CPU)):
+        pass
+    return noted
+
+
+RAMP = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+
+
+@pytest.mark.parametrize(
+    ("how", "cap", "first_cycle", "mean"),
+    [
+        ("clip", 1.0, RAMP + [1.0] * 10, 0.725),
+        ("clip", 0.2, [0.0, 0.1] + [0.2] * 18, 0.185),
+        ("scale", 0.2, [0.2 * w for w in RAMP] + [0.2] * 10, 0.145),
+        ("replace", 0.2, RAMP + [0.2] * 10, 0.325),
+    ],
+)
+def test_ten_cycles_in_two_hundred_epochs(
+    how: str, cap: float, first_cycle: list[float], mean: float
+) -> None:
+    values = [cyclical(epoch, 200, 10, 0.5, cap, how) for epoch in range(200)]
+    assert values == pytest.approx(first_cycle * 10)
+    assert np.mean(values) == pytest.approx(mean)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, [0.0, 0.1, 0.2, 0.2, 0.2, 0.2]),
+        ({"anneal_steps": 30}, [0.0, 1 / 30, 2 / 30, 3 / 30, 4 / 30, 5 / 30]),
+        ({"schedule": "constant"}, [0.2] * 6),
+        ({"schedule": "cyclical", "n_cycles": 1, "beta": 1.0}, [0.0, 0.0, 2 / 3, 2 / 3, 1.0, 1.0]),
+        ({"schedule": "activity", "batch_size": 4}, [0.5 * (3 + 2 + 4 + 1) / 4] * 3),
+    ],
+    ids=["linear", "linear that stays below", "constant", "cyclical", "activity"],
+)
+def test_the_weight_of_the_kl_term_follows_its_schedule(
+    build: Build, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], expected: list[float]
+) -> None:
+    # four users in batches of two, three epochs: six updates
+    assert weights(replace(TINY, **change), build(LISTS), monkeypatch) == pytest.approx(
+        expected, abs=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "parameters"),
+    [
+        (MultVAE(), 24_511_308),
+        (MultVAE(latent_dim=300), 24_691_508),
+        (MultVAE(hidden_dims=(600, 400)), 24_872_108),
+    ],
+    ids=["original", "latent 300", "extra layer"],
+)
+def test_networks_have_the_size_of_the_ablations_on_movielens_20m(
+    model: MultVAE, parameters: int
+) -> None:
+    with torch.device("meta"):
+        net = MultVAENet(20_108, model)
+    assert sum(parameter.numel() for parameter in net.parameters()) == parameters
+
+
+@pytest.mark.parametrize(("name", "kind"), [("tanh", nn.Tanh), ("relu", nn.ReLU)])
+def test_every_hidden_layer_has_the_activation_and_no_other(
+    name: str, kind: type[nn.Module]
+) -> None:
+    net = MultVAENet(5, replace(TINY, hidden_dims=(6, 4), activation=name))
+    found = [[type(m) for m in part] for part in (net.encoder, net.decoder)]
+    linear = nn.Linear
+    assert found == [[kind, linear, kind, linear], [linear, kind, linear, kind, linear]]
+
+
+def test_scores_are_the_logits_at_the_posterior_mean_without_dropout(build: Build) -> None:
+    torch.manual_seed(0)
+    net = MultVAENet(12, TINY)
+    history = build(LISTS)
+    x = rows_of(history, CPU)
+    z, _ = net.eval().encode(x)
+    scores = net.train().score(Queries(np.arange(4), history))
+    assert_close(scores, net.decoder(z).detach())
+    assert net(x)[0].shape == scores.shape
+    assert not torch.equal(net(x)[0], net(x)[0])  # in training z is drawn and the input dropped
+
+
+def test_the_initial_weights_are_those_of_the_reference() -> None:
+    torch.manual_seed(0)
+    net = MultVAENet(100, MultVAE(hidden_dims=(60,), latent_dim=20))
+    for name, parameter in net.named_parameters():
+        if name.endswith("bias"):
+            assert parameter.abs().max() <= 0.002, name
+            assert 0 < parameter.std() < 0.001, name
+        else:
+            bound = (6 / sum(parameter.shape)) ** 0.5  # Glorot's
+            assert 0.9 * bound < parameter.abs().max() <= bound, name

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.distributions import Independent, Normal, kl_divergence
+from torch.nn.functional import log_softmax, normalize
+from torch.testing import assert_close
+
+from repro.errors import UnsupportedError
+from repro.interactions import Interactions
+from repro.nn.batches import Positives, Rows, UserRows, rows_of
+from repro.nn.layers import SparseInput
+from repro.nn.losses import gaussian_kl, multinomial_nll
+from repro.nn.scoring import known_users, picked, scoring
+from repro.split import Queries
+
+Build = Callable[..., Interactions]
+
+CPU = torch.device("cpu")
+N_ITEMS = 12
+LISTS = [[3, 1, 3, 0], [], [2], [1, 4, 11], [5, 6, 7, 8, 9]]
+"""User 0 touched item 3 twice, user 1 nothing."""
+
+
+@pytest.fixture
+def x(build: Build) -> Rows:
+    return rows_of(build(LISTS), CPU)
+
+
+def test_rows_are_the_zeros_and_ones_of_the_matrix(build: Build, x: Rows) -> None:
+    np.testing.assert_array_equal(x.dense().numpy(), build(LISTS).matrix().toarray())
+    assert x.count.tolist() == [3, 0, 1, 3, 5]
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 100])
+def test_an_epoch_visits_every_user_with_items_once(build: Build, batch_size: int) -> None:
+    rows = build(LISTS)
+    batches = UserRows(rows, batch_size, CPU)
+    seen = list(batches)
+    assert len(seen) == len(batches) == -(-4 // batch_size)
+    assert torch.cat([batch.user for batch in seen]).sort().values.tolist() == [0, 2, 3, 4]
+    for batch in seen:
+        np.testing.assert_array_equal(batch.dense(), rows.matrix()[batch.user.numpy()].toarray())
+
+
+def test_the_order_of_the_users_is_new_every_epoch_and_the_seed_repeats_it(build: Build) -> None:
+    batches = UserRows(build([[item % N_ITEMS] for item in range(50)]), 50, CPU)
+
+    def epochs() -> list[list[int]]:
+        torch.manual_seed(7)
+        return [batch.user.tolist() for _ in range(2) for batch in batches]
+
+    first, second = epochs()
+    assert first != second
+    assert epochs() == [first, second]
+
+
+def test_sparse_input_equals_a_linear_layer_on_normalised_dense_rows(x: Rows) -> None:
+    sparse, dense = SparseInput(N_ITEMS, 7, dropout=0.0), nn.Linear(N_ITEMS, 7)
+    with torch.no_grad():
+        sparse.weight.copy_(dense.weight.T)
+        sparse.bias.copy_(dense.bias)
+    ours, theirs = sparse(x), dense(normalize(x.dense()))
+    assert_close(ours, theirs)
+    assert_close(ours[1], dense.bias)  # the user without items
+    weight, bias = torch.autograd.grad(ours.square().sum(), [*sparse.parameters()])
+    expected = torch.autograd.grad(theirs.square().sum(), [*dense.parameters()])
+    assert_close((weight.T, bias), expected)
+
+
+def test_dropout_drops_its_share_of_the_entries_and_scales_up_the_rest(build: Build) -> None:
+    x = rows_of(build([range(1000)], n_items=1000), CPU)
+    layer = SparseInput(1000, 1000, dropout=0.3)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        layer.weight.copy_(torch.eye(1000))  # unit i shows entry i
+    entries = layer(x)[0] * 1000**0.5
+    kept = entries != 0
+    assert kept.float().mean() == pytest.approx(0.7, abs=0.05)
+    assert_close(entries[kept], torch.full_like(entries[kept], 1 / 0.7))
+    assert_close(layer.eval()(x)[0], torch.full((1000,), 1000**-0.5))
+
+
+def test_multinomial_nll_equals_the_dense_log_softmax(x: Rows) -> None:
+    logits = 5 * torch.randn(len(LISTS), N_ITEMS, generator=torch.manual_seed(0))
+    assert_close(multinomial_nll(logits, x), -(x.dense() * log_softmax(logits, dim=1)).sum(dim=1))
+
+
+def test_multinomial_nll_of_equal_logits_is_log_n_items_per_interaction(x: Rows) -> None:
+    nll = multinomial_nll(torch.zeros(len(LISTS), N_ITEMS), x)
+    assert_close(nll, x.count * np.log(N_ITEMS).astype(np.float32).item())
+
+
+def test_gaussian_kl_equals_that_of_torch_distributions() -> None:
+    mean, logvar = torch.randn(2, 6, 4, generator=torch.manual_seed(1))
+    q = Independent(Normal(mean, (0.5 * logvar).exp()), 1)
+    p = Independent(Normal(torch.zeros_like(mean), torch.ones_like(mean)), 1)
+    assert_close(gaussian_kl(mean, logvar), kl_divergence(q, p))
+
+
+def test_gaussian_kl_of_the_prior_is_zero() -> None:
+    assert_close(gaussian_kl(torch.zeros(3, 4), torch.zeros(3, 4)), torch.zeros(3))
+
+
+def touched(rows: Interactions, user: Tensor, item: Tensor) -> list[bool]:
+    known = {(u, i) for u in range(rows.n_users) for i in rows[u].tolist()}
+    return [pair in known for pair in zip(user.tolist(), item.tolist(), strict=True)]
+
+
+def test_a_negative_is_any_item_that_the_user_has_not_in_training(build: Build) -> None:
+    torch.manual_seed(0)
+    rows = build([range(10), [11], []])
+    user = torch.arange(3).repeat_interleave(400)
+    item = Positives(rows, 8, CPU).negatives(user)
+    assert not any(touched(rows, user, item))
+    drawn = [sorted(set(item[user == u].tolist())) for u in range(3)]
+    assert drawn == [[10, 11], list(range(11)), list(range(12))]
+
+
+def test_a_user_of_whom_no_negative_is_left_is_refused(build: Build) -> None:
+    with pytest.raises(AssertionError, match="user 1 has touched every item"):
+        Positives(build([[0], [0, 1, 1, 2]], n_items=3), 8, CPU)
+
+
+def test_triples_hold_every_pair_once_beside_a_negative(build: Build) -> None:
+    rows = build(LISTS)
+    batches = list(Positives(rows, 5, CPU).triples())
+    assert [len(user) for user, _, _ in batches] == [5, 5, 2]
+    user, item, negative = (torch.cat(parts) for parts in zip(*batches, strict=True))
+    assert (user * N_ITEMS + item).sort().values.tolist() == rows.pairs().tolist()
+    assert not any(touched(rows, user, negative))
+
+
+@pytest.mark.parametrize("n_negatives", [0, 1, 4])
+def test_labels_say_which_pairs_are_of_training_and_their_ratio_is_as_asked(
+    build: Build, n_negatives: int
+) -> None:
+    rows = build(LISTS)
+    batches = list(Positives(rows, 7, CPU).labelled(n_negatives))
+    assert {len(user) for user, _, _ in batches[:-1]} <= {7}
+    user, item, label = (torch.cat(parts) for parts in zip(*batches, strict=True))
+    pairs = (user * N_ITEMS + item)[label == 1].sort().values
+    assert pairs.tolist() == rows.pairs().tolist()
+    assert touched(rows, user, item) == (label == 1).tolist()
+    negatives = torch.bincount(user[label == 0], minlength=rows.n_users)
+    assert negatives.tolist() == (n_negatives * rows.distinct().counts).tolist()
+
+
+class Echo(nn.Module):
+    """Score every item by its number, and remember in which mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.arange(float(N_ITEMS)))
+        self.inner = nn.Dropout(0.5)
+        self.modes: list[tuple[bool, bool]] = []
+
+    @scoring
+    def score(self, queries: Queries) -> Tensor:
+        self.modes.append((self.training, self.inner.training))
+        if not len(queries):
+            raise UnsupportedError("nobody asks")
+        return picked(self.inner(self.weight).repeat(len(queries), 1), queries)
+
+
+@pytest.fixture
+def queries(build: Build) -> Queries:
+    return Queries(np.array([0, -1]), build([[1], [2]]), np.array([[3, 8], [0, 5]]))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_scoring_is_in_evaluation_mode_without_gradients_and_goes_back(
+    queries: Queries, training: bool
+) -> None:
+    net = Echo().train(training)
+    scores = net.score(queries)
+    assert scores.tolist() == [[3, 8], [0, 5]]
+    assert not scores.requires_grad
+    with pytest.raises(UnsupportedError):
+        net.score(queries.rows(np.array([], dtype=np.int64)))
+    assert net.modes == [(False, False)] * 2
+    assert (net.training, net.inner.training) == (training, training)
+
+
+def test_without_candidates_all_items_are_scored(queries: Queries) -> None:
+    asked = Queries(queries.user, queries.history)
+    assert Echo().score(asked).tolist() == [list(range(N_ITEMS))] * 2
+
+
+def test_users_unknown_to_training_are_refused_by_name(queries: Queries) -> None:
+    assert known_users(queries.rows(np.array([0])), CPU, "BPR").tolist() == [0]
+    with pytest.raises(UnsupportedError, match="BPR knows only users of its training data"):
+        known_users(queries, CPU, "BPR")

@@ -1,0 +1,183 @@
+"""The steps between a file and a view, by hand on ten rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from repro.data.formats import Rows
+from repro.data.steps import STEPS, core
+from repro.errors import ReproError
+
+#                 row     0    1    2    3    4    5    6    7    8    9
+USER = np.array(       [  3,   3,   3,   1,   1,   1,   1,   2,   2,   4])  # fmt: skip
+ITEM = np.array(       [ 30,  10,  20,  10,  20,  30,  10,  10,  40,  20])  # fmt: skip
+RATING = np.array(     [4.0, 3.0, 5.0, 3.5, 2.0, 5.0, 4.0, 1.0, 4.0, 3.0])  # fmt: skip
+TIME = np.array(       [  5,   5,   1,   9,   8,   7,   9,   2,   2,   0])  # fmt: skip
+
+TEN = Rows(USER, ITEM, RATING, TIME, part=np.arange(10))  # the part tells which row it was
+
+PAIRS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=40)
+
+
+def left(rows: Rows) -> list[int]:
+    assert rows.part is not None
+    return rows.part.tolist()
+
+
+def of_pairs(pairs: list[tuple[int, int]]) -> Rows:
+    user, item = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    return Rows(user, item, part=np.arange(len(pairs)))
+
+
+@pytest.mark.parametrize(
+    ("step", "argument", "expected"),
+    [
+        ("min_rating", 4.0, [0, 2, 5, 6, 8]),
+        ("min_rating", 3.5, [0, 2, 3, 5, 6, 8]),
+        ("rating_above", 3.0, [0, 2, 3, 5, 6, 8]),
+        ("rating_above", 3.5, [0, 2, 5, 6, 8]),
+        ("min_items_per_user", 3, [0, 1, 2, 3, 4, 5, 6]),
+        ("min_users_per_item", 3, [1, 2, 3, 4, 6, 7, 9]),
+        ("core", 2, [0, 1, 2, 3, 4, 5, 6]),  # 9 and 8 go, then user 2 has only 7
+        ("core", 4, []),
+        ("distinct", "first", [0, 1, 2, 3, 4, 5, 7, 8, 9]),  # 3 and 6 are one pair
+        ("distinct", "last", [0, 1, 2, 4, 5, 6, 7, 8, 9]),
+        ("order", "file", [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]),
+        ("order", "oldest first", [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]),
+        ("order", "time", [5, 4, 3, 6, 7, 8, 2, 0, 1, 9]),
+        ("last_items_per_user", 2, [1, 2, 5, 6, 7, 8, 9]),
+        ("last_items_per_user", 200, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]),
+    ],
+)
+def test_a_step_leaves_these_rows(step: str, argument: Any, expected: list[int]) -> None:
+    rows = STEPS[step](TEN, argument)
+    assert left(rows) == expected
+    assert rows.user.tolist() == USER[expected].tolist()
+    assert rows.item.tolist() == ITEM[expected].tolist()
+
+
+@pytest.mark.parametrize(
+    ("by", "ordered"), [("file", False), ("oldest first", True), ("time", True)]
+)
+def test_only_some_orders_are_orders_in_time(by: str, ordered: bool) -> None:
+    assert STEPS["order"](TEN, by).ordered is ordered
+
+
+def test_random_ties_keep_the_order_in_time_and_come_out_the_same_each_time() -> None:
+    by = "time, random ties"
+    once = STEPS["order"](TEN, by)
+    assert once.ordered
+    assert once.user.tolist() == sorted(USER)
+    assert once.time is not None
+    assert once.time.tolist() == [7, 8, 9, 9, 2, 2, 1, 5, 5, 0]
+    assert left(once) == left(STEPS["order"](TEN, by))
+
+
+def test_random_ties_follow_neither_the_file_nor_the_items() -> None:
+    n = 50
+    together = Rows(
+        np.zeros(n, int), np.arange(n), time=np.full(n, 7, dtype=np.int64), part=np.arange(n)
+    )
+    shuffled = left(STEPS["order"](together, "time, random ties"))
+    assert sorted(shuffled) == list(range(n))
+    assert shuffled not in (list(range(n)), list(range(n))[::-1])
+
+
+@pytest.mark.parametrize(
+    ("by", "numbers"),
+    [
+        ("first appearance", [30, 10, 20, 40]),
+        ("ascending", [10, 20, 30, 40]),
+        ("from one", list(range(1, 41))),
+    ],
+)
+def test_items_are_numbered(by: str, numbers: list[int]) -> None:
+    rows = STEPS["number_items"](TEN, by)
+    assert rows.vocabulary is not None
+    assert rows.vocabulary.tolist() == numbers
+    assert left(rows) == list(range(10))
+
+
+def test_items_keep_their_numbers_when_later_steps_leave_them_without_rows() -> None:
+    rows = STEPS["last_items_per_user"](STEPS["number_items"](TEN, "first appearance"), 1)
+    assert sorted(set(rows.item.tolist())) == [10, 20, 40]
+    assert rows.vocabulary is not None
+    assert rows.vocabulary.tolist() == [30, 10, 20, 40]
+
+
+def test_text_items_are_numbered_too() -> None:
+    rows = Rows(np.array([1, 1, 2]), np.array(["b", "a", "b"]))
+    named = {by: STEPS["number_items"](rows, by) for by in ("ascending", "first appearance")}
+    assert [*map(str, named["ascending"].vocabulary)] == ["a", "b"]  # type: ignore[arg-type]
+    assert [*map(str, named["first appearance"].vocabulary)] == ["b", "a"]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("step", "argument", "known"),
+    [
+        ("order", "newest first", "time; time, random ties; oldest first; file"),
+        ("number_items", "random", "first appearance; ascending; from one"),
+    ],
+)
+def test_an_unknown_variant_is_an_error_that_lists_the_known(
+    step: str, argument: str, known: str
+) -> None:
+    with pytest.raises(ReproError, match=f"(?s)'{argument}'.*{known}"):
+        STEPS[step](TEN, argument)
+
+
+@pytest.mark.parametrize(
+    ("step", "argument", "column"),
+    [
+        ("min_rating", 4.0, "rating"),
+        ("rating_above", 3.0, "rating"),
+        ("order", "time", "time"),
+        ("order", "time, random ties", "time"),
+    ],
+)
+def test_a_step_without_its_column_is_an_error(step: str, argument: Any, column: str) -> None:
+    with pytest.raises(ReproError, match=f"no column '{column}'"):
+        STEPS[step](replace(TEN, **{column: None}), argument)
+
+
+@settings(deadline=None, max_examples=50)
+@given(PAIRS, st.integers(1, 4))
+def test_a_core_is_what_removing_single_rows_leaves(
+    pairs: list[tuple[int, int]], least: int
+) -> None:
+    kept = list(range(len(pairs)))
+    while True:
+        users, items = Counter(pairs[i][0] for i in kept), Counter(pairs[i][1] for i in kept)
+        poor = [i for i in kept if users[pairs[i][0]] < least or items[pairs[i][1]] < least]
+        if not poor:
+            break
+        kept.remove(poor[-1])
+    rows = core(of_pairs(pairs), least)
+    assert left(rows) == kept
+    assert left(core(rows, least)) == kept
+
+
+@settings(deadline=None, max_examples=50)
+@given(PAIRS, st.sampled_from(["first", "last"]))
+def test_distinct_keeps_every_pair_once(pairs: list[tuple[int, int]], which: str) -> None:
+    kept = left(STEPS["distinct"](of_pairs(pairs), which))
+    assert Counter(pairs[i] for i in kept) == Counter(set(pairs))
+    assert kept == sorted(kept)
+
+
+@settings(deadline=None, max_examples=50)
+@given(PAIRS, st.integers(1, 4))
+def test_each_user_keeps_the_last_rows(pairs: list[tuple[int, int]], most: int) -> None:
+    expected = [
+        i
+        for i, (user, _) in enumerate(pairs)
+        if sum(other == user for other, _ in pairs[i + 1 :]) < most
+    ]
+    assert left(STEPS["last_items_per_user"](of_pairs(pairs), most)) == expected
