@@ -66,7 +66,7 @@ def run(
     afresh : bool
         Forget the checkpoint.
     """
-    began = datetime.datetime.now(datetime.UTC)
+    began, code = datetime.datetime.now(datetime.UTC), code_version()
     experiment = job.experiment
     data, split = _split(experiment.dataset, canonical(_plain(experiment.protocol)))
     id = experiment.id(data.digest)
@@ -92,7 +92,7 @@ def run(
         experiment=experiment.as_json(),
         digest=data.digest,
         verified=data.verified,
-        code=code_version(),
+        code=code,
         environment=environment(device),
         began=began.isoformat(timespec="seconds"),
         seconds=round(outcome.seconds, 3),
@@ -199,6 +199,7 @@ def _arguments(spec: Spec) -> dict[str, Any]:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in spec.params.items()}
 
 
+@lru_cache(maxsize=1)  # what was loaded when the first run began, not what is edited meanwhile
 def code_version() -> dict[str, Any]:
     """Return the program's version, and in a checkout the commit and whether it was changed."""
     root = Path(repro.__file__).parent.parent

@@ -191,7 +191,7 @@ def test_an_empty_file_of_negatives_is_an_error(tmp_path: Path) -> None:
 
 def test_taking_rows_takes_every_column() -> None:
     three = np.arange(3)
-    rows = Rows(three, three + 10, three + 0.5, three + 100, part=three)
+    rows = Rows(three, three + 10, np.array([0.5, 1.5, 2.5]), three + 100, part=three)
     kept = rows.take(np.array([2, 0]))
     assert as_tuples(kept) == [(2, 12, 2.5, 102), (0, 10, 0.5, 100)]
     assert kept.part is not None

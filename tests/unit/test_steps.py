@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -144,7 +143,7 @@ def test_an_unknown_variant_is_an_error_that_lists_the_known(
 )
 def test_a_step_without_its_column_is_an_error(step: str, argument: Any, column: str) -> None:
     with pytest.raises(ReproError, match=f"no column '{column}'"):
-        STEPS[step](replace(TEN, **{column: None}), argument)
+        STEPS[step](Rows(USER, ITEM), argument)
 
 
 @settings(deadline=None, max_examples=50)
