@@ -7,8 +7,9 @@ Environment: ``REPRO_HOME`` (data cache), ``REPRO_RUNS`` (records), ``REPRO_MIRR
 
 import json
 import os
-import tempfile
-from collections.abc import Mapping
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -68,32 +69,37 @@ def files(kind: str) -> dict[str, Path]:
     return found
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is either whole or absent, even when power or process is cut.
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Yield a file to write; it gets its name when the block ends well, else it goes.
+
+    So a file is either whole or absent, even when power or process is cut.
 
     Parameters
     ----------
     path : Path
-        Where; its folder is made.
-    content : bytes
-        What.
+        The name it gets; its folder is made.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
+        yield temporary
+        with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)  # the rename itself must survive a power cut
     finally:
         os.close(folder)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that it is either whole or absent."""
+    with whole(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -69,16 +69,17 @@ class Runs(AbstractContextManager["Runs"]):
         self._told = time.monotonic()
         if not self._bar.disable:
             self._one = self._bar.add_task(label, total=None)
-        began = time.monotonic()
+        seen: dict[str, tuple[float, int]] = {}  # when a phase was first told of, at which epoch
 
         def report(phase: str, epoch: int, n: int) -> None:
+            began, first = seen.setdefault(phase, (time.monotonic(), epoch))
             if self._one is not None:
                 self._bar.update(
                     self._one, completed=epoch, total=n, description=f"{label} ({phase})"
                 )
             elif time.monotonic() - self._told > LINE_SECONDS:
                 self._told = time.monotonic()
-                left = (self._told - began) / epoch * (n - epoch)
+                left = (self._told - began) / max(1, epoch - first) * (n - epoch)
                 typer.echo(f"  {label}: {phase} {epoch}/{n}, {_duration(left)} left", err=True)
 
         return report

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tarfile
 import tempfile
 import zipfile
@@ -145,10 +144,8 @@ def _from_network(
     raw.mkdir(parents=True, exist_ok=True)
     url = member.url or manifest.archive.url
     assert url is not None, "checked when the manifest was read"
-    handle, temporary = tempfile.mkstemp(dir=raw, prefix=".download.")
-    os.close(handle)
-    file = Path(temporary)
-    try:
+    with tempfile.TemporaryDirectory(dir=raw, prefix=".download.") as folder:
+        file = Path(folder) / "download"
         _download(url, file, report)
         if member.url:
             with file.open("rb") as stream:
@@ -157,8 +154,6 @@ def _from_network(
             named = manifest.archive.file_name
             verified = _check(named, digests(file), manifest.archive, unverified)
             _unpack(manifest, file, url, verified, unverified, report)
-    finally:
-        file.unlink(missing_ok=True)
 
 
 def _download(url: str, file: Path, report: Report) -> None:
@@ -229,22 +224,14 @@ def _take(
 ) -> None:
     """Copy a member into the cache under its name once its bytes are verified."""
     raw = raw_folder(manifest.id)
-    raw.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=raw, prefix=f".{name}.")
-    file = Path(temporary)
-    try:
-        with os.fdopen(handle, "wb") as out:
+    with paths.whole(raw / name) as file:
+        with file.open("wb") as out:
             while chunk := stream.read(CHUNK):
                 out.write(chunk)
                 report(name, out.tell(), stated.bytes)
-            out.flush()
-            os.fsync(out.fileno())
         found = digests(file)
         verified = vouched and not stated.stated()
         verified = verified or _check(name, found, stated, unverified, manifest.id)
-        file.replace(raw / name)
-    finally:
-        file.unlink(missing_ok=True)
     entry = Receipt(int(found["bytes"]), found["sha256"], verified, source)
     known = {**receipts(manifest), name: entry}
     paths.write_json(raw / "receipt.json", {key: asdict(value) for key, value in known.items()})

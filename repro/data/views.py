@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -188,8 +188,8 @@ def _build(found: Manifest, dataset: str, view: View, folder: Path) -> None:
 
 def _store(folder: Path, arrays: dict[str, NDArray[Any]], about: Prepared) -> None:
     """Write a view in a folder of its own, then give it its name: whole or absent."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".building."))
+    temporary = folder.with_name(f".building.{folder.name}.{os.getpid()}")
+    temporary.mkdir(parents=True)
     try:
         for name, array in arrays.items():
             np.save(temporary / f"{name}.npy", array)

@@ -46,7 +46,7 @@ source = "a test"
 Box = Callable[..., Manifest]
 
 
-@pytest.fixture()
+@pytest.fixture
 def box(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Box:
     """Return what makes the dataset "box" with some lines on the archive and on its member."""
     monkeypatch.setenv("REPRO_PATH", str(own_folders / "user"))
@@ -61,7 +61,7 @@ def box(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Box:
     return make
 
 
-@pytest.fixture()
+@pytest.fixture
 def shelf(tmp_path: Path) -> Path:
     """Return a folder that holds the member under the dataset's name."""
     (tmp_path / "box").mkdir()
@@ -99,15 +99,14 @@ def test_a_folder_may_hold_the_members_by_themselves(tmp_path: Path, box: Box, w
     assert receipt.source == str(tmp_path / where)
 
 
-@pytest.mark.parametrize("content", [zipped()])
-def test_a_folder_may_hold_the_zip(tmp_path: Path, box: Box, content: bytes) -> None:
-    (tmp_path / "box.zip").write_bytes(content)
-    made = box(archive='url = "http://nowhere/box.zip"\n' + stating(content))
+def test_a_folder_may_hold_the_zip(tmp_path: Path, box: Box) -> None:
+    (tmp_path / "box.zip").write_bytes(zipped())
+    made = box(archive='url = "http://nowhere/box.zip"\n' + stating(zipped()))
     assert archive.fetch(made, tmp_path)["rows.csv"].source == str(tmp_path / "box.zip")
     assert sorted(in_cache()) == ["receipt.json", "rows.csv"]
 
 
-@pytest.mark.parametrize("compression", ["", "gz"])
+@pytest.mark.parametrize("compression", ["gz", "xz"])
 def test_a_folder_may_hold_the_tar(tmp_path: Path, box: Box, compression: str) -> None:
     file = tmp_path / "box.tar"
     with tarfile.open(file, f"w:{compression}") as made:  # type: ignore[call-overload]
@@ -287,9 +286,7 @@ def test_an_archive_is_downloaded_and_unpacked(server: str, box: Box) -> None:
         ("missing.csv", "could not be downloaded: 404"),
     ],
 )
-def test_a_download_that_fails_leaves_nothing(
-    server: str, box: Box, page: str, said: str
-) -> None:
+def test_a_download_that_fails_leaves_nothing(server: str, box: Box, page: str, said: str) -> None:
     made = box(f'{SHA256}\nurl = "{server}/{page}"', archive="")
     with pytest.raises(ReproError, match=said):
         archive.fetch(made)

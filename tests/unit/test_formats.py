@@ -99,11 +99,6 @@ def test_columns_may_stand_in_any_order_and_be_skipped(tmp_path: Path) -> None:
     assert rows.time is None
 
 
-def test_users_may_be_numbers_where_items_are_text(tmp_path: Path) -> None:
-    rows = read_separated(written(tmp_path, "a1,B000\na2,B001\n"), ",", False, ["user", "item"])
-    assert rows.item.tolist() == ["B000", "B001"]
-
-
 def test_windows_line_ends_are_no_part_of_the_last_column(tmp_path: Path) -> None:
     rows = read_separated(written(tmp_path, "1,2\r\n3,4\r\n"), ",", False, ["user", "item"])
     assert rows.item.tolist() == [2, 4]

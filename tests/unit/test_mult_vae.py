@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -97,7 +97,7 @@ def test_networks_have_the_size_of_the_ablations_on_movielens_20m(
 
 @pytest.mark.parametrize(("name", "kind"), [("tanh", nn.Tanh), ("relu", nn.ReLU)])
 def test_every_hidden_layer_has_the_activation_and_no_other(
-    name: str, kind: type[nn.Module]
+    name: Literal["tanh", "relu"], kind: type[nn.Module]
 ) -> None:
     net = MultVAENet(5, replace(TINY, hidden_dims=(6, 4), activation=name))
     found = [[type(m) for m in part] for part in (net.encoder, net.decoder)]

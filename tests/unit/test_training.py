@@ -1,0 +1,343 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from repro import training
+from repro.errors import ReproError, UnsupportedError
+from repro.interactions import Interactions
+from repro.model import Model, Run
+from repro.models.mult_vae import MultVAE
+from repro.models.neumf import NeuMF
+from repro.split import Cases, Queries, Split
+from repro.training import Outcome, Progress, fit
+
+Build = Callable[..., Interactions]
+
+CPU = torch.device("cpu")
+N_ITEMS = 20
+TARGET = 15
+VALID, TEST = 0, 1
+"""One user is asked in validation, the other in test; both look for the target."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Puts the target at a known rank, another for each user."""
+
+    ranks: dict[int, int]
+
+    def score(self, queries: Queries) -> Tensor:
+        scores = -torch.arange(float(N_ITEMS)).repeat(len(queries), 1)
+        for row, user in enumerate(queries.user):
+            scores[row, TARGET] = 1.5 - self.ranks[int(user)]
+        return scores
+
+
+@dataclass(frozen=True)
+class Scripted:
+    """The target's ranks, epoch by epoch."""
+
+    test: Sequence[int]
+    valid: Sequence[int] = ()
+
+    def epochs(self, train: Interactions, run: Run) -> Iterator[Placed]:
+        for epoch in run.epochs(len(self.test)):
+            run.log(loss=float(epoch))
+            run.log(loss=torch.tensor(epoch + 1.0, requires_grad=True), kl=3)
+            ranks = {TEST: self.test[epoch]}
+            yield Placed(ranks | {VALID: self.valid[epoch]} if self.valid else ranks)
+
+
+@dataclass(frozen=True)
+class Staged:
+    """One scripted phase after the other."""
+
+    stages: dict[str, Scripted]
+
+    def epochs(self, train: Interactions, run: Run) -> Iterator[Placed]:
+        for name, stage in self.stages.items():
+            run.phase(name)
+            yield from stage.epochs(train, run)
+
+
+class Uncounted:
+    """A model that knows no epochs."""
+
+    def epochs(self, train: Interactions, run: Run) -> Iterator[Placed]:
+        run.log(loss=7.0)
+        yield Placed({TEST: 2})
+
+
+class Untrainable:
+    """A model that must not be asked to train."""
+
+    KNOWN_USERS_ONLY: ClassVar[bool] = True
+
+    def epochs(self, train: Interactions, run: Run) -> Iterator[Placed]:
+        raise AssertionError("trained in vain")
+
+
+@pytest.fixture
+def split(build: Build) -> Split:
+    def cases(user: int) -> Cases:
+        asked_twice = np.array([user, user])
+        return Cases.of(asked_twice, build([[], []], N_ITEMS), build([[TARGET]] * 2, N_ITEMS))
+
+    return Split(build([[0], [1]], N_ITEMS), cases(VALID), cases(TEST))
+
+
+def fitted(model: Model, split: Split, progress: Progress | None = None, **how: Any) -> Outcome:
+    asked: dict[str, Any] = {"name": "toy", "metrics": ("mrr@10", "hit_rate@3"), **how}
+    return fit(model, split, progress or Progress(0, CPU), **asked)
+
+
+def without_validation(split: Split) -> Split:
+    return replace(split, valid=None)
+
+
+RANKS = Scripted(test=[1, 3, 2, 4], valid=[5, 2, 4, 2])
+
+
+@pytest.mark.parametrize(
+    ("select", "epoch", "rank", "selected"),
+    [
+        ("last", 4, 4, -np.inf),
+        ("valid:mrr@10", 2, 3, 1 / 2),
+        ("valid:ndcg@4", 2, 3, 1 / np.log2(3)),
+        ("test:mrr@10", 1, 1, 1.0),
+    ],
+)
+def test_the_epoch_that_counts_is_the_one_that_select_names(
+    split: Split, select: str, epoch: int, rank: int, selected: float
+) -> None:
+    outcome = fitted(RANKS, split, select=select)
+    assert outcome.epoch == epoch
+    assert outcome.selected == pytest.approx(selected)
+    assert {name: result.value for name, result in outcome.results.items()} == {
+        "mrr@10": pytest.approx(1 / rank),
+        "hit_rate@3": float(rank <= 3),
+    }
+    assert {result.epoch for result in outcome.results.values()} == {epoch}
+    assert outcome.ranking is not None
+    assert np.flatnonzero(outcome.ranking.hits[0]).tolist() == [rank - 1]
+
+
+def test_each_metric_may_take_the_epoch_that_is_best_for_it_alone(split: Split) -> None:
+    outcome = fitted(Scripted(test=[3, 1, 4]), without_validation(split), select="test:each")
+    found = {name: (result.value, result.epoch) for name, result in outcome.results.items()}
+    assert found == {"mrr@10": (1.0, 2), "hit_rate@3": (1.0, 1)}
+
+
+def test_the_curve_holds_phase_epoch_mean_losses_and_the_metrics_of_all_cases(
+    split: Split,
+) -> None:
+    outcome = fitted(RANKS, split, select="valid:ndcg@1", metrics=("mrr@10",))
+    assert [entry["epoch"] for entry in outcome.curve] == [1, 2, 3, 4]
+    assert {entry["phase"] for entry in outcome.curve} == {"train"}
+    assert [entry["losses"] for entry in outcome.curve] == [
+        {"loss": epoch + 0.5, "kl": 3.0} for epoch in range(4)
+    ]
+    assert outcome.curve[1]["test"] == {"mrr@10": pytest.approx(1 / 3), "ndcg@1": 0.0}
+    assert outcome.curve[1]["valid"] == {"mrr@10": pytest.approx(1 / 2), "ndcg@1": 0.0}
+    assert outcome.seconds == pytest.approx(sum(entry["seconds"] for entry in outcome.curve))
+
+
+def test_every_looks_after_the_first_epoch_then_every_so_many_and_after_the_last(
+    split: Split,
+) -> None:
+    ranks = [9, 1, 8, 7, 6, 1, 5, 4]
+    outcome = fitted(Scripted(ranks), without_validation(split), select="test:mrr@10", every=3)
+    assert [entry["epoch"] for entry in outcome.curve if "test" in entry] == [1, 4, 7, 8]
+    assert len(outcome.curve) == 8
+    assert (outcome.epoch, outcome.selected) == (8, 1 / 4)
+
+
+@pytest.mark.parametrize(
+    ("valid", "every", "seen", "best"),
+    [
+        ([2, 3, 3, 1], 1, 3, 1),  # two looks that are worse
+        ([2, 2, 2, 1], 1, 3, 1),  # no better is worse
+        ([4, 5, 3, 4, 4, 1], 1, 5, 3),  # a better look begins anew
+        ([2, 1, 3, 1, 3, 1], 2, 5, 1),  # looks are counted, not epochs
+    ],
+)
+def test_patience_stops_after_so_many_looks_that_were_no_better(
+    split: Split, valid: list[int], every: int, seen: int, best: int
+) -> None:
+    model = Scripted(test=[1] * len(valid), valid=valid)
+    outcome = fitted(model, split, select="valid:mrr@10", every=every, patience=2)
+    assert [entry["epoch"] for entry in outcome.curve] == list(range(1, seen + 1))
+    assert outcome.epoch == best
+
+
+def test_a_phase_forgets_the_best_epoch_and_keeps_the_curve(split: Split) -> None:
+    model = Staged({"pretrain": Scripted([1, 1, 5]), "train": Scripted([3, 2, 4])})
+    outcome = fitted(model, without_validation(split), select="test:mrr@10", patience=3)
+    assert (outcome.epoch, outcome.selected, outcome.stale) == (2, 1 / 2, 1)
+    assert outcome.results["mrr@10"].value == 1 / 2
+    phases = [(entry["phase"], entry["epoch"]) for entry in outcome.curve]
+    assert phases == [(phase, epoch) for phase in ("pretrain", "train") for epoch in (1, 2, 3)]
+
+
+def test_a_model_that_counts_no_epochs_has_one(split: Split) -> None:
+    outcome = fitted(Uncounted(), without_validation(split))
+    assert outcome.epoch == 1
+    assert outcome.results["mrr@10"].value == 1 / 2
+    assert [(e["epoch"], e["losses"]) for e in outcome.curve] == [(1, {"loss": 7.0})]
+
+
+def test_every_epoch_is_reported(split: Split) -> None:
+    told: list[tuple[str, int, int]] = []
+    progress = Progress(0, CPU, report=lambda *epoch: told.append(epoch))
+    model = Staged({"pretrain": Scripted([1]), "train": Scripted([1, 1])})
+    fitted(model, without_validation(split), progress)
+    assert told == [("pretrain", 1, 1), ("train", 1, 2), ("train", 2, 2)]
+
+
+def test_the_seed_decides_what_is_drawn() -> None:
+    def drawn(seed: int) -> tuple[float, float]:
+        rng = Progress(seed, CPU).rng
+        return rng.random(), torch.rand(()).item()
+
+    assert drawn(3) == drawn(3)
+    assert all(one != other for one, other in zip(drawn(3), drawn(4), strict=True))
+
+
+def test_selection_on_validation_needs_validation_cases_before_training(split: Split) -> None:
+    with pytest.raises(ReproError, match="this protocol holds out none") as error:
+        fitted(Untrainable(), without_validation(split), select="valid:ndcg@10")
+    assert "select = 'last'" in error.value.hint
+
+
+def test_a_model_of_known_users_is_refused_before_training(split: Split) -> None:
+    stranger = replace(split.test.queries, user=np.array([0, -1]))
+    with pytest.raises(UnsupportedError, match="toy knows only the users of its training data"):
+        fitted(Untrainable(), replace(split, test=replace(split.test, queries=stranger)))
+
+
+class CutError(Exception):
+    """The program ends here."""
+
+
+class Interrupted:
+    """Lets so many epochs be reported, then cuts the run off."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def __call__(self, phase: str, epoch: int, n: int) -> None:
+        self.left -= 1
+        if not self.left:
+            raise CutError
+
+
+def plain(outcome: Outcome) -> dict[str, Any]:
+    """Return all of an outcome but the seconds, as values that == compares."""
+    found = {name: value for name, value in vars(outcome).items() if name != "seconds"}
+    ranking = outcome.ranking
+    assert ranking is not None
+    hits = ranking.hits.tolist(), ranking.n_targets.tolist()
+    found["ranking"] = (*hits, ranking.tie_size, ranking.constant)
+    found["curve"] = [{k: v for k, v in e.items() if k != "seconds"} for e in outcome.curve]
+    return found
+
+
+def resumed(model: Model, split: Split, file: Path, cut: int, **how: Any) -> Outcome:
+    """Return the outcome of a run that was cut off as that many epochs were over."""
+    with pytest.raises(CutError):
+        fitted(model, split, Progress(5, CPU, file, Interrupted(cut)), **how)
+    return fitted(model, split, Progress(5, CPU, file), **how)
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return where checkpoints go, now after every epoch."""
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
+    return tmp_path / "run" / "checkpoint.pt"
+
+
+@pytest.fixture
+def clusters(build: Build) -> Split:
+    rng = np.random.default_rng(0)
+    liked = [rng.permutation(np.arange(user % 2, N_ITEMS, 2)).tolist() for user in range(16)]
+    train, valid, test = (
+        build([items[part] for items in liked], N_ITEMS)
+        for part in (slice(6), slice(6, 8), slice(8, None))
+    )
+    users = np.arange(16)
+    return Split(train, Cases.of(users, train, valid), Cases.of(users, train, test))
+
+
+MULT_VAE = MultVAE(
+    hidden_dims=(8,), latent_dim=4, anneal_steps=10, batch_size=5, learning_rate=0.01, n_epochs=7
+)
+NEUMF = NeuMF(gmf_dim=4, mlp_dims=(8, 4), batch_size=50, n_epochs=3, n_pretrain_epochs=2)
+
+
+@pytest.mark.parametrize("cut", range(1, 8))
+@pytest.mark.parametrize(
+    "model",
+    [
+        MULT_VAE,
+        replace(MULT_VAE, optimizer="sgd", momentum=0.9),
+        NEUMF,
+        replace(NEUMF, finetune="adam", finetune_learning_rate=0.01),
+    ],
+    ids=["adam", "momentum", "pretrained", "pretrained, adam"],
+)
+def test_a_run_that_was_cut_off_ends_with_the_same_numbers_to_the_bit(
+    clusters: Split, checkpoint: Path, model: Model, cut: int
+) -> None:
+    how = {"select": "valid:ndcg@5", "every": 2}
+    whole = fitted(model, clusters, Progress(5, CPU), **how)
+    assert plain(resumed(model, clusters, checkpoint, cut, **how)) == plain(whole)
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 4, 5, 6])
+@pytest.mark.parametrize("select", ["last", "valid:mrr@10", "test:mrr@10", "test:each"])
+def test_what_was_best_so_far_survives_a_cut(
+    split: Split, checkpoint: Path, select: str, cut: int
+) -> None:
+    stage = Scripted(test=[2, 1, 3, 4, 5], valid=[4, 3, 2, 2, 3])
+    model = Staged({"pretrain": Scripted(test=[1, 2], valid=[1, 2]), "train": stage})
+    how: dict[str, Any] = {"select": select, "patience": 2}
+    whole = fitted(model, split, Progress(5, CPU), **how)
+    assert plain(resumed(model, split, checkpoint, cut, **how)) == plain(whole)
+
+
+def test_a_run_that_was_over_is_not_trained_again(clusters: Split, checkpoint: Path) -> None:
+    whole = fitted(MULT_VAE, clusters, Progress(5, CPU, checkpoint))
+    told: list[int] = []
+    again = Progress(5, CPU, checkpoint, report=lambda phase, epoch, n: told.append(epoch))
+    assert plain(fitted(MULT_VAE, clusters, again)) == plain(whole)
+    assert again.outcome.seconds == whole.seconds
+    assert told == []
+
+
+def test_a_short_run_writes_its_checkpoint_only_at_the_end(split: Split, tmp_path: Path) -> None:
+    file = tmp_path / "checkpoint.pt"
+    seen: list[bool] = []
+    progress = Progress(0, CPU, file, report=lambda *_: seen.append(file.exists()))
+    fitted(RANKS, split, progress)
+    assert seen == [False] * 4
+    assert file.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint"])
+def test_a_damaged_checkpoint_is_an_error_that_names_the_file(
+    tmp_path: Path, content: bytes
+) -> None:
+    file = tmp_path / "checkpoint.pt"
+    file.write_bytes(content)
+    with pytest.raises(ReproError, match="cannot be read") as error:
+        Progress(0, CPU, file)
+    assert str(file) in error.value.message
+    assert "delete it" in error.value.hint
