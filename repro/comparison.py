@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from repro.data import manifest, views
 from repro.experiment import MODELS, Experiment, canonical
 from repro.records import Record
-from repro.tables import Cell, Entry, Paper, number_in, unit_in
+from repro.table_schema import number_in, unit_in
+from repro.tables import Cell, Entry, Paper
 
 VERDICTS = {
     "exact": "ours rounds to the printed digits",
@@ -46,19 +47,19 @@ class ComparedCell:
     """The metric as printed."""
     metric: str
     published: str
-    ours: float | None
-    """Mean over seeds."""
-    spread: float | None
-    """Standard deviation over seeds, from two on."""
-    standard_error: float | None
-    """Over test users, mean over seeds."""
-    seeds: int
-    verdict: str
-    marks: str
-    reason: str
-    """Why there is no number, or how near the tolerance lets ours be."""
     note: str
-    runs: tuple[str, ...]
+    ours: float | None = None
+    """Mean over seeds."""
+    spread: float | None = None
+    """Standard deviation over seeds, from two on."""
+    standard_error: float | None = None
+    """Over test users, mean over seeds."""
+    seeds: int = 0
+    verdict: str = "unrun"
+    marks: str = ""
+    reason: str = ""
+    """Why there is no number, or how near the tolerance lets ours be."""
+    runs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -169,14 +170,9 @@ def _cell(
         marks += "s" if latest[0].experiment["smoke"] else ""
         marks += "v" if several else ""
     verdict, reason = _verdict(entry, cell, experiment, ours, error, "s" in marks)
-    return ComparedCell(
-        paper=entry.paper,
-        table=entry.table,
+    return replace(
+        _printed(entry, cell),
         row=label or entry.row,
-        group=entry.group_label,
-        label=cell.label,
-        metric=cell.metric,
-        published=cell.published,
         ours=ours,
         spread=spread,
         standard_error=error,
@@ -184,8 +180,21 @@ def _cell(
         verdict=verdict,
         marks=marks,
         reason=reason,
-        note=cell.note,
         runs=tuple(record.id for record in latest),
+    )
+
+
+def _printed(entry: Entry, cell: Cell) -> ComparedCell:
+    """Return a cell with nothing of ours."""
+    return ComparedCell(
+        paper=entry.paper,
+        table=entry.table,
+        row=entry.row,
+        group=entry.group_label,
+        label=cell.label,
+        metric=cell.metric,
+        published=cell.published,
+        note=cell.note,
     )
 
 
@@ -239,35 +248,16 @@ def _absent(entry: Entry, experiment: Experiment | None) -> tuple[str, str]:
 
 def _statistic(entry: Entry, cell: Cell) -> ComparedCell:
     """Return a cell of a table that counts the data."""
-    ours, marks, reason, verdict = None, "", "", "unrun"
-    archive, _, _ = entry.dataset.partition("/")
+    printed = replace(_printed(entry, cell), group="")
     if entry.blocked:
-        verdict, reason = "blocked", entry.blocked
-    elif archive not in manifest.names():
-        reason = f"dataset {archive} does not exist yet"
-    else:
-        known = views.prepared(entry.dataset)
-        if known is None:
-            reason = f"not prepared: repro fetch {archive}"
-        else:
-            ours = known.statistic(cell.metric)
-            marks = "" if known.verified else "u"
-            verdict, reason = _verdict(entry, cell, None, ours, None, smoke=False)
-    return ComparedCell(
-        paper=entry.paper,
-        table=entry.table,
-        row=entry.row,
-        group="",
-        label=cell.label,
-        metric=cell.metric,
-        published=cell.published,
-        ours=ours,
-        spread=None,
-        standard_error=None,
-        seeds=0,
-        verdict=verdict,
-        marks=marks,
-        reason=reason,
-        note=cell.note,
-        runs=(),
-    )
+        return replace(printed, verdict="blocked", reason=entry.blocked)
+    archive, _ = manifest.split_id(entry.dataset)
+    if archive not in manifest.names():
+        return replace(printed, reason=f"dataset {archive} does not exist yet")
+    known = views.prepared(entry.dataset)
+    if known is None:
+        return replace(printed, reason=f"not prepared: repro fetch {archive}")
+    ours = known.statistic(cell.metric)
+    verdict, reason = _verdict(entry, cell, None, ours, None, smoke=False)
+    marks = "" if known.verified else "u"
+    return replace(printed, ours=ours, verdict=verdict, reason=reason, marks=marks)

@@ -13,7 +13,8 @@ from textwrap import fill
 from tabulate import tabulate
 
 from repro.comparison import MARKS, VERDICTS, ComparedCell, ComparedTable
-from repro.tables import Paper, unit_in
+from repro.table_schema import unit_in
+from repro.tables import Paper
 
 
 def markdown(compared: list[ComparedTable]) -> str:

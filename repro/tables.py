@@ -1,129 +1,28 @@
 """Published tables as data: papers, views, tables, rows, cells; read from ``tables/*.toml``.
 
-A published number stays the string that was printed: a float would lose the digit that says how
-well we must agree. A row states its recipe even when its model does not exist yet.
+A row states its recipe even when its model does not exist yet.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from decimal import Decimal, InvalidOperation
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import Field
-
-from repro import documents, metrics, paths
-from repro.documents import Strict
+from repro import documents, paths
 from repro.errors import ReproError, unknown
 from repro.experiment import MODELS, Experiment, checked_select, model_spec, protocol_spec
-
-STATISTICS = ("users", "items", "interactions", "sparsity", "mean_length")
-"""What a statistics table can print of a view; sparsity in per cent."""
-
-
-class Tolerance(Strict):
-    """How far ours may lie from the published number and still be `close`, and who says so."""
-
-    source: str
-    within: str | None = None
-    """A difference, as a decimal number."""
-    standard_errors: float | None = None
-    """A multiple of our standard error over users."""
-    groups: list[str] | None = None
-    """The column groups it holds for; None: all."""
-
-
-class Place(Strict):
-    """A row in one column group: its numbers, and what differs there."""
-
-    published: list[str]
-    """One per metric of the table, as printed; "" where the paper prints none."""
-    view: str | None = None
-    model: str | None = None
-    params: dict[str, Any] = {}
-    select: str | None = None
-    every: int | None = None
-    patience: int | None = None
-    note: str = ""
-    notes: dict[str, str] = {}
-    """Notes on single cells, by metric label."""
-    tolerance: Tolerance | None = None
-
-
-class Row(Strict):
-    """A row of a table: a model with its settings, or a quotation."""
-
-    label: str
-    model: str | None = None
-    params: dict[str, Any] = {}
-    select: str | None = None
-    every: int | None = None
-    patience: int | None = None
-    quoted_from: str = ""
-    """Where the paper took the numbers from, if not from a run of its own."""
-    note: str = ""
-    at: dict[str, Place]
-    """By column group."""
-
-
-class Group(Strict):
-    """A group of columns that share a view; by default there is one per view."""
-
-    label: str
-    view: str
-
-
-class View(Strict):
-    """A dataset under a protocol, as the paper's column heads name it."""
-
-    label: str
-    dataset: str
-    """Archive and view of ``data_manifests/``."""
-    protocol: dict[str, Any] | None = None
-    """None where a table only counts the data."""
-    blocked: str = ""
-    """Why the data cannot be had by anybody, if so."""
-    note: str = ""
-
-
-class Table(Strict):
-    """One table of a paper."""
-
-    caption: str
-    kind: Literal["results", "statistics"] = "results"
-    groups: list[str]
-    """Column groups in printed order: views, or keys of ``group``."""
-    group: dict[str, Group] = {}
-    metrics: dict[str, str]
-    """Our metric (or statistic) by printed label, in printed order."""
-    select: str = "last"
-    every: int = 1
-    patience: int | None = None
-    seeds: list[int] = [0]
-    tolerance: list[Tolerance] = []
-    note: str = ""
-    transposed: bool = False
-    """The paper prints our rows as columns."""
-    rows: list[Row]
-
-
-class About(Strict):
-    """The paper itself."""
-
-    title: str
-    authors: str
-    venue: str
-    url: str
-    notes: list[str] = []
-
-
-class PaperFile(Strict):
-    """One file of ``tables/``."""
-
-    paper: About
-    views: dict[str, View]
-    tables: dict[str, Table] = Field(min_length=1)
+from repro.table_schema import (
+    About,
+    Group,
+    PaperFile,
+    Place,
+    Row,
+    Table,
+    Tolerance,
+    View,
+    faults_of,
+)
 
 
 @dataclass(frozen=True)
@@ -309,7 +208,7 @@ def load(paper: str) -> Paper:
 @cache
 def _load(paper: str, path: Path, _changed: int) -> Paper:
     content = documents.read(path, PaperFile)
-    faults = list(_faults(content))
+    faults = list(faults_of(content))
     if faults:
         raise documents.faulty(path, faults)
     loaded = Paper(paper, path, content.paper, content.views, content.tables)
@@ -324,98 +223,5 @@ def _load(paper: str, path: Path, _changed: int) -> Paper:
     return loaded
 
 
-def number_in(printed: str) -> Decimal:
-    """Return the number that a printed cell stands for: "46K" is 46000, "1,682" is 1682.
-
-    Raises
-    ------
-    ReproError
-        If there is none.
-    """
-    text = printed.replace(",", "").rstrip("%").strip()
-    scale = {"K": 1000, "M": 1_000_000}.get(text[-1:], 1)
-    try:
-        return Decimal(text.rstrip("KM")) * scale
-    except InvalidOperation:
-        raise ReproError(f"'{printed}' is not a number") from None
-
-
-def unit_in(printed: str) -> Decimal:
-    """Return one unit of the last printed digit: "0.420" gives 0.001, "46K" gives 1000."""
-    text = printed.replace(",", "").rstrip("%").strip()
-    scale = {"K": 1000, "M": 1_000_000}.get(text[-1:], 1)
-    digits = text.rstrip("KM").partition(".")[2]
-    return Decimal(1).scaleb(-len(digits)) * scale
-
-
 def _group(views: dict[str, View], table: Table, key: str) -> Group:
     return table.group[key] if key in table.group else Group(label=views[key].label, view=key)
-
-
-def _faults(content: PaperFile) -> Iterator[str]:
-    """Yield what pydantic cannot see: references between the parts of a file."""
-    for number, table in content.tables.items():
-        at = f"tables.{number}"
-        for key, group in table.group.items():
-            if group.view not in content.views:
-                yield str(unknown("view", group.view, content.views, f"{at}.group.{key}"))
-        for key in table.groups:
-            if key not in table.group and key not in content.views:
-                yield str(unknown("view", key, content.views, f"{at}.groups"))
-        for label, metric in table.metrics.items():
-            try:
-                if table.kind == "results":
-                    metrics.parse(metric, f"{at}.metrics.{label}")
-                elif metric not in STATISTICS:
-                    raise unknown("statistic", metric, STATISTICS, f"{at}.metrics.{label}")
-            except ReproError as error:
-                yield str(error)
-        for tolerance in table.tolerance:
-            yield from _tolerance_faults(tolerance, f"{at}.tolerance", table)
-        labels = [row.label for row in table.rows]
-        for label in {label for label in labels if labels.count(label) > 1}:
-            yield f'{at}: two rows are called "{label}"'
-        for row in table.rows:
-            yield from _row_faults(content, table, row, f'{at}, row "{row.label}"')
-
-
-def _row_faults(content: PaperFile, table: Table, row: Row, at: str) -> Iterator[str]:
-    for key, place in row.at.items():
-        here = f"{at}, at.{key}"
-        if key not in table.groups:
-            yield str(unknown("column group", key, table.groups, here))
-        if place.view is not None and place.view not in content.views:
-            yield str(unknown("view", place.view, content.views, here))
-        if len(place.published) != len(table.metrics):
-            yield (
-                f"{here}: {len(place.published)} published values for {len(table.metrics)} metrics"
-            )
-        for text in place.published:
-            try:
-                if text:
-                    number_in(text)
-            except ReproError as error:
-                yield f"{here}: {error}"
-        for label in place.notes:
-            if label not in table.metrics:
-                yield str(unknown("metric of this table", label, table.metrics, here))
-        if place.tolerance:
-            yield from _tolerance_faults(place.tolerance, here, table)
-    if not row.at:
-        yield f"{at}: no numbers"
-    needs_model = table.kind == "results" and not row.quoted_from
-    if needs_model and not row.model and not all(place.model for place in row.at.values()):
-        yield f"{at}: needs a model, or quoted_from"
-
-
-def _tolerance_faults(tolerance: Tolerance, at: str, table: Table) -> Iterator[str]:
-    if (tolerance.within is None) == (tolerance.standard_errors is None):
-        yield f"{at}: needs either within or standard_errors"
-    if tolerance.within is not None:
-        try:
-            number_in(tolerance.within)
-        except ReproError as error:
-            yield f"{at}.within: {error}"
-    for key in tolerance.groups or []:
-        if key not in table.groups:
-            yield str(unknown("column group", key, table.groups, f"{at}.groups"))

@@ -21,6 +21,7 @@ FLOORS = [
     ["execution"],
     ["planning"],
     ["tables"],
+    ["table_schema"],
     ["records"],
     ["training"],
     ["evaluation"],

@@ -1,8 +1,7 @@
-"""README's generated parts are what the program says. To renew them: python tests/test_readme.py."""
+"""README's generated parts are what the program says; `python tests/test_readme.py` renews them."""
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,8 +41,9 @@ def models() -> str:
 def renewed(text: str) -> str:
     """Return README with its generated parts as they should be."""
     for name, content in (("models", models()), ("reference", reference())):
-        pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
-        text = re.sub(pattern, lambda m, c=content: m[1] + c + m[2], text, flags=re.DOTALL)
+        begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        before, _, rest = text.partition(begin)
+        text = before + begin + content + end + rest.partition(end)[2]
     return text
 
 

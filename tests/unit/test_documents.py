@@ -1,0 +1,215 @@
+"""A file with faults: all of them at once, each where it stands, with what was meant."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, Field
+
+from repro import documents, tables
+from repro.data import manifest
+from repro.documents import Strict
+from repro.errors import ReproError
+
+
+class Wheel(Strict):
+    size: int
+    spokes: int | None = None
+
+
+class Car(Strict):
+    name: str
+    wheels: list[Wheel] = []
+    spare: Wheel | None = None
+    by_place: dict[str, Wheel] = Field(default={}, max_length=1)
+
+
+def read(folder: Path, text: str, schema: type[BaseModel] = Car) -> Any:
+    path = folder / "car.toml"
+    path.write_text(text)
+    return documents.read(path, schema)
+
+
+def test_a_file_without_faults_is_read(tmp_path: Path) -> None:
+    car = read(tmp_path, 'name = "2CV"\n[[wheels]]\nsize = 15\n[spare]\nsize = 14\nspokes = 3\n')
+    assert car == Car(name="2CV", wheels=[Wheel(size=15)], spare=Wheel(size=14, spokes=3))
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("", "name: missing"),
+        ("name = 2", "name: Input should be a valid string, got 2"),
+        ('name = "a"\ncolor = 1', "color: unknown key; known here: by_place, name, spare, wheels"),
+        ('name = "a"\nwheel = []', "wheel: unknown key; did you mean wheels?"),
+        (
+            'name = "a"\n[[wheels]]\nsize = 1\nspoke = 2',
+            "wheels.0.spoke: unknown key; did you mean",
+        ),
+        ('name = "a"\n[spare]\nsize = 1\nspoke = 2', "spare.spoke: unknown key; did you mean spok"),
+        ('name = "a"\n[by_place.left]\nsise = 1\nsize = 1', "by_place.left.sise: unknown key; did"),
+        ('name = "a"\n[[wheels]]\nsize = "1"', "wheels.0.size: Input should be a valid integer"),
+        ('name = "a"\n[[wheels]]\nsize = 1.5', "wheels.0.size: Input should be a valid integer"),
+    ],
+)
+def test_a_fault_stands_under_its_key(tmp_path: Path, text: str, fault: str) -> None:
+    with pytest.raises(ReproError, match=re.escape(f"{tmp_path / 'car.toml'}: 1 fault\n  {fault}")):
+        read(tmp_path, text)
+
+
+def test_all_faults_of_a_file_come_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ReproError, match=r"4 faults") as caught:
+        read(tmp_path, 'nam = "a"\n[[wheels]]\nsize = 1\n[[wheels]]\nsize = "b"\nspoke = 1\n')
+    keys = {line.split(":")[0].strip() for line in caught.value.hint.splitlines()}
+    assert keys == {"name", "nam", "wheels.1.size", "wheels.1.spoke"}
+
+
+@pytest.mark.parametrize("content", [b"name = ", b"name = 'a'\nname = 'b'", b"name = '\xff'"])
+def test_what_is_no_toml_is_said_with_the_file(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "car.toml"
+    path.write_bytes(content)
+    with pytest.raises(ReproError, match=rf"{re.escape(str(path))}: not a TOML file"):
+        documents.read(path, Car)
+
+
+PAPER = """
+[paper]
+title = "Mine"
+authors = "me"
+venue = "here"
+url = ""
+[views.toy]
+label = "Toy"
+dataset = "toy/split"
+protocol = { name = "given_split" }
+[tables.1]
+caption = "Numbers"
+groups = ["toy"]
+metrics = { "NDCG@10" = "ndcg@10", "HR@5" = "hit_rate@5" }
+[[tables.1.rows]]
+label = "POP"
+model = "popularity"
+at.toy = { published = ["0.1", "0.2"] }
+"""
+
+BOX = """
+[archive]
+title = "Box"
+license = "none"
+source = "here"
+url = "http://nowhere/box.zip"
+[members."rows.csv"]
+[read]
+rows = { member = "rows.csv" }
+[views.all]
+source = "here"
+steps = [{ core = 5 }]
+"""
+
+Own = Callable[[str, str], Any]
+
+
+@pytest.fixture
+def own(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Own:
+    """Return what writes a file of one's own and loads it."""
+    monkeypatch.setenv("REPRO_PATH", str(own_folders / "user"))
+
+    def load(kind: str, text: str) -> Any:
+        path = own_folders / "user" / kind / "mine.toml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return tables.load("mine") if kind == "tables" else manifest.load("mine")
+
+    return load
+
+
+def faults(own: Own, kind: str, text: str) -> str:
+    with pytest.raises(ReproError) as caught:
+        own(kind, text)
+    assert f"{kind}/mine.toml: " in caught.value.message
+    return caught.value.hint
+
+
+def test_a_paper_and_a_dataset_of_ones_own_are_read(own: Own) -> None:
+    assert [entry.row for entry in own("tables", PAPER).entries("1")] == ["POP"]
+    assert [step.name for step in own("data_manifests", BOX).view("all").parsed_steps()] == ["core"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ('caption = "Numbers"', "", "tables.1.caption: missing"),
+        ("published", "publisht", "rows.0.at.toy.publisht: unknown key; did you mean published?"),
+        ('["0.1", "0.2"]', "[0.1, 0.2]", "at.toy.published.0: Input should be a valid string"),
+        ('["0.1", "0.2"]', '["0.1"]', '"POP", at.toy: 1 published values for 2 metrics'),
+        ('["0.1", "0.2"]', '["0.1", "n/a"]', "'n/a' is not a number"),
+        ('groups = ["toy"]', 'groups = ["toi"]', "no view is called 'toi'\n  did you mean toy?"),
+        ("at.toy =", "at.toi =", "no column group is called 'toi'"),
+        ('"ndcg@10"', '"ndgc@10"', "no metric is called 'ndgc'\n  did you mean ndcg?"),
+        ('"ndcg@10"', '"ndcg"', "metric 'ndcg' has no cut-off"),
+        ('model = "popularity"', "", "needs a model, or quoted_from"),
+        ('"POP"', '"POP"\nparams = { k = 1 }', "no parameter of popularity is called 'k'"),
+        ('"given_split"', '"given_splt"', "no protocol is called 'given_splt'\n  did you mean giv"),
+        ('"given_split"', '"given_split", leaked = 1', "leaked of given_split must be Literal"),
+        ("caption =", 'select = "best"\ncaption =', "no selection rule is called 'best'"),
+        ("caption =", 'select = "valid:x@1"\ncaption =', "no metric is called 'x'"),
+        ("caption =", "tolerance = [{ source = 'x' }]\ncaption =", "either within or standard_err"),
+        (
+            "caption =",
+            "tolerance = [{ source = 'x', within = 'y' }]\ncaption =",
+            "'y' is not a num",
+        ),
+    ],
+)
+def test_a_fault_of_a_paper_is_told(own: Own, old: str, new: str, fault: str) -> None:
+    assert old in PAPER
+    assert fault in faults(own, "tables", PAPER.replace(old, new, 1))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ('license = "none"', "", "archive.license: missing"),
+        ('source = "here"\nurl', 'sourc = "here"\nurl', "archive.sourc: unknown key; did you mean"),
+        ("core", "cor", "views.all.steps: no step is called 'cor'\n  did you mean core?"),
+        ("core = 5", "core = 5, distinct = 'first'", "must name one step"),
+        ('member = "rows.csv"', 'member = "row.csv"', "read.rows: no member is called 'row.csv'"),
+        ("steps", 'read = { rows = "row" }\nsteps', "views.all: no read entry is called 'row'"),
+        ("steps", 'whole = ["row"]\nsteps', "views.all.whole: no part is called 'row'"),
+        ('url = "http://nowhere/box.zip"', "", "members.rows.csv: nowhere to get it"),
+        ("{ member", '{ format = "json", member', "read.rows.format: Input should be 'separated'"),
+    ],
+)
+def test_a_fault_of_a_manifest_is_told(own: Own, old: str, new: str, fault: str) -> None:
+    assert old in BOX
+    assert fault in faults(own, "data_manifests", BOX.replace(old, new, 1))
+
+
+def test_faults_between_the_parts_of_a_paper_come_at_once(own: Own) -> None:
+    text = PAPER.replace('"0.1"', '"?"').replace("hit_rate@5", "hitrate@5")
+    text += '[[tables.1.rows]]\nlabel = "POP"\nat.toy = { published = ["1", "2"] }\n'
+    told = faults(own, "tables", text)
+    assert "'?' is not a number" in told
+    assert "no metric is called 'hitrate'" in told
+    assert 'two rows are called "POP"' in told
+    assert "needs a model, or quoted_from" in told
+
+
+def test_faults_of_several_recipes_come_at_once(own: Own) -> None:
+    text = PAPER.replace('"POP"', '"POP"\nparams = { k = 1 }')
+    text += '[[tables.1.rows]]\nlabel = "EASE"\nmodel = "ease"\nparams = { l2 = "big" }\n'
+    text += 'at.toy = { published = ["1", "2"] }\n'
+    told = faults(own, "tables", text)
+    assert "no parameter of popularity is called 'k'" in told
+    assert "row \"EASE\", toy: l2 of ease must be float, got 'big'" in told
+
+
+def test_a_row_whose_model_is_yet_to_be_written_is_no_fault(own: Own) -> None:
+    paper = own("tables", PAPER.replace('"popularity"', '"of_the_future"'))
+    entry = next(paper.entries("1"))
+    assert entry.model == "of_the_future"
+    assert entry.experiment() is None
