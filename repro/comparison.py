@@ -97,21 +97,19 @@ def compare(
         known.setdefault(_seedless(record.experiment), []).append(record)
     cells: list[ComparedCell] = []
     notes: list[tuple[str, str]] = []
-    claimed: set[str] = set()
     for entry in paper.entries(number):
         if table.kind == "statistics":
             made = [_statistic(entry, cell) for cell in entry.cells]
         else:
             experiment = _experiment(entry, smoke)
             found = known.get(_seedless(experiment.as_json()), []) if experiment else []
-            claimed |= {record.id for record in found}
             made = [_cell(entry, cell, experiment, found) for cell in entry.cells]
         cells += made
         if any(cell.ours is not None for cell in made):
             notes += [(entry.row, note) for note in entry.notes]
             notes += [(f"{entry.row}, {c.label}", c.note) for c in made if c.note]
     if table.kind == "results":
-        cells += _added(paper, number, known, claimed, smoke)
+        cells += _added(paper, number, known, smoke)
     return ComparedTable(
         paper.id, number, table.caption, table.note, tuple(cells), tuple(dict.fromkeys(notes))
     )
@@ -127,9 +125,16 @@ def _seedless(experiment: dict[str, object]) -> str:
 
 
 def _added(
-    paper: Paper, number: str, known: dict[str, list[Record]], claimed: set[str], smoke: bool
+    paper: Paper, number: str, known: dict[str, list[Record]], smoke: bool
 ) -> list[ComparedCell]:
-    """Return the cells of rows that the paper does not have: other models under its protocol."""
+    """Return the cells of rows that no table of the paper has: other models, other settings."""
+    printed = {
+        _seedless(experiment.as_json())
+        for table in paper.tables
+        for entry in paper.entries(table)
+        if (experiment := _experiment(entry, smoke))
+    }
+    known = {key: found for key, found in known.items() if key not in printed}
     cells = []
     names = {found[0].experiment["model"]["name"] for found in known.values()}
     for name in sorted(names & set(MODELS.names())):
@@ -141,10 +146,9 @@ def _added(
             for found in known.values():
                 about = found[0].experiment
                 same = all(about[key] == value for key, value in wanted.items())
-                if not same or about["model"]["name"] != name or found[0].id in claimed:
-                    continue
-                entry_label = _label(name, about["model"]["params"], dict(default.model.params))
-                cells += [_cell(entry, cell, default, found, entry_label) for cell in entry.cells]
+                if same and about["model"]["name"] == name:
+                    label = _label(name, about["model"]["params"], dict(default.model.params))
+                    cells += [_cell(entry, cell, default, found, label) for cell in entry.cells]
     return cells
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from repro.errors import UnsupportedError
 from repro.interactions import Interactions
 
 
@@ -108,17 +109,26 @@ class Positives:
     Parameters
     ----------
     train : Interactions
-        Repeated pairs count once. No user may have touched every item.
+        Repeated pairs count once.
     batch_size : int
         Pairs in a batch.
     device : torch.device
         Where.
+
+    Raises
+    ------
+    UnsupportedError
+        If a user has touched every item.
     """
 
     def __init__(self, train: Interactions, batch_size: int, device: torch.device) -> None:
         distinct = train.distinct()
         full = np.flatnonzero(distinct.counts >= distinct.n_items)
-        assert len(full) == 0, f"user {full[0]} has touched every item: no negative is left"
+        if len(full):
+            raise UnsupportedError(
+                f"user {full[0]} has touched all {train.n_items:,} items: there is no negative",
+                "choose a model without negatives, or drop such users in the view",
+            )
         self.user = _on(distinct.user, device)
         self.item = _on(distinct.item, device)
         self.pairs = _on(distinct.pairs(), device)
