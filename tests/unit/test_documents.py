@@ -23,9 +23,9 @@ class Wheel(Strict):
 
 class Car(Strict):
     name: str
-    wheels: list[Wheel] = []
+    wheels: list[Wheel] = Field(default=[])
     spare: Wheel | None = None
-    by_place: dict[str, Wheel] = Field(default={}, max_length=1)
+    by_place: dict[str, Wheel] = Field(default={})
 
 
 def read(folder: Path, text: str, schema: type[BaseModel] = Car) -> Any:

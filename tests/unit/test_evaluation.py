@@ -190,7 +190,7 @@ def test_a_constant_scorer_never_hits_among_a_hundred_candidates(
 def test_padding_behind_a_short_list_is_no_candidate(cases: Callable[..., Cases]) -> None:
     # the model sees no negative number, and what it says of the padding is not ranked:
     # item 0, which stands in for it, has the best score
-    scores = [[9.0, 1.0, 2.0, 3.0, 4.0, 5.0]]
+    scores = [[9.0, -2.0, -1.0, 3.0, 4.0, 5.0]]
     candidates = [[1, 2, -1, -1]]
     found = rank(fixed(scores), cases([[]], [[1]], candidates=candidates))
     assert ranks(found.hits) == [[2]]

@@ -1,0 +1,529 @@
+"""The command line as people type it: on toy data, offline."""
+
+from __future__ import annotations
+
+import csv
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import repro
+from repro import paths, records
+from repro.cli import app
+from repro.errors import EXIT_CODES, ReproError
+from repro.records import Record
+
+COMMANDS = ["list", "show", "fetch", "run", "compare"]
+
+BREAKING = '''
+"""A model that breaks off."""
+
+from dataclasses import dataclass
+
+from repro.errors import ReproError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Breaking:
+    """Break off, one way or another."""
+
+    how: str = "politely"
+
+    def epochs(self, train, run):
+        if self.how == "politely":
+            raise ReproError("the wheels came off", "put them on again")
+        raise ValueError("negative dimensions are not allowed")
+
+
+MODEL = Breaking
+'''
+
+CONSTANT = '''
+"""A model with one score for everything."""
+
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Constant:
+    """Give every item the same score."""
+
+    value: float = 1.0
+
+    def epochs(self, train, run):
+        yield self
+
+    def score(self, queries):
+        shape = (len(queries), queries.history.n_items)
+        if queries.candidates is not None:
+            shape = queries.candidates.shape
+        return torch.full(shape, self.value)
+
+
+MODEL = Constant
+'''
+
+FIRST_HALF = '''
+"""First half: train on the first half of every list, ask for the rest."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from repro.split import Cases, Split
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstHalf:
+    """Ask for the second half."""
+
+    def split(self, dataset):
+        rows = dataset.interactions
+        train = rows.where(rows.position < rows.counts[rows.user] // 2)
+        test = rows.where(rows.position >= rows.counts[rows.user] // 2)
+        return Split(train, None, Cases.of(np.arange(rows.n_users), train, test))
+
+
+PROTOCOL = FirstHalf
+'''
+
+PAPER = """
+[paper]
+title = "Mine"
+authors = "me"
+venue = "here"
+url = ""
+[views.toy]
+label = "Toy"
+dataset = "{dataset}"
+protocol = {{ name = "{protocol}" }}
+[tables.1]
+caption = "Numbers"
+groups = ["toy"]
+metrics = {{ "NDCG@10" = "ndcg@10", "HR@5" = "hit_rate@5" }}
+"""
+
+ROW = """
+[[tables.1.rows]]
+label = "{label}"
+model = "{model}"
+params = {params}
+at.toy = {{ published = ["{ndcg}", "{hit_rate}"] }}
+"""
+
+BOX = """
+[archive]
+title = "Box"
+license = "none"
+source = "a test"
+{archive}
+[members."rows.csv"]
+{member}
+[read]
+rows = {{ member = "rows.csv" }}
+[views.all]
+source = "a test"
+steps = [{{ order = "oldest first" }}]
+"""
+
+LISTS = "".join(f"{u},{(u + step) % 9}\n" for u in range(12) for step in range(6))
+
+Write = Callable[..., None]
+
+
+@pytest.fixture
+def write(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    """Return what writes a file into a folder of one's own."""
+    user = own_folders / "user"
+    monkeypatch.setenv("REPRO_PATH", str(user))
+
+    def put(name: str, text: str) -> None:
+        (user / name).parent.mkdir(parents=True, exist_ok=True)
+        (user / name).write_text(text)
+
+    return put
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """Return a port at which nobody listens."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
+
+
+def repro_(*arguments: str, code: int = 0) -> Any:
+    """Run a command and check its exit code."""
+    result = CliRunner().invoke(app, list(arguments))
+    assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
+    return result
+
+
+def paper(*rows: str, dataset: str = "toy/split", protocol: str = "given_split") -> str:
+    return "".join([PAPER.format(dataset=dataset, protocol=protocol), *rows])
+
+
+def row(
+    label: str, model: str, params: str = "{}", ndcg: str = "0.5", hit_rate: str = "0.5"
+) -> str:
+    return ROW.format(label=label, model=model, params=params, ndcg=ndcg, hit_rate=hit_rate)
+
+
+def known() -> list[Record]:
+    return list(records.load_all(paths.runs()))
+
+
+def compared(*arguments: str) -> list[dict[str, Any]]:
+    return json.loads(repro_("compare", *arguments, "--json").stdout)
+
+
+def test_fetch_then_run_then_compare() -> None:
+    shown = repro_("fetch", "toy").stdout
+    assert "view toy/split" in shown
+    assert "min_items_per_user = 5" in shown
+
+    ran = repro_("run", "toy", "--row", "POP")
+    assert ran.stdout == ""
+    assert "4 to run, 0 have a record already" in ran.stderr
+    assert "4 finished, 0 refused, 0 failed" in ran.stderr
+
+    text = repro_("compare", "toy").stdout
+    assert text.startswith("### toy, Table 1")
+    assert "published (unrun)" in text
+    pop = [cell for cell in compared("toy") if cell["row"] == "POP"]
+    assert len(pop) == 8
+    assert {cell["verdict"] for cell in pop} == {"exact"}
+    assert all(cell["ours"] > 0 for cell in pop)
+
+
+def test_what_has_a_record_is_not_run_again_unless_forced() -> None:
+    command = ["run", "toy", "--table", "1", "--row", "pop"]
+    repro_(*command)
+    before = known()
+    assert "0 to run, 2 have a record already" in repro_(*command).stderr
+    assert known() == before
+    assert "2 to run, 0 have a record already" in repro_(*command, "--force").stderr
+    assert [record.results for record in known()] == [record.results for record in before]
+
+
+def test_a_dry_run_only_tells() -> None:
+    command = ["run", "toy", "--table", "1", "--row", "EASE", "--view", "split"]
+    told = repro_(*command, "--dry-run").stdout
+    assert "to run" in told
+    assert "ease(l2=50.0)" in told
+    assert "toy/split, given_split(leaked=keep, holdout_valid=False)" in told
+    assert not paths.home().exists()
+    repro_(*command)
+    (record,) = known()
+    assert f"done {record.id}" in repro_(*command, "--dry-run").stdout
+
+
+def test_a_hyper_parameter_can_be_set_and_makes_a_row_of_ours() -> None:
+    repro_("run", "toy", "--table", "1", "--row", "EASE", "--view", "split", "--set", "l2=5")
+    (record,) = known()
+    assert record.experiment["model"] == {"name": "ease", "params": {"l2": 5.0}}
+    cells = [cell for cell in compared("toy", "--table", "1") if cell["ours"]]
+    assert {cell["row"] for cell in cells} == {"ease [l2=5.0] (ours)"}
+    assert {cell["verdict"] for cell in cells} == {"ours"}
+
+
+def test_seeds_are_runs_of_their_own_shown_with_their_spread() -> None:
+    repro_("run", "toy", "--table", "1", "--row", "Random", "--seeds", "3,4,5")
+    assert {record.experiment["seed"] for record in known()} == {3, 4, 5}
+    cell = next(cell for cell in compared("toy", "--table", "1") if cell["ours"])
+    assert cell["seeds"] == 3
+    assert cell["spread"] > 0
+    assert " ± " in repro_("compare", "toy", "--table", "1").stdout
+
+
+def test_a_model_under_a_papers_protocol_is_a_row_of_ours() -> None:
+    repro_("run", "toy", "--table", "2", "--model", "ease")
+    cells = [cell for cell in compared("toy", "--table", "2") if cell["ours"] is not None]
+    assert [(cell["row"], cell["verdict"]) for cell in cells] == [("ease (ours)", "ours")] * 2
+    assert "| ease (ours) | ours" in repro_("compare", "toy", "--table", "2").stdout
+
+
+def test_a_smoke_run_goes_through_and_never_passes_for_a_real_one() -> None:
+    repro_("run", "acvae", "--table", "2", "--row", "POP", "--smoke")
+    assert known()
+    for record in known():
+        assert record.experiment["smoke"]
+        assert record.experiment["dataset"] == "toy/ratings"
+
+    def verdicts(*options: str) -> set[tuple[str, bool]]:
+        cells = compared("acvae", "--table", "2", *options)
+        return {(c["verdict"], "s" in c["marks"]) for c in cells if c["row"] == "POP"}
+
+    assert verdicts() == {("unrun", False)}
+    assert verdicts("--smoke") == {("smoke", True)}
+
+
+def test_a_smoke_run_leaves_out_and_names_what_has_no_model_or_recipe() -> None:
+    told = repro_("run", "sevae", "--table", "1", "--smoke", "--dry-run").stdout
+    left_out = {line.split("|")[1].strip() for line in told.splitlines() if "left out" in line}
+    assert "VAEGAN (AVB+D+C) [25]" in left_out
+    assert "EASE [21]" not in left_out
+
+
+def test_runs_can_lie_elsewhere(tmp_path: Path) -> None:
+    repro_("run", "toy", "--table", "1", "--row", "POP", "--runs", str(tmp_path / "mine"))
+    assert known() == []
+    assert len(list(records.load_all(tmp_path / "mine"))) == 2
+    shown = repro_("compare", "toy", "--json", "--runs", str(tmp_path / "mine")).stdout
+    assert sum(cell["ours"] is not None for cell in json.loads(shown)) == 4
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("papers", {"sevae", "mvae", "toy"}),
+        ("datasets", {"ml-20m", "toy"}),
+        ("models", {"ease", "mult_vae"}),
+        ("protocols", {"leave_one_out"}),
+        ("metrics", {"ndcg@K", "f1_of_means@K"}),
+    ],
+)
+def test_everything_can_be_listed(kind: str, names: set[str]) -> None:
+    text = repro_("list", kind).stdout
+    assert names <= set(text.split())
+    rows = json.loads(repro_("list", kind, "--json").stdout)
+    assert names <= {row[kind.removesuffix("s")] for row in rows}
+
+
+def test_the_list_of_datasets_tells_what_is_here() -> None:
+    def state() -> str:
+        rows = json.loads(repro_("list", "datasets", "--json").stdout)
+        return next(row["cache"] for row in rows if row["dataset"] == "toy")
+
+    assert state() == "not here"
+    repro_("fetch", "toy")
+    assert state() == "verified"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("sevae", ["0.319", "Views:", "ml-20m/liang2018", "Table 4:"]),
+        (
+            "ml-20m",
+            ["terms: research use", "liang2018", "not in the cache"],
+        ),
+        ("mult_vae", ["latent_dim: int = 200", "Liang et al."]),
+        ("leave_one_out", ["negatives: int = 99", "He et al. 2017"]),
+    ],
+)
+def test_one_of_them_can_be_shown(name: str, words: list[str]) -> None:
+    text = repro_("show", name).stdout
+    for word in words:
+        assert word in text
+    assert json.loads(repro_("show", name, "--json").stdout)
+
+
+def test_one_table_can_be_shown() -> None:
+    text = repro_("show", "dave", "--table", "2").stdout
+    assert "Table 2:" in text
+    assert "Table 4:" not in text
+    assert json.loads(repro_("show", "dave", "--table", "2", "--json").stdout)["tables"].keys() == {
+        "2"
+    }
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("run sevea", "no paper is called 'sevea'\n  did you mean sevae?"),
+        ("run", "which paper?"),
+        ("run toy --table 7", "no table of toy is called '7'\n  there are: 1, 2, 3"),
+        ("run toy --row POPP", "no row is called 'POPP'\n  did you mean POP?"),
+        ("run toy --view splitt", "no view is called 'splitt'\n  did you mean split?"),
+        ("run toy --row EASE --set l3=5", "no parameter of the selected rows is called 'l3'"),
+        ("run toy --row EASE --set l3=5", "did you mean l2?"),
+        ("run toy --row EASE --set l2", "--set 'l2' is not KEY=VALUE"),
+        ("run toy --row EASE --set l2=big", "--set: l2 of ease must be float, got 'big'"),
+        ("run toy --seeds 1,two", "--seeds '1,two' are not numbers"),
+        ("fetch to", "no dataset is called 'to'\n  did you mean toy?"),
+        ("show mult_va", "is called 'mult_va'\n  did you mean mult_vae?"),
+        ("show sevae --table 9", "no table of sevae is called '9'"),
+        ("compare sevea", "no paper is called 'sevea'"),
+        ("compare toy --table I", "no table of toy is called 'I'"),
+    ],
+)
+def test_what_does_not_exist_is_an_error_with_a_suggestion(command: str, said: str) -> None:
+    result = repro_(*command.split(), code=1)
+    assert said in result.stderr
+    assert result.stdout == ""
+    assert "Traceback" not in result.output
+    assert known() == []
+
+
+@pytest.mark.parametrize(
+    "command", ["runn", "list cars", "run toy --tabel 1", "compare --format x"]
+)
+def test_a_command_that_is_not_understood_exits_2(command: str) -> None:
+    assert repro_(*command.split(), code=2).stderr
+
+
+def test_debug_shows_where_an_error_arose() -> None:
+    result = CliRunner().invoke(app, ["--debug", "run", "sevea"])
+    assert isinstance(result.exception, ReproError)
+
+
+@pytest.mark.parametrize(
+    ("model", "text", "params", "said"),
+    [
+        ("impolite", BREAKING, "{}", "the wheels came off"),
+        ("abrupt", BREAKING, '{ how = "suddenly" }', "ValueError: negative dimensions"),
+        ("diverged", CONSTANT, "{ value = nan }", "diverged gave a score that is not a number"),
+    ],
+)
+def test_a_run_that_fails_does_not_stop_the_others(
+    write: Write, model: str, text: str, params: str, said: str
+) -> None:
+    write(f"models/{model}.py", text)
+    write("tables/mine.toml", paper(row("A", model, params), row("POP", "popularity")))
+    result = repro_("run", "mine", code=4)
+    assert said in result.stderr
+    assert "1 finished, 0 refused, 1 failed" in result.stderr
+    assert [record.experiment["model"]["name"] for record in known()] == ["popularity"]
+    again = repro_("run", "mine", code=4)
+    assert "1 to run, 1 have a record already" in again.stderr
+
+
+def test_a_model_that_cannot_serve_a_protocol_is_refused_without_failure() -> None:
+    result = repro_("run", "toy", "--table", "1", "--view", "users", "--model", "bpr")
+    assert "refused: bpr knows only the users of its training data" in result.stderr
+    assert "0 finished, 1 refused, 0 failed" in result.stderr
+    assert known() == []
+
+
+def test_constant_scores_are_told_and_marked(write: Write) -> None:
+    write("models/flat.py", CONSTANT)
+    write("tables/mine.toml", paper(row("Flat", "flat")))
+    assert "CONSTANT scores for 100% of the users" in repro_("run", "mine").stderr
+    assert {cell["marks"] for cell in compared("mine")} == {"c"}
+
+
+@pytest.mark.parametrize("command", ["fetch box", "run mine"])
+def test_offline_the_message_says_how_to_get_the_data(
+    write: Write, closed_port: int, command: str
+) -> None:
+    url = f"http://127.0.0.1:{closed_port}/rows.csv"
+    write("data_manifests/box.toml", BOX.format(archive="", member=f'url = "{url}"'))
+    write("tables/mine.toml", paper(row("POP", "popularity"), dataset="box/all"))
+    result = repro_(*command.split(), code=1)
+    assert "could not be downloaded" in result.stderr
+    assert "--from FOLDER" in result.stderr
+    assert url in result.stderr
+
+
+@pytest.mark.parametrize("command", ["fetch box", "run mine"])
+def test_data_behind_a_form_exits_3_and_says_how_to_get_it(write: Write, command: str) -> None:
+    write("data_manifests/box.toml", BOX.format(archive='manual = "write to them"', member=""))
+    write("tables/mine.toml", paper(row("POP", "popularity"), dataset="box/all"))
+    result = repro_(*command.split(), code=3)
+    assert "box must be obtained by hand" in result.stderr
+    assert "write to them" in result.stderr
+
+
+def test_missing_data_does_not_stop_the_other_runs(write: Write) -> None:
+    write("data_manifests/box.toml", BOX.format(archive='manual = "write to them"', member=""))
+    text = paper(row("POP", "popularity")).replace('groups = ["toy"]', 'groups = ["toy", "box"]')
+    text += 'at.box = { published = ["0.1", "0.2"] }\n[views.box]\nlabel = "Box"\n'
+    text += 'dataset = "box/all"\nprotocol = { name = "random_split" }\n'
+    write("tables/mine.toml", text)
+    result = repro_("run", "mine", code=3)
+    assert "1 to run, 0 have a record already, 1 without data" in result.stderr
+    assert len(known()) == 1
+
+
+def test_data_papers_models_and_protocols_of_ones_own_need_no_fork(
+    write: Write, tmp_path: Path
+) -> None:
+    (tmp_path / "rows.csv").write_text(LISTS)
+    write("data_manifests/box.toml", BOX.format(archive='manual = "write to them"', member=""))
+    write("models/level.py", CONSTANT)
+    write("protocols/first_half.py", FIRST_HALF)
+    rows = [row("Level", "level", "{ value = 2.0 }"), row("POP", "popularity")]
+    write("tables/mine.toml", paper(*rows, dataset="box/all", protocol="first_half"))
+
+    refused = repro_("fetch", "box", "--from", str(tmp_path), code=1)
+    assert "--unverified" in refused.stderr
+    fetched = repro_("fetch", "box", "--from", str(tmp_path), "--unverified")
+    assert "UNVERIFIED" in fetched.stdout
+    repro_("run", "mine")
+    assert [record.n_users for record in known()] == [12, 12]
+    assert {(cell["row"], cell["marks"]) for cell in compared("mine")} == {
+        ("Level", "uc"),
+        ("POP", "u"),
+    }
+    for kind, name in [("models", "level"), ("protocols", "first_half"), ("datasets", "box")]:
+        assert name in repro_("list", kind).stdout.split()
+
+
+def test_a_model_of_ones_own_runs_under_a_shipped_paper(write: Write) -> None:
+    write("models/plain.py", CONSTANT)
+    repro_("run", "toy", "--model", "plain", "--set", "value=3")
+    rows = {cell["row"] for cell in compared("toy") if cell["ours"] is not None}
+    assert rows == {"plain [value=3.0] (ours)"}
+    assert len(known()) == 4
+
+
+def test_strict_exits_1_where_a_number_is_another(write: Write) -> None:
+    write("tables/mine.toml", paper(row("POP", "popularity", ndcg="0.9", hit_rate="0.9")))
+    repro_("compare", "mine", "--strict")
+    repro_("run", "mine")
+    repro_("compare", "mine")
+    assert "lower" in repro_("compare", "mine", "--strict", code=1).stdout
+    ndcg, hit_rate = (f"{cell['ours']:.4f}" for cell in compared("mine"))
+    write("tables/mine.toml", paper(row("POP", "popularity", ndcg=ndcg, hit_rate=hit_rate)))
+    assert "exact" in repro_("compare", "mine", "--strict").stdout
+
+
+def test_a_comparison_can_be_read_by_programs() -> None:
+    repro_("run", "toy", "--table", "1", "--row", "POP")
+    cells = compared("toy", "--table", "1")
+    assert cells == json.loads(repro_("compare", "toy", "--table", "1", "--format", "json").stdout)
+    lines = list(
+        csv.DictReader(StringIO(repro_("compare", "toy", "--table", "1", "--format", "csv").stdout))
+    )
+    assert [line["ours"] for line in lines] == [
+        "" if cell["ours"] is None else repr(cell["ours"]) for cell in cells
+    ]
+    assert "**" not in repro_("compare", "toy", "--table", "1", "--format", "text").stdout
+
+
+def test_all_papers_are_compared_where_none_is_named() -> None:
+    shown = repro_("compare").stdout
+    for paper_table in ("sevae, Table 4", "mvae, Table I", "acvae, Table 2", "toy, Table 3"):
+        assert f"### {paper_table}\n" in shown
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_every_command_ends_with_an_example(command: str) -> None:
+    last = repro_(command, "--help").stdout.strip().splitlines()[-1]
+    assert last.strip().startswith(f"Example: repro {command}")
+
+
+def test_the_help_names_every_command_and_exit_code() -> None:
+    text = repro_("--help").stdout
+    assert set(COMMANDS) <= set(text.split())
+    for code, meaning in EXIT_CODES.items():
+        assert f"{code}  {meaning}" in " ".join(text.split()).replace(f"{code} ", f"{code}  ")
+
+
+@pytest.mark.parametrize("program", [["-m", "repro"], ["-c", "from repro.cli import main; main()"]])
+def test_the_version_is_told(program: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, *program, "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"repro {repro.__version__}\n"

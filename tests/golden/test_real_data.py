@@ -1,0 +1,212 @@
+"""Real data: exact counts, and rankings without a random number against what others measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from repro.data import archive, manifest, views
+from repro.evaluation import rank
+from repro.experiment import MODELS, PROTOCOLS
+from repro.interactions import Dataset
+from repro.split import Split
+from repro.training import Progress
+
+pytestmark = pytest.mark.data
+
+UNVERIFIED = ("ml-1m", "ncf-ml-1m")
+"""Of these the mirror holds rebuilt files: the right rows, some timestamps interpolated."""
+
+ARCHIVES = (
+    "acvae-ml-1m",
+    "acvae-ml-latest",
+    "jca-ml-1m",
+    "jca-yelp",
+    "ml-100k",
+    "ml-latest-small",
+    *UNVERIFIED,
+)
+VIEWS = [f"{name}/{view}" for name in ARCHIVES for view in manifest.load(name).views]
+
+GIVEN = {"name": "given_split"}
+NCF = {
+    "name": "leave_one_out",
+    "test": "given",
+    "given_negatives": True,
+    "validation": False,
+}
+ACVAE = {"name": "sequential_split", "last": 201}
+
+RANKINGS = [
+    pytest.param(
+        "ncf-ml-1m/given",
+        NCF,
+        "popularity",
+        {},
+        {
+            "hit_rate": {5: 0.3048, 10: 0.4531, 20: 0.6338},
+            "ndcg": {5: 0.2063, 10: 0.2541, 20: 0.2998},
+        },
+        id="popularity on NCF's files, as in the tables of reproducibility studies",
+    ),
+    pytest.param(
+        "acvae-ml-latest/authors",
+        ACVAE,
+        "popularity",
+        {},
+        {
+            "recall": {5: 0.0285, 10: 0.0445, 20: 0.0704},
+            "ndcg": {5: 0.0575, 10: 0.0558, 20: 0.0620},
+            "mrr": {5: 0.1140, 10: 0.1229, 20: 0.1300},
+        },
+        id="popularity on ACVAE's ML-latest",
+    ),
+    pytest.param(
+        "jca-yelp/authors",
+        GIVEN,
+        "popularity",
+        {},
+        {
+            "f1_of_means": {1: 0.0056, 5: 0.0108, 10: 0.0107},
+            "ndcg": {1: 0.0118, 5: 0.0134, 10: 0.0163},
+        },
+        id="popularity on JCA's Yelp",
+    ),
+    pytest.param(
+        "jca-ml-1m/authors",
+        GIVEN,
+        "popularity",
+        {},
+        {
+            "f1_of_means": {1: 0.0233, 5: 0.0738, 10: 0.1010},
+            "ndcg": {1: 0.1686, 5: 0.1569, 10: 0.1504},
+        },
+        id="popularity on JCA's Movielens1M",
+    ),
+    pytest.param(
+        "jca-ml-1m/authors",
+        GIVEN,
+        "ease",
+        {"l2": 300.0},
+        {
+            "f1_of_means": {1: 0.0681, 5: 0.1815, 10: 0.2264},
+            "ndcg": {1: 0.4085, 5: 0.3449, 10: 0.3263},
+        },
+        id="EASE on JCA's Movielens1M",
+    ),
+]
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a cache that the tests of this session share: a view is built once."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(autouse=True)
+def shared_home(own_folders: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPRO_HOME", str(home))
+
+
+def load(dataset: str, mirror: Path) -> Dataset:
+    found = manifest.load(manifest.split_id(dataset)[0])
+    archive.fetch(found, mirror, unverified=found.id in UNVERIFIED)
+    return views.load(dataset)
+
+
+def split_by(protocol: dict[str, Any], dataset: Dataset) -> Split:
+    settings = {key: value for key, value in protocol.items() if key != "name"}
+    return PROTOCOLS.load(protocol["name"])(**settings).split(dataset)
+
+
+@pytest.mark.parametrize("dataset", VIEWS)
+def test_a_view_has_the_counts_of_its_paper(mirror: Path, dataset: str) -> None:
+    built = load(dataset, mirror)
+    name, view = manifest.split_id(dataset)
+    expected = manifest.load(name).view(view).expect
+    assert built.interactions.n_users == expected.users
+    assert built.interactions.n_items == expected.items
+    assert len(built.interactions) == expected.interactions
+    assert built.verified == (name not in UNVERIFIED)
+
+
+@pytest.mark.parametrize(
+    ("raw", "authors"),
+    [
+        ("ml-latest-small/acvae", "acvae-ml-latest/ml-latest.txt"),
+        ("ml-1m/acvae", "acvae-ml-1m/ml-1m.txt"),
+    ],
+)
+def test_the_authors_files_come_out_of_the_raw_ratings_byte_for_byte(
+    mirror: Path, raw: str, authors: str
+) -> None:
+    built = load(raw, mirror)
+    assert views.pairs_text(built.interactions) == (mirror / authors).read_bytes()
+
+
+@pytest.mark.parametrize(("dataset", "protocol", "model", "params", "expected"), RANKINGS)
+def test_a_ranking_scores_what_others_measured(
+    mirror: Path,
+    dataset: str,
+    protocol: dict[str, Any],
+    model: str,
+    params: dict[str, Any],
+    expected: dict[str, dict[int, float]],
+) -> None:
+    split = split_by(protocol, load(dataset, mirror))
+    progress = Progress(seed=0, device=torch.device("cpu"))
+    (scorer,) = MODELS.load(model)(**params).epochs(split.train, progress)
+    ranking = rank(scorer, split.test)
+    values = {
+        metric: {k: ranking.value(f"{metric}@{k}") for k in at} for metric, at in expected.items()
+    }
+    for metric, at in expected.items():
+        assert values[metric] == pytest.approx(at, abs=1e-4), metric
+
+
+def test_repeated_reviews_leak_into_the_test_part_of_yelp(mirror: Path) -> None:
+    built = load("jca-yelp/authors", mirror)
+    assert len(built.interactions.pairs()) == 303_485
+    train, test = (built.parts[part].pairs() for part in ("train", "test"))
+    reachable = np.setdiff1d(test, train)
+    assert len(test) == 55_443
+    assert len(test) - len(reachable) == 4_109
+
+    n_items = built.interactions.n_items
+    hopeless = np.setdiff1d(test // n_items, reachable // n_items)
+    assert len(hopeless) == 110
+    kept, dropped = (
+        split_by({"name": "given_split", "leaked": leaked}, built).test
+        for leaked in ("keep", "drop")
+    )
+    assert len(kept) - len(dropped) == 110
+    assert len(kept.targets) - len(dropped.targets) == 4_109
+
+
+def test_jcas_validation_rows_lie_inside_its_training_rows(mirror: Path) -> None:
+    parts = load("jca-ml-1m/authors", mirror).parts
+    assert (len(parts["train"]), len(parts["valid"])) == (462_847, 43_264)
+    assert np.isin(parts["valid"].pairs(), parts["train"].pairs()).all()
+
+
+def test_some_of_ncfs_negatives_are_the_held_out_item_itself(mirror: Path) -> None:
+    built = load("ncf-ml-1m/given", mirror)
+    test, negatives = built.parts["test"], built.parts["negatives"]
+    assert (negatives.counts == 99).all()
+    assert len(np.intersect1d(test.pairs(), negatives.pairs())) == 156
+    asked = split_by(NCF, built).test.queries.candidates
+    assert asked is not None
+    assert ((asked >= 0).sum(axis=1) < 100).sum() == 156  # there it is dropped
+
+
+def test_the_latest_of_movielens_100k_is_often_undecided(mirror: Path) -> None:
+    load("ml-100k/dave", mirror)
+    raw = np.loadtxt(archive.raw_folder("ml-100k") / "u.data", dtype=np.int64)
+    user, time = raw[:, 0], raw[:, 3]
+    latest = np.zeros(user.max() + 1, dtype=np.int64)
+    np.maximum.at(latest, user, time)
+    assert (np.bincount(user[time == latest[user]]) > 1).sum() == 415

@@ -1,0 +1,221 @@
+"""Plug-ins: found by folder, described without import, in agreement with what is imported."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from repro.catalogue import Catalogue, Entry
+from repro.errors import ReproError
+from repro.experiment import MODELS, PROTOCOLS
+
+SHIPPED = [
+    pytest.param(catalogue, name, id=name)
+    for catalogue in (MODELS, PROTOCOLS)
+    for name in catalogue.names()
+]
+
+PLUGIN = '''
+"""Mine: a model of my own."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+IMPORTED = []
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mine:
+    """Do as I say."""
+
+    size: int
+    rate: float = 0.5
+    """How fast,
+    and why."""
+    limit: float | None = None
+    hidden_dims: tuple[int, ...] = (8, 4)
+    how: Literal["well", "badly"] = "well"
+    loud: bool = False
+    name: str = "x"
+
+    SMOKE: ClassVar[dict[str, int]] = {"size": 1}
+
+    def twice(self) -> int:
+        return 2 * self.size
+
+
+MODEL = Mine
+'''
+
+Own = Callable[..., Catalogue]
+
+
+@pytest.fixture
+def own(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Own:
+    """Return what writes a model of one's own and gives the catalogue of models."""
+    monkeypatch.setenv("REPRO_PATH", str(own_folders / "user"))
+    folder = own_folders / "user" / "models"
+    folder.mkdir(parents=True)
+
+    def write(text: str = PLUGIN, name: str = "mine") -> Catalogue:
+        (folder / f"{name}.py").write_text(text)
+        return Catalogue("models", "MODEL")
+
+    return write
+
+
+def plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+@pytest.mark.parametrize(("catalogue", "name"), SHIPPED)
+def test_what_is_read_from_the_source_is_what_the_class_says(
+    catalogue: Catalogue, name: str
+) -> None:
+    entry, loaded = catalogue.entry(name), catalogue.load(name)
+    assert loaded.__name__ == entry.class_name
+    fields = dataclasses.fields(loaded)
+    assert [field.name for field in entry.fields] == [field.name for field in fields]
+    for read, field in zip(entry.fields, fields, strict=True):
+        assert read.required == (field.default is dataclasses.MISSING)
+        assert read.required or read.default == field.default
+    assert entry.smoke == getattr(loaded, "SMOKE", {})
+
+
+@pytest.mark.parametrize(("catalogue", "name"), SHIPPED)
+def test_every_default_has_the_type_that_its_field_says(catalogue: Catalogue, name: str) -> None:
+    entry = catalogue.entry(name)
+    given = {field.name: plain(field.default) for field in entry.fields if not field.required}
+    assert {k: plain(v) for k, v in entry.complete(given, "here").items()} == given
+
+
+@pytest.mark.parametrize(("catalogue", "name"), SHIPPED)
+def test_every_plugin_says_what_it_is(catalogue: Catalogue, name: str) -> None:
+    entry = catalogue.entry(name)
+    assert entry.doc
+    assert entry.class_doc
+
+
+def entry_of(own: Own) -> Entry:
+    return own().entry("mine")
+
+
+def test_a_plugin_of_ones_own_stands_beside_ours(own: Own) -> None:
+    catalogue = own()
+    assert {"mine", "ease"} <= set(catalogue.names())
+    assert catalogue.load("mine")(size=3).twice() == 6
+
+
+def test_a_description_needs_no_import(own: Own) -> None:
+    entry = own(PLUGIN + "\nraise RuntimeError\n", "stubborn").entry("stubborn")
+    assert entry.class_doc == "Do as I say."
+    assert [field.name for field in entry.fields][:2] == ["size", "rate"]
+    assert entry.fields[1].doc == "How fast, and why."
+    assert entry.smoke == {"size": 1}
+    assert "repro.models.stubborn" not in sys.modules
+
+
+def test_ours_wins_over_one_of_the_same_name(own: Own) -> None:
+    assert own(name="ease").entry("ease").class_name == "EASE"
+
+
+def test_a_file_that_begins_with_an_underscore_is_no_plugin(own: Own) -> None:
+    assert "_helper" not in own(name="_helper").names()
+
+
+def test_a_changed_file_is_read_again(own: Own) -> None:
+    assert own(PLUGIN, "changing").entry("changing").fields[1].default == 0.5
+    entry = own(PLUGIN.replace("0.5", "0.25"), "changing").entry("changing")
+    os.utime(entry.path, ns=(0, 0))  # as if it had been written at another time
+    assert MODELS.entry("changing").fields[1].default == 0.25
+
+
+def test_what_is_not_given_is_the_default(own: Own) -> None:
+    assert entry_of(own).complete({"size": 3}, "here") == {
+        "size": 3,
+        "rate": 0.5,
+        "limit": None,
+        "hidden_dims": [8, 4],
+        "how": "well",
+        "loud": False,
+        "name": "x",
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({"rate": 1}, 1.0),
+        ({"limit": 2}, 2.0),
+        ({"limit": None}, None),
+        ({"hidden_dims": [1, 2, 3]}, [1, 2, 3]),
+        ({"hidden_dims": (1,)}, [1]),
+        ({"how": "badly"}, "badly"),
+        ({"loud": True}, True),
+        ({"name": "y"}, "y"),
+    ],
+)
+def test_a_value_that_fits_is_kept_in_its_one_form(
+    own: Own, given: dict[str, Any], kept: Any
+) -> None:
+    (name,) = given
+    value = entry_of(own).complete({"size": 3, **given}, "here")[name]
+    assert value == kept
+    assert type(value) is type(kept)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("size", 1.0),
+        ("size", True),
+        ("size", "1"),
+        ("size", None),
+        ("rate", "fast"),
+        ("rate", True),
+        ("rate", None),
+        ("hidden_dims", 8),
+        ("how", "so so"),
+        ("loud", 1),
+        ("name", 1),
+    ],
+)
+def test_a_value_of_another_type_is_an_error(own: Own, name: str, value: Any) -> None:
+    with pytest.raises(ReproError, match=rf"row 1: {name} of mine must be .*, got "):
+        entry_of(own).complete({"size": 3, name: value}, "row 1")
+
+
+def test_an_unknown_parameter_is_an_error_with_a_suggestion(own: Own) -> None:
+    message = r"(?s)row 1: no parameter of mine is called 'hiden_dims'.*did you mean hidden_dims\?"
+    with pytest.raises(ReproError, match=message):
+        entry_of(own).complete({"size": 3, "hiden_dims": [1]}, "row 1")
+
+
+def test_a_parameter_without_default_must_be_given(own: Own) -> None:
+    with pytest.raises(ReproError, match="row 1: mine needs size"):
+        entry_of(own).complete({}, "row 1")
+
+
+def test_an_unknown_plugin_is_an_error_with_a_suggestion() -> None:
+    with pytest.raises(ReproError, match=r"(?s)no model is called 'multvae'.*mean mult_vae\?"):
+        MODELS.entry("multvae")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (PLUGIN.replace("MODEL = Mine", ""), r"(?s)does not say which class.*MODEL = <class>"),
+        (PLUGIN.replace("MODEL = Mine", "MODEL = Other"), "does not say which class"),
+        (PLUGIN.replace("= 0.5", "= 1 / 2"), r"line \d+: the default of rate is no literal"),
+        (PLUGIN.replace("class Mine:", "class Mine"), r"faulty\.py, line \d+"),
+    ],
+)
+def test_a_file_that_cannot_be_a_plugin_is_an_error(own: Own, text: str, said: str) -> None:
+    with pytest.raises(ReproError, match=said):
+        own(text, "faulty").entry("faulty")

@@ -1,0 +1,389 @@
+"""Published beside ours: verdicts, marks, means and spreads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from repro import planning, tables
+from repro.comparison import VERDICTS, ComparedCell, ComparedTable, compare
+from repro.experiment import Experiment, model_spec
+from repro.metrics import Result
+from repro.records import Record
+from repro.tables import Paper
+
+PAPER = """
+[paper]
+title = "Mine"
+authors = "me"
+venue = "here"
+url = ""
+[views.toy]
+label = "Toy"
+dataset = "toy/split"
+protocol = { name = "given_split" }
+[views.gone]
+label = "Gone"
+dataset = "gone/all"
+protocol = { name = "given_split" }
+blocked = "the owner withdrew it"
+[tables.1]
+caption = "Numbers"
+groups = ["toy", "gone"]
+metrics = { "NDCG@10" = "ndcg@10" }
+seeds = [0, 1, 2]
+TABLE
+[[tables.1.rows]]
+label = "EASE"
+model = "ease"
+params = { l2 = 5 }
+note = "a note on the row"
+at.toy = { published = ["PUBLISHED"], notes."NDCG@10" = "a note on the cell" }
+at.gone = { published = ["0.2"] }
+[[tables.1.rows]]
+label = "Future"
+model = "of_the_future"
+at.toy = { published = ["0.3"] }
+[[tables.1.rows]]
+label = "Old"
+quoted_from = "an older paper"
+at.toy = { published = ["0.4"] }
+"""
+
+Own = Callable[..., Paper]
+
+
+@pytest.fixture
+def own(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Own:
+    """Return what writes the paper with a number for EASE, and lines of the table, and loads it."""
+    monkeypatch.setenv("REPRO_PATH", str(own_folders / "user"))
+    folder = own_folders / "user" / "tables"
+    folder.mkdir(parents=True)
+
+    def load(published: str = "0.420", table: str = "", text: str = PAPER) -> Paper:
+        content = text.replace("PUBLISHED", published).replace("TABLE", table)
+        (folder / "mine.toml").write_text(content)
+        return tables.load("mine")
+
+    return load
+
+
+def experiment(paper: Paper, **changed: Any) -> Experiment:
+    made = next(paper.entries("1")).experiment()
+    assert made is not None
+    return replace(made, **changed)
+
+
+def record(run: Experiment, value: float, *, error: float = 0.01, **changed: Any) -> Record:
+    digest = changed.get("digest", "d")
+    plain = Record(
+        id=run.id(digest),
+        experiment=run.as_json(),
+        digest=digest,
+        verified=True,
+        code={},
+        environment={},
+        began="2024-01-01T00:00:00+00:00",
+        seconds=1.0,
+        epoch=1,
+        n_users=10,
+        tie_size=0.0,
+        constant=0.0,
+        results={"ndcg@10": Result(value, error, 1)},
+        curve=[],
+    )
+    return replace(plain, **changed)
+
+
+def cell(compared: ComparedTable, row: str = "EASE", group: str = "Toy") -> ComparedCell:
+    (found,) = (c for c in compared.cells if (c.row, c.group) == (row, group))
+    return found
+
+
+def verdict(own: Own, published: str, ours: float, table: str = "") -> ComparedCell:
+    paper = own(published, table)
+    return cell(compare(paper, "1", [record(experiment(paper), ours)]))
+
+
+@pytest.mark.parametrize(
+    ("published", "ours", "expected"),
+    [
+        ("0.420", 0.42, "exact"),
+        ("0.420", 0.4205, "exact"),
+        ("0.420", 0.4195, "exact"),
+        ("0.420", 0.42050001, "higher"),
+        ("0.420", 0.41949999, "lower"),
+        (".063", 0.0634, "exact"),
+        (".063", 0.0636, "higher"),
+        ("0.42", 0.4205, "exact"),
+        ("0.42000", 0.4205, "higher"),
+        ("0.632", 0.0, "lower"),
+        ("42.0", 41.96, "exact"),
+    ],
+)
+def test_ours_is_held_against_the_printed_digits(
+    own: Own, published: str, ours: float, expected: str
+) -> None:
+    assert verdict(own, published, ours).verdict == expected
+
+
+@pytest.mark.parametrize(
+    ("ours", "expected"),
+    [(0.42, "exact"), (0.422, "close"), (0.418, "close"), (0.4221, "higher"), (0.4179, "lower")],
+)
+def test_a_tolerance_in_numbers_makes_close(own: Own, ours: float, expected: str) -> None:
+    found = verdict(own, "0.420", ours, 'tolerance = [{ within = "0.002", source = "caption" }]')
+    assert found.verdict == expected
+    assert ("caption" in found.reason) == (expected == "close")
+
+
+@pytest.mark.parametrize(
+    ("ours", "expected"),
+    [(0.44, "close"), (0.4001, "close"), (0.4402, "higher"), (0.3998, "lower")],
+)
+def test_a_tolerance_in_standard_errors_makes_close(own: Own, ours: float, expected: str) -> None:
+    found = verdict(own, "0.420", ours, 'tolerance = [{ standard_errors = 2, source = "sample" }]')
+    assert found.verdict == expected
+    assert ("2 standard errors (0.0100): sample" in found.reason) == (expected == "close")
+
+
+def test_a_tolerance_holds_only_in_its_groups(own: Own) -> None:
+    line = 'tolerance = [{ within = "0.5", source = "caption", groups = ["gone"] }]'
+    assert verdict(own, "0.420", 0.43, line).verdict == "higher"
+
+
+def test_a_tolerance_at_one_place_goes_before_that_of_the_table(own: Own) -> None:
+    line = 'tolerance = [{ within = "0.5", source = "caption" }]'
+    place = '"], tolerance = { within = "0.001", source = "place" }, notes.'
+    text = PAPER.replace('"], notes.', place)
+    assert text != PAPER
+    paper = own("0.420", line, text)
+    assert cell(compare(paper, "1", [record(experiment(paper), 0.43)])).verdict == "higher"
+
+
+def test_without_a_record_there_is_no_number_and_a_reason(own: Own) -> None:
+    compared = compare(own(), "1", [])
+    told = {(c.row, c.group): (c.verdict, c.reason) for c in compared.cells}
+    assert told == {
+        ("EASE", "Toy"): ("unrun", "no record"),
+        ("EASE", "Gone"): ("blocked", "the owner withdrew it"),
+        ("Future", "Toy"): ("unrun", "model of_the_future does not exist yet"),
+        ("Old", "Toy"): ("quoted", "quoted from an older paper"),
+    }
+    for found in compared.cells:
+        assert found.ours is None
+        assert found.spread is None
+        assert found.standard_error is None
+        assert found.seeds == 0
+        assert found.runs == ()
+    assert compared.notes == ()
+
+
+def test_every_verdict_has_its_meaning(own: Own) -> None:
+    assert {c.verdict for c in compare(own(), "1", []).cells} <= VERDICTS.keys()
+
+
+def test_several_seeds_give_mean_and_spread(own: Own) -> None:
+    paper = own("0.20")
+    runs = [experiment(paper, seed=seed) for seed in (2, 0, 1)]
+    values = [(0.3, 0.03), (0.1, 0.01), (0.2, 0.02)]
+    known = [record(run, value, error=e) for run, (value, e) in zip(runs, values, strict=True)]
+    found = cell(compare(paper, "1", known))
+    assert found.ours == pytest.approx(0.2)
+    assert found.spread == pytest.approx(0.1)
+    assert found.standard_error == pytest.approx(0.02)
+    assert found.seeds == 3
+    assert found.runs == tuple(run.id("d") for run in sorted(runs, key=lambda run: run.seed))
+    assert found.verdict == "exact"
+
+
+def test_a_single_seed_has_no_spread(own: Own) -> None:
+    found = verdict(own, "0.420", 0.42)
+    assert found.seeds == 1
+    assert found.spread is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "mark"),
+    [
+        ({}, ""),
+        ({"verified": False}, "u"),
+        ({"constant": 0.01}, "c"),
+        ({"verified": False, "constant": 1.0}, "uc"),
+    ],
+)
+def test_marks_tell_of_the_data_and_of_collapsed_models(
+    own: Own, changed: dict[str, Any], mark: str
+) -> None:
+    paper = own()
+    assert cell(compare(paper, "1", [record(experiment(paper), 0.4, **changed)])).marks == mark
+
+
+@pytest.mark.parametrize(
+    ("select", "mark"), [("test:ndcg@10", "t"), ("test:each", "t"), ("valid:ndcg@10", "")]
+)
+def test_a_mark_tells_that_the_epoch_was_chosen_on_test(own: Own, select: str, mark: str) -> None:
+    assert verdict(own, "0.420", 0.42, f'select = "{select}"').marks == mark
+
+
+def test_of_several_versions_the_latest_is_shown_and_marked(own: Own) -> None:
+    paper = own("0.50")
+    run = experiment(paper)
+    late, early = (
+        record(run, value, digest=digest, began=f"{year}-01-01T00:00:00+00:00")
+        for value, digest, year in ((0.5, "e", 2025), (0.4, "d", 2024))
+    )
+    found = cell(compare(paper, "1", [late, early]))
+    assert found.ours == 0.5
+    assert found.marks == "v"
+    assert found.seeds == 1
+
+
+def test_seeds_of_another_version_of_the_data_do_not_enter_the_mean(own: Own) -> None:
+    paper = own("0.50")
+    known = [
+        record(experiment(paper, seed=0), 0.1, began="2024-01-01T00:00:00+00:00"),
+        record(experiment(paper, seed=1), 0.5, began="2025-01-01T00:00:00+00:00", digest="e"),
+    ]
+    found = cell(compare(paper, "1", known))
+    assert (found.ours, found.seeds, found.marks) == (0.5, 1, "v")
+
+
+def test_smoke_runs_count_only_when_asked_for(own: Own) -> None:
+    paper = own("0.42")
+    known = [record(experiment(paper).smoked(), 0.42)]
+    assert cell(compare(paper, "1", known)).verdict == "unrun"
+    found = cell(compare(paper, "1", known, smoke=True))
+    assert (found.verdict, found.marks, found.ours) == ("smoke", "s", 0.42)
+
+
+def test_real_runs_do_not_count_as_smoke(own: Own) -> None:
+    paper = own()
+    assert cell(compare(paper, "1", [record(experiment(paper), 0.4)], smoke=True)).ours is None
+
+
+@pytest.mark.parametrize(
+    ("given", "label"),
+    [({}, "bpr (ours)"), ({"n_epochs": 3, "l2": 0.5}, "bpr [l2=0.5, n_epochs=3] (ours)")],
+)
+def test_a_model_that_the_paper_does_not_have_is_a_row_of_ours(
+    own: Own, given: dict[str, Any], label: str
+) -> None:
+    paper = own()
+    run = experiment(paper, model=model_spec("bpr", given, "here"))
+    found = cell(compare(paper, "1", [record(run, 0.25)]), label)
+    assert (found.verdict, found.published, found.ours, found.reason) == ("ours", "", 0.25, "")
+
+
+def test_other_settings_of_a_papers_model_are_a_row_of_ours(own: Own) -> None:
+    paper = own("0.42")
+    runs = [experiment(paper), experiment(paper, model=model_spec("ease", {"l2": 9}, "here"))]
+    compared = compare(paper, "1", [record(run, 0.42) for run in runs])
+    assert cell(compared).verdict == "exact"
+    assert cell(compared, "ease [l2=9.0] (ours)").verdict == "ours"
+
+
+SECOND = """
+[tables.2]
+caption = "More numbers"
+groups = ["toy"]
+metrics = { "NDCG@10" = "ndcg@10" }
+[[tables.2.rows]]
+label = "EASE, stronger"
+model = "ease"
+params = { l2 = 9 }
+at.toy = { published = ["0.42"] }
+"""
+
+
+def test_what_another_table_of_the_paper_prints_is_no_row_of_ours(own: Own) -> None:
+    paper = own(text=PAPER + SECOND)
+    known = [record(experiment(paper, model=model_spec("ease", {"l2": 9}, "here")), 0.42)]
+    assert not any(c.ours for c in compare(paper, "1", known).cells)
+    assert [c.verdict for c in compare(paper, "2", known).cells] == ["exact"]
+
+
+@pytest.mark.parametrize(
+    "changed", [{"dataset": "toy/ratings"}, {"select": "test:each"}, {"every": 7}]
+)
+def test_a_run_under_other_conditions_is_no_row(own: Own, changed: dict[str, Any]) -> None:
+    paper = own()
+    run = experiment(paper, model=model_spec("bpr", {}, "here"), **changed)
+    assert not any(c.ours for c in compare(paper, "1", [record(run, 0.25)]).cells)
+
+
+def test_notes_come_with_the_rows_that_have_a_number(own: Own) -> None:
+    paper = own()
+    compared = compare(paper, "1", [record(experiment(paper), 0.4)])
+    assert compared.notes == (
+        ("EASE", "a note on the row"),
+        ("EASE, NDCG@10", "a note on the cell"),
+    )
+
+
+STATISTICS = """
+[paper]
+title = "Mine"
+authors = "me"
+venue = "here"
+url = ""
+[views.toy]
+label = "Toy"
+dataset = "toy/split"
+[views.gone]
+label = "Gone"
+dataset = "gone/all"
+blocked = "the owner withdrew it"
+[views.future]
+label = "Future"
+dataset = "future/all"
+[tables.1]
+caption = "Statistics"
+kind = "statistics"
+groups = ["toy", "gone", "future"]
+metrics = { "Users" = "users", "Length" = "mean_length" }
+[[tables.1.rows]]
+label = "Toy"
+at.toy = { published = ["PUBLISHED", "1"] }
+[[tables.1.rows]]
+label = "Gone"
+at.gone = { published = ["1", ""] }
+[[tables.1.rows]]
+label = "Future"
+at.future = { published = ["1", ""] }
+"""
+
+
+def statistics(own: Own, published: str) -> dict[tuple[str, str], ComparedCell]:
+    compared = compare(own(published, text=STATISTICS), "1", [])
+    return {(c.row, c.label): c for c in compared.cells}
+
+
+def test_statistics_without_data_have_no_number_and_a_reason(own: Own) -> None:
+    told = {key: (c.verdict, c.reason, c.ours) for key, c in statistics(own, "1").items()}
+    assert told == {
+        ("Toy", "Users"): ("unrun", "not prepared: repro fetch toy", None),
+        ("Toy", "Length"): ("unrun", "not prepared: repro fetch toy", None),
+        ("Gone", "Users"): ("blocked", "the owner withdrew it", None),
+        ("Future", "Users"): ("unrun", "dataset future does not exist yet", None),
+    }
+
+
+@pytest.mark.parametrize(
+    ("published", "expected"),
+    [
+        ("240", "exact"),
+        ("0.24K", "exact"),
+        ("239", "higher"),
+        ("240.9", "lower"),
+        ("1,240", "lower"),
+    ],
+)
+def test_statistics_are_counted_on_the_view(own: Own, published: str, expected: str) -> None:
+    planning.prepare("toy/split")
+    found = statistics(own, published)[("Toy", "Users")]
+    assert (found.ours, found.verdict, found.marks) == (240.0, expected, "")

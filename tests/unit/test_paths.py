@@ -1,0 +1,91 @@
+"""Where things lie, and files that are whole or absent."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from repro import paths
+
+
+def test_folders_follow_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPRO_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("REPRO_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("REPRO_MIRROR", str(tmp_path / "mirror"))
+    monkeypatch.setenv("REPRO_PATH", os.pathsep.join([str(tmp_path / "a"), "", str(tmp_path)]))
+    assert paths.home() == tmp_path / "home"
+    assert paths.runs() == tmp_path / "runs"
+    assert paths.mirror() == tmp_path / "mirror"
+    assert paths.user_folders() == [tmp_path / "a", tmp_path]
+
+
+def test_without_an_environment_runs_lie_here_and_data_where_the_system_keeps_caches(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("REPRO_HOME", "REPRO_RUNS", "REPRO_MIRROR", "REPRO_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    assert paths.runs() == Path("runs")
+    assert paths.home().name == "repro"
+    assert paths.home().is_absolute()
+    assert paths.mirror() is None
+    assert paths.user_folders() == []
+
+
+@pytest.mark.parametrize("kind", ["tables", "data_manifests"])
+def test_ones_own_files_stand_beside_ours_and_never_in_their_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    ours = paths.files(kind)["toy"]
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        (folder / kind).mkdir(parents=True)
+        for name in ("toy", "mine"):
+            (folder / kind / f"{name}.toml").touch()
+    (first / kind / "notes.txt").touch()
+    monkeypatch.setenv("REPRO_PATH", os.pathsep.join(map(str, [first, second, tmp_path / "no"])))
+    found = paths.files(kind)
+    assert found["toy"] == ours
+    assert found["mine"] == first / kind / "mine.toml"
+    assert "notes" not in found
+
+
+def test_a_file_is_written_with_its_folder_and_nothing_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "down" / "file"
+    paths.write_atomically(path, b"one")
+    paths.write_atomically(path, b"two")
+    assert path.read_bytes() == b"two"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_write_that_fails_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"before")
+
+    def full(_: int) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="no space"):
+        paths.write_atomically(path, b"after")
+    assert path.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_json_keeps_its_letters(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    paths.write_json(path, {"label": "β-VAE ±", "values": [1, 0.1]})
+    assert json.loads(path.read_text(encoding="utf-8")) == {"label": "β-VAE ±", "values": [1, 0.1]}
+    assert "β" in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_json_holds_no_number_that_json_does_not_know(tmp_path: Path, value: float) -> None:
+    path = tmp_path / "file.json"
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        paths.write_json(path, {"value": value})
+    assert not path.exists()

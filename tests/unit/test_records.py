@@ -1,0 +1,126 @@
+"""Records: whole or absent, and their hits answer what the run was not asked."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from repro import records
+from repro.errors import ReproError
+from repro.experiment import Experiment, model_spec, protocol_spec
+from repro.metrics import Result
+from repro.records import Record
+
+HITS = np.array([[1, 0, 0], [0, 0, 1], [0, 0, 0], [1, 1, 0]], dtype=bool)
+TARGETS = np.array([1, 2, 1, 4])
+
+EXPERIMENT = Experiment(
+    dataset="toy/split",
+    protocol=protocol_spec({"name": "given_split"}, "here"),
+    model=model_spec("ease", {}, "here"),
+)
+
+RECORD = Record(
+    id="0123456789ab",
+    experiment=EXPERIMENT.as_json(),
+    digest="d" * 64,
+    verified=True,
+    code={"version": "0"},
+    environment={},
+    began="2024-01-01T00:00:00+00:00",
+    seconds=1.5,
+    epoch=3,
+    n_users=4,
+    tie_size=0.0,
+    constant=0.0,
+    results={"ndcg@3": Result(0.1 + 0.2, 1 / 3, 3)},
+    curve=[{"phase": "train", "epoch": 3, "seconds": 0.1, "losses": {"loss": 0.7}}],
+)
+
+
+def test_what_is_saved_is_loaded_to_the_last_bit(tmp_path: Path) -> None:
+    records.save(tmp_path, RECORD, HITS, TARGETS)
+    loaded = records.load(tmp_path / RECORD.id)
+    assert loaded == RECORD
+    assert loaded.key == EXPERIMENT.key()
+    hits, n_targets = loaded.hits()
+    assert hits.tolist() == HITS.tolist()
+    assert n_targets.tolist() == TARGETS.tolist()
+
+
+@pytest.mark.parametrize("width", [1, 7, 8, 9, 100])
+def test_hits_of_any_depth_are_kept(tmp_path: Path, width: int) -> None:
+    hits = np.random.default_rng(0).random((5, width)) < 0.3
+    records.save(tmp_path, RECORD, hits, np.full(5, width))
+    assert records.load(tmp_path / RECORD.id).hits()[0].tolist() == hits.tolist()
+
+
+def test_a_metric_that_was_not_asked_for_comes_from_the_hits(tmp_path: Path) -> None:
+    records.save(tmp_path, RECORD, HITS, TARGETS)
+    result = records.load(tmp_path / RECORD.id).result("recall@3")
+    per_user = [1, 1 / 2, 0, 2 / 4]
+    assert result.value == pytest.approx(np.mean(per_user))
+    assert result.standard_error == pytest.approx(np.std(per_user, ddof=1) / 2)
+    assert result.epoch == 3
+
+
+def test_a_metric_that_was_asked_for_is_what_the_run_said(tmp_path: Path) -> None:
+    records.save(tmp_path, RECORD, HITS, TARGETS)
+    assert records.load(tmp_path / RECORD.id).result("ndcg@3") == RECORD.results["ndcg@3"]
+
+
+def test_hits_of_one_epoch_do_not_answer_for_the_best_of_another(tmp_path: Path) -> None:
+    each = replace(RECORD, experiment=replace(EXPERIMENT, select="test:each").as_json())
+    records.save(tmp_path, each, HITS, TARGETS)
+    with pytest.raises(ReproError, match=r"(?s)did not follow recall@3.*--force"):
+        records.load(tmp_path / RECORD.id).result("recall@3")
+
+
+def test_a_record_takes_the_place_of_its_checkpoint(tmp_path: Path) -> None:
+    folder = tmp_path / RECORD.id
+    folder.mkdir()
+    (folder / records.CHECKPOINT).write_bytes(b"half way")
+    assert not records.exists(tmp_path, RECORD.id)
+    records.save(tmp_path, RECORD, HITS, TARGETS)
+    assert records.exists(tmp_path, RECORD.id)
+    assert sorted(path.name for path in folder.iterdir()) == ["hits.npz", "record.json"]
+
+
+def test_hits_alone_are_no_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut(*_: object) -> None:
+        raise OSError("cut off")
+
+    monkeypatch.setattr(records, "write_json", cut)
+    with pytest.raises(OSError, match="cut off"):
+        records.save(tmp_path, RECORD, HITS, TARGETS)
+    assert not records.exists(tmp_path, RECORD.id)
+    assert list(records.load_all(tmp_path)) == []
+
+
+def test_all_records_of_a_folder_are_loaded(tmp_path: Path) -> None:
+    for name in ("b" * 12, "a" * 12):
+        records.save(tmp_path, replace(RECORD, id=name), HITS, TARGETS)
+    (tmp_path / "unfinished").mkdir()
+    assert [record.id for record in records.load_all(tmp_path)] == ["a" * 12, "b" * 12]
+    assert list(records.load_all(tmp_path / "nowhere")) == []
+
+
+@pytest.mark.parametrize("damage", ["cut", "a key less", "a key more", "a result less"])
+def test_a_damaged_record_is_named(tmp_path: Path, damage: str) -> None:
+    records.save(tmp_path, RECORD, HITS, TARGETS)
+    file = tmp_path / RECORD.id / records.FILE
+    content = json.loads(file.read_text())
+    if damage == "a key less":
+        del content["digest"]
+    elif damage == "a key more":
+        content["mood"] = "good"
+    elif damage == "a result less":
+        del content["results"]["ndcg@3"]["epoch"]
+    text = json.dumps(content)
+    file.write_text(text[:-9] if damage == "cut" else text)
+    with pytest.raises(ReproError, match=rf"(?s){file} is no record.*delete its folder"):
+        records.load(tmp_path / RECORD.id)

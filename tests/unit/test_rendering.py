@@ -1,0 +1,178 @@
+"""Tables as text: what is printed can be read back, and nothing printed is lost."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from dataclasses import asdict, replace
+from io import StringIO
+from typing import Any
+
+import pytest
+
+from repro import rendering, tables
+from repro.comparison import MARKS, VERDICTS, ComparedCell, ComparedTable
+
+EASE = ComparedCell(
+    paper="mine",
+    table="1",
+    row="EASE (β)",
+    group="Toy",
+    label="NDCG@10",
+    metric="ndcg@10",
+    published="0.420",
+    ours=0.4211111,
+    spread=None,
+    standard_error=0.0123,
+    seeds=1,
+    verdict="close",
+    marks="ut",
+    reason="within 2 standard errors (0.0123): a caption",
+    note="",
+    runs=("0123456789ab",),
+)
+RECALL = replace(
+    EASE,
+    label="Recall@20",
+    metric="recall@20",
+    published=".7",
+    ours=0.66,
+    verdict="exact",
+    marks="",
+    reason="",
+)
+UNRUN = replace(
+    RECALL,
+    row="Future",
+    label="NDCG@10",
+    ours=None,
+    verdict="unrun",
+    reason="no record",
+    runs=(),
+    seeds=0,
+)
+OURS = replace(
+    EASE,
+    row="bpr (ours)",
+    published="",
+    ours=0.25,
+    spread=0.01,
+    verdict="ours",
+    marks="",
+    reason="",
+)
+ELSEWHERE = replace(EASE, group="Elsewhere", ours=0.1, verdict="lower", reason="by 0.32", marks="")
+
+CELLS = (EASE, RECALL, UNRUN, OURS, ELSEWHERE)
+TABLE = ComparedTable("mine", "1", "A caption", "A note.", CELLS, (("EASE", "A row's note."),))
+
+
+def grid(markdown: str, heading: str) -> list[list[str]]:
+    """Return the cells of the Markdown table below a heading."""
+    block = markdown.partition(f"**{heading}**")[2].lstrip("\n").partition("\n\n")[0]
+    rows = [re.split(r"(?<!\\)\|", line.strip("|")) for line in block.splitlines()]
+    return [[text.strip() for text in row] for row in rows if not set(row[0]) <= set(":-")]
+
+
+def test_markdown_has_a_grid_per_column_group_with_a_line_each_for_published_and_ours() -> None:
+    text = rendering.markdown([TABLE])
+    assert text.startswith("### mine, Table 1\n\nA caption\n")
+    assert grid(text, "Toy") == [
+        ["", "", "NDCG@10", "Recall@20"],
+        ["EASE (β)", "published", "0.420", ".7"],
+        ["", "**ours**", "0.4211 [u] [t]", "0.66"],
+        ["", "verdict", "close", "exact"],
+        ["Future", "published (unrun)", ".7", ""],
+        ["bpr (ours)", "ours", "0.2500 ± 0.0100", ""],
+    ]
+    assert grid(text, "Elsewhere")[2] == ["", "**ours**", "0.1000"]
+
+
+def test_marks_of_a_whole_row_stand_once() -> None:
+    cells = (EASE, replace(RECALL, marks="ctu"))
+    text = rendering.markdown([replace(TABLE, cells=cells)])
+    assert grid(text, "Toy")[2] == ["", "**ours** [u] [t]", "0.4211", "0.66 [c]"]
+
+
+@pytest.mark.parametrize("form", ["markdown", "text"])
+def test_prose_explains_its_verdicts_marks_reasons_and_notes_and_no_others(form: str) -> None:
+    text = rendering.FORMATS[form]([TABLE])
+    for verdict, meaning in VERDICTS.items():
+        assert (f"- {verdict}: {meaning}" in text) == any(c.verdict == verdict for c in CELLS)
+    for mark, meaning in MARKS.items():
+        assert (f"- [{mark}] {meaning}" in text) == any(mark in c.marks for c in CELLS)
+    assert "- EASE (β): close, within 2 standard errors: a caption" in text
+    assert "- Future: unrun, no record" in text
+    assert "- A note." in text
+    assert "- EASE: A row's note." in text
+
+
+def test_text_needs_no_markdown() -> None:
+    text = rendering.text([TABLE])
+    assert "**" not in text
+    assert "#" not in text
+    assert "0.4211 [u] [t]" in text
+
+
+def test_json_reads_back_as_the_cells() -> None:
+    read = json.loads(rendering.as_json([TABLE, TABLE]))
+    assert read == json.loads(json.dumps([asdict(cell) for cell in CELLS * 2]))
+
+
+def test_csv_reads_back_as_the_cells_and_what_is_missing_stays_empty() -> None:
+    read = list(csv.DictReader(StringIO(rendering.as_csv([TABLE]))))
+    assert len(read) == len(CELLS)
+    for line, cell in zip(read, CELLS, strict=True):
+        expected = asdict(cell) | {"runs": " ".join(cell.runs)}
+        assert line == {key: "" if value is None else str(value) for key, value in expected.items()}
+    assert read[2]["ours"] == ""
+
+
+@pytest.mark.parametrize("form", rendering.FORMATS)
+def test_nothing_compared_is_rendered_too(form: str) -> None:
+    text = rendering.FORMATS[form]([replace(TABLE, cells=(), notes=())])
+    assert "0." not in text
+
+
+@pytest.mark.parametrize(
+    ("changed", "shown"),
+    [
+        ({}, "0.4211 [u] [t]"),
+        ({"marks": ""}, "0.4211"),
+        ({"published": "0.42000", "marks": ""}, "0.421111"),
+        ({"published": ".4", "marks": "c"}, "0.42 [c]"),
+        ({"published": "", "marks": ""}, "0.4211"),
+        ({"spread": 0.01, "marks": ""}, "0.4211 ± 0.0100"),
+        ({"ours": None}, "close"),
+        ({"ours": None, "verdict": "ours"}, ""),
+        ({"metric": "users", "published": "6K", "ours": 6034.0, "marks": ""}, "6,034"),
+        ({"metric": "sparsity", "published": "93.69%", "ours": 93.6953, "marks": ""}, "93.695"),
+        ({"metric": "mean_length", "published": "76", "ours": 75.43, "marks": ""}, "75.4"),
+    ],
+)
+def test_our_number_has_one_digit_more_than_printed(changed: dict[str, Any], shown: str) -> None:
+    assert rendering.ours_text(replace(EASE, **changed)) == shown
+
+
+@pytest.mark.parametrize("paper", tables.papers())
+def test_a_paper_is_shown_with_every_label_and_number_as_printed(paper: str) -> None:
+    loaded = tables.load(paper)
+    for number, table in loaded.tables.items():
+        text = rendering.published(loaded, number)
+        words = re.split(r"\s{2,}|\n", text)
+        for entry in loaded.entries(number):
+            for cell in entry.cells:
+                assert cell.published in words, (number, entry.row, cell.label)
+        assert {row.label for row in table.rows} <= set(words)
+        assert len(table.metrics) == 1 or all(metric in text for metric in table.metrics)
+        assert text.startswith(f"Table {number}: {table.caption}")
+
+
+def test_every_note_of_a_table_is_shown_with_it() -> None:
+    paper = tables.load("sevae")
+    text = " ".join(rendering.published(paper, "1").split())
+    notes = [note for entry in paper.entries("1") for note in entry.notes]
+    assert notes
+    for note in notes:
+        assert " ".join(note.split()) in text
