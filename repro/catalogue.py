@@ -7,6 +7,7 @@ literal.
 """
 
 import ast
+import hashlib
 import importlib
 import importlib.util
 import sys
@@ -125,13 +126,15 @@ class Catalogue:
     def load(self, name: str) -> Any:
         """Import one plug-in and return its class."""
         path = self.entry(name).path
-        return getattr(_import(f"repro.{self.kind}.{name}", path), self.attribute)
+        return getattr(_import(self.kind, path), self.attribute)
 
 
-def _import(module: str, path: Path) -> ModuleType:
+def _import(kind: str, path: Path) -> ModuleType:
     """Import a module of ours by name, one of the user's from its file."""
     if path.parent.parent == Path(__file__).parent:
-        return importlib.import_module(module)
+        return importlib.import_module(f"repro.{kind}.{path.stem}")
+    folder = hashlib.sha256(str(path.parent.resolve()).encode()).hexdigest()[:8]
+    module = f"repro_user_{kind}_{folder}.{path.stem}"
     if module in sys.modules:
         return sys.modules[module]
     spec = importlib.util.spec_from_file_location(module, path)
@@ -224,7 +227,8 @@ def _fits(value: Any, annotation: str) -> bool:
         if kind == "str" and isinstance(value, str):
             return True
         if kind == "tuple" and isinstance(value, list | tuple):
-            return True
+            inner = option.partition("[")[2].partition(",")[0]
+            return all(_fits(item, inner) for item in value)
         if kind == "Literal" and value in ast.literal_eval(option.strip()[len("Literal") :]):
             return True
     return False

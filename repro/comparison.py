@@ -162,11 +162,12 @@ def _cell(
 ) -> ComparedCell:
     """Return a cell of a results table."""
     marks = ""
-    latest, several = _latest_per_seed(found)
+    latest, several = _latest_per_seed([r for r in found if r.has(cell.metric)])
     results = [record.result(cell.metric) for record in latest]
     ours = statistics.fmean(r.value for r in results) if results else None
     spread = statistics.stdev(r.value for r in results) if len(results) > 1 else None
-    error = statistics.fmean(r.standard_error for r in results) if results else None
+    errors = [r.standard_error for r in results if r.standard_error is not None]
+    error = statistics.fmean(errors) if errors else None
     if latest:
         marks += "u" if not all(record.verified for record in latest) else ""
         marks += "t" if latest[0].experiment["select"].startswith("test") else ""
@@ -204,12 +205,10 @@ def _printed(entry: Entry, cell: Cell) -> ComparedCell:
 
 def _latest_per_seed(found: list[Record]) -> tuple[list[Record], bool]:
     """Return one record per seed, the latest, and whether some had others."""
-    latest: dict[int, Record] = {}
-    for record in sorted(found, key=lambda record: record.began):
-        latest[record.experiment["seed"]] = record
-    digest = next(reversed(latest.values())).digest if latest else ""
-    same = [record for seed, record in sorted(latest.items()) if record.digest == digest]
-    return same, len(same) < len(found)
+    by_age = sorted(found, key=lambda record: record.began)
+    digest = by_age[-1].digest if by_age else ""
+    latest = {record.experiment["seed"]: record for record in by_age if record.digest == digest}
+    return [latest[seed] for seed in sorted(latest)], len(latest) < len(found)
 
 
 def _verdict(

@@ -51,7 +51,7 @@ class Ranking:
         """Return a metric's mean over users."""
         return float(metrics.per_user(metric, self.hits, self.n_targets).mean())
 
-    def standard_error(self, metric: str) -> float:
+    def standard_error(self, metric: str) -> float | None:
         """Return the standard error of a metric's mean over users."""
         return metrics.standard_error(metrics.per_user(metric, self.hits, self.n_targets))
 
@@ -77,8 +77,10 @@ def rank(scorer: Scorer, cases: Cases, name: str = "the model") -> Ranking:
     Raises
     ------
     ReproError
-        If a score is not a number.
+        If a score is not a number, or there is no case.
     """
+    if not len(cases):
+        raise ReproError("no user is left with something to be found", "see the protocol's minima")
     hits, tied, constant = [], 0.0, 0
     for index in _batches(len(cases), cases.targets.n_items):
         queries, targets = cases.queries.rows(index), cases.targets.rows(index)

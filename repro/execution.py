@@ -22,11 +22,10 @@ from repro import records
 from repro.data import views
 from repro.errors import ReproError, UnsupportedError
 from repro.experiment import MODELS, PROTOCOLS, Spec, canonical
-from repro.interactions import Dataset
 from repro.paths import write_atomically
 from repro.planning import Job
 from repro.records import Record
-from repro.split import Split
+from repro.split import Split, Splitter
 from repro.training import Progress, fit
 
 Report = Callable[[str, int, int], None]
@@ -68,7 +67,8 @@ def run(
     """
     began, code = datetime.datetime.now(datetime.UTC), code_version()
     experiment = job.experiment
-    data, split = _split(experiment.dataset, canonical(_plain(experiment.protocol)))
+    data = views.load(experiment.dataset)
+    split = _split(experiment.dataset, data.digest, canonical(_plain(experiment.protocol)))
     id = experiment.id(data.digest)
     model = MODELS.load(experiment.model.name)(**_arguments(experiment.model))
     checkpoint = runs / id / records.CHECKPOINT
@@ -158,15 +158,15 @@ def run_all(
     return done
 
 
-def chosen_device(name: str, one_thread: bool = False) -> torch.device:
+def chosen_device(name: str, threads: int = 0) -> torch.device:
     """Return the device for "auto", "cpu" or "cuda".
 
     Parameters
     ----------
     name : str
         What was asked for.
-    one_thread : bool
-        Let torch use one thread: on toy data more only wait for each other.
+    threads : int
+        How many CPU threads torch may use; 0: its own choice.
 
     Raises
     ------
@@ -177,17 +177,16 @@ def chosen_device(name: str, one_thread: bool = False) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise ReproError("no CUDA device is available", "use --device cpu")
-    if one_thread:
-        torch.set_num_threads(1)
+    if threads:
+        torch.set_num_threads(threads)
     return torch.device(name)
 
 
 @lru_cache(maxsize=2)  # jobs of one table share it; two, because rows may alternate
-def _split(dataset: str, protocol: str) -> tuple[Dataset, Split]:
-    data = views.load(dataset)
+def _split(dataset: str, digest: str, protocol: str) -> Split:
     spec = json.loads(protocol)
-    splitter = PROTOCOLS.load(spec["name"])(**_arguments(Spec(spec["name"], spec["params"])))
-    return data, splitter.split(data)
+    splitter: Splitter = PROTOCOLS.load(spec["name"])(**_arguments(Spec(**spec)))
+    return splitter.split(views.load(dataset))
 
 
 def _plain(spec: Spec) -> dict[str, Any]:

@@ -29,7 +29,8 @@ class Result:
     """A metric's mean over users, at the epoch it was taken."""
 
     value: float
-    standard_error: float
+    standard_error: float | None
+    """Over users; None for a single user."""
     epoch: int
 
 
@@ -170,6 +171,6 @@ def per_user(name: str, hits: Hits, n_targets: Counts) -> Values:
     return metric(hits, n_targets, k)
 
 
-def standard_error(values: Values) -> float:
-    """Return the standard error of a mean over users (n - 1 in the denominator)."""
-    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
+def standard_error(values: Values) -> float | None:
+    """Return the standard error of a mean over users (n - 1 in the denominator), None for one."""
+    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None

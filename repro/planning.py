@@ -66,6 +66,8 @@ def plan(asked: Asked) -> Plan:
         If anything asked for does not exist, or a hyper-parameter fits no selected row.
     """
     settings = dict(_setting(text) for text in asked.settings)
+    if asked.model:
+        MODELS.entry(asked.model, "--model")
     made = Plan()
     jobs: dict[str, Job] = {}
     used: set[str] = set()
@@ -110,6 +112,11 @@ def prepare(dataset: str, report: archive.Report | None = None) -> None:
     views.load(dataset)
 
 
+def is_generated(dataset: str) -> bool:
+    """Return whether a view is of generated data."""
+    return manifest.load(manifest.split_id(dataset)[0]).generate is not None
+
+
 def finished(job: Job, runs: Path) -> str | None:
     """Return the id of a job's record, or None if it is still to run (or its data is not here)."""
     known = views.prepared(job.experiment.dataset)
@@ -119,10 +126,7 @@ def finished(job: Job, runs: Path) -> str | None:
     if not records.exists(runs, id):
         return None
     record = records.load(runs / id)
-    followed = record.experiment["select"] != "test:each" or record.results.keys() >= set(
-        job.metrics
-    )
-    return id if followed else None
+    return id if all(record.has(metric) for metric in job.metrics) else None
 
 
 def _entries(asked: Asked) -> Iterator[Entry]:

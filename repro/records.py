@@ -62,21 +62,18 @@ class Record:
         """The experiment's canonical JSON."""
         return canonical(self.experiment)
 
-    def result(self, metric: str) -> Result:
-        """Return a test metric; one that was not asked for in the run comes from the hits.
+    def has(self, metric: str) -> bool:
+        """Return whether the record knows a metric.
 
-        Raises
-        ------
-        ReproError
-            If the metric has a best epoch of its own and the run did not follow it.
+        It does not where every metric has its own best epoch, and the run did not follow this one.
         """
+        return metric in self.results or self.experiment["select"] != "test:each"
+
+    def result(self, metric: str) -> Result:
+        """Return a test metric that the record has; one not asked for in the run from its hits."""
         if metric in self.results:
             return self.results[metric]
-        if self.experiment["select"] == "test:each":
-            raise ReproError(
-                f"run {self.id} did not follow {metric}, whose best epoch it would need",
-                "repeat it: repro run … --force",
-            )
+        assert self.has(metric), f"run {self.id} did not follow {metric}"
         hits, n_targets = self.hits()
         values = metrics.per_user(metric, hits, n_targets)
         return Result(float(values.mean()), metrics.standard_error(values), self.epoch)

@@ -89,6 +89,7 @@ def _lines(
     row: str, cells: dict[str, ComparedCell], columns: list[str], strong: str
 ) -> list[list[str]]:
     """Return a row's lines: published; and where there is a number of ours, ours and verdict."""
+    row = row.replace("|", "\\|")  # a bare one would end the cell
 
     def line(of: Callable[[ComparedCell], str]) -> list[str]:
         return [of(cells[column]) if column in cells else "" for column in columns]

@@ -56,7 +56,8 @@ class Cases:
         """Return the sha256 of who is asked, what is known of them, and what must be found."""
         arrays = {
             "user": self.queries.user,
-            "history": self.queries.history.pairs(),
+            "history_of": self.queries.history.user,
+            "history": self.queries.history.item,
             "targets": self.targets.pairs(),
         }
         if self.queries.candidates is not None:

@@ -197,11 +197,18 @@ def _row_faults(content: PaperFile, table: Table, row: Row, at: str) -> Iterator
                 yield str(unknown("metric of this table", label, table.metrics, here))
         if place.tolerance:
             yield from _tolerance_faults(place.tolerance, here, table)
+        view = content.views.get(place.view or _view_of(table, key))
+        if table.kind == "results" and view is not None and view.protocol is None:
+            yield f"{here}: its view has no protocol, which a results table needs"
     if not row.at:
         yield f"{at}: no numbers"
     needs_model = table.kind == "results" and not row.quoted_from
     if needs_model and not row.model and not all(place.model for place in row.at.values()):
         yield f"{at}: needs a model, or quoted_from"
+
+
+def _view_of(table: Table, key: str) -> str:
+    return table.group[key].view if key in table.group else key
 
 
 def _tolerance_faults(tolerance: Tolerance, at: str, table: Table) -> Iterator[str]:

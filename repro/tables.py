@@ -64,13 +64,15 @@ class Recipe:
 
     def experiment(self, seed: int) -> Experiment | None:
         """Return the experiment, or None while its model does not exist."""
+        protocol = protocol_spec(self.protocol, self.where)
+        select = checked_select(self.select, self.where)
         if self.model not in MODELS.names():
             return None
         return Experiment(
             dataset=self.dataset,
-            protocol=protocol_spec(self.protocol, self.where),
+            protocol=protocol,
             model=model_spec(self.model, self.params, self.where),
-            select=checked_select(self.select, self.where),
+            select=select,
             every=self.every,
             patience=self.patience,
             seed=seed,

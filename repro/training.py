@@ -8,6 +8,7 @@ network, and a checkpoint need not hold a scorer. Selection still sees only what
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -87,6 +88,7 @@ class Progress:
         self._phase = "train"
         self._losses: dict[str, list[Any]] = {}
         self._loop = -1
+        self._over = False
         self._file = checkpoint
         self._report = report or (lambda phase, epoch, n: None)
         self._saved = _load(checkpoint) if checkpoint and checkpoint.exists() else None
@@ -120,18 +122,27 @@ class Progress:
             self.epoch, self.final = epoch, epoch == n - 1
             yield epoch
             self.close_epoch()
+            over, self._over = self.final or self._over, False
             self._report(self._phase, epoch + 1, n)
             waited = time.monotonic() - self._written
-            if self._file and (self.final or waited > CHECKPOINT_SECONDS):
+            if self._file and (over or waited > CHECKPOINT_SECONDS):
+                self.epoch = n - 1 if over else epoch
                 write_atomically(self._file, self._checkpoint(state))
                 self._written = time.monotonic()
+            if over:
+                return
+
+    def end_phase(self) -> None:
+        """Let the epoch in progress be the last of its phase."""
+        self._over = True
 
     def close_epoch(self) -> None:
         """Put the epoch's losses and metrics into the curve."""
         now = time.monotonic()
-        means = {name: float(total) / count for name, (total, count) in self._losses.items()}
+        means = {name: float(total) / n for name, (total, n) in self._losses.items()}
+        means_or_words = {k: v if math.isfinite(v) else str(v) for k, v in means.items()}
         entry = {"phase": self._phase, "epoch": self.epoch + 1, "seconds": now - self._began}
-        self.outcome.curve.append({**entry, "losses": means, **self.look})
+        self.outcome.curve.append({**entry, "losses": means_or_words, **self.look})
         self.outcome.seconds += now - self._began
         self._began = now
         self.look, self._losses = {}, {}
@@ -261,8 +272,8 @@ def fit(
                 error = test.standard_error(metric)
                 outcome.results[metric] = Result(value, error, progress.epoch + 1)
         if patience and outcome.stale >= patience:
-            break
-    if progress.look:  # the epoch was cut short by patience, or the model counts none
+            progress.end_phase()
+    if progress.look:  # the model does not count its epochs
         progress.close_epoch()
     return outcome
 

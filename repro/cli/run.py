@@ -44,6 +44,9 @@ def run(
     smoke: Annotated[
         bool, typer.Option(help="Toy data and two epochs; without a paper: all, with every model.")
     ] = False,
+    threads: Annotated[
+        int, typer.Option(help="CPU threads; 0: one on generated data, else torch's own choice.")
+    ] = 0,
     dry_run: Annotated[bool, typer.Option(help="Only print what would run.")] = False,
     force: Annotated[bool, typer.Option(help="Run again what has a record.")] = False,
     runs: Annotated[Path | None, typer.Option(help="Folder of records.")] = None,
@@ -80,7 +83,9 @@ def run(
         f"{len(plan.jobs) - len(ready)} without data",
         err=True,
     )
-    failed = _run(todo, folder, device.value, force, one_thread=smoke) if todo else 0
+    if not threads and all(planning.is_generated(job.experiment.dataset) for job in todo):
+        threads = 1  # tiny tensors: more threads only wait for each other
+    failed = _run(todo, folder, device.value, force, threads) if todo else 0
     if failed:
         raise typer.Exit(4)
     if unprepared:
@@ -113,7 +118,7 @@ def _prepare(plan: Plan) -> dict[str, ReproError]:
     return unprepared
 
 
-def _run(todo: list[Job], folder: Path, device: str, force: bool, one_thread: bool) -> int:
+def _run(todo: list[Job], folder: Path, device: str, force: bool, threads: int) -> int:
     """Run, and return how many failed."""
     from repro import execution
     from repro.cli.progress import Runs
@@ -135,7 +140,7 @@ def _run(todo: list[Job], folder: Path, device: str, force: bool, one_thread: bo
         done = execution.run_all(
             todo,
             folder,
-            execution.chosen_device(device, one_thread),
+            execution.chosen_device(device, threads),
             began=lambda job: progress.begin(labels[id(job)]),
             ended=lambda job, result: progress.end(labels[id(job)], outcome(result)),
             afresh=force,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -9,9 +10,21 @@ import typer
 from repro.cli import app
 
 
+class Kind(StrEnum):
+    """What a name can stand for."""
+
+    paper = "paper"
+    dataset = "dataset"
+    model = "model"
+    protocol = "protocol"
+
+
 @app.command(epilog="Example: repro show acvae --table 2")
 def show(
     name: Annotated[str, typer.Argument(help="A paper, dataset, model or protocol.")],
+    kind: Annotated[
+        Kind | None, typer.Option(help="What the name stands for, where it is more than one thing.")
+    ] = None,
     table: Annotated[str | None, typer.Option(help="One table of a paper.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -21,16 +34,26 @@ def show(
     from repro.errors import unknown
     from repro.experiment import MODELS, PROTOCOLS
 
-    if name in tables.papers():
+    known = {
+        Kind.paper: tables.papers(),
+        Kind.dataset: manifest.names(),
+        Kind.model: MODELS.names(),
+        Kind.protocol: PROTOCOLS.names(),
+    }
+    found = [k for k, names in known.items() if name in names and kind in (None, k)]
+    if not found:
+        everything = [n for k, names in known.items() if kind in (None, k) for n in names]
+        raise unknown(kind.value if kind else "paper, dataset, model or protocol", name, everything)
+    if found[1:]:
+        others = ", ".join(f"--kind {other.value}" for other in found[1:])
+        typer.echo(f"{name} is also something else: {others}", err=True)
+    if found[0] is Kind.paper:
         paper = tables.load(name)
         form = description.paper_json if as_json else description.paper
         typer.echo(form(paper, table))
-    elif name in manifest.names():
-        found = manifest.load(name)
-        typer.echo(description.dataset_json(found) if as_json else description.dataset(found))
-    elif name in MODELS.names() or name in PROTOCOLS.names():
-        entry = (MODELS if name in MODELS.names() else PROTOCOLS).entry(name)
-        typer.echo(description.plugin_json(entry) if as_json else description.plugin(entry))
+    elif found[0] is Kind.dataset:
+        archive = manifest.load(name)
+        typer.echo(description.dataset_json(archive) if as_json else description.dataset(archive))
     else:
-        everything = [*tables.papers(), *manifest.names(), *MODELS.names(), *PROTOCOLS.names()]
-        raise unknown("paper, dataset, model or protocol", name, everything)
+        entry = (MODELS if found[0] is Kind.model else PROTOCOLS).entry(name)
+        typer.echo(description.plugin_json(entry) if as_json else description.plugin(entry))

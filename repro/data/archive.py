@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -23,6 +26,10 @@ from repro.errors import ManualDataError, ReproError
 
 CHUNK = 1 << 20
 TIMEOUT = 60.0
+AS_IS = {"Accept-Encoding": "identity"}  # else lengths are those of a compressed transfer
+
+DAMAGED = (KeyError, EOFError, zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError)
+"""What the standard library raises for an archive that is cut, corrupt, or lacks a member."""
 
 Report = Callable[[str, int, int | None], None]
 """Told the file's name, the bytes so far, and how many there will be."""
@@ -129,7 +136,8 @@ def _from_folder(
             _take(manifest, name, stream, member, str(file), unverified, report)
         return True
     if manifest.archive.file_name and archive.is_file():
-        verified = _check(archive.name, digests(archive), manifest.archive, unverified)
+        found = digests(archive)
+        verified = _check(archive.name, found, manifest.archive, unverified, manifest.id)
         _unpack(manifest, archive, str(archive), verified, unverified, report)
         return True
     return False
@@ -152,7 +160,8 @@ def _from_network(
                 _take(manifest, name, stream, member, url, unverified, report)
         else:
             named = manifest.archive.file_name
-            verified = _check(named, digests(file), manifest.archive, unverified)
+            found = digests(file)
+            verified = _check(named, found, manifest.archive, unverified, manifest.id)
             _unpack(manifest, file, url, verified, unverified, report)
 
 
@@ -162,7 +171,10 @@ def _download(url: str, file: Path, report: Report) -> None:
 
     name = url.rpartition("/")[2]
     try:
-        with requests.get(url, stream=True, timeout=TIMEOUT) as response, file.open("wb") as out:
+        with (
+            requests.get(url, headers=AS_IS, stream=True, timeout=TIMEOUT) as response,
+            file.open("wb") as out,
+        ):
             response.raise_for_status()
             length = response.headers.get("Content-Length")
             total = int(length) if length else None
@@ -196,20 +208,24 @@ def _unpack(
             with _opened(archive, inside) as stream:
                 vouched = Hashes() if verified and not member.stated() else member
                 _take(manifest, name, stream, vouched, source, unverified, report, verified)
-        except (KeyError, zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
+        except DAMAGED as error:
             raise ReproError(
                 f"{source} does not give {inside}: {error}", "fetch again, or check the archive"
             ) from error
 
 
-def _opened(archive: Path, inside: str) -> IO[bytes]:
-    """Return the bytes of one member of a zip or tar."""
+@contextmanager
+def _opened(archive: Path, inside: str) -> Iterator[IO[bytes]]:
+    """Yield the bytes of one member of a zip or tar."""
     if zipfile.is_zipfile(archive):
-        return zipfile.ZipFile(archive).open(inside)
-    found = tarfile.open(archive).extractfile(inside)  # noqa: SIM115 - closed with its member
-    if found is None:
-        raise KeyError(f"{inside} is no file")
-    return found
+        with zipfile.ZipFile(archive) as packed, packed.open(inside) as stream:
+            yield stream
+        return
+    with tarfile.open(archive) as packed_tar:
+        found = packed_tar.extractfile(inside)
+        if found is None:
+            raise KeyError(f"{inside} is no file")
+        yield found
 
 
 def _take(
@@ -255,7 +271,7 @@ def digests(file: Path) -> dict[str, str]:
 
 
 def _check(
-    name: str, found: dict[str, str], stated: Hashes, unverified: bool, dataset: str = "DATASET"
+    name: str, found: dict[str, str], stated: Hashes, unverified: bool, dataset: str
 ) -> bool:
     """Return whether the bytes are what the manifest says.
 

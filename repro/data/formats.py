@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from repro.errors import ReproError
 from repro.interactions import StrArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Ids = NDArray[np.int64] | StrArray
 
@@ -57,6 +62,9 @@ class Rows:
         )
 
 
+KINDS = {"user": "int64", "item": "int64", "rating": "float64", "time": "int64"}
+
+
 def read_separated(path: Path, separator: str, header: bool, columns: list[str]) -> Rows:
     """Read one interaction per line.
 
@@ -65,7 +73,7 @@ def read_separated(path: Path, separator: str, header: bool, columns: list[str])
     path : Path
         A text file; ``.gz`` is unpacked on the way.
     separator : str
-        Between the columns; two of one character, as in "::", are read as such.
+        Between the columns: a character, or the same one repeated, as in "::".
     header : bool
         Whether the first line names the columns.
     columns : list of str
@@ -75,76 +83,106 @@ def read_separated(path: Path, separator: str, header: bool, columns: list[str])
     ------
     ReproError
         Naming file and line of the first row that does not fit.
+
+    Notes
+    -----
+    An identifier is a number, or text where most of its column is text; a number is expected of the
+    rest.
     """
     import pandas as pd
 
-    step = len(separator)
-    if step > 1 and len(set(separator)) > 1:
-        raise ReproError(f"{path}: the separator {separator!r} is more than one character repeated")
-    wanted = {name: step * i for i, name in enumerate(columns) if name != "-"}
-    kinds = {"user": "int64", "item": "int64", "rating": "float64", "time": "int64"}
+    if len(set(separator)) != 1:
+        raise ReproError(f"{path}: the separator {separator!r} is not one character, or repeated")
+    _check_columns(path, separator, header, len(columns))
+    places = {name: len(separator) * i for i, name in enumerate(columns) if name != "-"}
 
-    def read(types: dict[int, str]) -> pd.DataFrame:
-        return pd.read_csv(
+    def read(kinds: dict[str, str]) -> dict[str, pd.Series[Any]]:
+        frame = pd.read_csv(
             path,
             sep=separator[0],
             header=None,
             skiprows=1 if header else 0,
-            usecols=list(types),
-            dtype=types,
+            usecols=list(places.values()),
+            dtype={place: kinds[name] for name, place in places.items()},
+            quoting=csv.QUOTE_NONE,
             encoding="utf-8",
             na_filter=False,
             skip_blank_lines=False,
             engine="c",
         )
+        return {name: frame[place] for name, place in places.items()}
 
     try:
-        try:
-            frame = read({place: kinds[name] for name, place in wanted.items()})
-        except ValueError:  # identifiers may be text; numbers must be numbers
-            text = {**kinds, "user": "str", "item": "str"}
-            frame = read({place: text[name] for name, place in wanted.items()})
-            fault = _first_fault(path, separator, header, columns)
-            if fault and _looks_numeric(frame[wanted["user"]]):
-                raise ReproError(fault) from None
-    except (ValueError, UnicodeDecodeError, pd.errors.ParserError) as error:
-        fault = _first_fault(path, separator, header, columns)
-        raise ReproError(fault or f"{path} cannot be read: {error}") from error
+        got: dict[str, Any] = {name: column.to_numpy() for name, column in read(KINDS).items()}
     except pd.errors.EmptyDataError:
-        raise ReproError(f"{path} is empty") from None
-    got: dict[str, Any] = {name: frame[place].to_numpy() for name, place in wanted.items()}
-    for name in ("user", "item"):
-        if got[name].dtype == object:
-            got[name] = got[name].astype(np.str_)
+        raise ReproError(f"{path} has no rows") from None
+    except UnicodeDecodeError as error:
+        raise ReproError(f"{path} is not UTF-8 text: {error}") from None
+    except (ValueError, OverflowError):  # identifiers may be text; numbers must be numbers
+        text = read(dict.fromkeys(KINDS, "str"))
+        got = {name: _parsed(path, 1 + header, name, column) for name, column in text.items()}
     return Rows(**got)
 
 
-def _looks_numeric(column: Any) -> bool:
-    """Return whether most identifiers are numbers, so that one that is not is a fault."""
-    head = column.head(1000)
-    return bool(head.str.fullmatch(r"\d+").mean() > 0.5)
+def _check_columns(path: Path, separator: str, header: bool, n_columns: int) -> None:
+    """Refuse a file in which a line below the header has more columns or fewer, naming the line."""
+    expected = (n_columns - 1) * len(separator)
+    n_lines = pending = 0
+    last = b""
+    with _opened(path) as stream:
+        while chunk := stream.read(1 << 24):
+            letters = np.frombuffer(chunk, dtype=np.uint8)
+            ends = np.flatnonzero(letters == ord("\n"))
+            separators = np.flatnonzero(letters == ord(separator[0]))
+            before = np.searchsorted(separators, ends)
+            found = np.diff(before, prepend=0)
+            if len(ends):
+                found[0] += pending
+                pending = 0
+            if header and n_lines == 0:
+                found[:1] = expected
+            wrong = np.flatnonzero(found != expected)
+            if len(wrong):
+                got = int(found[wrong[0]]) // len(separator) + 1
+                raise _columns(path, n_lines + int(wrong[0]) + 1, n_columns, got)
+            pending += len(separators) - (int(before[-1]) if len(ends) else 0)
+            n_lines += len(ends)
+            last = chunk[-1:]
+    if not last:
+        raise ReproError(f"{path} is empty")
+    if last != b"\n" and pending != expected:
+        raise _columns(path, n_lines + 1, n_columns, pending // len(separator) + 1)
 
 
-def _first_fault(path: Path, separator: str, header: bool, columns: list[str]) -> str | None:
-    """Return file, line and what is wrong with the first row that does not fit, if any."""
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for number, line in enumerate(file, start=1):
-            if header and number == 1:
-                continue
-            fields = line.rstrip("\r\n").split(separator)
-            if len(fields) < len(columns):
-                return (
-                    f"{path}, line {number}: expected {len(columns)} columns, got {len(fields)}: "
-                    f"{line.strip()[:80]!r}"
-                )
-            for name, field in zip(columns, fields, strict=False):
-                if name == "-":
-                    continue
-                try:
-                    float(field) if name == "rating" else int(field)
-                except ValueError:
-                    return f"{path}, line {number}: {name} {field[:40]!r} is not a number"
-    return None
+def _columns(path: Path, line: int, expected: int, got: int) -> ReproError:
+    return ReproError(f"{path}, line {line}: expected {expected} columns, got {got}")
+
+
+def _opened(path: Path) -> IO[bytes]:
+    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
+
+
+def _parsed(path: Path, first_line: int, name: str, column: pd.Series[Any]) -> NDArray[Any]:
+    """Return a column of text as what it should be, or name the first line where it is not."""
+    pattern = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?" if name == "rating" else r"[+-]?\d+"
+    fits = column.str.fullmatch(pattern).to_numpy(dtype=bool)
+    if name in ("user", "item") and fits.mean() < 0.5:
+        fits = (column != "").to_numpy(dtype=bool)
+        kind = "str"
+    else:
+        kind = KINDS[name]
+    wrong = np.flatnonzero(~fits)
+    if len(wrong):
+        value = str(column.iloc[wrong[0]])[:40]
+        expected = "an identifier" if kind == "str" else "a number"
+        line = first_line + int(wrong[0])
+        raise ReproError(f"{path}, line {line}: {name} {value!r} is not {expected}")
+    if kind == "str":
+        return column.to_numpy(dtype=object).astype(np.str_)
+    try:
+        return column.to_numpy(dtype=object).astype(kind)
+    except OverflowError:
+        raise ReproError(f"{path}: a {name} has more digits than a 64-bit number") from None
 
 
 def read_negatives(path: Path) -> Rows:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from repro import documents, paths
 from repro.data import steps
@@ -67,7 +67,7 @@ class Read(Strict):
 
     member: str
     format: Literal["separated", "negatives"] = "separated"
-    separator: str = ","
+    separator: str = Field(default=",", min_length=1)
     header: bool = False
     columns: list[Literal["user", "item", "rating", "time", "-"]] = ["user", "item"]
     """What stands in each column; "-" is skipped."""
@@ -207,6 +207,8 @@ def _load(archive: str, path: Path, _changed: int) -> Manifest:
                 faults.append(f"views.{name}.steps: {step} must name one step")
             elif keys[0] not in steps.STEPS:
                 faults.append(str(unknown("step", keys[0], steps.STEPS, f"views.{name}.steps")))
+            else:
+                faults += [f"views.{name}.steps, {fault}" for fault in _step_faults(step)]
     for name, member in content.members.items():
         if not (member.url or content.archive.url or content.archive.manual or content.generate):
             faults.append(f"members.{name}: nowhere to get it: no url, and the archive has none")
@@ -216,6 +218,20 @@ def _load(archive: str, path: Path, _changed: int) -> Manifest:
 
 
 _PARTS = ("archive", "members", "read", "views", "generate")
+
+
+def _step_faults(entry: dict[str, Any]) -> list[str]:
+    """Return what is wrong with a step's argument and with what it should leave."""
+    faults = []
+    try:
+        step = _step(entry)
+    except ValidationError as error:
+        return [f"expect.{fault['loc'][0]}: {fault['msg']}" for fault in error.errors()]
+    wanted = list(get_type_hints(steps.STEPS[step.name]).values())[1]
+    allowed = (int, float) if wanted is float else wanted
+    if not isinstance(step.argument, allowed) or isinstance(step.argument, bool):
+        faults.append(f"{step.name}: must be {wanted.__name__}, got {step.argument!r}")
+    return faults
 
 
 def _step(entry: dict[str, Any]) -> Step:

@@ -44,6 +44,8 @@ def core(rows: Rows, least: int) -> Rows:
 
 def distinct(rows: Rows, which: str) -> Rows:
     """Keep one row of every repeated pair: the "first" or the "last" as the rows stand."""
+    if which not in ("first", "last"):
+        raise ReproError(f"distinct keeps the first or the last row of a pair, not '{which}'")
     order = np.arange(len(rows)) if which == "first" else np.arange(len(rows))[::-1]
     keys = np.stack([_codes(rows.user), _codes(rows.item)], axis=1)[order]
     _, kept = np.unique(keys, axis=0, return_index=True)
@@ -96,8 +98,10 @@ def number_items(rows: Rows, by: str) -> Rows:
     elif by == "first appearance":
         _, first = np.unique(rows.item, return_index=True)
         vocabulary = rows.item[np.sort(first)]
-    elif by == "from one":
+    elif by == "from one" and len(rows):
         vocabulary = np.arange(1, int(rows.item.max()) + 1)
+    elif by == "from one":
+        vocabulary = sorted_ids(rows.item)
     else:
         raise ReproError(
             f"items cannot be numbered by '{by}'",

@@ -225,6 +225,8 @@ def _stepped(rows: Rows, steps: list[Step]) -> tuple[Rows, list[Funnel]]:
     funnel = [_counted("read", rows, {})]
     for step in steps:
         rows = STEPS[step.name](rows, step.argument)
+        if not len(rows):
+            raise ReproError(f"step {step.name} = {step.argument} leaves no interaction")
         expected = step.expect.model_dump(exclude_none=True)
         funnel.append(_counted(f"{step.name} = {step.argument}", rows, expected))
     return rows, funnel

@@ -115,7 +115,9 @@ def cyclical(epoch: int, n: int, n_cycles: int, ratio: float, cap: float, how: s
 
     Notes
     -----
-    Fu et al., "Cyclical Annealing Schedule", NAACL 2019, Eq. 6 and 7.
+    Fu et al., "Cyclical Annealing Schedule", NAACL 2019, Eq. 6 and 7. The reference code adds up
+    its ramp in floating point, so that its last step stays a hair below 1 and "replace" would miss
+    it, once a cycle; here it is 1.
     """
     length = n / n_cycles
     weight = min(1.0, math.fmod(epoch, length) / (length * ratio))

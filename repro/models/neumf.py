@@ -52,15 +52,14 @@ class NeuMF:
         net = NeuMFNet(train, self).to(run.device)
         optimizer = self._adam(net, self.learning_rate)
         if self.n_pretrain_epochs:
-            halves = []
+            halves: dict[str, NeuMFNet] = {}  # a finished one must survive a cut in the next loop
             for part in ("gmf", "mlp"):
                 run.phase(f"pretrain {part}")
-                half = NeuMFNet(train, self, only=part).to(run.device)
+                halves[part] = half = NeuMFNet(train, self, only=part).to(run.device)
                 adam = self._adam(half, self.learning_rate)
-                for _ in run.epochs(self.n_pretrain_epochs, net=half, optimizer=adam):
+                for _ in run.epochs(self.n_pretrain_epochs, optimizer=adam, **halves):
                     self._epoch(half, adam, positives, run)
-                halves.append(half)
-            net.join(*halves)
+            net.join(**halves)
             if self.finetune == "sgd":
                 optimizer = torch.optim.SGD(net.parameters(), self.finetune_learning_rate)
             else:

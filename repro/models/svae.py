@@ -138,6 +138,7 @@ class SVAENet(nn.Module):
         length = torch.from_numpy(queries.history.counts).to(device)
         h, _ = self.gru(self.item(s))
         last = h[torch.arange(len(s), device=device), (length - 1).clamp(min=0)]
+        last = last * (length > 0)[:, None]  # without a history the GRU is where it began
         mean, log_sigma = self.encoder(last).chunk(2, dim=1)
         if self.model.test_latent == "sample":
             mean = mean + torch.randn_like(mean) * log_sigma.exp()

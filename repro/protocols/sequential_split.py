@@ -6,7 +6,7 @@ Six users, oldest first, ``last = 10``; . cut away, T trained on, x must be foun
     user 1   T T T T x                       5 rows: floor(0.2 * 5) = 1 test row
     user 2   T T T T T T T T x x
     user 3   T T T T                         too short for a test row: trained on, not asked
-    user 4   T T T T T T T x                 9 rows: floor(1.8) = 1 test row
+    user 4   T T T T T T T T x               9 rows: floor(1.8) = 1 test row
     user 5   T T T T x
 
 All of T is the history at test time. Masked in the ranking are the rows T alone: what was cut away

@@ -3,11 +3,11 @@
 Six users, ``heldout_users = 2``; T trained on, h history given at test time, x must be found::
 
     user 0   T T T T T
-    user 1   T T T T T          training users: all their rows
-    user 2   h h x h h          validation users: their history is shown, x must be found
-    user 3   T T T T T
-    user 4   h h h h x          test users, likewise
-    user 5   h x h h h
+    user 1   h h h h x          test
+    user 2   h h x h h          validation
+    user 3   T T T T T          training: all rows
+    user 4   x h h h h          validation: the history is shown, x must be found
+    user 5   h x h h h          test, likewise
 
 The item vocabulary is what training users touched; other items do not exist.
 

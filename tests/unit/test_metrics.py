@@ -138,7 +138,7 @@ def test_the_standard_error_divides_by_n_minus_one() -> None:
 
 
 def test_one_user_has_no_standard_error() -> None:
-    assert np.isnan(metrics.standard_error(np.array([0.5])))
+    assert metrics.standard_error(np.array([0.5])) is None
 
 
 def test_a_name_gives_the_function_and_the_cutoff() -> None:
