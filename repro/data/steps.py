@@ -45,7 +45,7 @@ def core(rows: Rows, least: int) -> Rows:
 def distinct(rows: Rows, which: str) -> Rows:
     """Keep one row of every repeated pair: the "first" or the "last" as the rows stand."""
     if which not in ("first", "last"):
-        raise ReproError(f"distinct keeps the first or the last row of a pair, not '{which}'")
+        raise ReproError(f"no row of a pair is called '{which}'", "there are: first; last")
     order = np.arange(len(rows)) if which == "first" else np.arange(len(rows))[::-1]
     keys = np.stack([_codes(rows.user), _codes(rows.item)], axis=1)[order]
     _, kept = np.unique(keys, axis=0, return_index=True)

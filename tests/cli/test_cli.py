@@ -46,6 +46,32 @@ class Breaking:
 MODEL = Breaking
 '''
 
+DRIFTING = '''
+"""A model whose loss grows past all numbers."""
+
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drifting:
+    """Score by item number."""
+
+    n_epochs: int = 2
+
+    def epochs(self, train, run):
+        for epoch in run.epochs(self.n_epochs):
+            run.log(loss=float("nan") if epoch else float("inf"))
+            yield self
+
+    def score(self, queries):
+        return torch.arange(float(queries.history.n_items)).repeat(len(queries), 1)
+
+
+MODEL = Drifting
+'''
+
 CONSTANT = '''
 """A model with one score for everything."""
 
@@ -350,6 +376,7 @@ def test_one_table_can_be_shown() -> None:
         ("run toy --row EASE --set l3=5", "did you mean l2?"),
         ("run toy --row EASE --set l2", "--set 'l2' is not KEY=VALUE"),
         ("run toy --row EASE --set l2=big", "--set: l2 of ease must be float, got 'big'"),
+        ("run toy --model eas", "no model is called 'eas'\n  did you mean ease?"),
         ("run toy --seeds 1,two", "--seeds '1,two' are not numbers"),
         ("fetch to", "no dataset is called 'to'\n  did you mean toy?"),
         ("show mult_va", "is called 'mult_va'\n  did you mean mult_vae?"),
@@ -527,3 +554,18 @@ def test_the_version_is_told(program: list[str]) -> None:
         [sys.executable, *program, "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout == f"repro {repro.__version__}\n"
+
+
+def test_a_name_of_several_things_is_shown_as_asked() -> None:
+    both = repro_("show", "toy")
+    assert "a toy paper" in both.stdout
+    assert "--kind dataset" in both.stderr
+    assert "view toy/split" in repro_("show", "toy", "--kind", "dataset").stdout
+
+
+def test_losses_that_are_no_numbers_do_not_lose_the_run(write: Write) -> None:
+    write("models/drifting.py", DRIFTING)
+    write("tables/mine.toml", paper(row("Drifting", "drifting")))
+    repro_("run", "mine")
+    (record,) = known()
+    assert [entry["losses"] for entry in record.curve] == [{"loss": "inf"}, {"loss": "nan"}]

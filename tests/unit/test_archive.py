@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import socket
@@ -106,7 +107,7 @@ def test_a_folder_may_hold_the_zip(tmp_path: Path, box: Box) -> None:
     assert sorted(in_cache()) == ["receipt.json", "rows.csv"]
 
 
-@pytest.mark.parametrize("compression", ["gz", "xz"])
+@pytest.mark.parametrize("compression", ["", "gz", "xz"])
 def test_a_folder_may_hold_the_tar(tmp_path: Path, box: Box, compression: str) -> None:
     file = tmp_path / "box.tar"
     with tarfile.open(file, f"w:{compression}") as made:  # type: ignore[call-overload]
@@ -242,6 +243,9 @@ class Handler(BaseHTTPRequestHandler):
             self.send_error(404)
             return
         self.send_response(200)
+        if "gzip" in self.headers.get("Accept-Encoding", ""):
+            served = gzip.compress(served)
+            self.send_header("Content-Encoding", "gzip")
         length = len(CONTENT) if self.path == "/cut.csv" else len(served)
         self.send_header("Content-Length", str(length))
         self.end_headers()
@@ -332,3 +336,15 @@ def test_generated_data_follows_its_parameters(
     second = hashes(2)
     assert all(first[name] != second[name] for name in first)
     assert hashes(1) == first
+
+
+def test_a_corrupt_zip_is_an_error_even_where_anything_is_accepted(
+    tmp_path: Path, box: Box
+) -> None:
+    damaged = bytearray(zipped())
+    damaged[len(b"PK") + 28 + len("box/rows.csv") + 2] ^= 0xFF
+    (tmp_path / "box.zip").write_bytes(damaged)
+    made = box(member="", archive='url = "http://nowhere/box.zip"\n' + stating(zipped()))
+    with pytest.raises(ReproError, match="does not give box/rows"):
+        archive.fetch(made, tmp_path, unverified=True)
+    assert in_cache() == {}

@@ -387,3 +387,28 @@ def test_statistics_are_counted_on_the_view(own: Own, published: str, expected: 
     planning.prepare("toy/split")
     found = statistics(own, published)[("Toy", "Users")]
     assert (found.ours, found.verdict, found.marks) == (240.0, expected, "")
+
+
+def test_of_several_versions_the_newest_run_decides_whatever_its_seed(own: Own) -> None:
+    paper = own("0.50")
+    known = [
+        record(experiment(paper, seed=0), 0.1, began="2024-01-01T00:00:00+00:00"),
+        record(experiment(paper, seed=1), 0.2, began="2024-01-02T00:00:00+00:00"),
+        record(experiment(paper, seed=0), 0.5, began="2025-01-01T00:00:00+00:00", digest="e"),
+    ]
+    found = cell(compare(paper, "1", known))
+    assert (found.ours, found.seeds, found.marks) == (0.5, 1, "v")
+
+
+def test_a_run_that_did_not_follow_a_metric_leaves_its_cell_empty(own: Own) -> None:
+    paper = own("0.50", 'select = "test:each"')
+    other = record(experiment(paper), 0.5, results={"recall@5": Result(0.5, 0.1, 1)})
+    found = cell(compare(paper, "1", [other]))
+    assert (found.ours, found.verdict) == (None, "unrun")
+
+
+def test_a_single_test_user_has_no_standard_error_and_so_no_tolerance(own: Own) -> None:
+    paper = own("0.50", 'tolerance = [{ standard_errors = 2.0, source = "users" }]')
+    alone = record(experiment(paper), 0.4, results={"ndcg@10": Result(0.4, None, 1)})
+    found = cell(compare(paper, "1", [alone]))
+    assert (found.standard_error, found.verdict) == (None, "lower")

@@ -209,3 +209,9 @@ def test_scores_are_ranked_without_gradients(cases: Callable[..., Cases]) -> Non
     weights = torch.tensor(SCORES, requires_grad=True)
     found = rank(Fixed(weights, []), cases())
     assert ranks(found.hits) == [[2, 5], [1], [2, 4]]
+
+
+def test_without_any_case_ranking_is_an_error(build: Build) -> None:
+    nobody = Cases.of(np.array([], dtype=int), build([], 5), build([], 5))
+    with pytest.raises(ReproError, match="no user is left"):
+        rank(fixed(SCORES), nobody)

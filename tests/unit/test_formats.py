@@ -121,6 +121,9 @@ def test_a_gz_file_is_unpacked_on_the_way(tmp_path: Path) -> None:
         ("1,2,3.0,4\n1,2,3.0,\n", ",", 2, "time '' is not a number"),
         ("1::2::3::4\n1::2::3\n", "::", 2, "expected 4 columns, got 3"),
         ("1\t2\t3\t4\n1 2 3 4\n", "\t", 2, "expected 4 columns, got 1"),
+        ("1,2,3.0,4\n1,2,3.0,41,2,3.0,4\n", ",", 2, "expected 4 columns, got 7"),
+        ("ann,x,3.0,4\nbob,y,good,4\n", ",", 2, "rating 'good' is not a number"),
+        ("ann,x,3.0,4\n,y,3.0,4\n", ",", 2, "user '' is not an identifier"),
     ],
 )
 def test_a_malformed_line_is_named(
@@ -191,3 +194,27 @@ def test_taking_rows_takes_every_column() -> None:
     assert as_tuples(kept) == [(2, 12, 2.5, 102), (0, 10, 0.5, 100)]
     assert kept.part is not None
     assert kept.part.tolist() == [2, 0]
+
+
+def test_users_may_be_numbers_and_items_text(tmp_path: Path) -> None:
+    rows = read_separated(written(tmp_path, "7,b\n3,a\n"), ",", False, ["user", "item"])
+    assert rows.user.tolist() == [7, 3]
+    assert rows.item.tolist() == ["b", "a"]
+
+
+def test_a_last_line_without_its_end_is_read(tmp_path: Path) -> None:
+    rows = read_separated(written(tmp_path, "7,1\n3,2"), ",", False, ["user", "item"])
+    assert rows.item.tolist() == [1, 2]
+
+
+def test_an_identifier_beyond_64_bits_is_an_error(tmp_path: Path) -> None:
+    path = written(tmp_path, f"1,2\n{2**70},3\n")
+    with pytest.raises(ReproError, match="more digits than a 64-bit number"):
+        read_separated(path, ",", False, ["user", "item"])
+
+
+def test_a_malformed_line_of_a_packed_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv.gz"
+    path.write_bytes(gzip.compress(b"1,2\n1,two\n1,3\n"))
+    with pytest.raises(ReproError, match=r"line 2: item 'two' is not a number"):
+        read_separated(path, ",", False, ["user", "item"])

@@ -123,6 +123,7 @@ def test_text_items_are_numbered_too() -> None:
     [
         ("order", "newest first", "time; time, random ties; oldest first; file"),
         ("number_items", "random", "first appearance; ascending; from one"),
+        ("distinct", "frist", "first; last"),
     ],
 )
 def test_an_unknown_variant_is_an_error_that_lists_the_known(

@@ -187,6 +187,14 @@ def test_a_phase_forgets_the_best_epoch_and_keeps_the_curve(split: Split) -> Non
     assert phases == [(phase, epoch) for phase in ("pretrain", "train") for epoch in (1, 2, 3)]
 
 
+def test_patience_ends_a_phase_and_not_the_run(split: Split) -> None:
+    model = Staged({"pretrain": Scripted([2, 3, 4, 1]), "train": Scripted([3, 2, 4])})
+    outcome = fitted(model, without_validation(split), select="test:mrr@10", patience=2)
+    phases = [(entry["phase"], entry["epoch"]) for entry in outcome.curve]
+    assert phases == [*(("pretrain", n) for n in (1, 2, 3)), *(("train", n) for n in (1, 2, 3))]
+    assert (outcome.epoch, outcome.selected) == (2, 1 / 2)
+
+
 def test_a_model_that_counts_no_epochs_has_one(split: Split) -> None:
     outcome = fitted(Uncounted(), without_validation(split))
     assert outcome.epoch == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -270,3 +271,21 @@ def test_statistics_are_those_of_the_whole(box: Make) -> None:
 def test_pairs_as_text_are_numbers_from_one() -> None:
     rows = Interactions(np.array([0, 0, 1]), np.array([1, 0, 9]), 2, 10, True)
     assert views.pairs_text(rows) == b"1 2\n1 1\n2 10\n"
+
+
+def test_a_view_of_nothing_is_an_error(box: Make) -> None:
+    with pytest.raises(ReproError, match="min_items_per_user = 9 leaves no interaction"):
+        one_file(box, "steps = [{ min_items_per_user = 9 }]")
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ('{ core = "2" }', "core: must be int, got '2'"),
+        ("{ core = true }", "core: must be int, got True"),
+        ("{ core = 2, expect = { user = 3 } }", "expect.user: Extra inputs are not permitted"),
+    ],
+)
+def test_a_faulty_step_is_told_when_the_manifest_is_read(box: Make, step: str, said: str) -> None:
+    with pytest.raises(ReproError, match=re.escape(said)):
+        one_file(box, f"steps = [{step}]")
