@@ -129,10 +129,8 @@ def _added(
 ) -> list[ComparedCell]:
     """Return the cells of rows that no table of the paper has: other models, other settings."""
     printed = {
-        _seedless(experiment.as_json())
-        for table in paper.tables
-        for entry in paper.entries(table)
-        if (experiment := _experiment(entry, smoke))
+        _seedless((experiment.smoked() if smoke else experiment).as_json())
+        for experiment in paper.experiments
     }
     known = {key: found for key, found in known.items() if key not in printed}
     cells = []

@@ -5,7 +5,7 @@ A row states its recipe even when its model does not exist yet.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +107,12 @@ class Paper:
         if number not in self.tables:
             raise unknown(f"table of {self.id}", number, self.tables)
         return self.tables[number]
+
+    @cached_property
+    def experiments(self) -> tuple[Experiment, ...]:
+        """What all tables have to run, with one seed, as far as the models exist."""
+        found = (e.experiment() for number in self.tables for e in self.entries(number))
+        return tuple(experiment for experiment in found if experiment)
 
     def entries(self, number: str) -> Iterator[Entry]:
         """Yield the rows of a table, each in each of its column groups, in printed order."""
