@@ -11,7 +11,7 @@ LIMITS = {"--help": 0.3, "compare": 1.0}
 
 
 def seconds(*arguments: str) -> float:
-    """Return the best of five processor times of a command; other work on the machine counts not."""
+    """Return the best of five processor times of a command, which other work does not lengthen."""
 
     def spent() -> float:
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)
