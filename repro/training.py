@@ -283,9 +283,10 @@ def _look(
 ) -> tuple[Ranking, dict[str, Any]]:
     """Return the ranking of the test cases, and the metrics of all cases for the curve."""
     metrics = [metric for metric in dict.fromkeys(wanted) if "@" in metric]
-    test = rank(scorer, split.test, name)
-    look = {"test": {metric: test.value(metric) for metric in metrics}}
-    if split.valid:
-        valid = rank(scorer, split.valid, name)
-        look["valid"] = {metric: valid.value(metric) for metric in metrics}
+    with torch.random.fork_rng():  # a scorer that samples must not change the training to come
+        test = rank(scorer, split.test, name)
+        look = {"test": {metric: test.value(metric) for metric in metrics}}
+        if split.valid:
+            valid = rank(scorer, split.valid, name)
+            look["valid"] = {metric: valid.value(metric) for metric in metrics}
     return test, look

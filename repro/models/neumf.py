@@ -102,8 +102,12 @@ class NeuMFNet(nn.Module):
         self.output = nn.Linear(inputs[only] if only else sum(inputs.values()), 1)
         for embedding in (self.gmf_user, self.gmf_item, self.mlp_user, self.mlp_item):
             nn.init.normal_(embedding.weight, std=0.01)
-        nn.init.xavier_uniform_(self.output.weight)
-        nn.init.zeros_(self.output.bias)
+        for layer in (*self.tower, self.output):
+            if isinstance(layer, nn.Linear):
+                nn.init.xavier_uniform_(layer.weight)
+                nn.init.zeros_(layer.bias)
+        nn.init.uniform_(self.output.weight, -1.0, 1.0)
+        self.output.weight.data *= (3.0 / self.output.in_features) ** 0.5  # LeCun's, as the code
 
     def join(self, gmf: "NeuMFNet", mlp: "NeuMFNet") -> None:
         """Take over pre-trained parts; output weights and bias at half strength (Eq. 13)."""

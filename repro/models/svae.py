@@ -4,10 +4,11 @@
 target. **Reference**: noveens/svae_cf (authors), read for facts.
 **Deviations** from that code, each a field where it can move a number:
 the encoder's second output is a log standard deviation where z is sampled and a log variance where
-the KL is computed (`log_sigma = "code"`; the paper has one meaning, "consistent"). The code updates
-on one user at a time; `batch_size` averages over more. At test the code samples z (`test_latent`),
-and leaves the last item of the history out of the input, unmasked: here the whole history is read
-and masked.
+the KL is computed (`log_sigma = "code"`; the paper has one meaning, "consistent"). The code counts
+the updates, and with them the KL weight, anew in every epoch (`anneal = "epoch"`), so that 604
+users end at 0.003 and not at 0.2. It updates on one user at a time; `batch_size` averages over
+more. At test it samples z (`test_latent`), and leaves the last item of the history out of the
+input, unmasked: here the whole history is read and masked.
 """
 
 from collections.abc import Iterator
@@ -41,6 +42,8 @@ class SVAE:
     """Cap of the KL weight."""
     anneal_steps: int = 200_000
     """Updates until the weight would reach 1; it stops at beta."""
+    anneal: Literal["run", "epoch"] = "run"
+    """Whether updates are counted over the run, or anew in every epoch, as the code does."""
     log_sigma: Literal["code", "consistent"] = "code"
     """Whether the KL reads the log standard deviation as a log variance, as the code does."""
     test_latent: Literal["sample", "mean"] = "sample"
@@ -63,15 +66,15 @@ class SVAE:
         sequence = _left_aligned(train, run.device)
         length = torch.from_numpy(train.counts).to(run.device)
         users = (length > 1).nonzero()[:, 0]
-        n_steps = 0
         for epoch in run.epochs(self.n_epochs, net=net, optimizer=optimizer):
             order = users[torch.randperm(len(users), device=run.device)]
             batches = order.split(self.batch_size)
-            for n_steps, batch in enumerate(batches, start=epoch * len(batches)):
+            before = epoch * len(batches) if self.anneal == "run" else 0
+            for step, batch in enumerate(batches, start=before):
                 longest = int(length[batch].max())
                 s = sequence[batch, :longest]  # (B, T)
                 nll, kl = net.loss(s, length[batch])  # (B,) each
-                loss = (nll + min(self.beta, n_steps / self.anneal_steps) * kl).mean()
+                loss = (nll + min(self.beta, step / self.anneal_steps) * kl).mean()
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
