@@ -6,9 +6,10 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Any
 
 from repro.data import manifest, views
-from repro.experiment import MODELS, Experiment, canonical
+from repro.experiment import MODELS, Experiment, Spec, canonical
 from repro.records import Record
 from repro.table_schema import number_in, unit_in
 from repro.tables import Cell, Entry, Paper
@@ -30,7 +31,7 @@ MARKS = {
     "t": "epoch chosen on test, as the paper did",
     "c": "scores are constant for some users",
     "s": "smoke: toy data, two epochs",
-    "v": "runs of several versions of the data or the program; the latest is shown",
+    "v": "there are runs on several versions of the data, or of one seed; the latest is shown",
 }
 
 
@@ -55,6 +56,8 @@ class ComparedCell:
     standard_error: float | None = None
     """Over test users, mean over seeds."""
     seeds: int = 0
+    planned: int = 0
+    """How many seeds the table asks for."""
     verdict: str = "unrun"
     marks: str = ""
     reason: str = ""
@@ -94,7 +97,7 @@ def compare(
     table = paper.table(number)
     known: dict[str, list[Record]] = {}
     for record in records:
-        known.setdefault(_seedless(record.experiment), []).append(record)
+        known.setdefault(_seedless(_completed(record.experiment)), []).append(record)
     cells: list[ComparedCell] = []
     notes: list[tuple[str, str]] = []
     for entry in paper.entries(number):
@@ -103,7 +106,7 @@ def compare(
         else:
             experiment = _experiment(entry, smoke)
             found = known.get(_seedless(experiment.as_json()), []) if experiment else []
-            made = [_cell(entry, cell, experiment, found) for cell in entry.cells]
+            made = [_cell(entry, cell, found) for cell in entry.cells]
         cells += made
         if any(cell.ours is not None for cell in made):
             notes += [(entry.row, note) for note in entry.notes]
@@ -120,7 +123,20 @@ def _experiment(entry: Entry, smoke: bool) -> Experiment | None:
     return experiment.smoked() if experiment and smoke else experiment
 
 
-def _seedless(experiment: dict[str, object]) -> str:
+def _completed(experiment: dict[str, Any]) -> dict[str, Any]:
+    """Return a record's experiment with the parameters that its model has had since.
+
+    A new parameter's default does what was done before there was a choice.
+    """
+    name, params = experiment["model"]["name"], experiment["model"]["params"]
+    if name not in MODELS.names():
+        return experiment
+    known = {field.name: field.default for field in MODELS.entry(name).fields}
+    since = {key: default for key, default in known.items() if key not in params}
+    return experiment | {"model": {"name": name, "params": params | since}}
+
+
+def _seedless(experiment: dict[str, Any]) -> str:
     return canonical({key: value for key, value in experiment.items() if key != "seed"})
 
 
@@ -132,22 +148,28 @@ def _added(
         _seedless((experiment.smoked() if smoke else experiment).as_json())
         for experiment in paper.experiments
     }
-    known = {key: found for key, found in known.items() if key not in printed}
+    places: dict[str, Entry] = {}
+    for entry in paper.entries(number):
+        place = entry.under(Spec("", {}))
+        if place:
+            places.setdefault(_modelless((place.smoked() if smoke else place).as_json()), entry)
     cells = []
-    names = {found[0].experiment["model"]["name"] for found in known.values()}
-    for name in sorted(names & set(MODELS.names())):
-        for entry in paper.added(number, name, {}):
-            default = _experiment(entry, smoke)
-            if default is None:
-                continue
-            wanted = {k: v for k, v in default.as_json().items() if k not in ("seed", "model")}
-            for found in known.values():
-                about = found[0].experiment
-                same = all(about[key] == value for key, value in wanted.items())
-                if same and about["model"]["name"] == name:
-                    label = _label(name, about["model"]["params"], dict(default.model.params))
-                    cells += [_cell(entry, cell, default, found, label) for cell in entry.cells]
-    return cells
+    for key, found in known.items():
+        about = _completed(found[0].experiment)
+        at = places.get(_modelless(about))
+        name = about["model"]["name"]
+        if at and key not in printed and name in MODELS.names():
+            defaults = MODELS.entry(name).complete({}, name)
+            label = _label(name, about["model"]["params"], defaults)
+            label += f", {at.apart}" if at.apart else ""
+            for cell in at.cells:
+                ours = replace(cell, published="", tolerance=None, note="")
+                cells.append(_cell(at, ours, found, label))
+    return sorted(cells, key=lambda cell: cell.row)
+
+
+def _modelless(experiment: dict[str, Any]) -> str:
+    return canonical({k: v for k, v in experiment.items() if k not in ("seed", "model")})
 
 
 def _label(name: str, params: dict[str, object], defaults: dict[str, object]) -> str:
@@ -155,10 +177,8 @@ def _label(name: str, params: dict[str, object], defaults: dict[str, object]) ->
     return f"{name} [{', '.join(changed)}] (ours)" if changed else f"{name} (ours)"
 
 
-def _cell(
-    entry: Entry, cell: Cell, experiment: Experiment | None, found: list[Record], label: str = ""
-) -> ComparedCell:
-    """Return a cell of a results table."""
+def _cell(entry: Entry, cell: Cell, found: list[Record], label: str = "") -> ComparedCell:
+    """Return a cell of a results table; with a label it is one of a row of ours."""
     marks = ""
     latest, several = _latest_per_seed([r for r in found if r.has(cell.metric)])
     results = [record.result(cell.metric) for record in latest]
@@ -172,7 +192,7 @@ def _cell(
         marks += "c" if any(record.constant > 0 for record in latest) else ""
         marks += "s" if latest[0].experiment["smoke"] else ""
         marks += "v" if several else ""
-    verdict, reason = _verdict(entry, cell, experiment, ours, error, "s" in marks)
+    verdict, reason = _verdict(entry, cell, ours, error, "s" in marks)
     return replace(
         _printed(entry, cell),
         row=label or entry.row,
@@ -180,6 +200,7 @@ def _cell(
         spread=spread,
         standard_error=error,
         seeds=len(results),
+        planned=len(results) if label else len(entry.seeds),
         verdict=verdict,
         marks=marks,
         reason=reason,
@@ -212,14 +233,13 @@ def _latest_per_seed(found: list[Record]) -> tuple[list[Record], bool]:
 def _verdict(
     entry: Entry,
     cell: Cell,
-    experiment: Experiment | None,
     ours: float | None,
     error: float | None,
     smoke: bool,
 ) -> tuple[str, str]:
     """Return the verdict and its reason."""
     if ours is None:
-        return _absent(entry, experiment)
+        return entry.obstacle() or ("unrun", "no record")
     if smoke:
         return "smoke", ""
     if not cell.published:
@@ -237,28 +257,15 @@ def _verdict(
     return ("higher" if difference > 0 else "lower"), f"by {abs(difference):.4f}"
 
 
-def _absent(entry: Entry, experiment: Experiment | None) -> tuple[str, str]:
-    if entry.blocked:
-        return "blocked", entry.blocked
-    if entry.model is None:
-        return "quoted", f"quoted from {entry.quoted_from}"
-    if experiment is None:
-        return "unrun", f"model {entry.model} does not exist yet"
-    return "unrun", "no record"
-
-
 def _statistic(entry: Entry, cell: Cell) -> ComparedCell:
     """Return a cell of a table that counts the data."""
     printed = replace(_printed(entry, cell), group="")
-    if entry.blocked:
-        return replace(printed, verdict="blocked", reason=entry.blocked)
-    archive, _ = manifest.split_id(entry.dataset)
-    if archive not in manifest.names():
-        return replace(printed, reason=f"dataset {archive} does not exist yet")
-    known = views.prepared(entry.dataset)
+    known = None if entry.obstacle() else views.prepared(entry.dataset)
     if known is None:
-        return replace(printed, reason=f"not prepared: repro fetch {archive}")
+        archive = manifest.split_id(entry.dataset)[0]
+        verdict, reason = entry.obstacle() or ("unrun", f"not prepared: repro fetch {archive}")
+        return replace(printed, verdict=verdict, reason=reason)
     ours = known.statistic(cell.metric)
-    verdict, reason = _verdict(entry, cell, None, ours, None, smoke=False)
+    verdict, reason = _verdict(entry, cell, ours, None, smoke=False)
     marks = "" if known.verified else "u"
     return replace(printed, ours=ours, verdict=verdict, reason=reason, marks=marks)

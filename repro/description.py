@@ -64,6 +64,10 @@ def dataset(found: Manifest) -> str:
         state = "not in the cache"
         if receipt:
             state = f"{receipt.bytes:,} bytes, {'verified' if receipt.verified else 'UNVERIFIED'}"
+        member = found.members.get(name)
+        if member and member.stated():
+            state += "; a real file has confirmed" if member.confirmed else "; others' word for"
+            state += f" its {', '.join(member.stated())}"
         parts.append(f"file {name}: {state}")
     for name, view in found.views.items():
         parts += ["", f"view {found.id}/{name}", f"  source: {view.source}"]

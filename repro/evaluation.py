@@ -15,11 +15,10 @@ from torch import Tensor
 from repro import metrics
 from repro.errors import ReproError
 from repro.interactions import IntArray, Interactions
+from repro.metrics import DEPTH
 from repro.model import Scorer
+from repro.nn.batches import to_device
 from repro.split import Cases, Queries
-
-DEPTH = 100
-"""Ranks that are kept of a full ranking; no table asks for more."""
 
 BATCH_SCORES = 2**25
 """Scores held at a time, users times items: 128 MiB in float32."""
@@ -103,7 +102,7 @@ def _rank_all(scores: Tensor, history: Interactions, targets: Interactions, name
     n_items = targets.n_items
     assert scores.shape == (targets.n_users, n_items), f"{name}: scores of shape {scores.shape}"
     device = scores.device
-    scores[_tensor(history.user, device), _tensor(history.item, device)] = -torch.inf
+    scores[to_device(history.user, device), to_device(history.item, device)] = -torch.inf
     depth = min(DEPTH, n_items)
     beyond = min(depth + 1, n_items)  # one more shows whether a tie crosses the last rank
     value, item = scores.topk(beyond, dim=1)  # (B, K + 1); a NaN counts as the largest
@@ -149,7 +148,7 @@ def _rank_candidates(
     if bool(scores.isnan().any()):
         raise _not_a_number(name)
     row = torch.arange(len(scores), device=device)[:, None]
-    item = _tensor(candidates, device)
+    item = to_device(candidates, device)
     target = _is_in(row * targets.n_items + item, targets) & present
 
     others_first = target.to(torch.uint8).argsort(dim=1, stable=True)
@@ -166,7 +165,7 @@ def _rank_candidates(
 
 def _is_in(pairs: Tensor, targets: Interactions) -> Tensor:
     """Return which numbers row * I + item are pairs of the targets."""
-    known = _tensor(targets.pairs(), pairs.device)
+    known = to_device(targets.pairs(), pairs.device)
     place = torch.searchsorted(known, pairs).clamp(max=len(known) - 1)
     return known[place] == pairs
 
@@ -176,10 +175,6 @@ def _batches(n_users: int, n_items: int) -> Iterator[IntArray]:
     size = max(1, min(4096, BATCH_SCORES // n_items))
     for start in range(0, n_users, size):
         yield np.arange(start, min(start + size, n_users))
-
-
-def _tensor(array: IntArray, device: torch.device) -> Tensor:
-    return torch.from_numpy(array.astype(np.int64)).to(device)
 
 
 def _not_a_number(name: str) -> ReproError:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import json
 import os
 import platform
 import subprocess
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -65,16 +66,18 @@ def run(
     afresh : bool
         Forget the checkpoint.
     """
-    began, code = datetime.datetime.now(datetime.UTC), code_version()
+    began = datetime.datetime.now(datetime.UTC)
+    code = code_version() | _user_code(job)
     experiment = job.experiment
     data = views.load(experiment.dataset)
-    split = _split(experiment.dataset, data.digest, canonical(_plain(experiment.protocol)))
+    split = _split(experiment.dataset, data.digest, canonical(asdict(experiment.protocol)))
     id = experiment.id(data.digest)
     model = MODELS.load(experiment.model.name)(**_arguments(experiment.model))
     checkpoint = runs / id / records.CHECKPOINT
     if afresh:
         checkpoint.unlink(missing_ok=True)
-    progress = Progress(experiment.seed, device, checkpoint, report)
+    attempt = {"began": began.isoformat(timespec="seconds"), "device": str(device), **code}
+    progress = Progress(experiment.seed, device, checkpoint, report, attempt)
     outcome = fit(
         model,
         split,
@@ -103,6 +106,7 @@ def run(
         results=outcome.results,
         curve=outcome.curve,
         cases=split.test.digest(),
+        attempts=outcome.attempts,
         folder=runs / id,
     )
     records.save(runs, record, ranking.hits, ranking.n_targets)
@@ -147,7 +151,8 @@ def run_all(
             done.failed.append((job, error))
             ended(job, error)
         except Exception as error:  # a model's bug, no memory: the other runs must not suffer
-            log = runs / "failures" / f"{job.experiment.model.name}-{os.getpid()}.log"
+            name = f"{job.experiment.model.name}-{job.experiment.id('')}.log"
+            log = runs / "failures" / name
             write_atomically(log, traceback.format_exc().encode())
             failure = ReproError(f"{type(error).__name__}: {error}", f"the traceback is in {log}")
             done.failed.append((job, failure))
@@ -189,10 +194,6 @@ def _split(dataset: str, digest: str, protocol: str) -> Split:
     return splitter.split(views.load(dataset))
 
 
-def _plain(spec: Spec) -> dict[str, Any]:
-    return {"name": spec.name, "params": dict(spec.params)}
-
-
 def _arguments(spec: Spec) -> dict[str, Any]:
     """Return parameters as a frozen dataclass wants them: tuples for lists."""
     return {k: tuple(v) if isinstance(v, list) else v for k, v in spec.params.items()}
@@ -200,14 +201,32 @@ def _arguments(spec: Spec) -> dict[str, Any]:
 
 @lru_cache(maxsize=1)  # what was loaded when the first run began, not what is edited meanwhile
 def code_version() -> dict[str, Any]:
-    """Return the program's version, and in a checkout the commit and whether it was changed."""
-    root = Path(repro.__file__).parent.parent
-    version: dict[str, Any] = {"version": repro.__version__}
+    """Return version and sha256 of the sources; in a checkout the commit, and if it is dirty."""
+    package = Path(repro.__file__).parent
+    root = package.parent
+    sources = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        sources.update(f"{path.relative_to(package)}\n".encode() + path.read_bytes())
+    version: dict[str, Any] = {"version": repro.__version__, "sources": sources.hexdigest()}
     if (root / ".git").exists():
         commit = _git(root, "rev-parse", "HEAD")
         if commit:
             version |= {"commit": commit, "dirty": bool(_git(root, "status", "--porcelain"))}
     return version
+
+
+def _user_code(job: Job) -> dict[str, Any]:
+    """Return the sha256 of each plug-in of the run that is not ours."""
+    entries = (
+        MODELS.entry(job.experiment.model.name),
+        PROTOCOLS.entry(job.experiment.protocol.name),
+    )
+    ours = Path(repro.__file__).parent
+    return {
+        entry.path.name: hashlib.sha256(entry.path.read_bytes()).hexdigest()
+        for entry in entries
+        if not entry.path.is_relative_to(ours)
+    }
 
 
 def _git(root: Path, *arguments: str) -> str:

@@ -111,25 +111,21 @@ class Interactions:
         matrix.data[:] = 1.0  # the constructor adds up repeated pairs
         return matrix
 
-    def sequences(self, length: int, pad: int) -> IntArray:
-        """Return each user's last items, newest last, padded in front.
+    def sequences(self) -> IntArray:
+        """Return each user's items in order, zeros behind the end; int64, shape (U, T).
 
-        Parameters
-        ----------
-        length : int
-            T, how many items to keep.
-        pad : int
-            What stands in front of shorter sequences.
-
-        Returns
-        -------
-        int32 array, shape (U, T)
+        T is the longest user's length, at least 1.
         """
-        from_end = self.counts[self.user] - self.position  # 1 for a user's last row
-        keep = from_end <= length
-        out = np.full((self.n_users, length), pad, dtype=np.int32)
-        out[self.user[keep], length - from_end[keep]] = self.item[keep]
+        longest = max(1, int(self.counts.max(initial=0)))
+        out = np.zeros((self.n_users, longest), dtype=np.int64)
+        out[self.user, self.position] = self.item
         return out
+
+    def without(self, other: Interactions) -> Interactions:
+        """Return the rows whose pair does not occur in the other, which has as many items."""
+        assert self.n_items == other.n_items
+        pair = self.user.astype(np.int64) * self.n_items + self.item
+        return self.where(~np.isin(pair, other.pairs()))
 
 
 def from_rows(

@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 
 from repro.errors import ReproError, unknown
 
+DEPTH = 100
+"""Ranks that are kept of a full ranking; no table asks for more."""
+
 Hits = NDArray[np.bool_]
 Counts = NDArray[np.integer[Any]]
 Values = NDArray[np.float64]
@@ -152,6 +155,9 @@ def parse(name: str, where: str = "") -> tuple[Metric, int]:
     if not cutoff.isdecimal() or int(cutoff) < 1:
         prefix = f"{where}: " if where else ""
         raise ReproError(f"{prefix}metric '{name}' has no cut-off", f"write it as {label}@10")
+    if int(cutoff) > DEPTH:
+        prefix = f"{where}: " if where else ""
+        raise ReproError(f"{prefix}metric '{name}' looks deeper than the {DEPTH} ranks kept")
     return METRICS[label], int(cutoff)
 
 

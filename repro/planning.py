@@ -73,9 +73,9 @@ def plan(asked: Asked) -> Plan:
     used: set[str] = set()
     for entry in _entries(asked):
         label = f"{entry.paper} {entry.table} | {entry.row} | {entry.group_label}"
-        reason = _reason(entry, asked.smoke)
-        if reason:
-            made.left_out[label] = reason
+        obstacle = entry.obstacle()
+        if obstacle and not (asked.smoke and entry.experiment()):  # toy data is always there
+            made.left_out[label] = ": ".join(obstacle)
             continue
         for seed in asked.seeds or (entry.seeds[:1] if asked.smoke else entry.seeds):
             experiment = entry.experiment(seed)
@@ -131,7 +131,7 @@ def finished(job: Job, runs: Path) -> str | None:
 
 def _entries(asked: Asked) -> Iterator[Entry]:
     """Yield the rows that were asked for."""
-    any_row = any_view = False
+    any_row = any_view = any_both = False
     rows: set[str] = set()
     places: set[str] = set()
     for name in asked.papers:
@@ -147,11 +147,14 @@ def _entries(asked: Asked) -> Iterator[Entry]:
                 in_view = asked.view is None or asked.view.lower() in {n.lower() for n in names}
                 any_row, any_view = any_row or in_row, any_view or in_view
                 if in_row and in_view:
+                    any_both = True
                     yield entry
     if asked.row and not any_row:
         raise unknown("row", asked.row, rows)
     if asked.view and not any_view:
         raise unknown("view", asked.view, places)
+    if not any_both:
+        raise ReproError(f"row '{asked.row}' has no numbers under view '{asked.view}'")
 
 
 def _table_entries(paper: Paper, number: str, asked: Asked) -> Iterator[Entry]:
@@ -161,21 +164,6 @@ def _table_entries(paper: Paper, number: str, asked: Asked) -> Iterator[Entry]:
         yield from paper.entries(number)
     for model in MODELS.names() if asked.every_model else [asked.model] if asked.model else []:
         yield from paper.added(number, model, {})
-
-
-def _reason(entry: Entry, smoke: bool) -> str:
-    """Return why a row gives no experiment, or an empty string."""
-    if entry.model is None:
-        return f"quoted from {entry.quoted_from}, without a recipe"
-    if entry.experiment() is None:
-        return f"model {entry.model} does not exist yet"
-    if smoke:
-        return ""
-    if entry.blocked:
-        return f"blocked: {entry.blocked}"
-    if manifest.split_id(entry.dataset)[0] not in manifest.names():
-        return f"dataset {entry.dataset} does not exist yet"
-    return ""
 
 
 def _setting(text: str) -> tuple[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ import numpy as np
 
 from repro import metrics
 from repro.errors import ReproError
-from repro.experiment import canonical
 from repro.interactions import IntArray
 from repro.metrics import Result
 from repro.paths import write_atomically, write_json
@@ -55,12 +53,9 @@ class Record:
     curve: list[dict[str, Any]]
     cases: str = ""
     """Digest of the test cases: records that share it were asked the same of the same users."""
+    attempts: list[dict[str, Any]] = field(default_factory=list)
+    """What began, and went on after each cut: code, device and time."""
     folder: Path | None = field(default=None, compare=False)
-
-    @cached_property
-    def key(self) -> str:
-        """The experiment's canonical JSON."""
-        return canonical(self.experiment)
 
     def has(self, metric: str) -> bool:
         """Return whether the record knows a metric.
@@ -89,6 +84,7 @@ class Record:
 def save(runs: Path, record: Record, hits: metrics.Hits, n_targets: IntArray) -> None:
     """Write a record and its hits; the record comes last, so that it vouches for the hits."""
     folder = runs / record.id
+    (folder / FILE).unlink(missing_ok=True)  # an old record must not vouch for new hits
     buffer = BytesIO()
     np.savez_compressed(
         buffer, hits=np.packbits(hits, axis=1), width=hits.shape[1], n_targets=n_targets

@@ -70,7 +70,8 @@ def _prose(table: ComparedTable, form: str, heading: str, strong: str) -> str:
         columns = list(dict.fromkeys(cell.label for cell in cells))
         lines = []
         for row, group in groupby(cells, key=lambda cell: cell.row):
-            lines += _lines(row, {cell.label: cell for cell in group}, columns, strong)
+            named = row.replace("|", "\\|") if form == "pipe" else row
+            lines += _lines(named, {cell.label: cell for cell in group}, columns, strong)
         if label:
             parts += [strong.format(label), ""]
         head = ["", "", *columns]
@@ -89,7 +90,6 @@ def _lines(
     row: str, cells: dict[str, ComparedCell], columns: list[str], strong: str
 ) -> list[list[str]]:
     """Return a row's lines: published; and where there is a number of ours, ours and verdict."""
-    row = row.replace("|", "\\|")  # a bare one would end the cell
 
     def line(of: Callable[[ComparedCell], str]) -> list[str]:
         return [of(cells[column]) if column in cells else "" for column in columns]
@@ -102,7 +102,7 @@ def _lines(
     shared = "".join(m for m in MARKS if all(m in cell.marks for cell in with_number))
     ours = line(lambda cell: ours_text(cell, besides=shared))
     verdicts = line(lambda cell: cell.verdict)
-    marked = _marked("", shared)
+    marked = _marked("", shared) + _seeds(with_number[0])
     if not any(published):
         return [[row, "ours" + marked, *ours]]
     return [
@@ -110,6 +110,13 @@ def _lines(
         ["", strong.format("ours") + marked, *ours],
         ["", "verdict", *verdicts],
     ]
+
+
+def _seeds(cell: ComparedCell) -> str:
+    """Return how many seeds a mean is over, if that needs saying."""
+    if cell.seeds < cell.planned:
+        return f" ({cell.seeds} of {cell.planned} seeds)"
+    return f" ({cell.seeds} seeds)" if cell.seeds > 1 else ""
 
 
 def ours_text(cell: ComparedCell, besides: str = "") -> str:

@@ -41,8 +41,8 @@ class Place(Strict):
     model: str | None = None
     params: dict[str, Any] = {}
     select: str | None = None
-    every: int | None = None
-    patience: int | None = None
+    every: int | None = Field(default=None, ge=1)
+    patience: int | None = Field(default=None, ge=1)
     note: str = ""
     notes: dict[str, str] = {}
     """Notes on single cells, by metric label."""
@@ -56,8 +56,8 @@ class Row(Strict):
     model: str | None = None
     params: dict[str, Any] = {}
     select: str | None = None
-    every: int | None = None
-    patience: int | None = None
+    every: int | None = Field(default=None, ge=1)
+    patience: int | None = Field(default=None, ge=1)
     quoted_from: str = ""
     """Where the paper took the numbers from, if not from a run of its own."""
     note: str = ""
@@ -96,9 +96,9 @@ class Table(Strict):
     metrics: dict[str, str]
     """Our metric (or statistic) by printed label, in printed order."""
     select: str = "last"
-    every: int = 1
-    patience: int | None = None
-    seeds: list[int] = [0]
+    every: int = Field(default=1, ge=1)
+    patience: int | None = Field(default=None, ge=1)
+    seeds: list[int] = Field(default=[0], min_length=1)
     tolerance: list[Tolerance] = []
     note: str = ""
     transposed: bool = False
@@ -192,6 +192,10 @@ def _row_faults(content: PaperFile, table: Table, row: Row, at: str) -> Iterator
                     number_in(text)
             except ReproError as error:
                 yield f"{here}: {error}"
+        rule = place.select or row.select or table.select
+        own = place.patience or row.patience
+        if own and rule in ("last", "test:each"):
+            yield f"{here}: patience means nothing where select = '{rule}'"
         for label in place.notes:
             if label not in table.metrics:
                 yield str(unknown("metric of this table", label, table.metrics, here))

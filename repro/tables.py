@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from repro import documents, paths
+from repro.data import manifest
 from repro.errors import ReproError, unknown
-from repro.experiment import MODELS, Experiment, checked_select, model_spec, protocol_spec
+from repro.experiment import MODELS, Experiment, Spec, checked_select, model_spec, protocol_spec
 from repro.table_schema import (
     About,
     Group,
@@ -42,11 +43,30 @@ class Entry:
     seeds: tuple[int, ...]
     cells: tuple["Cell", ...]
     notes: tuple[str, ...]
+    apart: str
+    """What sets it apart from the other rows of its table: another view, another selection."""
     _recipe: "Recipe | None"
 
     def experiment(self, seed: int = 0) -> Experiment | None:
         """Return what to run for this row, or None if it is a quotation or its model is missing."""
         return self._recipe.experiment(seed) if self._recipe else None
+
+    def under(self, model: Spec, seed: int = 0) -> Experiment | None:
+        """Return the same with another model, or None if this is a quotation."""
+        return self._recipe.under(model, seed) if self._recipe else None
+
+    def obstacle(self) -> tuple[str, str] | None:
+        """Return why this row cannot be run, as verdict and reason; None if it can."""
+        if self.blocked:
+            return "blocked", self.blocked
+        if self.model is None and self.quoted_from:
+            return "quoted", f"quoted from {self.quoted_from}, without a recipe"
+        archive = manifest.split_id(self.dataset)[0]
+        if archive not in manifest.names():
+            return "unrun", f"there is no manifest of {archive} yet"
+        if self.model is not None and self.model not in MODELS.names():
+            return "unrun", f"there is no model {self.model} yet"
+        return None
 
 
 @dataclass(frozen=True)
@@ -64,15 +84,18 @@ class Recipe:
 
     def experiment(self, seed: int) -> Experiment | None:
         """Return the experiment, or None while its model does not exist."""
-        protocol = protocol_spec(self.protocol, self.where)
-        select = checked_select(self.select, self.where)
         if self.model not in MODELS.names():
+            self.under(Spec("", {}), seed)  # the rest of the recipe is checked all the same
             return None
+        return self.under(model_spec(self.model, self.params, self.where), seed)
+
+    def under(self, model: Spec, seed: int) -> Experiment:
+        """Return the experiment with any model."""
         return Experiment(
             dataset=self.dataset,
-            protocol=protocol,
-            model=model_spec(self.model, self.params, self.where),
-            select=select,
+            protocol=protocol_spec(self.protocol, self.where),
+            model=model,
+            select=checked_select(self.select, self.where),
             every=self.every,
             patience=self.patience,
             seed=seed,
@@ -157,6 +180,7 @@ class Paper:
         view_key = place.view or group.view
         view = self.views[view_key]
         model = place.model or row.model
+        select = place.select or row.select or table.select
         recipe = None
         if model and table.kind == "results" and view.protocol is not None:
             recipe = Recipe(
@@ -165,7 +189,7 @@ class Paper:
                 protocol=view.protocol,
                 model=model,
                 params={**row.params, **place.params},
-                select=place.select or row.select or table.select,
+                select=select,
                 every=place.every or row.every or table.every,
                 patience=place.patience or row.patience or table.patience,
             )
@@ -190,6 +214,11 @@ class Paper:
                 if text
             ),
             notes=tuple(note for note in (row.note, place.note) if note),
+            apart=", ".join(
+                what
+                for what, own in ((view_key, group.view), (select, table.select))
+                if what != own
+            ),
             _recipe=recipe,
         )
 

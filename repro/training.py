@@ -48,6 +48,8 @@ class Outcome:
     """Per epoch: phase, epoch, seconds, mean losses; at a look also the metrics of the cases."""
     seconds: float = 0.0
     """Spent in epochs and looks, over all attempts."""
+    attempts: list[dict[str, Any]] = field(default_factory=list)
+    """What is said of each start: the first, and one after every cut."""
 
     def forget(self) -> None:
         """Forget the best epoch; the curve stays."""
@@ -68,6 +70,8 @@ class Progress:
         The file that survives a cut; if it is there, training goes on from it.
     report : callable, optional
         Called after every epoch with the phase, the epoch from 1, and the phase's epochs.
+    attempt : mapping, optional
+        What to say of this start, such as the code that runs; kept in the checkpoint.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class Progress:
         device: torch.device,
         checkpoint: Path | None = None,
         report: Callable[[str, int, int], None] | None = None,
+        attempt: dict[str, Any] | None = None,
     ) -> None:
         self.seed = seed
         self.device = device
@@ -94,6 +99,7 @@ class Progress:
         self._saved = _load(checkpoint) if checkpoint and checkpoint.exists() else None
         if self._saved:
             self.outcome = _outcome(self._saved)
+        self.outcome.attempts += [attempt] if attempt else []
         self._began = self._written = time.monotonic()
 
     def phase(self, name: str) -> None:

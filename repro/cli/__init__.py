@@ -23,7 +23,9 @@ class _Group(TyperGroup):
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt as interrupt:
-            typer.echo("interrupted; the same command goes on from here", err=True)
+            typer.echo(
+                "interrupted; what was finished is kept, and repro run goes on from there", err=True
+            )
             raise typer.Exit(130) from interrupt
 
 

@@ -38,7 +38,7 @@ def compare(
 
     chosen = [tables.load(paper) for paper in papers or tables.papers()]
     known = list(records.load_all(runs or paths.runs()))
-    if table:
+    if table and papers:
         for paper in chosen:
             paper.table(table)
     done = [

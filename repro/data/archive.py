@@ -102,7 +102,10 @@ def fetch(
     report = report or (lambda name, done, total: None)
     if manifest.generate:
         return _generate(manifest)
-    for name in missing(manifest):
+    have = receipts(manifest)
+    for name in manifest.needed():
+        if name in have and (have[name].verified or unverified):
+            continue
         member = manifest.members[name]
         for folder in _folders(manifest, source):
             if _from_folder(manifest, name, member, folder, unverified, report):

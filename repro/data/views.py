@@ -69,10 +69,11 @@ class Prepared:
 
 def prepared(dataset: str) -> Prepared | None:
     """Return what is known of a view, or None while it is not built."""
-    found, _, folder = _located(dataset)
+    found, view, folder = _located(dataset)
     if archive.missing(found) or not (folder / "view.json").exists():
         return None
     known = json.loads((folder / "view.json").read_text())
+    known["verified"] = _verified(found, view)
     funnel = tuple(Funnel(**entry) for entry in known.pop("funnel"))
     return Prepared(**known | {"funnel": funnel, "parts": tuple(known["parts"])})
 
@@ -135,11 +136,17 @@ def _located(dataset: str) -> tuple[Manifest, View, Path]:
     return found, view, paths.home() / "data" / archive_id / "views" / f"{view_name}-{key}"
 
 
+def _verified(found: Manifest, view: View) -> bool:
+    have = archive.receipts(found)
+    return all(have[member].verified for member in _members(found, view))
+
+
 def _members(found: Manifest, view: View) -> list[str]:
     return [found.read[entry].member for entry in view.read.values()]
 
 
 def _build(found: Manifest, dataset: str, view: View, folder: Path) -> None:
+    _check_files(found, view)
     files = {part: _read(found, entry) for part, entry in view.read.items()}
     whole = view.whole or [part for part in files if part != "negatives"]
     rows, funnel = _stepped(_joined([files[part] for part in whole]), view.parsed_steps())
@@ -171,11 +178,10 @@ def _build(found: Manifest, dataset: str, view: View, folder: Path) -> None:
     arrays: dict[str, NDArray[Any]] = {"user_ids": _text(users), "item_ids": _text(items)}
     for part, numbers in made.items():
         arrays[f"{part}_user"], arrays[f"{part}_item"] = numbers.user, numbers.item
-    have = archive.receipts(found)
     about = Prepared(
         dataset=dataset,
         digest=digest(arrays),
-        verified=all(have[member].verified for member in _members(found, view)),
+        verified=_verified(found, view),
         funnel=tuple(funnel),
         users=len(users),
         items=len(items),
@@ -199,6 +205,17 @@ def _store(folder: Path, arrays: dict[str, NDArray[Any]], about: Prepared) -> No
         temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _check_files(found: Manifest, view: View) -> None:
+    """Refuse files that are not what they were when they were fetched."""
+    have = archive.receipts(found)
+    for member in _members(found, view):
+        file = archive.raw_folder(found.id) / member
+        if archive.digests(file)["sha256"] != have[member].sha256:
+            raise ReproError(
+                f"{file} has changed since it was fetched", "delete it and fetch again"
+            )
 
 
 def _read(found: Manifest, entry: str) -> Rows:

@@ -18,9 +18,11 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from repro.interactions import Interactions
 from repro.model import Run
-from repro.nn.batches import Positives
+from repro.nn.batches import Positives, to_device
 from repro.nn.scoring import known_users, scoring
 from repro.split import Queries
+
+SCORED_USERS = 64  # whose activations in the tower, of all items, fit into memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,12 +104,13 @@ class NeuMFNet(nn.Module):
         self.output = nn.Linear(inputs[only] if only else sum(inputs.values()), 1)
         for embedding in (self.gmf_user, self.gmf_item, self.mlp_user, self.mlp_item):
             nn.init.normal_(embedding.weight, std=0.01)
-        for layer in (*self.tower, self.output):
+        bound = (3.0 / self.output.in_features) ** 0.5
+        nn.init.uniform_(self.output.weight, -bound, bound)  # LeCun's, as the code
+        nn.init.zeros_(self.output.bias)
+        for layer in self.tower:
             if isinstance(layer, nn.Linear):
                 nn.init.xavier_uniform_(layer.weight)
                 nn.init.zeros_(layer.bias)
-        nn.init.uniform_(self.output.weight, -1.0, 1.0)
-        self.output.weight.data *= (3.0 / self.output.in_features) ** 0.5  # LeCun's, as the code
 
     def join(self, gmf: "NeuMFNet", mlp: "NeuMFNet") -> None:
         """Take over pre-trained parts; output weights and bias at half strength (Eq. 13)."""
@@ -136,11 +139,9 @@ class NeuMFNet(nn.Module):
         device = self.output.weight.device
         u = known_users(queries, device, "NeuMF")[:, None]
         if queries.candidates is not None:
-            return self(u, torch.from_numpy(queries.candidates.astype("int64")).to(device))
+            return self(u, to_device(queries.candidates, device))
         items = torch.arange(self.gmf_item.num_embeddings, device=device)
         return torch.cat([self(row, items[None]) for row in u.split(SCORED_USERS)])
 
-
-SCORED_USERS = 64  # the tower's activations of all items for so many users at a time
 
 MODEL = NeuMF

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from repro.interactions import Interactions
 from repro.model import Run
+from repro.nn.batches import to_device
 from repro.nn.scoring import picked
 from repro.split import Queries
 
@@ -35,8 +36,8 @@ class Hash:
         """Return scores in [0, 1), shape (B, I) or (B, C)."""
         history = queries.history
         user = torch.zeros(len(queries), dtype=torch.int64, device=self.item.device)
-        row = torch.from_numpy(history.user.astype("int64")).to(user.device)
-        item = torch.from_numpy(history.item.astype("int64")).to(user.device)
+        row = to_device(history.user, user.device)
+        item = to_device(history.item, user.device)
         user = _mixed(user.index_add(0, row, _mixed(item + 1)) + self.seed)
         mixed = _mixed(user[:, None] + _mixed(self.item + 1)[None, :])
         return picked((mixed & 0xFFFFFF).float() / 2.0**24, queries)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from repro.errors import UnsupportedError
 from repro.interactions import Interactions
 from repro.model import Run
+from repro.nn.batches import to_device
 from repro.nn.losses import gaussian_kl
 from repro.nn.scoring import picked, scoring
 from repro.split import Queries
@@ -63,8 +64,8 @@ class SVAE:
         optimizer = torch.optim.Adam(
             net.parameters(), self.learning_rate, weight_decay=self.weight_decay, fused=True
         )
-        sequence = _left_aligned(train, run.device)
-        length = torch.from_numpy(train.counts).to(run.device)
+        sequence = to_device(train.sequences(), run.device)
+        length = to_device(train.counts, run.device)
         users = (length > 1).nonzero()[:, 0]
         for epoch in run.epochs(self.n_epochs, net=net, optimizer=optimizer):
             order = users[torch.randperm(len(users), device=run.device)]
@@ -137,8 +138,8 @@ class SVAENet(nn.Module):
     def score(self, queries: Queries) -> Tensor:
         """Return the logits behind the last item of each history, shape (B, I) or (B, C)."""
         device = self.item.weight.device
-        s = _left_aligned(queries.history, device)
-        length = torch.from_numpy(queries.history.counts).to(device)
+        s = to_device(queries.history.sequences(), device)
+        length = to_device(queries.history.counts, device)
         h, _ = self.gru(self.item(s))
         last = h[torch.arange(len(s), device=device), (length - 1).clamp(min=0)]
         last = last * (length > 0)[:, None]  # without a history the GRU is where it began
@@ -146,15 +147,6 @@ class SVAENet(nn.Module):
         if self.model.test_latent == "sample":
             mean = mean + torch.randn_like(mean) * log_sigma.exp()
         return picked(self.decoder(mean), queries)
-
-
-def _left_aligned(rows: Interactions, device: torch.device) -> Tensor:
-    """Return the sequences, oldest first, zeros behind the end; int64, shape (U, T)."""
-    out = torch.zeros(rows.n_users, max(1, int(rows.counts.max(initial=1))), dtype=torch.int64)
-    out[torch.from_numpy(rows.user.astype("int64")), torch.from_numpy(rows.position)] = (
-        torch.from_numpy(rows.item.astype("int64"))
-    )
-    return out.to(device)
 
 
 MODEL = SVAE

@@ -16,6 +16,11 @@ from repro.errors import UnsupportedError
 from repro.interactions import Interactions
 
 
+def to_device(numbers: np.ndarray, device: torch.device) -> Tensor:
+    """Return whole numbers as int64 on the device."""
+    return torch.from_numpy(numbers.astype(np.int64)).to(device)
+
+
 @dataclass(frozen=True, eq=False)
 class Rows:
     """The 0/1 rows of a batch of users, sparse.
@@ -54,10 +59,10 @@ def rows_of(interactions: Interactions, device: torch.device) -> Rows:
     """Return all rows of some interactions; repeated pairs count once."""
     known = interactions.distinct()
     return Rows(
-        row=_on(known.user, device),
-        item=_on(known.item, device),
-        start=_on(known.offsets[:-1], device),
-        count=_on(known.counts, device),
+        row=to_device(known.user, device),
+        item=to_device(known.item, device),
+        start=to_device(known.offsets[:-1], device),
+        count=to_device(known.counts, device),
         user=torch.arange(known.n_users, device=device),
         n_items=known.n_items,
     )
@@ -129,9 +134,9 @@ class Positives:
                 f"user {full[0]} has touched all {train.n_items:,} items: there is no negative",
                 "choose a model without negatives, or drop such users in the view",
             )
-        self.user = _on(distinct.user, device)
-        self.item = _on(distinct.item, device)
-        self.pairs = _on(distinct.pairs(), device)
+        self.user = to_device(distinct.user, device)
+        self.item = to_device(distinct.item, device)
+        self.pairs = to_device(distinct.pairs(), device)
         self.n_items = train.n_items
         self.batch_size = batch_size
 
@@ -166,7 +171,3 @@ class Positives:
         pair = user * self.n_items + item
         place = torch.searchsorted(self.pairs, pair).clamp(max=len(self.pairs) - 1)
         return self.pairs[place] == pair
-
-
-def _on(array: np.ndarray, device: torch.device) -> Tensor:
-    return torch.from_numpy(array.astype(np.int64)).to(device)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from repro.errors import UnsupportedError
+from repro.nn.batches import to_device
 from repro.split import Queries
 
 Net = TypeVar("Net", bound=nn.Module)
@@ -43,7 +44,7 @@ def picked(scores: Tensor, queries: Queries) -> Tensor:
     """
     if queries.candidates is None:
         return scores
-    index = torch.from_numpy(queries.candidates.astype("int64")).to(scores.device)
+    index = to_device(queries.candidates, scores.device)
     return scores.gather(1, index)
 
 
@@ -60,4 +61,4 @@ def known_users(queries: Queries, device: torch.device, name: str) -> Tensor:
             f"{name} knows only users of its training data, and this protocol asks for others",
             "choose a model that scores from a history, or a protocol such as random_split",
         )
-    return torch.from_numpy(queries.user.astype("int64")).to(device)
+    return to_device(queries.user, device)

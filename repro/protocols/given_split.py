@@ -25,7 +25,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from repro.errors import ReproError
-from repro.interactions import Dataset, Interactions
+from repro.interactions import Dataset
 from repro.split import Cases, Split
 
 
@@ -48,7 +48,8 @@ class GivenSplit:
         ReproError
             If the dataset does not come with a split of its own.
         """
-        missing = {"train", "test"} - dataset.parts.keys()
+        needed = {"train", "test", "valid"} if self.holdout_valid else {"train", "test"}
+        missing = needed - dataset.parts.keys()
         if missing:
             raise ReproError(
                 f"{dataset.id} does not come with its own {' and '.join(sorted(missing))}"
@@ -56,20 +57,14 @@ class GivenSplit:
         train = dataset.parts["train"].distinct()
         test = dataset.parts["test"].distinct()
         if self.leaked == "drop":
-            test = _without(test, train)
+            test = test.without(train)
         users = np.arange(train.n_users)
         asked = Cases.of(users, train, test)
-        if not self.holdout_valid or "valid" not in dataset.parts:
+        if not self.holdout_valid:
             return Split(train, None, asked)
         targets = dataset.parts["valid"].distinct()
-        rest = _without(train, targets)
+        rest = train.without(targets)
         return Split(rest, Cases.of(users, rest, targets), asked)
-
-
-def _without(rows: Interactions, other: Interactions) -> Interactions:
-    """Return the rows whose pair does not occur in the other."""
-    pair = rows.user.astype(np.int64) * rows.n_items + rows.item
-    return rows.where(~np.isin(pair, other.pairs()))
 
 
 PROTOCOL = GivenSplit

@@ -85,9 +85,7 @@ class LeaveOneOut:
             test = _given(dataset, "test")
             if (test.counts > 1).any():
                 raise ReproError(f"{dataset.id} gives a user more than one test item")
-            train = _given(dataset, "train").distinct()
-            pair = train.user.astype(np.int64) * train.n_items + train.item
-            return train.where(~np.isin(pair, test.pairs())), test
+            return _given(dataset, "train").distinct().without(test), test
         rows = dataset.interactions.distinct()
         if self.test == "latest" and not rows.ordered:
             raise ReproError(

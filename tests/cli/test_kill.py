@@ -100,7 +100,7 @@ def test_a_run_that_is_cut_off_ends_with_the_same_numbers(
     (checkpoint,) = paths.runs().glob(f"*/{CHECKPOINT}")
     saved = torch.load(checkpoint, weights_only=True)
     if by == signal.SIGINT:
-        assert "the same command goes on from here" in messages
+        assert "what was finished is kept" in messages
         assert list(checkpoint.parent.iterdir()) == [checkpoint]
 
     resumed = run_to_the_end(paths.runs())

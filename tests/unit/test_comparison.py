@@ -171,8 +171,8 @@ def test_without_a_record_there_is_no_number_and_a_reason(own: Own) -> None:
     assert told == {
         ("EASE", "Toy"): ("unrun", "no record"),
         ("EASE", "Gone"): ("blocked", "the owner withdrew it"),
-        ("Future", "Toy"): ("unrun", "model of_the_future does not exist yet"),
-        ("Old", "Toy"): ("quoted", "quoted from an older paper"),
+        ("Future", "Toy"): ("unrun", "there is no model of_the_future yet"),
+        ("Old", "Toy"): ("quoted", "quoted from an older paper, without a recipe"),
     }
     for found in compared.cells:
         assert found.ours is None
@@ -369,7 +369,7 @@ def test_statistics_without_data_have_no_number_and_a_reason(own: Own) -> None:
         ("Toy", "Users"): ("unrun", "not prepared: repro fetch toy", None),
         ("Toy", "Length"): ("unrun", "not prepared: repro fetch toy", None),
         ("Gone", "Users"): ("blocked", "the owner withdrew it", None),
-        ("Future", "Users"): ("unrun", "dataset future does not exist yet", None),
+        ("Future", "Users"): ("unrun", "there is no manifest of future yet", None),
     }
 
 

@@ -68,9 +68,18 @@ def test_the_matrix_is_binary_even_where_a_pair_is_repeated(build: Build) -> Non
     assert matrix.dtype == np.float32
 
 
-def test_sequences_keep_the_newest_and_are_padded_in_front(build: Build) -> None:
-    expected = [[1, 3, 0], [-1, -1, -1], [-1, -1, 2], [-1, 1, 4]]
-    assert build(FOUR).sequences(3, pad=-1).tolist() == expected
+def test_sequences_stand_in_order_with_zeros_behind(build: Build) -> None:
+    assert build([[3, 1, 3], [], [2], [4, 1]]).sequences().tolist() == [
+        [3, 1, 3],
+        [0, 0, 0],
+        [2, 0, 0],
+        [4, 1, 0],
+    ]
+
+
+def test_without_drops_every_row_of_a_pair_that_the_other_has(build: Build) -> None:
+    left = build([[3, 1, 3], [2], [4, 1]]).without(build([[3], [1], [4, 4]]))
+    assert [left[user].tolist() for user in range(3)] == [[1], [2], [1]]
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,6 @@ def test_what_is_saved_is_loaded_to_the_last_bit(tmp_path: Path) -> None:
     records.save(tmp_path, RECORD, HITS, TARGETS)
     loaded = records.load(tmp_path / RECORD.id)
     assert loaded == RECORD
-    assert loaded.key == EXPERIMENT.key()
     hits, n_targets = loaded.hits()
     assert hits.tolist() == HITS.tolist()
     assert n_targets.tolist() == TARGETS.tolist()
