@@ -377,6 +377,7 @@ def test_one_table_can_be_shown() -> None:
         ("run toy --row EASE --set l2", "--set 'l2' is not KEY=VALUE"),
         ("run toy --row EASE --set l2=big", "--set: l2 of ease must be float, got 'big'"),
         ("run toy --model eas", "no model is called 'eas'\n  did you mean ease?"),
+        ("run toy --row NeuMF --view split", "row 'NeuMF' has no numbers under view 'split'"),
         ("run toy --seeds 1,two", "--seeds '1,two' are not numbers"),
         ("fetch to", "no dataset is called 'to'\n  did you mean toy?"),
         ("show mult_va", "is called 'mult_va'\n  did you mean mult_vae?"),
@@ -424,6 +425,16 @@ def test_a_run_that_fails_does_not_stop_the_others(
     assert [record.experiment["model"]["name"] for record in known()] == ["popularity"]
     again = repro_("run", "mine", code=4)
     assert "1 to run, 1 have a record already" in again.stderr
+
+
+def test_every_failure_keeps_its_own_traceback(write: Write) -> None:
+    write("models/abrupt.py", BREAKING)
+    rows = [row(how, "abrupt", f'{{ how = "{how}" }}') for how in ("suddenly", "at once")]
+    write("tables/mine.toml", paper(*rows))
+    repro_("run", "mine", code=4)
+    logs = list((paths.runs() / "failures").glob("abrupt-*.log"))
+    assert len(logs) == 2
+    assert all("ValueError: negative dimensions" in log.read_text() for log in logs)
 
 
 def test_a_model_that_cannot_serve_a_protocol_is_refused_without_failure() -> None:

@@ -348,3 +348,13 @@ def test_a_corrupt_zip_is_an_error_even_where_anything_is_accepted(
     with pytest.raises(ReproError, match="does not give box/rows"):
         archive.fetch(made, tmp_path, unverified=True)
     assert in_cache() == {}
+
+
+def test_an_unverified_member_is_replaced_when_verified_bytes_can_be_had(
+    shelf: Path, box: Box
+) -> None:
+    (shelf / "box" / "rows.csv").write_bytes(OTHER)
+    assert not archive.fetch(box(), shelf, unverified=True)["rows.csv"].verified
+    (shelf / "box" / "rows.csv").write_bytes(CONTENT)
+    assert archive.fetch(box(), shelf)["rows.csv"].verified
+    assert in_cache()["rows.csv"] == CONTENT

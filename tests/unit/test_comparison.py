@@ -316,6 +316,30 @@ def test_a_run_under_other_conditions_is_no_row(own: Own, changed: dict[str, Any
     assert not any(c.ours for c in compare(paper, "1", [record(run, 0.25)]).cells)
 
 
+def test_other_settings_of_a_row_with_a_rule_of_its_own_are_a_row_of_ours(own: Own) -> None:
+    text = PAPER.replace("at.gone = {", 'at.gone = { select = "test:ndcg@10",')
+    paper = own(text=text.replace('dataset = "gone/all"', 'dataset = "toy/ratings"'))
+    gone = next(entry for entry in paper.entries("1") if entry.group == "gone").experiment()
+    assert gone is not None
+    run = replace(gone, model=model_spec("ease", {"l2": 9}, "here"))
+    rows = {c.row for c in compare(paper, "1", [record(run, 0.25)]).cells if c.ours}
+    assert rows == {"ease [l2=9.0] (ours), test:ndcg@10"}
+
+
+def test_a_record_from_before_a_parameter_existed_counts_as_its_default(own: Own) -> None:
+    paper = own("0.50")
+    old = record(experiment(paper), 0.5)
+    del old.experiment["model"]["params"]["l2"]  # as if EASE had had no strength to set
+    strong = own("0.50", text=PAPER.replace("params = { l2 = 5 }", "params = { l2 = 500 }"))
+    assert cell(compare(strong, "1", [old])).ours == 0.5
+
+
+def test_how_many_of_the_planned_seeds_ran_is_known(own: Own) -> None:
+    paper = own()
+    found = cell(compare(paper, "1", [record(experiment(paper, seed=1), 0.4)]))
+    assert (found.seeds, found.planned) == (1, 3)
+
+
 def test_notes_come_with_the_rows_that_have_a_number(own: Own) -> None:
     paper = own()
     compared = compare(paper, "1", [record(experiment(paper), 0.4)])

@@ -166,3 +166,9 @@ def test_a_name_that_is_no_metric_is_an_error_that_helps(
     assert message in error.value.message
     assert error.value.message.startswith("toy.toml: ")
     assert hint in error.value.hint
+
+
+def test_a_metric_deeper_than_the_kept_ranks_is_refused() -> None:
+    assert metrics.parse("recall@100")[1] == metrics.DEPTH
+    with pytest.raises(ReproError, match=r"'recall@101' looks deeper than the 100 ranks kept"):
+        metrics.parse("recall@101")

@@ -370,3 +370,8 @@ class TestGivenSplit:
         parts = {name: rows for name, rows in GIVEN.items() if name != part}
         with pytest.raises(ReproError, match=f"toy/lists does not come with its own {part}$"):
             GivenSplit().split(dataset([[]] * 6, **parts))
+
+    def test_a_validation_that_is_not_there_cannot_be_held_out(self, dataset: Make) -> None:
+        parts = {name: rows for name, rows in GIVEN.items() if name != "valid"}
+        with pytest.raises(ReproError, match="does not come with its own valid"):
+            GivenSplit(holdout_valid=True).split(dataset([[]] * 6, **parts))

@@ -122,3 +122,17 @@ def test_a_damaged_record_is_named(tmp_path: Path, damage: str) -> None:
     file.write_text(text[:-9] if damage == "cut" else text)
     with pytest.raises(ReproError, match=rf"(?s){file} is no record.*delete its folder"):
         records.load(tmp_path / RECORD.id)
+
+
+def test_an_old_record_does_not_vouch_for_new_hits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records.save(tmp_path, RECORD, HITS, TARGETS)
+
+    def cut_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(records, "write_json", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        records.save(tmp_path, RECORD, ~HITS, TARGETS)
+    assert not records.exists(tmp_path, RECORD.id)

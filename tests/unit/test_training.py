@@ -195,6 +195,24 @@ def test_patience_ends_a_phase_and_not_the_run(split: Split) -> None:
     assert (outcome.epoch, outcome.selected) == (2, 1 / 2)
 
 
+@dataclass(frozen=True)
+class Sampling:
+    """Draws at random in training and in scoring."""
+
+    def epochs(self, train: Interactions, run: Run) -> Iterator[Sampling]:
+        for _ in run.epochs(4):
+            run.log(drawn=torch.rand(()))
+            yield self
+
+    def score(self, queries: Queries) -> Tensor:
+        return torch.rand(len(queries), N_ITEMS)
+
+
+def test_how_often_one_looks_does_not_change_the_training(split: Split) -> None:
+    often, seldom = (fitted(Sampling(), split, every=every) for every in (1, 4))
+    assert [e["losses"] for e in often.curve] == [e["losses"] for e in seldom.curve]
+
+
 def test_a_model_that_counts_no_epochs_has_one(split: Split) -> None:
     outcome = fitted(Uncounted(), without_validation(split))
     assert outcome.epoch == 1

@@ -289,3 +289,10 @@ def test_a_view_of_nothing_is_an_error(box: Make) -> None:
 def test_a_faulty_step_is_told_when_the_manifest_is_read(box: Make, step: str, said: str) -> None:
     with pytest.raises(ReproError, match=re.escape(said)):
         one_file(box, f"steps = [{step}]")
+
+
+def test_a_file_that_changed_since_it_was_fetched_is_not_read(box: Make) -> None:
+    view = box(ONE_FILE, {"rows.csv": ROWS})
+    (archive.raw_folder("box") / "rows.csv").write_text(OTHER_ORDER)
+    with pytest.raises(ReproError, match="has changed since it was fetched"):
+        views.load(view)
