@@ -46,6 +46,12 @@ class Entry:
     smoke: Mapping[str, Any]
     """Values that a smoke run puts in place of others, from the class's ``SMOKE``."""
 
+    def defaults(self) -> dict[str, Any]:
+        """Return the default of every parameter that has one, as JSON would give it back."""
+        return {
+            field.name: _plain(field.default, field) for field in self.fields if not field.required
+        }
+
     def complete(self, given: Mapping[str, Any], where: str) -> dict[str, Any]:
         """Return every parameter: the given values, and the defaults of the rest.
 
@@ -73,7 +79,7 @@ class Entry:
         missing = [f.name for f in self.fields if f.required and f.name not in given]
         if missing:
             raise ReproError(f"{where}: {self.name} needs {', '.join(missing)}")
-        return {name: _plain(given.get(name, f.default), f) for name, f in known.items()}
+        return self.defaults() | {name: _plain(value, known[name]) for name, value in given.items()}
 
 
 def _plain(value: Any, field: Field) -> Any:
@@ -103,8 +109,7 @@ class Catalogue:
     def _files(self) -> dict[str, Path]:
         ours = Path(__file__).parent / self.kind
         folders = [ours, *(own / self.kind for own in paths.user_folders())]
-        there = [folder for folder in folders if folder.is_dir()]
-        return _listed(tuple((folder, folder.stat().st_mtime_ns) for folder in there))
+        return paths.listed(folders, "[!_]*.py")
 
     def names(self) -> list[str]:
         """Return the names of all plug-ins."""
@@ -148,16 +153,6 @@ def _import(kind: str, path: Path) -> ModuleType:
         del sys.modules[module]
         raise
     return loaded
-
-
-@cache
-def _listed(folders: tuple[tuple[Path, int], ...]) -> dict[str, Path]:
-    """Return the plug-ins of some folders by name; the first folder that has a name wins."""
-    found: dict[str, Path] = {}
-    for folder, _changed in folders:
-        for path in sorted(folder.glob("[!_]*.py")):
-            found.setdefault(path.stem, path)
-    return found
 
 
 @cache

@@ -97,7 +97,7 @@ def compare(
     table = paper.table(number)
     known: dict[str, list[Record]] = {}
     for record in records:
-        known.setdefault(_seedless(_completed(record.experiment)), []).append(record)
+        known.setdefault(_seedless(record.experiment), []).append(record)
     cells: list[ComparedCell] = []
     notes: list[tuple[str, str]] = []
     for entry in paper.entries(number):
@@ -123,19 +123,6 @@ def _experiment(entry: Entry, smoke: bool) -> Experiment | None:
     return experiment.smoked() if experiment and smoke else experiment
 
 
-def _completed(experiment: dict[str, Any]) -> dict[str, Any]:
-    """Return a record's experiment with the parameters that its model has had since.
-
-    A new parameter's default does what was done before there was a choice.
-    """
-    name, params = experiment["model"]["name"], experiment["model"]["params"]
-    if name not in MODELS.names():
-        return experiment
-    known = {field.name: field.default for field in MODELS.entry(name).fields}
-    since = {key: default for key, default in known.items() if key not in params}
-    return experiment | {"model": {"name": name, "params": params | since}}
-
-
 def _seedless(experiment: dict[str, Any]) -> str:
     return canonical({key: value for key, value in experiment.items() if key != "seed"})
 
@@ -155,12 +142,11 @@ def _added(
             places.setdefault(_modelless((place.smoked() if smoke else place).as_json()), entry)
     cells = []
     for key, found in known.items():
-        about = _completed(found[0].experiment)
+        about = found[0].experiment
         at = places.get(_modelless(about))
         name = about["model"]["name"]
         if at and key not in printed and name in MODELS.names():
-            defaults = MODELS.entry(name).complete({}, name)
-            label = _label(name, about["model"]["params"], defaults)
+            label = _label(name, about["model"]["params"], MODELS.entry(name).defaults())
             label += f", {at.apart}" if at.apart else ""
             for cell in at.cells:
                 ours = replace(cell, published="", tolerance=None, note="")

@@ -92,6 +92,18 @@ class Experiment:
         )
 
 
+def completed(experiment: dict[str, Any]) -> dict[str, Any]:
+    """Return a record's experiment with the parameters that its model has had since.
+
+    A new parameter's default does what was done before there was a choice.
+    """
+    name, params = experiment["model"]["name"], experiment["model"]["params"]
+    if name not in MODELS.names():
+        return experiment
+    params = MODELS.entry(name).defaults() | params
+    return experiment | {"model": {"name": name, "params": params}}
+
+
 def canonical(value: Mapping[str, Any]) -> str:
     """Return JSON that two equal mappings share to the letter."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

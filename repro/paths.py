@@ -10,6 +10,7 @@ import os
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +63,20 @@ def shipped(kind: str) -> list[Path]:
 
 def files(kind: str) -> dict[str, Path]:
     """Return the TOML files of one kind by name; the first folder that has a name wins."""
+    return listed(shipped(kind), "*.toml")
+
+
+def listed(folders: list[Path], pattern: str) -> dict[str, Path]:
+    """Return the files of some folders by stem; the first folder that has a name wins."""
+    there = [folder for folder in folders if folder.is_dir()]
+    return _listed(tuple((folder, folder.stat().st_mtime_ns) for folder in there), pattern)
+
+
+@cache  # asked for once a cell; a folder's time changes with its list of files
+def _listed(folders: tuple[tuple[Path, int], ...], pattern: str) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for folder in shipped(kind):
-        for path in sorted(folder.glob("*.toml")):
+    for folder, _changed in folders:
+        for path in sorted(folder.glob(pattern)):
             found.setdefault(path.stem, path)
     return found
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from repro import metrics
 from repro.errors import ReproError
+from repro.experiment import completed
 from repro.interactions import IntArray
 from repro.metrics import Result
 from repro.paths import write_atomically, write_json
@@ -105,6 +106,7 @@ def load(folder: Path) -> Record:
     """
     try:
         content = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        content["experiment"] = completed(content["experiment"])
         content["results"] = {k: Result(**v) for k, v in content["results"].items()}
         return Record(**content, folder=folder)
     except (ValueError, KeyError, TypeError) as error:

@@ -326,14 +326,6 @@ def test_other_settings_of_a_row_with_a_rule_of_its_own_are_a_row_of_ours(own: O
     assert rows == {"ease [l2=9.0] (ours), test:ndcg@10"}
 
 
-def test_a_record_from_before_a_parameter_existed_counts_as_its_default(own: Own) -> None:
-    paper = own("0.50")
-    old = record(experiment(paper), 0.5)
-    del old.experiment["model"]["params"]["l2"]  # as if EASE had had no strength to set
-    strong = own("0.50", text=PAPER.replace("params = { l2 = 5 }", "params = { l2 = 500 }"))
-    assert cell(compare(strong, "1", [old])).ours == 0.5
-
-
 def test_how_many_of_the_planned_seeds_ran_is_known(own: Own) -> None:
     paper = own()
     found = cell(compare(paper, "1", [record(experiment(paper, seed=1), 0.4)]))

@@ -136,3 +136,10 @@ def test_an_old_record_does_not_vouch_for_new_hits(
     with pytest.raises(KeyboardInterrupt):
         records.save(tmp_path, RECORD, ~HITS, TARGETS)
     assert not records.exists(tmp_path, RECORD.id)
+
+
+def test_a_record_from_before_a_parameter_existed_has_its_default(tmp_path: Path) -> None:
+    full = replace(EXPERIMENT, model=model_spec("ease", {"l2": 500.0}, "here")).as_json()
+    old = full | {"model": {"name": "ease", "params": {}}}
+    records.save(tmp_path, replace(RECORD, experiment=old), HITS, TARGETS)
+    assert records.load(tmp_path / RECORD.id).experiment == full
