@@ -102,10 +102,8 @@ def fetch(
     report = report or (lambda name, done, total: None)
     if manifest.generate:
         return _generate(manifest)
-    have = receipts(manifest)
-    for name in manifest.needed():
-        if name in have and (have[name].verified or unverified):
-            continue
+    while wanted := _wanted(manifest, unverified):
+        name = wanted[0]  # an archive brings others along
         member = manifest.members[name]
         for folder in _folders(manifest, source):
             if _from_folder(manifest, name, member, folder, unverified, report):
@@ -118,6 +116,16 @@ def fetch(
                 )
             _from_network(manifest, name, member, unverified, report)
     return receipts(manifest)
+
+
+def _wanted(manifest: Manifest, unverified: bool) -> list[str]:
+    """Return the members that are missing, or unverified where that is not good enough."""
+    have = receipts(manifest)
+    return [
+        name
+        for name in manifest.needed()
+        if name not in have or not (have[name].verified or unverified)
+    ]
 
 
 def _folders(manifest: Manifest, source: Path | None) -> list[Path]:
@@ -204,7 +212,7 @@ def _unpack(
     report: Report,
 ) -> None:
     """Take every member that is still missing out of a zip or tar; nothing else is unpacked."""
-    for name in missing(manifest):
+    for name in _wanted(manifest, unverified):
         member = manifest.members[name]
         inside = member.path or name
         try:

@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -232,7 +233,10 @@ def test_data_behind_a_form_is_an_error_of_its_own_that_says_how_to_get_it(box: 
 class Handler(BaseHTTPRequestHandler):
     """Serves the member well, with wrong bytes, and cut off; the zip; and nothing else."""
 
+    asked: ClassVar[list[str]] = []
+
     def do_GET(self) -> None:
+        self.asked.append(self.path)
         served = {
             "/rows.csv": CONTENT,
             "/wrong.csv": OTHER,
@@ -358,3 +362,11 @@ def test_an_unverified_member_is_replaced_when_verified_bytes_can_be_had(
     (shelf / "box" / "rows.csv").write_bytes(CONTENT)
     assert archive.fetch(box(), shelf)["rows.csv"].verified
     assert in_cache()["rows.csv"] == CONTENT
+
+
+def test_an_archive_of_several_members_is_downloaded_once(server: str, box: Box) -> None:
+    second = '[members."more.csv"]\npath = "box/rows.csv"\n[read.more]\nmember = "more.csv"'
+    made = box(f"{SHA256}\n{second}", archive=f'url = "{server}/box.zip"\n' + stating(zipped()))
+    Handler.asked.clear()
+    assert sorted(archive.fetch(made)) == ["more.csv", "rows.csv"]
+    assert Handler.asked == ["/box.zip"]
