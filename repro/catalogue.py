@@ -40,7 +40,6 @@ class Entry:
     name: str
     path: Path
     doc: str
-    class_name: str
     class_doc: str
     fields: tuple[Field, ...]
     smoke: Mapping[str, Any]
@@ -200,7 +199,6 @@ def _read(name: str, path: Path, attribute: str, _changed: int) -> Entry:
         name,
         path,
         ast.get_docstring(tree) or "",
-        found.name,
         ast.get_docstring(found) or "",
         tuple(fields),
         smoke,

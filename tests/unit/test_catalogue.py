@@ -79,7 +79,7 @@ def test_what_is_read_from_the_source_is_what_the_class_says(
     catalogue: Catalogue, name: str
 ) -> None:
     entry, loaded = catalogue.entry(name), catalogue.load(name)
-    assert loaded.__name__ == entry.class_name
+    assert loaded.__doc__ == entry.class_doc
     fields = dataclasses.fields(loaded)
     assert [field.name for field in entry.fields] == [field.name for field in fields]
     for read, field in zip(entry.fields, fields, strict=True):
@@ -122,7 +122,7 @@ def test_a_description_needs_no_import(own: Own) -> None:
 
 
 def test_ours_wins_over_one_of_the_same_name(own: Own) -> None:
-    assert own(name="ease").entry("ease").class_name == "EASE"
+    assert own(name="ease").load("ease").__name__ == "EASE"
 
 
 def test_a_file_that_begins_with_an_underscore_is_no_plugin(own: Own) -> None:
