@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
+from repro import reference, tables
 from repro.data import manifest, views
 from repro.experiment import MODELS, Experiment, Spec, canonical
 from repro.records import Record
+from repro.reference import Frozen
 from repro.table_schema import number_in, unit_in
 from repro.tables import Cell, Entry, Paper
 
@@ -63,6 +65,8 @@ class ComparedCell:
     reason: str = ""
     """Why there is no number, or how near the tolerance lets ours be."""
     runs: tuple[str, ...] = ()
+    reference: float | None = None
+    """The frozen result, mean over its seeds: what an earlier version gave."""
 
 
 @dataclass(frozen=True)
@@ -113,9 +117,51 @@ def compare(
             notes += [(f"{entry.row}, {c.label}", c.note) for c in made if c.note]
     if table.kind == "results":
         cells += _added(paper, number, known, smoke)
+    if not smoke:
+        cells = _beside_reference(paper.id, number, cells)
     return ComparedTable(
         paper.id, number, table.caption, table.note, tuple(cells), tuple(dict.fromkeys(notes))
     )
+
+
+def _beside_reference(paper: str, number: str, cells: list[ComparedCell]) -> list[ComparedCell]:
+    """Return the cells with their frozen results; of rows of ours that are only frozen, too."""
+    frozen: dict[tuple[str, str, str, str], list[Frozen]] = {}
+    for row in reference.load(paper):
+        if row.table == number:
+            frozen.setdefault(row.place, []).append(row)
+    beside = []
+    for cell in cells:
+        rows = frozen.pop((cell.table, cell.row, cell.group, cell.label), [])
+        mean = statistics.fmean(row.value for row in rows) if rows else None
+        beside.append(replace(cell, reference=mean))
+    for (table, name, group, label), rows in frozen.items():
+        beside.append(
+            ComparedCell(
+                paper,
+                table,
+                name,
+                group,
+                label,
+                rows[0].metric,
+                "",
+                "",
+                verdict="ours",
+                reference=statistics.fmean(row.value for row in rows),
+            )
+        )
+    return beside
+
+
+def statistics_of(dataset: str) -> list[ComparedCell]:
+    """Return the cells that count a view, of every paper that prints them."""
+    found = []
+    for name in tables.papers():
+        paper = tables.load(name)
+        counting = [n for n in paper.tables if paper.table(n).kind == "statistics"]
+        entries = [e for n in counting for e in paper.entries(n) if e.dataset == dataset]
+        found += [_statistic(entry, cell) for entry in entries for cell in entry.cells]
+    return found
 
 
 def _experiment(entry: Entry, smoke: bool) -> Experiment | None:

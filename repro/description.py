@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from textwrap import indent
+from textwrap import fill, indent
 from typing import Any
 
 from tabulate import tabulate
 
-from repro import rendering
+from repro import comparison, rendering
 from repro.catalogue import Entry
 from repro.data import archive, views
 from repro.data.manifest import Manifest
@@ -47,47 +47,90 @@ def paper_json(found: Paper, number: str | None = None) -> str:
 
 
 def dataset(found: Manifest) -> str:
-    """Return an archive: terms, source, files, and each view's funnel of counts."""
+    """Return an archive: terms, sources, files, each view's funnel, and what is unconfirmed."""
     about = found.archive
     have = archive.receipts(found)
+    said = {
+        found.id: about.title,
+        "terms": about.license,
+        "source": about.source,
+        "addresses": ", ".join(url for url in [about.url, *about.mirrors] if url),
+        "cite": about.citation,
+        "by hand": about.manual,
+        "note": about.note,
+    }
     parts = [
-        f"{found.id}: {about.title}",
-        f"terms: {about.license}",
-        f"source: {about.source}",
-        *([f"cite: {about.citation}"] if about.citation else []),
-        *([f"by hand: {about.manual}"] if about.manual else []),
-        *([f"note: {about.note}"] if about.note else []),
-        "",
+        fill(f"{key}: {text}", 100, subsequent_indent="  ", break_long_words=False)
+        for key, text in said.items()
+        if text
     ]
-    for name in found.needed():
+    parts.append("")
+    for name in found.all_members():
         receipt = have.get(name)
         state = "not in the cache"
         if receipt:
             state = f"{receipt.bytes:,} bytes, {'verified' if receipt.verified else 'UNVERIFIED'}"
-        member = found.members.get(name)
-        if member and member.stated():
-            state += "; a real file has confirmed" if member.confirmed else "; others' word for"
-            state += f" its {', '.join(member.stated())}"
+            state += "" if found.generate else f", from {receipt.source}"
+        stated = found.members.get(name)
+        if stated and stated.stated():
+            state += f"; its {', '.join(stated.stated())} "
+            state += "confirmed by a real file" if stated.confirmed else "as others state it"
         parts.append(f"file {name}: {state}")
-    for name, view in found.views.items():
-        parts += ["", f"view {found.id}/{name}", f"  source: {view.source}"]
-        parts += [indent(text, "  ") for text in rendering.bullets(filter(None, [view.note]))]
-        known = views.prepared(f"{found.id}/{name}")
-        if known is None:
-            steps = [f"{s.name} = {s.argument}" for s in view.parsed_steps()]
-            parts.append(f"  steps: {'; '.join(steps) or 'none'} (not built yet)")
-            continue
-        lines = [
+    for name in found.views:
+        parts += ["", *_view(found, name)]
+    doubts = unconfirmed(found)
+    if doubts:
+        parts += ["", "unconfirmed:", *rendering.bullets(doubts)]
+    return "\n".join(parts)
+
+
+def _view(found: Manifest, name: str) -> list[str]:
+    """Return the lines on one view: its source, its funnel, and what papers print beside it."""
+    view, id = found.view(name), f"{found.id}/{name}"
+    lines = [f"view {id}", f"  source: {view.source}"]
+    lines += [indent(text, "  ") for text in rendering.bullets(filter(None, [view.note]))]
+    known = views.prepared(id)
+    if known is None:
+        for variant, recipe in view.recipes().items():
+            steps = "; ".join(f"{step.name} = {step.argument}" for step in recipe) or "none"
+            lines.append(f"  steps{variant and f' ({variant})'}: {steps}")
+        lines.append("  not built yet")
+    else:
+        rows = [
             [f.step, f.interactions, f.users, f.items, _expected(f.expected)] for f in known.funnel
         ]
         head = ["step", "interactions", "users", "items", "expected"]
-        grid = tabulate(lines, head, tablefmt="simple", intfmt=",")
-        parts += ["", *(f"  {line}" for line in grid.splitlines())]
-        if view.paper:
-            printed = ", ".join(f"{kind} {text}" for kind, text in view.paper.items())
-            parts.append(f"  the paper prints: {printed}")
-        parts.append(f"  digest {known.digest}")
-    return "\n".join(parts)
+        grid = tabulate(rows, head, tablefmt="simple", intfmt=",")
+        lines += ["", *(f"  {line}" for line in grid.splitlines())]
+        lines += [f"  variant: {known.variant}"] if known.variant else []
+        lines.append(f"  digest {known.digest}")
+    printed = [
+        f"{cell.paper} table {cell.table}, {cell.row}, {cell.label}: {cell.published}"
+        + ("" if cell.ours is None else f" (here {cell.ours:,.10g}, {cell.verdict})")
+        for cell in comparison.statistics_of(id)
+    ]
+    printed += [f"{kind} {text}" for kind, text in view.paper.items()]
+    if printed:
+        lines += ["  printed:", *(indent(text, "  ") for text in rendering.bullets(printed))]
+    return lines
+
+
+def unconfirmed(found: Manifest) -> list[str]:
+    """Return what of a manifest rests on others' word: hashes that no real file has confirmed."""
+    doubts = []
+    packed = {found.archive.file_name: found.archive} if found.archive.url else {}
+    inside = [
+        name for name, member in found.members.items() if not (member.url or member.container)
+    ]
+    vouched = inside if found.archive.stated() else []
+    for name, stated in [*packed.items(), *found.members.items()]:
+        own = stated.stated()
+        if own and not stated.confirmed:
+            doubts.append(f"{name}: {', '.join(own)} as others state it; no real file seen here")
+        elif not own and name not in vouched and not found.generate:
+            doubts.append(f"{name}: no hash is known")
+    doubts += [f"{name}: {v.unconfirmed}" for name, v in found.views.items() if v.unconfirmed]
+    return doubts
 
 
 def _expected(counts: dict[str, int]) -> str:
@@ -98,6 +141,7 @@ def dataset_json(found: Manifest) -> str:
     """Return an archive with its receipts and prepared views, as JSON."""
     content: dict[str, Any] = {
         "archive": found.archive.model_dump(),
+        "unconfirmed": unconfirmed(found),
         "receipts": {name: asdict(r) for name, r in archive.receipts(found).items()},
         "views": {},
     }

@@ -9,7 +9,8 @@ EXIT_CODES = {
     2: "the command line was not understood",
     3: "data must be obtained by hand; the message says how",
     4: "some runs failed; the others are recorded",
-    130: "interrupted; what was finished is recorded",
+    130: "interrupted (Ctrl-C); what was finished is recorded",
+    143: "ended from outside (SIGTERM); what was finished is recorded",
 }
 """What each exit code of the command line means."""
 

@@ -1,4 +1,4 @@
-"""Run experiments: one from data to record, or many one after the other."""
+"""Run an experiment, from data to record; go on from where an earlier attempt was cut off."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import hashlib
 import json
 import os
 import platform
+import resource
 import subprocess
+import time
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -19,13 +21,14 @@ from typing import Any
 import torch
 
 import repro
-from repro import records
+from repro import checkpoints, claims, planning, records
+from repro.claims import BusyError
 from repro.data import views
 from repro.errors import ReproError, UnsupportedError
+from repro.evaluation import rank
 from repro.experiment import MODELS, PROTOCOLS, Spec, canonical
-from repro.paths import write_atomically
 from repro.planning import Job
-from repro.records import Record
+from repro.records import Failure, Record
 from repro.split import Split, Splitter
 from repro.training import Progress, fit
 
@@ -33,53 +36,109 @@ Report = Callable[[str, int, int], None]
 """Told of every epoch: phase, epoch from 1, epochs of the phase."""
 
 
-@dataclass
-class Done:
-    """What became of many jobs."""
+@dataclass(frozen=True)
+class Settings:
+    """How to run: changes no number, but for device and threads in the last digits."""
 
-    finished: list[Record] = field(default_factory=list)
-    failed: list[tuple[Job, ReproError]] = field(default_factory=list)
-    refused: list[tuple[Job, UnsupportedError]] = field(default_factory=list)
-    """Models under protocols that they cannot serve: a fact, not a failure."""
+    runs: Path
+    """The folder of records."""
+    device: str = "auto"
+    """"auto", "cpu", "cuda" or "cuda:1"."""
+    threads: int = 0
+    """CPU threads; 0: torch's own choice."""
+    deterministic: bool = True
+    """On a GPU, only algorithms that give the same bits each time."""
+    since: float | None = None
+    """Forget records and checkpoints from before this moment, in seconds since 1970."""
 
 
-def run(
+def attempt(
     job: Job,
-    runs: Path,
-    device: torch.device,
+    settings: Settings,
     report: Report | None = None,
-    *,
-    afresh: bool = False,
-) -> Record:
-    """Run one experiment end to end and write its record; go on from its checkpoint, if any.
+    say: Callable[[str], None] | None = None,
+) -> Record | ReproError:
+    """Run an experiment; return its record, or what came in the way, which is recorded too.
 
     Parameters
     ----------
     job : Job
         The experiment; its view must be in the cache.
-    runs : Path
-        The folder of records.
-    device : torch.device
-        Where to train and rank.
-    report : callable, optional
-        Told of every epoch.
-    afresh : bool
-        Forget the checkpoint.
+    settings : Settings
+        Where and how.
+    report, say : callable, optional
+        Told of every epoch, and of what the user should know.
     """
-    began = datetime.datetime.now(datetime.UTC)
+    folder = settings.runs / planning.run_id(job)
+    try:
+        return run(job, settings, report, say)
+    except (BusyError, UnsupportedError) as error:  # facts, not failures
+        return error
+    except ReproError as error:
+        failure, trace = error, ""
+    except Exception as error:  # a model's bug, no memory: the other runs must not suffer
+        trace = traceback.format_exc()
+        failure = ReproError(
+            f"{type(error).__name__}: {error}", f"the traceback is in {folder / records.FAILURE}"
+        )
+    when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    records.save_failure(folder, Failure(str(failure), when, code_version(), trace))
+    return failure
+
+
+def run(
+    job: Job,
+    settings: Settings,
+    report: Report | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Record:
+    """Run one experiment end to end and write its record, unless another process has done so.
+
+    Parameters
+    ----------
+    job, settings, report, say
+        As of `attempt`.
+
+    Raises
+    ------
+    BusyError
+        If another process is at it.
+    """
+    folder = settings.runs / planning.run_id(job)
+    with claims.held(folder, job.label) as claim:
+
+        def told(phase: str, epoch: int, n: int) -> None:
+            claim.tell(phase, epoch, n)
+            if report:
+                report(phase, epoch, n)
+
+        done = planning.finished(job, settings.runs)
+        if done:
+            known = records.load(settings.runs / done)
+            if settings.since is None or _seconds(known.began) >= settings.since:
+                return known
+        if settings.since is not None:
+            for file in checkpoints.present(folder):
+                if file.stat().st_mtime < settings.since:
+                    file.unlink()
+        return _trained(job, settings, told, say)
+
+
+def _trained(
+    job: Job, settings: Settings, report: Report, say: Callable[[str], None] | None
+) -> Record:
+    device = chosen_device(settings)
+    began = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     code = code_version() | _user_code(job)
     experiment = job.experiment
     data = views.load(experiment.dataset)
     split = _split(experiment.dataset, data.digest, canonical(asdict(experiment.protocol)))
     id = experiment.id(data.digest)
-    model = MODELS.load(experiment.model.name)(**_arguments(experiment.model))
-    checkpoint = runs / id / records.CHECKPOINT
-    if afresh:
-        checkpoint.unlink(missing_ok=True)
-    attempt = {"began": began.isoformat(timespec="seconds"), "device": str(device), **code}
-    progress = Progress(experiment.seed, device, checkpoint, report, attempt)
+    start = {"began": began, "device": str(device), **code}
+    _forget_peak(device)
+    progress = Progress(experiment.seed, device, settings.runs / id, report, start, say)
     outcome = fit(
-        model,
+        _model(job),
         split,
         progress,
         name=experiment.model.name,
@@ -96,8 +155,8 @@ def run(
         digest=data.digest,
         verified=data.verified,
         code=code,
-        environment=environment(device),
-        began=began.isoformat(timespec="seconds"),
+        environment=environment(device) | {"deterministic": settings.deterministic},
+        began=began,
         seconds=round(outcome.seconds, 3),
         epoch=outcome.epoch,
         n_users=len(ranking.n_targets),
@@ -107,84 +166,116 @@ def run(
         curve=outcome.curve,
         cases=split.test.digest(),
         attempts=outcome.attempts,
-        folder=runs / id,
+        peak_bytes=_peak(device),
+        folder=settings.runs / id,
     )
-    records.save(runs, record, ranking.hits, ranking.n_targets)
+    records.save(settings.runs, record, ranking.hits, ranking.n_targets)
     return record
 
 
-def run_all(
-    jobs: list[Job],
-    runs: Path,
-    device: torch.device,
-    *,
-    began: Callable[[Job], Report],
-    ended: Callable[[Job, Record | ReproError], None],
-    afresh: bool = False,
-) -> Done:
-    """Run experiments one after the other; one that fails does not stop the others.
+class _Enough(Exception):  # noqa: N818 - it is no error
+    """A measured step is over."""
+
+
+class _Stopwatch(Progress):
+    """A run that stops after its first epoch, or within it when its time is up."""
+
+    def __init__(self, seed: int, device: torch.device, seconds: float) -> None:
+        super().__init__(seed, device)
+        self._deadline = time.monotonic() + seconds
+
+    def log(self, **losses: Any) -> None:
+        super().log(**losses)
+        if time.monotonic() > self._deadline:
+            raise _Enough
+
+
+def measure(job: Job, settings: Settings, seconds: float) -> tuple[float, bool]:
+    """Return how long a run will take on this machine, from its first epoch and first look.
 
     Parameters
     ----------
-    jobs : list of Job
-        What to run.
-    runs : Path
-        The folder of records.
-    device : torch.device
-        Where.
-    began : callable
-        Told of each job as it begins; returns what is told of its epochs.
-    ended : callable
-        Told of each job's record, or of its error.
-    afresh : bool
-        Begin at the first epoch even where a checkpoint is.
+    job : Job
+        The experiment; its view must be in the cache.
+    settings : Settings
+        Where and how.
+    seconds : float
+        How long the epoch may be watched; it is left at its next batch, so a model of one step
+        takes its time.
+
+    Returns
+    -------
+    float
+        Seconds; of a first epoch that did not end in time, as if it had ended then.
+    bool
+        Whether it ended, else the run takes longer.
     """
-    done = Done()
-    for job in jobs:
-        report = began(job)
-        try:
-            record = run(job, runs, device, report, afresh=afresh)
-        except UnsupportedError as error:
-            done.refused.append((job, error))
-            ended(job, error)
-        except ReproError as error:
-            done.failed.append((job, error))
-            ended(job, error)
-        except Exception as error:  # a model's bug, no memory: the other runs must not suffer
-            name = f"{job.experiment.model.name}-{job.experiment.id('')}.log"
-            log = runs / "failures" / name
-            write_atomically(log, traceback.format_exc().encode())
-            failure = ReproError(f"{type(error).__name__}: {error}", f"the traceback is in {log}")
-            done.failed.append((job, failure))
-            ended(job, failure)
-        else:
-            done.finished.append(record)
-            ended(job, record)
-    return done
+    device = chosen_device(settings)
+    experiment = job.experiment
+    data = views.load(experiment.dataset)
+    split = _split(experiment.dataset, data.digest, canonical(asdict(experiment.protocol)))
+    params = experiment.model.params
+    n_epochs = sum(n for key, n in params.items() if key.endswith("epochs") and n) or 1
+    began = time.monotonic()
+    try:
+        scorer = next(iter(_model(job).epochs(split.train, _Stopwatch(0, device, seconds))))
+    except _Enough:
+        return n_epochs * seconds, False
+    epoch = time.monotonic() - began
+    rank(scorer, split.test, experiment.model.name)
+    look = time.monotonic() - began - epoch
+    return n_epochs * epoch + (n_epochs / experiment.every) * look, True
 
 
-def chosen_device(name: str, threads: int = 0) -> torch.device:
-    """Return the device for "auto", "cpu" or "cuda".
+def _model(job: Job) -> Any:
+    spec = job.experiment.model
+    return MODELS.load(spec.name)(**_arguments(spec))
 
-    Parameters
-    ----------
-    name : str
-        What was asked for.
-    threads : int
-        How many CPU threads torch may use; 0: its own choice.
+
+def _seconds(moment: str) -> float:
+    return datetime.datetime.fromisoformat(moment).timestamp()
+
+
+def chosen_device(settings: Settings) -> torch.device:
+    """Return the device to run on, and set torch up for it.
 
     Raises
     ------
     ReproError
         If CUDA is asked for and not there.
     """
+    name = settings.device
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ReproError("no CUDA device is available", "use --device cpu")
-    if threads:
-        torch.set_num_threads(threads)
+    if name.startswith("cuda"):
+        if not torch.cuda.is_available():
+            raise ReproError("no CUDA device is available", "use --device cpu")
+        # cuBLAS reads this when it starts: with it, the same sums in the same order.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(settings.deterministic)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
     return torch.device(name)
+
+
+def _forget_peak(device: torch.device) -> None:
+    """Begin to measure the most memory from here on, where the system can."""
+    forget = Path("/proc/self/clear_refs")
+    if forget.exists() and os.access(forget, os.W_OK):
+        forget.write_text("5")
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def _peak(device: torch.device) -> dict[str, int]:
+    """Return the most memory that was held, in bytes, by the process and on the device."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    peaks = [1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
+    found = {"process": (peaks or [1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss])[0]}
+    if device.type == "cuda":
+        found["device"] = torch.cuda.max_memory_allocated(device)
+    return found
 
 
 @lru_cache(maxsize=2)  # jobs of one table share it; two, because rows may alternate
@@ -243,7 +334,10 @@ def environment(device: torch.device) -> dict[str, Any]:
     """Return library versions and hardware."""
     return {
         "python": platform.python_version(),
-        **{name: metadata.version(name) for name in ("torch", "numpy", "scipy", "pandas")},
+        **{
+            name: metadata.version(name)
+            for name in ("torch", "numpy", "scipy", "pandas", "pyarrow")
+        },
         "platform": platform.platform(),
         "cpu": _cpu_name(),
         "cores": os.cpu_count(),

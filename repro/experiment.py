@@ -93,15 +93,16 @@ class Experiment:
 
 
 def completed(experiment: dict[str, Any]) -> dict[str, Any]:
-    """Return a record's experiment with the parameters that its model has had since.
+    """Return a record's experiment with the parameters that model and protocol have had since.
 
     A new parameter's default does what was done before there was a choice.
     """
-    name, params = experiment["model"]["name"], experiment["model"]["params"]
-    if name not in MODELS.names():
-        return experiment
-    params = MODELS.entry(name).defaults() | params
-    return experiment | {"model": {"name": name, "params": params}}
+    filled = dict(experiment)
+    for kind, catalogue in (("model", MODELS), ("protocol", PROTOCOLS)):
+        name, params = experiment[kind]["name"], experiment[kind]["params"]
+        if name in catalogue.names():
+            filled[kind] = {"name": name, "params": catalogue.entry(name).defaults() | params}
+    return filled
 
 
 def canonical(value: Mapping[str, Any]) -> str:

@@ -33,6 +33,8 @@ class Interactions:
         How many numbers there are, with or without interactions.
     ordered : bool
         True: each user's rows are oldest first; False: they stand in the order of the file.
+    row : int32 array, shape (n,), optional
+        Each row's place in the file, where a split depends on it: the file may be sorted by item.
     """
 
     user: IntArray
@@ -40,6 +42,7 @@ class Interactions:
     n_users: int
     n_items: int
     ordered: bool
+    row: IntArray | None = None
 
     def __post_init__(self) -> None:
         assert self.user.shape == self.item.shape
@@ -70,7 +73,12 @@ class Interactions:
     def where(self, keep: NDArray[np.bool_]) -> Interactions:
         """Return the rows that a mask of shape (n,) keeps; users and items keep their numbers."""
         return Interactions(
-            self.user[keep], self.item[keep], self.n_users, self.n_items, self.ordered
+            self.user[keep],
+            self.item[keep],
+            self.n_users,
+            self.n_items,
+            self.ordered,
+            None if self.row is None else self.row[keep],
         )
 
     def rows(self, users: IntArray) -> Interactions:
@@ -84,6 +92,7 @@ class Interactions:
             len(users),
             self.n_items,
             self.ordered,
+            None if self.row is None else self.row[index],
         )
 
     def distinct(self) -> Interactions:
@@ -129,13 +138,43 @@ class Interactions:
 
 
 def from_rows(
-    user: IntArray, item: IntArray, n_users: int, n_items: int, ordered: bool
+    user: IntArray,
+    item: IntArray,
+    n_users: int,
+    n_items: int,
+    ordered: bool,
+    numbered: bool = False,
 ) -> Interactions:
-    """Return interactions from rows in any order; a user's rows keep their order."""
+    """Return interactions from rows in any order; a user's rows keep their order.
+
+    With `numbered` each keeps its place among those given as its `row`.
+    """
     order = np.argsort(user, kind="stable")
     return Interactions(
-        user[order].astype(np.int32), item[order].astype(np.int32), n_users, n_items, ordered
+        user[order].astype(np.int32, copy=False),
+        item[order].astype(np.int32, copy=False),
+        n_users,
+        n_items,
+        ordered,
+        order.astype(np.int32) if numbered else None,
     )
+
+
+def first_appearance(item: IntArray, row: IntArray) -> IntArray:
+    """Return the distinct items in the order in which a file has them first.
+
+    Parameters
+    ----------
+    item : int array, shape (n,)
+        Numbers from 0.
+    row : int array, shape (n,)
+        The place of each in the file.
+    """
+    never = np.iinfo(np.int64).max
+    first = np.full(int(item.max(initial=-1)) + 1, never)
+    np.minimum.at(first, item, row)
+    order = np.argsort(first, kind="stable")
+    return order[: int((first < never).sum())]
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import statistics
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from repro import records, tables
+from repro import checkpoints, claims, records, tables
 from repro.data import archive, manifest, views
+from repro.data.download import Tell
 from repro.errors import ReproError, unknown
 from repro.experiment import MODELS, Experiment, Spec
 from repro.tables import Entry, Paper
@@ -98,7 +100,7 @@ def plan(asked: Asked) -> Plan:
     return made
 
 
-def prepare(dataset: str, report: archive.Report | None = None) -> None:
+def prepare(dataset: str, tell: Tell | None = None) -> None:
     """Bring a view into the cache: fetched where need be, and built.
 
     Raises
@@ -106,10 +108,28 @@ def prepare(dataset: str, report: archive.Report | None = None) -> None:
     ReproError
         If it cannot be had.
     """
-    found = manifest.load(manifest.split_id(dataset)[0])
-    if found.generate or archive.missing(found):
-        archive.fetch(found, report=report)
-    views.load(dataset)
+    name, view = manifest.split_id(dataset)
+    found = manifest.load(name)
+    if found.generate or archive.missing(found, found.view(view)):
+        archive.fetch(found, view=found.view(view), tell=tell)
+    views.load(dataset, tell)
+
+
+def lacking(plan: Plan) -> dict[str, str]:
+    """Return the views that are not in the cache, and how they can be had."""
+    found = {}
+    for dataset in plan.datasets():
+        if views.prepared(dataset) is None:
+            archive_id, view = manifest.split_id(dataset)
+            source = manifest.load(archive_id)
+            missing = archive.missing(source, source.view(view))
+            size = manifest.size_text(source)
+            how = (
+                f"repro fetch {dataset}, by hand" if source.archive.manual else f"download, {size}"
+            )
+            how = "generated" if source.generate else how
+            found[dataset] = how if missing else "in the cache, to be built"
+    return found
 
 
 def is_generated(dataset: str) -> bool:
@@ -117,16 +137,69 @@ def is_generated(dataset: str) -> bool:
     return manifest.load(manifest.split_id(dataset)[0]).generate is not None
 
 
+def run_id(job: Job) -> str:
+    """Return the id of a job's run; its view must be in the cache."""
+    known = views.prepared(job.experiment.dataset)
+    if known is None:
+        raise ReproError(f"{job.experiment.dataset} is not in the cache", "repro fetch it first")
+    return job.experiment.id(known.digest)
+
+
 def finished(job: Job, runs: Path) -> str | None:
     """Return the id of a job's record, or None if it is still to run (or its data is not here)."""
     known = views.prepared(job.experiment.dataset)
     if known is None:
         return None
-    id = job.experiment.id(known.digest)
-    if not records.exists(runs, id):
-        return None
-    record = records.load(runs / id)
-    return id if all(record.has(metric) for metric in job.metrics) else None
+    record = records.find(runs, known.digest, job.experiment.as_json(), run_id(job))
+    return record.id if record and all(record.has(metric) for metric in job.metrics) else None
+
+
+@dataclass(frozen=True)
+class State:
+    """How a run stands."""
+
+    label: str
+    kind: str
+    """"done", "running", "failed", "missing", "no data", or an obstacle: "blocked", "unrun"."""
+    detail: str
+    """The record's id, the epoch, the reason."""
+    left: float | None = None
+    """Seconds that the rest takes, as its pace or the records of its like say."""
+
+
+def states(plan: Plan, runs: Path) -> list[State]:
+    """Return how every run of a plan stands, then the rows that give none."""
+    spent: dict[tuple[str, str], list[float]] = {}
+    for record in records.load_all(runs):
+        key = (record.experiment["model"]["name"], record.experiment["dataset"])
+        spent.setdefault(key, []).append(record.seconds)
+    found = [_state(job, runs, spent) for job in plan.jobs]
+    return found + [State(label, *_reason(why)) for label, why in plan.left_out.items()]
+
+
+def _reason(why: str) -> tuple[str, str]:
+    kind, _, reason = why.partition(": ")
+    return kind, reason
+
+
+def _state(job: Job, runs: Path, spent: dict[tuple[str, str], list[float]]) -> State:
+    if views.prepared(job.experiment.dataset) is None:
+        return State(job.label, "no data", f"repro fetch {job.experiment.dataset}")
+    done = finished(job, runs)
+    if done:
+        return State(job.label, "done", done)
+    folder = runs / run_id(job)
+    claim = claims.read(folder)
+    if claim and claim.is_held(folder):
+        at = f"{claim.phase} {claim.epoch}/{claim.n_epochs}" if claim.n_epochs else "begun"
+        return State(job.label, "running", f"{at}, process {claim.pid} on {claim.host}", claim.left)
+    alike = spent.get((job.experiment.model.name, job.experiment.dataset))
+    left = statistics.median(alike) if alike else None
+    failure = records.failure(folder)
+    if failure:
+        return State(job.label, "failed", f"{failure.message} ({failure.when})", left)
+    begun = "cut off; it goes on from its checkpoint" if checkpoints.present(folder) else ""
+    return State(job.label, "missing", begun, left)
 
 
 def _entries(asked: Asked) -> Iterator[Entry]:

@@ -9,22 +9,23 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from repro import metrics
+from repro import checkpoints, metrics
 from repro.errors import ReproError
-from repro.experiment import completed
+from repro.experiment import canonical, completed
 from repro.interactions import IntArray
 from repro.metrics import Result
 from repro.paths import write_atomically, write_json
 
 FILE = "record.json"
 HITS = "hits.npz"
-CHECKPOINT = "checkpoint.pt"
+FAILURE = "failure.json"
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class Record:
     """Digest of the test cases: records that share it were asked the same of the same users."""
     attempts: list[dict[str, Any]] = field(default_factory=list)
     """What began, and went on after each cut: code, device and time."""
+    peak_bytes: dict[str, int] = field(default_factory=dict)
+    """The most memory that the last attempt held, of the "process" and on the "device"."""
     folder: Path | None = field(default=None, compare=False)
 
     def has(self, metric: str) -> bool:
@@ -93,7 +96,8 @@ def save(runs: Path, record: Record, hits: metrics.Hits, n_targets: IntArray) ->
     write_atomically(folder / HITS, buffer.getvalue())
     content = {key: value for key, value in asdict(record).items() if key != "folder"}
     write_json(folder / FILE, content)
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    checkpoints.clear(folder)
+    (folder / FAILURE).unlink(missing_ok=True)
 
 
 def load(folder: Path) -> Record:
@@ -116,10 +120,53 @@ def load(folder: Path) -> Record:
         ) from error
 
 
+def find(runs: Path, digest: str, experiment: dict[str, Any], id: str) -> Record | None:
+    """Return the record of an experiment on data of a digest.
+
+    It lies under the experiment's id; or under another, if model or protocol had fewer parameters
+    when it was made.
+    """
+    if exists(runs, id):
+        return load(runs / id)
+    wanted = digest, canonical(experiment)
+    for file in sorted(runs.glob(f"*/{FILE}")):
+        if _made_from(file, file.stat().st_mtime_ns) == wanted:
+            return load(file.parent)
+    return None
+
+
+@cache  # asked for once a run that is planned; a file's time changes with it
+def _made_from(file: Path, _changed: int) -> tuple[str, str]:
+    record = load(file.parent)
+    return record.digest, canonical(record.experiment)
+
+
 def load_all(runs: Path) -> Iterator[Record]:
     """Yield every record of a folder of runs."""
     for file in sorted(runs.glob(f"*/{FILE}")):
         yield load(file.parent)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why the last attempt at a run came to nothing."""
+
+    message: str
+    when: str
+    code: dict[str, Any]
+    traceback: str = ""
+
+
+def save_failure(folder: Path, failure: Failure) -> Path:
+    """Write why a run failed; return the file."""
+    write_json(folder / FAILURE, asdict(failure))
+    return folder / FAILURE
+
+
+def failure(folder: Path) -> Failure | None:
+    """Return why a run failed, if its last attempt did."""
+    file = folder / FAILURE
+    return Failure(**json.loads(file.read_text())) if file.exists() else None
 
 
 def exists(runs: Path, id: str) -> bool:

@@ -95,21 +95,25 @@ def _lines(
         return [of(cells[column]) if column in cells else "" for column in columns]
 
     published = line(lambda cell: cell.published)
-    if all(cell.ours is None for cell in cells.values()):
-        verdict = next(iter(cells.values())).verdict
-        return [[row, f"published ({verdict})", *published]]
+    lines = [[row, "published", *published]] if any(published) else []
+    if any(cell.reference is not None for cell in cells.values()):
+        lines.append(["" if lines else row, "reference", *line(_reference)])
     with_number = [cell for cell in cells.values() if cell.ours is not None]
+    if not with_number:
+        verdict = next(iter(cells.values())).verdict
+        lines[0][1] += "" if verdict == "ours" else f" ({verdict})"
+        return lines
     shared = "".join(m for m in MARKS if all(m in cell.marks for cell in with_number))
     ours = line(lambda cell: ours_text(cell, besides=shared))
-    verdicts = line(lambda cell: cell.verdict)
     marked = _marked("", shared) + _seeds(with_number[0])
     if not any(published):
-        return [[row, "ours" + marked, *ours]]
-    return [
-        [row, "published", *published],
-        ["", strong.format("ours") + marked, *ours],
-        ["", "verdict", *verdicts],
-    ]
+        return [*lines, ["" if lines else row, "ours" + marked, *ours]]
+    verdicts = line(lambda cell: cell.verdict)
+    return [*lines, ["", strong.format("ours") + marked, *ours], ["", "verdict", *verdicts]]
+
+
+def _reference(cell: ComparedCell) -> str:
+    return "" if cell.reference is None else f"{cell.reference:.{_digits(cell)}f}"
 
 
 def _seeds(cell: ComparedCell) -> str:
@@ -134,12 +138,17 @@ def ours_text(cell: ComparedCell, besides: str = "") -> str:
     if cell.metric in ("users", "items", "interactions"):
         shown = f"{cell.ours:,.0f}"
     else:
-        printed = -int(unit_in(cell.published).logb()) if cell.published else 3
-        digits = max(printed, 0) + 1
+        digits = _digits(cell)
         shown = f"{cell.ours:.{digits}f}"
         if cell.spread is not None:
             shown += f" ± {cell.spread:.{digits}f}"
     return _marked(shown, "".join(mark for mark in cell.marks if mark not in besides))
+
+
+def _digits(cell: ComparedCell) -> int:
+    """Return how many digits we print: one more than the paper."""
+    printed = -int(unit_in(cell.published).logb()) if cell.published else 3
+    return max(printed, 0) + 1
 
 
 def _marked(text: str, marks: str) -> str:

@@ -145,6 +145,22 @@ class Paper:
                 if key in row.at:
                     yield self._entry(number, table, row, key)
 
+    @cached_property
+    def archives(self) -> dict[str, list[str]]:
+        """The archives that its views come from, each with the tables that it serves."""
+        served: dict[str, list[str]] = {}
+        for number in self.tables:
+            for entry in self.entries(number):
+                numbers = served.setdefault(manifest.split_id(entry.dataset)[0], [])
+                if number not in numbers:
+                    numbers.append(number)
+        return served
+
+    @cached_property
+    def datasets(self) -> list[str]:
+        """The views, by archive and name, that its tables need."""
+        return list(dict.fromkeys(e.dataset for n in self.tables for e in self.entries(n)))
+
     def added(self, number: str, model: str, params: dict[str, Any]) -> Iterator[Entry]:
         """Yield a row of ours: any model under this table's views, protocol and selection.
 

@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from repro import checkpoints
 from repro.errors import ReproError, UnsupportedError
 from repro.evaluation import Ranking, rank
 from repro.metrics import Result
 from repro.model import Model, Scorer, Stateful
-from repro.paths import write_atomically
 from repro.split import Split
 
 CHECKPOINT_SECONDS = 60.0
@@ -66,21 +66,24 @@ class Progress:
         Seeds `rng` and torch.
     device : torch.device
         Where to train.
-    checkpoint : Path, optional
-        The file that survives a cut; if it is there, training goes on from it.
+    folder : Path, optional
+        Where checkpoints lie that survive a cut; if one is there, training goes on from it.
     report : callable, optional
         Called after every epoch with the phase, the epoch from 1, and the phase's epochs.
     attempt : mapping, optional
         What to say of this start, such as the code that runs; kept in the checkpoint.
+    say : callable, optional
+        Told of a checkpoint that cannot be read.
     """
 
     def __init__(
         self,
         seed: int,
         device: torch.device,
-        checkpoint: Path | None = None,
+        folder: Path | None = None,
         report: Callable[[str, int, int], None] | None = None,
         attempt: dict[str, Any] | None = None,
+        say: Callable[[str], None] | None = None,
     ) -> None:
         self.seed = seed
         self.device = device
@@ -94,9 +97,9 @@ class Progress:
         self._losses: dict[str, list[Any]] = {}
         self._loop = -1
         self._over = False
-        self._file = checkpoint
+        self._folder = folder
         self._report = report or (lambda phase, epoch, n: None)
-        self._saved = _load(checkpoint) if checkpoint and checkpoint.exists() else None
+        self._saved = _newest(folder, say or (lambda text: None)) if folder else None
         if self._saved:
             self.outcome = _outcome(self._saved)
         self.outcome.attempts += [attempt] if attempt else []
@@ -131,9 +134,9 @@ class Progress:
             over, self._over = self.final or self._over, False
             self._report(self._phase, epoch + 1, n)
             waited = time.monotonic() - self._written
-            if self._file and (over or waited > CHECKPOINT_SECONDS):
+            if self._folder and (over or waited > CHECKPOINT_SECONDS):
                 self.epoch = n - 1 if over else epoch
-                write_atomically(self._file, self._checkpoint(state))
+                checkpoints.save(self._folder, self._checkpoint(state))
                 self._written = time.monotonic()
             if over:
                 return
@@ -188,14 +191,16 @@ class Progress:
         self.rng.bit_generator.state = json.loads(saved["numpy"])
 
 
-def _load(checkpoint: Path) -> dict[str, Any]:
-    try:
-        return torch.load(checkpoint, weights_only=True, map_location="cpu")
-    except Exception as error:  # torch documents no narrower set for a damaged file
-        raise ReproError(
-            f"the checkpoint {checkpoint} cannot be read: {error}",
-            "delete it to train from the beginning",
-        ) from error
+def _newest(folder: Path, say: Callable[[str], None]) -> dict[str, Any] | None:
+    """Return the newest checkpoint that can be read; put aside, and name, those that cannot."""
+    for file in checkpoints.present(folder):
+        try:
+            content = BytesIO(checkpoints.read(file))
+            return torch.load(content, weights_only=True, map_location="cpu")
+        except Exception as error:  # torch documents no narrower set for a damaged file
+            kept = checkpoints.put_aside(file)
+            say(f"the checkpoint {file} cannot be read ({error}); it is now {kept.name}")
+    return None
 
 
 def _outcome(saved: dict[str, Any]) -> Outcome:

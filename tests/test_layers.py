@@ -18,7 +18,9 @@ FLOORS = [
     ["description"],
     ["rendering"],
     ["comparison"],
+    ["engines"],
     ["execution"],
+    ["reference"],
     ["planning"],
     ["tables"],
     ["table_schema"],
@@ -32,7 +34,7 @@ FLOORS = [
     ["interactions"],
     ["experiment"],
     ["metrics"],
-    ["catalogue", "documents"],
+    ["catalogue", "documents", "checkpoints", "claims"],
     ["paths"],
     ["errors"],
 ]
@@ -40,7 +42,7 @@ FLOORS = [
 
 HEIGHT = {name: -level for level, names in enumerate(FLOORS) for name in names}
 
-MAY_IMPORT_TORCH = {"nn", "models", "evaluation", "training", "execution"}
+MAY_IMPORT_TORCH = {"nn", "models", "evaluation", "training", "execution", "engines"}
 
 
 def modules() -> list[Path]:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from repro.cli.list_ import LISTS, Kind
 from repro.experiment import MODELS, PROTOCOLS
 
 README = Path(__file__).parent.parent / "README.md"
@@ -38,9 +39,21 @@ def models() -> str:
     return "\n".join(lines) + "\n"
 
 
+def datasets() -> str:
+    """Return what there is of data, but for what lies on this machine."""
+    columns = ["dataset", "size", "obtained", "serves"]
+    rows = [[str(row[column]) for column in columns] for row in LISTS[Kind.datasets]()]
+    lines = [columns, [":--"] * len(columns), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
 def renewed(text: str) -> str:
     """Return README with its generated parts as they should be."""
-    for name, content in (("models", models()), ("reference", reference())):
+    for name, content in (
+        ("models", models()),
+        ("datasets", datasets()),
+        ("reference", reference()),
+    ):
         begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
         before, _, rest = text.partition(begin)
         text = before + begin + content + end + rest.partition(end)[2]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import signal
 from typing import Annotated, Any
 
 import typer
@@ -22,11 +24,31 @@ class _Group(TyperGroup):
                 raise
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(error.exit_code) from error
-        except KeyboardInterrupt as interrupt:
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or ctx.params.get("debug"):
+                raise
             typer.echo(
-                "interrupted; what was finished is kept, and repro run goes on from there", err=True
+                "error: the disk is full; what was finished is kept\n  make room, and run the "
+                "command again to go on from there",
+                err=True,
             )
-            raise typer.Exit(130) from interrupt
+            raise typer.Exit(1) from error
+        except KeyboardInterrupt as interrupt:
+            how = "ended from outside" if isinstance(interrupt, _TerminatedError) else "interrupted"
+            typer.echo(
+                f"{how}; what was finished is kept, and the same command goes on from there",
+                err=True,
+            )
+            code = 143 if isinstance(interrupt, _TerminatedError) else 130
+            raise typer.Exit(code) from interrupt
+
+
+class _TerminatedError(KeyboardInterrupt):
+    """SIGTERM: what a cluster sends before it takes the machine."""
+
+
+def _terminate(*_: object) -> None:
+    raise _TerminatedError
 
 
 _CODES = "\n".join(f"  {code:>3}  {meaning}" for code, meaning in EXIT_CODES.items())
@@ -56,6 +78,7 @@ def _root(
     ] = False,
 ) -> None:
     """Reproduce the result tables of five VAE-recommender papers, cell by cell."""
+    signal.signal(signal.SIGTERM, _terminate)
 
 
 def main() -> None:
@@ -63,4 +86,4 @@ def main() -> None:
     app()
 
 
-from repro.cli import compare, fetch, list_, run, show  # noqa: E402, F401 - they register themselves
+from repro.cli import compare, fetch, freeze, list_, run, show, status  # noqa: E402, F401 - they register themselves

@@ -3,32 +3,104 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from repro.cli import app
 
+if TYPE_CHECKING:
+    from repro.data.manifest import Manifest
+
 
 @app.command(epilog="Example: repro fetch ml-100k --from ~/data")
 def fetch(
-    datasets: Annotated[list[str], typer.Argument(help="Datasets, as in `repro list datasets`.")],
+    datasets: Annotated[
+        list[str] | None, typer.Argument(help="Datasets, as in `repro list datasets`.")
+    ] = None,
     source: Annotated[
         Path | None, typer.Option("--from", help="A folder with the archive or its files.")
     ] = None,
+    paper: Annotated[
+        str | None, typer.Option("--all", help="Every dataset that a paper's tables need.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Verify what is in the cache; download nothing.")
+    ] = False,
     unverified: Annotated[
         bool, typer.Option(help="Accept bytes that differ from the manifest; records will say so.")
     ] = False,
 ) -> None:
-    """Download or take from a folder, verify, unpack, build the views, and print each funnel."""
-    from repro import description
-    from repro.cli.progress import Bytes
-    from repro.data import archive, manifest, views
+    """Download or take from a folder, verify, unpack, build the views, and print each funnel.
 
-    chosen = [manifest.load(manifest.split_id(dataset)[0]) for dataset in datasets]
-    for found in chosen:
-        with Bytes() as report:
-            archive.fetch(found, source, unverified=unverified, report=report)
-        for view in found.views:
-            views.load(f"{found.id}/{view}")
+    What an earlier attempt has brought is gone on from, be it after Ctrl-C or a power cut.
+    """
+    from repro import tables
+    from repro.data import manifest
+    from repro.errors import ReproError
+
+    named = [*(datasets or []), *(tables.load(paper).datasets if paper else [])]
+    if not named and not check:
+        raise ReproError("no dataset was named", "as in: repro fetch ml-100k; or --all PAPER")
+    ids = [manifest.split_id(name) for name in dict.fromkeys(named)]
+    ids = [(name, view) for name, view in ids if not view or (name, "") not in ids]
+    chosen = [(manifest.load(name), view) for name, view in ids]
+    if check:
+        _check([found for found, _ in chosen] or [manifest.load(n) for n in manifest.names()])
+        return
+    codes = [_fetch(found, view, source, unverified) for found, view in chosen]
+    if any(codes):
+        raise typer.Exit(max(codes))
+
+
+def _fetch(found: Manifest, view: str, source: Path | None, unverified: bool) -> int:
+    """Fetch one dataset, or one view of it, and print it; return its exit code."""
+    from repro import description
+    from repro.cli.progress import Files
+    from repro.data import archive, views
+    from repro.errors import ReproError
+
+    code = 0
+
+    def failed(error: ReproError) -> None:
+        nonlocal code
+        code = max(code, error.exit_code)
+        typer.echo(f"error: {error}", err=True)
+
+    one = found.view(view) if view else None
+    try:
+        with Files() as tell:
+            archive.fetch(found, source, view=one, unverified=unverified, tell=tell)
+    except ReproError as error:
+        failed(error)
+    for name in [view] if view else found.views:
+        try:
+            if not archive.missing(found, found.view(name)):
+                views.load(f"{found.id}/{name}")
+        except ReproError as error:
+            failed(error)
+    if archive.receipts(found):
         typer.echo(description.dataset(found))
+    return code
+
+
+def _check(chosen: list[Manifest]) -> None:
+    """Print the state of every file and view in the cache; exit 1 if any is not what it was."""
+    from tabulate import tabulate
+
+    rows = [row for found in chosen for row in _states(found)]
+    typer.echo(tabulate(rows, ["dataset", "file or view", "state"], tablefmt="simple"))
+    if any(state.split(":")[0].split()[0].isupper() for _, _, state in rows):
+        raise typer.Exit(1)
+
+
+def _states(found: Manifest) -> list[tuple[str, str, str]]:
+    from repro.data import archive, views
+
+    rows = [(found.id, name, state) for name, state in archive.check(found).items()]
+    for view in found.views:
+        dataset = f"{found.id}/{view}"
+        if views.prepared(dataset):
+            fault = views.damage(dataset)
+            rows.append((found.id, view, f"DAMAGED: {fault}" if fault else "intact"))
+    return rows

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from repro.cli import app
+
+if TYPE_CHECKING:
+    from repro.data.archive import Receipt
+
+
+WIDTHS = {"licence": 44, "serves": 24, "views": 24}
+"""Columns that are wrapped, and after how many letters."""
 
 
 class Kind(StrEnum):
@@ -27,13 +34,18 @@ def list_(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List papers, datasets, models, protocols or metrics."""
-    rows = _LISTS[kind]()
+    rows = LISTS[kind]()
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
         return
     from tabulate import tabulate
 
-    typer.echo(tabulate(rows, headers="keys", tablefmt="simple", disable_numparse=True))
+    widths = [WIDTHS.get(column) for column in (rows[0] if rows else {})]
+    typer.echo(
+        tabulate(
+            rows, headers="keys", tablefmt="simple", disable_numparse=True, maxcolwidths=widths
+        )
+    )
 
 
 def _papers() -> list[dict[str, Any]]:
@@ -56,29 +68,39 @@ def _papers() -> list[dict[str, Any]]:
 
 
 def _datasets() -> list[dict[str, Any]]:
+    from repro import tables
     from repro.data import archive, manifest
 
+    served: dict[str, list[str]] = {}
+    for paper in tables.papers():
+        for name, numbers in tables.load(paper).archives.items():
+            served.setdefault(name, []).append(f"{paper} {', '.join(numbers)}")
     rows = []
     for name in manifest.names():
         found = manifest.load(name)
-        have = archive.receipts(found)
-        here = all(member in have for member in found.needed())
-        verified = all(receipt.verified for receipt in have.values())
-        state = "not here" if not here else "verified" if verified else "unverified"
         rows.append(
             {
                 "dataset": name,
-                "title": found.archive.title,
-                "views": ", ".join(found.views),
-                "cache": state,
-                "how": "generated"
+                "size": manifest.size_text(found),
+                "licence": found.archive.license,
+                "obtained": "generated"
                 if found.generate
-                else "manual"
+                else "by hand"
                 if found.archive.manual
                 else "download",
+                "serves": "; ".join(served.get(name, [])) or "no table",
+                "here": _state(archive.receipts(found), archive.missing(found)),
+                "views": ", ".join(found.views),
             }
         )
     return rows
+
+
+def _state(have: dict[str, Receipt], missing: list[str]) -> str:
+    if not have:
+        return "no"
+    state = "verified" if all(r.verified for r in have.values()) else "UNVERIFIED"
+    return f"{state}, in part" if missing else state
 
 
 def _models() -> list[dict[str, Any]]:
@@ -110,10 +132,11 @@ def _metrics() -> list[dict[str, Any]]:
     ]
 
 
-_LISTS = {
+LISTS = {
     Kind.papers: _papers,
     Kind.datasets: _datasets,
     Kind.models: _models,
     Kind.protocols: _protocols,
     Kind.metrics: _metrics,
 }
+"""What returns the rows of each kind."""

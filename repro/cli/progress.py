@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -20,29 +21,52 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from repro.errors import ReproError, UnsupportedError
+
+if TYPE_CHECKING:
+    from repro.planning import Job
+    from repro.records import Record
+
 LINE_SECONDS = 30.0
 """How often a plain line tells of a run that goes on."""
 
 
-class Bytes(AbstractContextManager["Bytes"]):
-    """Progress of files: how much, how fast, how long still."""
+class Files(AbstractContextManager["Files"]):
+    """Progress of files: how much, how fast, how long still; and what is worth a word."""
 
     def __init__(self) -> None:
         self._bar = _bar(DownloadColumn(), TransferSpeedColumn())
         self._tasks: dict[str, TaskID] = {}
+        self._begun: dict[str, tuple[float, int]] = {}
+        self._told = time.monotonic()
 
-    def __enter__(self) -> Bytes:
+    def __enter__(self) -> Files:
         self._bar.start()
         return self
 
     def __exit__(self, *error: object) -> None:
         self._bar.stop()
 
-    def __call__(self, name: str, done: int, total: int | None) -> None:
+    def bytes(self, name: str, done: int, total: int | None) -> None:
         """Tell how much of a file has arrived."""
-        if name not in self._tasks:
-            self._tasks[name] = self._bar.add_task(name, total=total)
-        self._bar.update(self._tasks[name], completed=done)
+        if not self._bar.disable:
+            if name not in self._tasks:
+                self._tasks[name] = self._bar.add_task(name, total=total)
+            self._bar.update(self._tasks[name], completed=done, total=total)
+            return
+        now = time.monotonic()
+        began, first = self._begun.setdefault(name, (now, done))
+        if now - self._told > LINE_SECONDS:
+            self._told = now
+            speed = (done - first) / max(now - began, 1e-9)
+            line = f"{name}: {done / 1e6:,.1f} MB at {speed / 1e6:,.1f} MB/s"
+            if total and speed:
+                line += f", {done / total:.0%}, {duration((total - done) / speed)} left"
+            typer.echo(line, err=True)
+
+    def say(self, text: str) -> None:
+        """Tell what the user should know."""
+        self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 class Runs(AbstractContextManager["Runs"]):
@@ -51,7 +75,7 @@ class Runs(AbstractContextManager["Runs"]):
     def __init__(self, total: int) -> None:
         self._bar = _bar(MofNCompleteColumn(), TimeElapsedColumn())
         self._all = self._bar.add_task(f"{total} runs", total=total)
-        self._one: TaskID | None = None
+        self._each: dict[str, TaskID] = {}
         self._total = total
         self._count = 0
         self._began = self._told = time.monotonic()
@@ -63,39 +87,52 @@ class Runs(AbstractContextManager["Runs"]):
     def __exit__(self, *error: object) -> None:
         self._bar.stop()
 
-    def begin(self, label: str) -> Any:
+    def begin(self, label: str) -> Callable[[str, int, int], None]:
         """Begin a run; return what is told of its epochs."""
-        self._count += 1
-        self._told = time.monotonic()
         if not self._bar.disable:
-            self._one = self._bar.add_task(label, total=None)
+            self._each[label] = self._bar.add_task(label, total=None)
         seen: dict[str, tuple[float, int]] = {}  # when a phase was first told of, at which epoch
 
         def report(phase: str, epoch: int, n: int) -> None:
             began, first = seen.setdefault(phase, (time.monotonic(), epoch))
-            if self._one is not None:
-                self._bar.update(
-                    self._one, completed=epoch, total=n, description=f"{label} ({phase})"
-                )
+            if label in self._each:
+                described = f"{label} ({phase})"
+                self._bar.update(self._each[label], completed=epoch, total=n, description=described)
             elif time.monotonic() - self._told > LINE_SECONDS:
                 self._told = time.monotonic()
                 left = (self._told - began) / max(1, epoch - first) * (n - epoch)
-                typer.echo(f"  {label}: {phase} {epoch}/{n}, {_duration(left)} left", err=True)
+                typer.echo(f"  {label}: {phase} {epoch}/{n}, {duration(left)} left", err=True)
 
         return report
 
-    def end(self, label: str, outcome: str) -> None:
+    def end(self, job: Job, outcome: Record | ReproError) -> None:
         """End a run, and say what became of it."""
-        if self._one is not None:
-            self._bar.remove_task(self._one)
-            self._one = None
+        if job.label in self._each:
+            self._bar.remove_task(self._each.pop(job.label))
+        self._count += 1
         self._bar.advance(self._all)
         spent = time.monotonic() - self._began
         left = spent / self._count * (self._total - self._count)
-        line = f"[{self._count}/{self._total}] {label}: {outcome}"
+        line = f"[{self._count}/{self._total}] {job.label}: {_said(outcome)}"
         if self._count < self._total:
-            line += f"; about {_duration(left)} left"
-        self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            line += f"; about {duration(left)} left"
+        self.say(line)
+
+    def say(self, text: str) -> None:
+        """Tell what the user should know."""
+        self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _said(outcome: Record | ReproError) -> str:
+    """Return what became of a run, in a line."""
+    if isinstance(outcome, UnsupportedError):
+        return f"refused: {outcome.message}"
+    if isinstance(outcome, ReproError):
+        return f"FAILED: {outcome}"
+    first = ", ".join(f"{k} {v.value:.4f}" for k, v in list(outcome.results.items())[:3])
+    if outcome.constant:
+        first += f"; CONSTANT scores for {outcome.constant:.0%} of the users"
+    return f"{first} ({outcome.seconds:.0f} s, {outcome.id})"
 
 
 def _bar(*columns: Any) -> Progress:
@@ -111,7 +148,8 @@ def _bar(*columns: Any) -> Progress:
     )
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Return seconds for people."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,8 +13,8 @@ from repro.cli import app
 
 if TYPE_CHECKING:
     from repro.errors import ReproError
+    from repro.execution import Settings
     from repro.planning import Job, Plan
-    from repro.records import Record
 
 
 class Device(StrEnum):
@@ -32,7 +33,9 @@ def run(
     table: Annotated[str | None, typer.Option(help="One table, by its printed number.")] = None,
     row: Annotated[str | None, typer.Option(help="One row, by its printed label.")] = None,
     view: Annotated[str | None, typer.Option(help="One dataset or column group.")] = None,
-    seeds: Annotated[str, typer.Option(help="Seeds instead of the table's, as in 0,1,2.")] = "",
+    seeds: Annotated[
+        str, typer.Option(help="Seeds instead of the table's, as in 0,1,2 or 0..4.")
+    ] = "",
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A hyper-parameter.")
     ] = None,
@@ -47,7 +50,18 @@ def run(
     threads: Annotated[
         int, typer.Option(help="CPU threads; 0: one on generated data, else torch's own choice.")
     ] = 0,
-    dry_run: Annotated[bool, typer.Option(help="Only print what would run.")] = False,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Runs side by side; with Ray: how many share a GPU.")
+    ] = 1,
+    engine: Annotated[
+        str, typer.Option(help="local, ray, or ray://host:port of a cluster (repro[ray]).")
+    ] = "local",
+    deterministic: Annotated[
+        bool, typer.Option(help="On a GPU: the same bits each time, at some cost in speed.")
+    ] = True,
+    dry_run: Annotated[
+        bool, typer.Option(help="Print what would run, what is missing, and how long it takes.")
+    ] = False,
     force: Annotated[bool, typer.Option(help="Run again what has a record.")] = False,
     runs: Annotated[Path | None, typer.Option(help="Folder of records.")] = None,
 ) -> None:
@@ -70,8 +84,12 @@ def run(
     )
     plan = planning.plan(asked)
     folder = runs or paths.runs()
+    if engine != "local" and engine != "ray" and not engine.startswith("ray://"):
+        raise ReproError(
+            f"no engine is called '{engine}'", "there are: local; ray; ray://host:port"
+        )
     if dry_run:
-        _print_plan(plan, folder)
+        _print_plan(plan, folder, device.value, threads)
         return
     for label, reason in plan.left_out.items():
         typer.echo(f"left out: {label}: {reason}", err=True)
@@ -85,9 +103,13 @@ def run(
     )
     if not threads and all(planning.is_generated(job.experiment.dataset) for job in todo):
         threads = 1  # tiny tensors: more threads only wait for each other
-    failed = _run(todo, folder, device.value, force, threads) if todo else 0
-    if failed:
-        raise typer.Exit(4)
+    if todo:
+        from repro.execution import Settings
+
+        since = time.time() if force else None
+        how = Settings(folder, device.value, threads, deterministic, since)
+        if _run(todo, how, engine, jobs):
+            raise typer.Exit(4)
     if unprepared:
         raise typer.Exit(max(error.exit_code for error in unprepared.values()))
 
@@ -95,75 +117,92 @@ def run(
 def _seeds(text: str) -> tuple[int, ...]:
     from repro.errors import ReproError
 
+    found: list[int] = []
     try:
-        return tuple(int(seed) for seed in text.split(",") if seed)
+        for part in filter(None, text.split(",")):
+            first, dots, last = part.partition("..")
+            found += range(int(first), int(last) + 1) if dots else [int(first)]
     except ValueError:
-        raise ReproError(f"--seeds '{text}' are not numbers", "as in --seeds 0,1,2") from None
+        raise ReproError(f"--seeds '{text}' are not numbers", "as in 0,1,2 or 0..4") from None
+    return tuple(dict.fromkeys(found))
 
 
 def _prepare(plan: Plan) -> dict[str, ReproError]:
     """Bring every view into the cache; return those that cannot be had, and why."""
     from repro import planning
-    from repro.cli.progress import Bytes
+    from repro.cli.progress import Files
     from repro.errors import ReproError
 
     unprepared: dict[str, ReproError] = {}
     for dataset in plan.datasets():
         try:
-            with Bytes() as report:
-                planning.prepare(dataset, report)
+            with Files() as tell:
+                planning.prepare(dataset, tell)
         except ReproError as error:
             typer.echo(f"no data: {dataset}: {error}", err=True)
             unprepared[dataset] = error
     return unprepared
 
 
-def _run(todo: list[Job], folder: Path, device: str, force: bool, threads: int) -> int:
+def _run(todo: list[Job], settings: Settings, engine: str, jobs: int) -> int:
     """Run, and return how many failed."""
-    from repro import execution
+    from repro import engines
     from repro.cli.progress import Runs
-    from repro.errors import UnsupportedError
 
-    labels = {id(job): job.label for job in todo}
-
-    def outcome(result: Record | ReproError) -> str:
-        if isinstance(result, UnsupportedError):
-            return f"refused: {result.message}"
-        if isinstance(result, Exception):
-            return f"FAILED: {result}"
-        first = ", ".join(f"{k} {v.value:.4f}" for k, v in list(result.results.items())[:3])
-        if result.constant:
-            first += f"; CONSTANT scores for {result.constant:.0%} of the users"
-        return f"{first} ({result.seconds:.0f} s, {result.id})"
-
-    with Runs(len(todo)) as progress:
-        done = execution.run_all(
-            todo,
-            folder,
-            execution.chosen_device(device, threads),
-            began=lambda job: progress.begin(labels[id(job)]),
-            ended=lambda job, result: progress.end(labels[id(job)], outcome(result)),
-            afresh=force,
-        )
+    with Runs(len(todo)) as watch:
+        chosen: engines.Engine
+        if engine != "local":
+            chosen = engines.Ray(engine.removeprefix("ray"), jobs, settings)
+        elif jobs > 1:
+            chosen = engines.Processes(jobs, settings)
+        else:
+            chosen = engines.Here(settings, watch)
+        done = engines.run_all(todo, chosen, settings, watch)
     for job, error in done.failed:
         typer.echo(f"failed: {job.label}: {error}", err=True)
     typer.echo(
         f"{len(done.finished)} finished, {len(done.refused)} refused, {len(done.failed)} failed; "
-        f"records in {folder}",
+        f"records in {settings.runs}",
         err=True,
     )
     return len(done.failed)
 
 
-def _print_plan(plan: Plan, folder: Path) -> None:
-    """Print what would run, with its record if there is one."""
-    from repro import planning
+MEASURED_SECONDS = 5.0
+"""How long a dry run may watch the first epoch of a model."""
 
+
+def _print_plan(plan: Plan, folder: Path, device: str, threads: int) -> None:
+    """Print what would run, with its record if there is one; data, disk and time."""
+    import shutil
+
+    from repro import paths, planning
+    from repro.cli.progress import duration
+    from repro.execution import Settings, measure
+
+    lacking = planning.lacking(plan)
+    settings = Settings(folder, device, threads)
+    measured: dict[tuple[str, str], tuple[float, bool]] = {}  # seeds and tables share it
+    total, sure = 0.0, True
     for job in plan.jobs:
         done = planning.finished(job, folder)
         state = f"done {done}" if done else "to run"
         typer.echo(f"{state:<18} {job.label}")
         typer.echo(f"{'':<18} {job.experiment.dataset}, {job.experiment.protocol.title()}")
         typer.echo(f"{'':<18} {job.experiment.model.title()}, select {job.experiment.select}")
+        if not done and job.experiment.dataset not in lacking:
+            key = (job.experiment.model.title(), job.experiment.dataset)
+            if key not in measured:
+                measured[key] = measure(job, settings, MEASURED_SECONDS)
+            seconds, ended = measured[key]
+            total, sure = total + seconds, sure and ended
+            typer.echo(f"{'':<18} {'about' if ended else 'more than'} {duration(seconds)}")
     for label, reason in plan.left_out.items():
         typer.echo(f"{'left out':<18} {label}: {reason}")
+    for dataset, how in lacking.items():
+        typer.echo(f"{'to fetch':<18} {dataset}: {how}")
+    for name, place in {"data": paths.home(), "records": folder}.items():
+        there = next(at for at in [place.absolute(), *place.absolute().parents] if at.exists())
+        free = shutil.disk_usage(there).free / 1e9
+        typer.echo(f"{'disk':<18} {free:,.0f} GB free for {name} in {place}")
+    typer.echo(f"{'in all':<18} {'about' if sure else 'more than'} {duration(total)} here")

@@ -1,38 +1,38 @@
 """Fetch: from a folder, a mirror or the network; verified, whole, and with a receipt.
 
 A member lies in the cache under its final name only when its bytes are complete; the receipt beside
-it says what they are, where they came from, and whether the manifest's hashes vouch for them.
+it says what they are, where they came from, and whether the manifest's hashes vouch for them. One
+process at a time fetches or builds an archive; the others wait.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import lzma
-import tarfile
-import tempfile
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from repro import paths
-from repro.data import toy
-from repro.data.manifest import Hashes, Manifest, Member
+from repro.data import container, download, toy
+from repro.data.container import AbsentError
+from repro.data.download import Tell
+from repro.data.manifest import Hashes, Manifest, View
 from repro.errors import ManualDataError, ReproError
 
 CHUNK = 1 << 20
-TIMEOUT = 60.0
-AS_IS = {"Accept-Encoding": "identity"}  # else lengths are those of a compressed transfer
 
-DAMAGED = (KeyError, EOFError, zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError)
-"""What the standard library raises for an archive that is cut, corrupt, or lacks a member."""
 
-Report = Callable[[str, int, int | None], None]
-"""Told the file's name, the bytes so far, and how many there will be."""
+class Silent:
+    """Is told, and says nothing."""
+
+    def bytes(self, name: str, done: int, total: int | None) -> None:
+        """Hear how much of a file has arrived."""
+
+    def say(self, text: str) -> None:
+        """Hear what the user should know."""
 
 
 @dataclass(frozen=True)
@@ -46,37 +46,111 @@ class Receipt:
     source: str
 
 
+def folder(archive: str) -> Path:
+    """Return where all of an archive lies."""
+    return paths.home() / "data" / archive
+
+
 def raw_folder(archive: str) -> Path:
     """Return where an archive's members lie."""
-    return paths.home() / "data" / archive / "raw"
+    return folder(archive) / "raw"
 
 
 def receipts(manifest: Manifest) -> dict[str, Receipt]:
     """Return the receipts of the members that are in the cache, whole."""
-    file = raw_folder(manifest.id) / "receipt.json"
-    if not file.exists():
-        return {}
-    known = {name: Receipt(**entry) for name, entry in json.loads(file.read_text()).items()}
-    folder = raw_folder(manifest.id)
+    raw = raw_folder(manifest.id)
     return {
         name: receipt
-        for name, receipt in known.items()
-        if (folder / name).exists() and (folder / name).stat().st_size == receipt.bytes
+        for name, receipt in _signed(manifest).items()
+        if (raw / name).exists() and (raw / name).stat().st_size == receipt.bytes
     }
 
 
-def missing(manifest: Manifest) -> list[str]:
-    """Return the members that views read and the cache lacks."""
+def _signed(manifest: Manifest) -> dict[str, Receipt]:
+    file = raw_folder(manifest.id) / "receipt.json"
+    if not file.exists():
+        return {}
+    try:
+        return {name: Receipt(**entry) for name, entry in json.loads(file.read_text()).items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ReproError(
+            f"{file} is damaged: {error}",
+            "delete it and fetch again: the files beside it are then verified anew",
+        ) from error
+
+
+def members(manifest: Manifest, view: View | None = None) -> list[str]:
+    """Return the members that a view reads, or that all views do.
+
+    Of an entry that leaves a choice, these are the first members that are there.
+    """
     have = receipts(manifest)
-    return [member for member in manifest.needed() if member not in have]
+    entries = view.read.values() if view else manifest.read
+    found = [name for entry in entries for name in _choice(manifest, entry, have)]
+    return list(dict.fromkeys(found))
+
+
+def files(manifest: Manifest, entry: str) -> list[Path]:
+    """Return the files in the cache that an entry of `read` is read from."""
+    raw = raw_folder(manifest.id)
+    return [raw / name for name in _choice(manifest, entry, receipts(manifest))]
+
+
+def _choice(manifest: Manifest, entry: str, have: dict[str, Receipt]) -> list[str]:
+    choices = manifest.read[entry].choices()
+    return next((one for one in choices if all(name in have for name in one)), choices[0])
+
+
+def missing(manifest: Manifest, view: View | None = None) -> list[str]:
+    """Return the members that a view reads, or that any does, and the cache lacks."""
+    have = receipts(manifest)
+    return [member for member in members(manifest, view) if member not in have]
+
+
+def check(manifest: Manifest) -> dict[str, str]:
+    """Return the state of every member that was ever fetched, read from its bytes.
+
+    A state is "verified", "unverified", or in capitals what happened to the file since.
+    """
+    raw = raw_folder(manifest.id)
+    states = {}
+    for name, receipt in _signed(manifest).items():
+        if not (raw / name).exists():
+            states[name] = "MISSING: fetch it again"
+        elif sha256(raw / name) != receipt.sha256:
+            states[name] = f"CHANGED since it was fetched: delete {raw / name} and fetch it again"
+        else:
+            states[name] = "verified" if receipt.verified else "unverified"
+    return states
+
+
+@contextmanager
+def locked(archive: str, tell: Tell) -> Iterator[None]:
+    """Keep other processes from fetching or building the same archive meanwhile."""
+    from filelock import FileLock, Timeout
+
+    folder(archive).mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder(archive) / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        tell.say(f"another process is busy with {archive}; waiting for it")
+        lock.acquire()
+    try:
+        for left in folder(archive).glob("raw/.*"):  # of a process that was killed
+            left.unlink()
+        yield
+    finally:
+        lock.release()
 
 
 def fetch(
     manifest: Manifest,
     source: Path | None = None,
     *,
+    view: View | None = None,
     unverified: bool = False,
-    report: Report | None = None,
+    tell: Tell | None = None,
 ) -> dict[str, Receipt]:
     """Bring an archive's members into the cache, verified.
 
@@ -87,9 +161,11 @@ def fetch(
     source : Path, optional
         A folder that holds the archive or its members, by themselves or in a folder named like the
         dataset. Without it ``REPRO_MIRROR`` is looked at, then the network.
+    view : View, optional
+        The view whose members are enough.
     unverified : bool
         Take bytes that do not have the manifest's hashes, and say so in the receipt.
-    report : callable, optional
+    tell : Tell, optional
         Told of the progress.
 
     Raises
@@ -99,33 +175,223 @@ def fetch(
     ManualDataError
         If only the user can obtain them.
     """
-    report = report or (lambda name, done, total: None)
-    if manifest.generate:
-        return _generate(manifest)
-    while wanted := _wanted(manifest, unverified):
-        name = wanted[0]  # an archive brings others along
-        member = manifest.members[name]
-        for folder in _folders(manifest, source):
-            if _from_folder(manifest, name, member, folder, unverified, report):
-                break
-        else:
-            if source:
-                raise ReproError(
-                    f"{source} holds neither {name} of {manifest.id} nor its archive",
-                    f"expected {source / manifest.id / name}",
-                )
-            _from_network(manifest, name, member, unverified, report)
+    tell = tell or Silent()
+    with locked(manifest.id, tell):
+        if manifest.generate:
+            return _generate(manifest)
+        _Fetch(manifest, source, unverified, tell).run(view)
     return receipts(manifest)
 
 
-def _wanted(manifest: Manifest, unverified: bool) -> list[str]:
-    """Return the members that are missing, or unverified where that is not good enough."""
-    have = receipts(manifest)
-    return [
-        name
-        for name in manifest.needed()
-        if name not in have or not (have[name].verified or unverified)
-    ]
+class _Fetch:
+    """One call of `fetch`."""
+
+    def __init__(
+        self, manifest: Manifest, source: Path | None, unverified: bool, tell: Tell
+    ) -> None:
+        self._manifest = manifest
+        self._source = source
+        self._unverified = unverified
+        self._tell = tell
+        self._raw = raw_folder(manifest.id)
+        self._folders = [self._raw, *_folders(manifest, source)]
+
+    def run(self, view: View | None) -> None:
+        """Fetch what a view reads, or all; what cannot be had does not stop the rest."""
+        self._raw.mkdir(parents=True, exist_ok=True)
+        errors: list[ReproError] = []
+        for entry in dict.fromkeys(view.read.values() if view else self._manifest.read):
+            try:
+                self._fetch_any(self._manifest.read[entry].choices())
+            except ReproError as error:
+                errors += [error] if str(error) not in map(str, errors) else []
+        if errors:
+            worst = max(errors, key=lambda error: error.exit_code)
+            others = [str(error) for error in errors if error is not worst]
+            raise type(worst)(worst.message, "\n".join([worst.hint, *others]))
+
+    def _fetch_any(self, choices: list[list[str]]) -> None:
+        """Fetch the members of one of several choices."""
+        if any(not self._wanted(choice) for choice in choices):
+            return
+        near = [one for one in choices if all(self._is_near(name) for name in one)]
+        for choice in near or choices[:1]:
+            try:
+                for name in choice:
+                    if self._wanted([name]) and not self._from_folders(name):
+                        self._from_afar(name)
+                return
+            except AbsentError:
+                if choice is (near or choices)[-1]:
+                    raise
+
+    def _wanted(self, names: list[str]) -> list[str]:
+        """Return those that are missing, or unverified where that is not good enough."""
+        have = receipts(self._manifest)
+        return [
+            name
+            for name in names
+            if name not in have or not (have[name].verified or self._unverified)
+        ]
+
+    def _container(self, name: str) -> str:
+        """Return the file name of the zip or tar that holds a member."""
+        return self._manifest.members[name].container or self._manifest.archive.file_name
+
+    def _is_near(self, name: str) -> bool:
+        """Return whether a member is in the cache, or in a folder, alone or in its archive."""
+        files = [name, self._container(name)]
+        there = any((at / file).is_file() for at in self._folders for file in files if file)
+        return there or not self._wanted([name])
+
+    def _from_folders(self, name: str) -> bool:
+        """Take a member, or the archive that holds it, from a folder; False if neither is there."""
+        packed = self._container(name)
+        for at in self._folders:
+            file = at / name
+            if file.is_file() and (at != self._raw or self._adopt(name)):
+                if at != self._raw:
+                    with file.open("rb") as stream:
+                        self._take(name, stream, file.stat().st_size, str(file))
+                return True
+            if packed and (at / packed).is_file():
+                self._unpack(name, at / packed, str(at / packed))
+                return True
+        return False
+
+    def _adopt(self, name: str) -> bool:
+        """Give a receipt to a file that lies in the cache without one, if it is what it should be.
+
+        It may be there because somebody put it there, or because the machine stopped between the
+        file and its receipt.
+        """
+        stated = self._manifest.members[name]
+        if name in receipts(self._manifest):
+            return False  # known, and not good enough
+        found = digests(self._raw / name)
+        verified = bool(stated.stated()) and not differences(found, stated)
+        if verified or self._unverified:
+            self._sign(name, found, verified, "found in the cache")
+            return True
+        self._tell.say(f"{self._raw / name} is not what its manifest says; it is fetched anew")
+        return False
+
+    def _from_afar(self, name: str) -> None:
+        found, member = self._manifest, self._manifest.members[name]
+        if found.archive.manual:
+            at = f", and {self._source} does not hold it" if self._source else ""
+            raise ManualDataError(f"{found.id} must be obtained by hand{at}", _by_hand(found))
+        if self._source:
+            raise ReproError(
+                f"{self._source} holds neither {name} of {found.id} nor its archive",
+                f"expected {self._source / found.id / name}",
+            )
+        of: Hashes = member if member.url else found.archive
+        urls = [member.url, *member.mirrors] if member.url else [found.archive.url]
+        urls += [] if member.url else found.archive.mirrors
+        stated = Hashes() if self._unverified else of
+        title = name if member.url else found.archive.file_name
+        if not self._unverified and not of.stated() and not member.stated():
+            raise ReproError(f"the manifest knows no hash of {title}", self._trust())
+        part = folder(found.id) / "parts" / f"{title}.part"
+        part.parent.mkdir(exist_ok=True)
+        url = download.download(
+            [url for url in urls if url],
+            part,
+            stated.bytes,
+            bool(stated.stated()),
+            lambda file: "; ".join(differences(digests(file), stated)),
+            self._tell,
+        )
+        if member.url:
+            with part.open("rb") as stream:
+                self._take(name, stream, part.stat().st_size, url)
+        else:
+            self._unpack(name, part, url)
+        download.discard(part)
+        if not any(part.parent.iterdir()):
+            part.parent.rmdir()
+
+    def _unpack(self, name: str, archive: Path, source: str) -> None:
+        """Take every member that is still missing out of a zip or tar."""
+        found = self._manifest
+        title = self._container(name)
+        verified = title == found.archive.file_name and self._check(
+            title, digests(archive), found.archive, lenient=True
+        )
+        for one in self._wanted(found.all_members()):
+            member = found.members[one]
+            if one != name and (member.url or self._container(one) != title):
+                continue
+            stated_bytes = None if self._unverified else member.bytes
+            try:
+                with container.opened(archive, member.path or one, stated_bytes) as (stream, size):
+                    self._take(one, stream, size, source, verified)
+            except AbsentError:
+                if one == name:  # the others came along; their turn comes if they are asked for
+                    raise
+
+    def _take(
+        self, name: str, stream: IO[bytes], size: int, source: str, vouched: bool = False
+    ) -> None:
+        """Copy a member into the cache under its name once its bytes are verified."""
+        stated = self._manifest.members[name]
+        download.need_room(self._raw, size)
+        with paths.whole(self._raw / name) as file:
+            states = _States(size)
+            with file.open("wb") as out:
+                while chunk := stream.read(CHUNK):
+                    out.write(chunk)
+                    states.update(chunk)
+                    self._tell.bytes(name, out.tell(), size)
+            found = states.digests()
+            verified = vouched and not stated.stated()
+            verified = verified or self._check(name, found, stated)
+        self._sign(name, found, verified, source)
+        if not verified:
+            pin = f'bytes = {found["bytes"]}, sha256 = "{found["sha256"]}"'
+            self._tell.say(f"{name} is UNVERIFIED; what came, should you come to trust it: {pin}")
+
+    def _sign(self, name: str, found: dict[str, str], verified: bool, source: str) -> None:
+        entry = Receipt(int(found["bytes"]), found["sha256"], verified, source)
+        known = {**receipts(self._manifest), name: entry}
+        paths.write_json(
+            self._raw / "receipt.json", {key: asdict(value) for key, value in known.items()}
+        )
+
+    def _check(
+        self, name: str, found: dict[str, str], stated: Hashes, lenient: bool = False
+    ) -> bool:
+        """Return whether the bytes are what the manifest says.
+
+        Parameters
+        ----------
+        name, found, stated
+            The file, its digests, and what they should be.
+        lenient : bool
+            Whether nothing need be stated: of an archive whose members have hashes of their own.
+
+        Raises
+        ------
+        ReproError
+            If they are not, or the manifest says nothing, and `unverified` was not asked for.
+        """
+        differs = differences(found, stated)
+        if not differs and stated.stated():
+            return True
+        if self._unverified or (lenient and not differs):
+            return False
+        if differs:
+            raise ReproError(
+                f"{name} does not match its manifest", "; ".join(differs) + ".\n  " + self._trust()
+            )
+        raise ReproError(f"the manifest knows no hash of {name}", self._trust())
+
+    def _trust(self) -> str:
+        return (
+            f"To use bytes that you trust: repro fetch {self._manifest.id} --unverified, maybe "
+            "with --from FOLDER; every record made from them will say so."
+        )
 
 
 def _folders(manifest: Manifest, source: Path | None) -> list[Path]:
@@ -137,164 +403,60 @@ def _folders(manifest: Manifest, source: Path | None) -> list[Path]:
     return [mirror / manifest.id] if mirror else []
 
 
-def _from_folder(
-    manifest: Manifest, name: str, member: Member, folder: Path, unverified: bool, report: Report
-) -> bool:
-    """Take a member, or the archive that holds it, from a folder; False if neither is there."""
-    file, archive = folder / name, folder / manifest.archive.file_name
-    if file.is_file():
-        with file.open("rb") as stream:
-            _take(manifest, name, stream, member, str(file), unverified, report)
-        return True
-    if manifest.archive.file_name and archive.is_file():
-        found = digests(archive)
-        verified = _check(archive.name, found, manifest.archive, unverified, manifest.id)
-        _unpack(manifest, archive, str(archive), verified, unverified, report)
-        return True
-    return False
+def _by_hand(manifest: Manifest) -> str:
+    """Return how to obtain what a program may not, and where to put it."""
+    names = [m.container or manifest.archive.file_name for m in manifest.members.values()]
+    packed = ", ".join(dict.fromkeys(name for name in names if name))
+    alone = " or ".join(
+        " and ".join(choice) for read in manifest.read.values() for choice in read.choices()
+    )
+    return (
+        f"{manifest.archive.manual}\n  "
+        f"Put {packed + ', or ' if packed else ''}{alone} into a folder, and:\n  "
+        f"repro fetch {manifest.id} --from FOLDER"
+    )
 
 
-def _from_network(
-    manifest: Manifest, name: str, member: Member, unverified: bool, report: Report
-) -> None:
-    if manifest.archive.manual:
-        raise ManualDataError(f"{manifest.id} must be obtained by hand", manifest.archive.manual)
-    raw = raw_folder(manifest.id)
-    raw.mkdir(parents=True, exist_ok=True)
-    url = member.url or manifest.archive.url
-    assert url is not None, "checked when the manifest was read"
-    with tempfile.TemporaryDirectory(dir=raw, prefix=".download.") as folder:
-        file = Path(folder) / "download"
-        _download(url, file, report)
-        if member.url:
-            with file.open("rb") as stream:
-                _take(manifest, name, stream, member, url, unverified, report)
-        else:
-            named = manifest.archive.file_name
-            found = digests(file)
-            verified = _check(named, found, manifest.archive, unverified, manifest.id)
-            _unpack(manifest, file, url, verified, unverified, report)
+class _States:
+    """The digests of bytes that pass by."""
 
+    def __init__(self, length: int) -> None:
+        self._length = 0
+        self._sha256 = hashlib.sha256()
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._blob = hashlib.sha1(f"blob {length}\0".encode(), usedforsecurity=False)
 
-def _download(url: str, file: Path, report: Report) -> None:
-    """Write what a URL serves into a file."""
-    import requests
+    def update(self, chunk: bytes) -> None:
+        self._length += len(chunk)
+        for state in (self._sha256, self._md5, self._blob):
+            state.update(chunk)
 
-    name = url.rpartition("/")[2]
-    try:
-        with (
-            requests.get(url, headers=AS_IS, stream=True, timeout=TIMEOUT) as response,
-            file.open("wb") as out,
-        ):
-            response.raise_for_status()
-            length = response.headers.get("Content-Length")
-            total = int(length) if length else None
-            done = 0
-            for chunk in response.iter_content(CHUNK):
-                out.write(chunk)
-                done += len(chunk)
-                report(name, done, total)
-    except requests.RequestException as error:
-        raise ReproError(
-            f"{name} could not be downloaded: {error}",
-            f"check the network, or take it from a folder: repro fetch … --from FOLDER ({url})",
-        ) from error
-    if total is not None and done != total:
-        raise ReproError(f"{name} broke off after {done:,} of {total:,} bytes", "fetch again")
-
-
-def _unpack(
-    manifest: Manifest,
-    archive: Path,
-    source: str,
-    verified: bool,
-    unverified: bool,
-    report: Report,
-) -> None:
-    """Take every member that is still missing out of a zip or tar; nothing else is unpacked."""
-    for name in _wanted(manifest, unverified):
-        member = manifest.members[name]
-        inside = member.path or name
-        try:
-            with _opened(archive, inside) as stream:
-                vouched = Hashes() if verified and not member.stated() else member
-                _take(manifest, name, stream, vouched, source, unverified, report, verified)
-        except DAMAGED as error:
-            raise ReproError(
-                f"{source} does not give {inside}: {error}", "fetch again, or check the archive"
-            ) from error
-
-
-@contextmanager
-def _opened(archive: Path, inside: str) -> Iterator[IO[bytes]]:
-    """Yield the bytes of one member of a zip or tar."""
-    if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as packed, packed.open(inside) as stream:
-            yield stream
-        return
-    with tarfile.open(archive) as packed_tar:
-        found = packed_tar.extractfile(inside)
-        if found is None:
-            raise KeyError(f"{inside} is no file")
-        yield found
-
-
-def _take(
-    manifest: Manifest,
-    name: str,
-    stream: IO[bytes],
-    stated: Hashes,
-    source: str,
-    unverified: bool,
-    report: Report,
-    vouched: bool = False,
-) -> None:
-    """Copy a member into the cache under its name once its bytes are verified."""
-    raw = raw_folder(manifest.id)
-    with paths.whole(raw / name) as file:
-        with file.open("wb") as out:
-            while chunk := stream.read(CHUNK):
-                out.write(chunk)
-                report(name, out.tell(), stated.bytes)
-        found = digests(file)
-        verified = vouched and not stated.stated()
-        verified = verified or _check(name, found, stated, unverified, manifest.id)
-    entry = Receipt(int(found["bytes"]), found["sha256"], verified, source)
-    known = {**receipts(manifest), name: entry}
-    paths.write_json(raw / "receipt.json", {key: asdict(value) for key, value in known.items()})
+    def digests(self) -> dict[str, str]:
+        return {
+            "bytes": str(self._length),
+            "sha256": self._sha256.hexdigest(),
+            "md5": self._md5.hexdigest(),
+            "git_blob": self._blob.hexdigest(),
+        }
 
 
 def digests(file: Path) -> dict[str, str]:
     """Return length, sha256, md5 and git blob id of a file, by their names in a manifest."""
-    length = file.stat().st_size
-    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
-    blob = hashlib.sha1(f"blob {length}\0".encode(), usedforsecurity=False)
+    states = _States(file.stat().st_size)
     with file.open("rb") as stream:
         while chunk := stream.read(CHUNK):
-            for state in (sha256, md5, blob):
-                state.update(chunk)
-    return {
-        "bytes": str(length),
-        "sha256": sha256.hexdigest(),
-        "md5": md5.hexdigest(),
-        "git_blob": blob.hexdigest(),
-    }
+            states.update(chunk)
+    return states.digests()
 
 
-def _check(
-    name: str, found: dict[str, str], stated: Hashes, unverified: bool, dataset: str
-) -> bool:
-    """Return whether the bytes are what the manifest says.
+def sha256(file: Path) -> str:
+    """Return the sha256 of a file."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
-    Raises
-    ------
-    ReproError
-        If they are not, or the manifest says nothing, and `unverified` was not asked for.
-    """
-    trust = (
-        f"To use bytes that you trust: repro fetch {dataset} --from FOLDER --unverified; "
-        "every record made from them will say so."
-    )
+
+def differences(found: dict[str, str], stated: Hashes) -> list[str]:
+    """Return "kind expected, got" for everything stated that a file's digests are not."""
     differs = [
         f"{kind} expected {value}, got {found[kind]}"
         for kind, value in stated.stated().items()
@@ -302,15 +464,7 @@ def _check(
     ]
     if stated.bytes is not None and found["bytes"] != str(stated.bytes):
         differs.insert(0, f"bytes expected {stated.bytes:,}, got {int(found['bytes']):,}")
-    if not differs and stated.stated():
-        return True
-    if unverified:
-        return False
-    if differs:
-        raise ReproError(
-            f"{name} does not match its manifest", "; ".join(differs) + ".\n  " + trust
-        )
-    raise ReproError(f"the manifest knows no hash of {name}", trust)
+    return differs
 
 
 def _generate(manifest: Manifest) -> dict[str, Receipt]:
@@ -321,7 +475,7 @@ def _generate(manifest: Manifest) -> dict[str, Receipt]:
         return receipts(manifest)
     toy.generate(manifest.generate, raw)
     entries = {}
-    for name in manifest.needed():
+    for name in manifest.all_members():
         found = digests(raw / name)
         entries[name] = asdict(Receipt(int(found["bytes"]), found["sha256"], True, made))
     paths.write_json(raw / "receipt.json", entries)

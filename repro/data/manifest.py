@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError
 
 from repro import documents, paths
 from repro.data import steps
+from repro.data.formats import KINDS
 from repro.documents import Strict
 from repro.errors import unknown
 
@@ -42,6 +44,8 @@ class Archive(Hashes):
     """The page that describes the data."""
     url: str | None = None
     """Of a zip or tar that holds the members; None where each member has its own."""
+    mirrors: list[str] = []
+    """Where else the same bytes lie, in the order in which they are tried."""
     citation: str = ""
     manual: str = ""
     """How to obtain what may not be downloaded by a program."""
@@ -50,27 +54,40 @@ class Archive(Hashes):
     @property
     def file_name(self) -> str:
         """The archive's own file name."""
-        return (self.url or "").rpartition("/")[2]
+        return urlsplit(self.url or "").path.rpartition("/")[2]
 
 
 class Member(Hashes):
     """A file that is read."""
 
     path: str | None = None
-    """Its path inside the archive."""
+    """Its path inside the archive; "outer.tar//inner.csv" inside an archive inside it."""
+    container: str | None = None
+    """The file name of the zip or tar that holds it, where that is not the archive."""
     url: str | None = None
     """Where it lies by itself."""
+    mirrors: list[str] = []
+    """Where else, in the order in which they are tried."""
 
 
 class Read(Strict):
-    """How one file becomes rows."""
+    """How a file, or several of one form, become rows."""
 
-    member: str
-    format: Literal["separated", "negatives"] = "separated"
+    member: str | None = None
+    any_of: list[list[str]] = []
+    """Instead of one member: each list holds the same rows, and the first that is there is read."""
+    format: Literal["separated", "netflix", "json", "negatives"] = "separated"
     separator: str = Field(default=",", min_length=1)
     header: bool = False
-    columns: list[Literal["user", "item", "rating", "time", "-"]] = ["user", "item"]
+    columns: list[Literal["user", "item", "rating", "time", "date", "-"]] = ["user", "item"]
     """What stands in each column; "-" is skipped."""
+    fields: dict[str, str] = {}
+    """The keys of a JSON object, by what a column would be called."""
+    identifiers: Literal["number", "text"] = "number"
+
+    def choices(self) -> list[list[str]]:
+        """Return the lists of members of which one is enough."""
+        return [[self.member]] if self.member else self.any_of
 
 
 class Counts(Strict):
@@ -83,6 +100,9 @@ class Counts(Strict):
 
 class Expect(Counts):
     """What a finished view must be."""
+
+    parts: dict[str, int] = {}
+    """How many rows each part must have."""
 
     pairs_sha256: str | None = None
     """Of the text "user item\\n" over all interactions, numbers from 1: the form of ACVAE's
@@ -108,14 +128,20 @@ class View(Strict):
     whole: list[str] = []
     """Which parts together are all interactions; empty: all but the negatives."""
     steps: list[dict[str, Any]] = []
+    variants: dict[str, list[dict[str, Any]]] = {}
+    """Steps that come after, where the source leaves them open: the first that gives what is
+    expected is taken."""
     expect: Expect = Expect()
     paper: dict[str, str] = {}
     """The paper's own statistics, as printed, where they differ or say more."""
     note: str = ""
+    unconfirmed: str = ""
+    """What of this no real file has confirmed."""
 
-    def parsed_steps(self) -> list[Step]:
-        """Return the steps; each entry has one step's name, and maybe ``expect``."""
-        return [_step(entry) for entry in self.steps]
+    def recipes(self) -> dict[str, list[Step]]:
+        """Return the steps by the variant's name; without variants there is one, named ""."""
+        ends = self.variants or {"": []}
+        return {name: [_step(entry) for entry in [*self.steps, *end]] for name, end in ends.items()}
 
 
 class Generate(Strict):
@@ -157,9 +183,10 @@ class Manifest:
             raise unknown(f"view of {self.id}", name, self.views)
         return self.views[name]
 
-    def needed(self) -> list[str]:
-        """Return the members that any view reads."""
-        return list(dict.fromkeys(read.member for read in self.read.values()))
+    def all_members(self) -> list[str]:
+        """Return every member that any view can read."""
+        lists = [choice for read in self.read.values() for choice in read.choices()]
+        return list(dict.fromkeys(member for choice in lists for member in choice))
 
 
 def names() -> list[str]:
@@ -181,6 +208,16 @@ def load(archive: str) -> Manifest:
     return _load(archive, files[archive], files[archive].stat().st_mtime_ns)
 
 
+def size_text(found: Manifest) -> str:
+    """Return what is downloaded, in megabytes; with a plus where the size of a part is unknown."""
+    if found.generate:
+        return "small"
+    parts = [found.archive] if found.archive.url else list(found.members.values())
+    known = sum(part.bytes or 0 for part in parts) / 1e6
+    more = "" if all(part.bytes for part in parts) else "+"
+    return f"{known:,.1f} MB{more}" if known else "unknown"
+
+
 def split_id(dataset: str) -> tuple[str, str]:
     """Return archive and view of an id such as "ml-20m/liang2018"."""
     archive, _, view = dataset.partition("/")
@@ -192,23 +229,17 @@ def _load(archive: str, path: Path, _changed: int) -> Manifest:
     content = documents.read(path, ManifestFile)
     faults = []
     for part, read in content.read.items():
-        if content.members and read.member not in content.members:
-            faults.append(str(unknown("member", read.member, content.members, f"read.{part}")))
+        faults += [f"read.{part}: {fault}" for fault in _read_faults(read, content)]
     for name, view in content.views.items():
         for entry in view.read.values():
             if entry not in content.read:
                 faults.append(str(unknown("read entry", entry, content.read, f"views.{name}")))
-        for part in view.whole:
+        for part in [*view.whole, *view.expect.parts]:
             if part not in view.read:
-                faults.append(str(unknown("part", part, view.read, f"views.{name}.whole")))
-        for step in view.steps:
-            keys = [key for key in step if key != "expect"]
-            if len(keys) != 1:
-                faults.append(f"views.{name}.steps: {step} must name one step")
-            elif keys[0] not in steps.STEPS:
-                faults.append(str(unknown("step", keys[0], steps.STEPS, f"views.{name}.steps")))
-            else:
-                faults += [f"views.{name}.steps, {fault}" for fault in _step_faults(step)]
+                faults.append(str(unknown("part", part, view.read, f"views.{name}")))
+        for key, end in [("steps", view.steps), *view.variants.items()]:
+            for step in end:
+                faults += [f"views.{name}.{key}: {fault}" for fault in _step_faults(step)]
     for name, member in content.members.items():
         if not (member.url or content.archive.url or content.archive.manual or content.generate):
             faults.append(f"members.{name}: nowhere to get it: no url, and the archive has none")
@@ -220,9 +251,31 @@ def _load(archive: str, path: Path, _changed: int) -> Manifest:
 _PARTS = ("archive", "members", "read", "views", "generate")
 
 
-def _step_faults(entry: dict[str, Any]) -> list[str]:
-    """Return what is wrong with a step's argument and with what it should leave."""
+def _read_faults(read: Read, content: ManifestFile) -> list[str]:
+    """Return what is wrong with an entry of `read`."""
     faults = []
+    if bool(read.member) == bool(read.any_of):
+        faults.append("either member or any_of must be given")
+    if read.format != "netflix" and any(len(choice) != 1 for choice in read.choices()):
+        faults.append(f"the format {read.format} is read from one file")
+    if (read.format == "json") != bool(read.fields):
+        faults.append("fields are the keys of the format json, which needs them")
+    if read.format == "json" and not {"user", "item"} <= read.fields.keys():
+        faults.append("fields must name user and item")
+    faults += [str(unknown("field", name, KINDS)) for name in read.fields if name not in KINDS]
+    for member in [one for choice in read.choices() for one in choice]:
+        if content.members and member not in content.members:
+            faults.append(str(unknown("member", member, content.members)))
+    return faults
+
+
+def _step_faults(entry: dict[str, Any]) -> list[str]:
+    """Return what is wrong with a step: its name, its argument, what it should leave."""
+    keys = [key for key in entry if key != "expect"]
+    if len(keys) != 1:
+        return [f"{entry} must name one step"]
+    if keys[0] not in steps.STEPS:
+        return [str(unknown("step", keys[0], steps.STEPS))]
     try:
         step = _step(entry)
     except ValidationError as error:
@@ -230,8 +283,8 @@ def _step_faults(entry: dict[str, Any]) -> list[str]:
     wanted = list(get_type_hints(steps.STEPS[step.name]).values())[1]
     allowed = (int, float) if wanted is float else wanted
     if not isinstance(step.argument, allowed) or isinstance(step.argument, bool):
-        faults.append(f"{step.name}: must be {wanted.__name__}, got {step.argument!r}")
-    return faults
+        return [f"{step.name}: must be {wanted.__name__}, got {step.argument!r}"]
+    return []
 
 
 def _step(entry: dict[str, Any]) -> Step:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -9,8 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from repro.data.formats import Ids, Rows
+from repro.data.formats import Rows
 from repro.errors import ReproError
+from repro.interactions import first_appearance
+
+FROM_ONE = 1_000
+"""How many numbers an identifier may take that is its own number."""
 
 
 def min_rating(rows: Rows, least: float) -> Rows:
@@ -23,14 +28,29 @@ def rating_above(rows: Rows, bound: float) -> Rows:
     return rows.take(_needed(rows.rating, "rating") > bound)
 
 
+def since(rows: Rows, day: str) -> Rows:
+    """Keep rows of that day, as "2018-01-01", and later; days are UTC's."""
+    try:
+        first = np.datetime64(datetime.date.fromisoformat(day), "s").astype(np.int64)
+    except ValueError as error:
+        raise ReproError(f"'{day}' is no day", "as in 2018-01-01") from error
+    return rows.take(_needed(rows.time, "time") >= first)
+
+
 def min_items_per_user(rows: Rows, least: int) -> Rows:
     """Keep users with at least so many rows; one pass."""
-    return rows.take(_occurrences(rows.user) >= least)
+    return rows.take(np.bincount(rows.user)[rows.user] >= least)
 
 
 def min_users_per_item(rows: Rows, least: int) -> Rows:
     """Keep items with at least so many rows; one pass."""
-    return rows.take(_occurrences(rows.item) >= least)
+    return rows.take(np.bincount(rows.item)[rows.item] >= least)
+
+
+def min_rows_of_both(rows: Rows, least: int) -> Rows:
+    """Keep rows whose user and item both have at least so many, counted before any goes."""
+    often = np.bincount(rows.user)[rows.user] >= least
+    return rows.take(often & (np.bincount(rows.item)[rows.item] >= least))
 
 
 def core(rows: Rows, least: int) -> Rows:
@@ -47,8 +67,8 @@ def distinct(rows: Rows, which: str) -> Rows:
     if which not in ("first", "last"):
         raise ReproError(f"no row of a pair is called '{which}'", "there are: first; last")
     order = np.arange(len(rows)) if which == "first" else np.arange(len(rows))[::-1]
-    keys = np.stack([_codes(rows.user), _codes(rows.item)], axis=1)[order]
-    _, kept = np.unique(keys, axis=0, return_index=True)
+    pair = rows.user.astype(np.int64) * len(rows.item_ids) + rows.item
+    _, kept = np.unique(pair[order], return_index=True)
     return rows.take(np.sort(order[kept]))
 
 
@@ -60,9 +80,9 @@ def order(rows: Rows, by: str) -> Rows:
     they stand, which is no order in time.
     """
     if by == "file":
-        return replace(rows, ordered=False)
+        return replace(rows, order="file")
     if by == "oldest first":
-        return replace(rows, ordered=True)
+        return replace(rows, order="time")
     time = _needed(rows.time, "time")
     if by == "time":
         sorting = np.lexsort([time, rows.user])
@@ -74,7 +94,7 @@ def order(rows: Rows, by: str) -> Rows:
             f"a view cannot be ordered by '{by}'",
             "there are: time; time, random ties; oldest first; file",
         )
-    return replace(rows.take(sorting), ordered=True)
+    return replace(rows.take(sorting), order="time")
 
 
 def last_items_per_user(rows: Rows, most: int) -> Rows:
@@ -94,14 +114,19 @@ def number_items(rows: Rows, by: str) -> Rows:
     are the numbers, from 1 to the largest, with or without rows.
     """
     if by == "ascending":
-        vocabulary = sorted_ids(rows.item)
+        vocabulary = rows.item_ids[np.flatnonzero(np.bincount(rows.item))]
     elif by == "first appearance":
-        _, first = np.unique(rows.item, return_index=True)
-        vocabulary = rows.item[np.sort(first)]
-    elif by == "from one" and len(rows):
-        vocabulary = np.arange(1, int(rows.item.max()) + 1)
+        vocabulary = rows.item_ids[first_appearance(rows.item, np.arange(len(rows)))]
     elif by == "from one":
-        vocabulary = sorted_ids(rows.item)
+        if rows.item_ids.dtype.kind != "i":
+            raise ReproError("items cannot be numbered 'from one': their identifiers are text")
+        most = int(rows.item_ids[rows.item].max(initial=0))
+        if most > FROM_ONE * len(rows.item_ids):
+            raise ReproError(
+                f"items cannot be numbered 'from one': the largest of {len(rows.item_ids):,} "
+                f"identifiers is {most:,}"
+            )
+        vocabulary = np.arange(1, most + 1)
     else:
         raise ReproError(
             f"items cannot be numbered by '{by}'",
@@ -115,8 +140,10 @@ STEPS: dict[str, Callable[[Rows, Any], Rows]] = {
     for step in (
         min_rating,
         rating_above,
+        since,
         min_items_per_user,
         min_users_per_item,
+        min_rows_of_both,
         core,
         distinct,
         order,
@@ -127,23 +154,7 @@ STEPS: dict[str, Callable[[Rows, Any], Rows]] = {
 """Every step by name."""
 
 
-def sorted_ids(ids: Ids) -> Ids:
-    """Return every identifier once, ascending."""
-    _, first = np.unique(ids, return_index=True)
-    return ids[first]
-
-
 def _needed(column: NDArray[Any] | None, name: str) -> NDArray[Any]:
     if column is None:
         raise ReproError(f"the file has no column '{name}', which a step of the view needs")
     return column
-
-
-def _codes(ids: Ids) -> NDArray[np.int64]:
-    return np.unique(ids, return_inverse=True)[1].astype(np.int64)
-
-
-def _occurrences(ids: Ids) -> NDArray[np.int64]:
-    """Return for each row how many rows have its identifier."""
-    codes = _codes(ids)
-    return np.bincount(codes)[codes]

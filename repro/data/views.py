@@ -15,13 +15,22 @@ from numpy.typing import NDArray
 
 from repro import paths
 from repro.data import archive, manifest
-from repro.data.formats import Ids, Rows, read_negatives, read_separated
+from repro.data.download import Tell, need_room
+from repro.data.formats import (
+    Ids,
+    Rows,
+    encoded,
+    read_json,
+    read_negatives,
+    read_netflix,
+    read_separated,
+)
 from repro.data.manifest import Manifest, Step, View
-from repro.data.steps import STEPS, sorted_ids
+from repro.data.steps import STEPS
 from repro.errors import ReproError
-from repro.interactions import Dataset, Interactions, digest, from_rows
+from repro.interactions import Dataset, IntArray, Interactions, digest, from_rows
 
-FORMAT = 1  # of the files below; a change makes every view be built anew
+FORMAT = 2  # of the files below; a change makes every view be built anew
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,8 @@ class Prepared:
     dataset: str
     digest: str
     verified: bool
+    variant: str
+    """Which of the manifest's variants gave what is expected; "" where there are none."""
     funnel: tuple[Funnel, ...]
     users: int
     items: int
@@ -70,21 +81,33 @@ class Prepared:
 def prepared(dataset: str) -> Prepared | None:
     """Return what is known of a view, or None while it is not built."""
     found, view, folder = _located(dataset)
-    if archive.missing(found) or not (folder / "view.json").exists():
+    if archive.missing(found, view) or not (folder / "view.json").exists():
         return None
-    known = json.loads((folder / "view.json").read_text())
-    known["verified"] = _verified(found, view)
-    funnel = tuple(Funnel(**entry) for entry in known.pop("funnel"))
-    return Prepared(**known | {"funnel": funnel, "parts": tuple(known["parts"])})
+    try:
+        known = json.loads((folder / "view.json").read_text())
+        known["verified"] = _verified(found, view)
+        funnel = tuple(Funnel(**entry) for entry in known.pop("funnel"))
+        return Prepared(**known | {"funnel": funnel, "parts": tuple(known["parts"])})
+    except (ValueError, KeyError, TypeError) as error:
+        raise _spoiled(dataset, folder, error) from error
 
 
-def load(dataset: str) -> Dataset:
+def _spoiled(dataset: str, folder: Path, error: Exception) -> ReproError:
+    return ReproError(
+        f"the view {dataset} has been damaged since it was built: {error}",
+        f"delete {folder}, and it is built anew",
+    )
+
+
+def load(dataset: str, tell: Tell | None = None) -> Dataset:
     """Return a view, built if need be, from files that are in the cache.
 
     Parameters
     ----------
     dataset : str
         Archive and view: "ml-20m/liang2018".
+    tell : Tell, optional
+        Told if another process has to be waited for.
 
     Raises
     ------
@@ -92,21 +115,34 @@ def load(dataset: str) -> Dataset:
         If files are missing, damaged, or do not give the counts that the manifest expects.
     """
     found, view, folder = _located(dataset)
-    lacking = archive.missing(found)
+    lacking = archive.missing(found, view)
     if lacking:
         raise ReproError(
-            f"{found.id} is not in the cache: {', '.join(lacking)} missing",
-            f"repro fetch {found.id}",
+            f"{dataset} needs {', '.join(lacking)}, missing in the cache", f"repro fetch {found.id}"
         )
     if not (folder / "view.json").exists():
-        _build(found, dataset, view, folder)
+        with archive.locked(found.id, tell or archive.Silent()):
+            for left in folder.parent.glob(".building.*"):  # of a process that was killed
+                shutil.rmtree(left)
+            if not (folder / "view.json").exists():
+                _build(found, dataset, view, folder)
     about = prepared(dataset)
     assert about is not None
-    arrays = {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
+    try:
+        return _loaded(dataset, about, _arrays(folder))
+    except (ValueError, EOFError, KeyError, AssertionError) as error:
+        raise _spoiled(dataset, folder, error) from error
 
+
+def _loaded(dataset: str, about: Prepared, arrays: dict[str, NDArray[Any]]) -> Dataset:
     def part(name: str) -> Interactions:
         return Interactions(
-            arrays[f"{name}_user"], arrays[f"{name}_item"], about.users, about.items, about.ordered
+            arrays[f"{name}_user"],
+            arrays[f"{name}_item"],
+            about.users,
+            about.items,
+            about.ordered,
+            arrays.get(f"{name}_row"),
         )
 
     return Dataset(
@@ -120,17 +156,37 @@ def load(dataset: str) -> Dataset:
     )
 
 
+def damage(dataset: str) -> str:
+    """Return what has happened to a view since it was built, and what to do; "" if nothing has."""
+    folder = _located(dataset)[2]
+    try:
+        known = prepared(dataset)
+        if known is None or digest(_arrays(folder)) == known.digest:
+            return ""
+        error = _spoiled(dataset, folder, ValueError("its arrays are others"))
+    except (ValueError, EOFError) as fault:
+        error = _spoiled(dataset, folder, fault)
+    except ReproError as known_fault:
+        error = known_fault
+    return f"{error.message}; {error.hint}"
+
+
+def _arrays(folder: Path) -> dict[str, NDArray[Any]]:
+    return {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
+
+
 def _located(dataset: str) -> tuple[Manifest, View, Path]:
     """Return manifest, view, and the folder that a view of exactly this making has."""
     archive_id, view_name = manifest.split_id(dataset)
     found = manifest.load(archive_id)
     view = found.view(view_name)
     have = archive.receipts(found)
+    raw = {name: have[name].sha256 for name in archive.members(found, view) if name in have}
     made_of = {
         "format": FORMAT,
-        "view": view.model_dump(include={"read", "whole", "steps"}),
+        "view": view.model_dump(include={"read", "whole", "steps", "variants"}),
         "read": {part: found.read[entry].model_dump() for part, entry in view.read.items()},
-        "raw": {member: have[member].sha256 for member in _members(found, view) if member in have},
+        "raw": raw,
     }
     key = archive.canonical_hash(made_of)[:12]
     return found, view, paths.home() / "data" / archive_id / "views" / f"{view_name}-{key}"
@@ -138,55 +194,62 @@ def _located(dataset: str) -> tuple[Manifest, View, Path]:
 
 def _verified(found: Manifest, view: View) -> bool:
     have = archive.receipts(found)
-    return all(have[member].verified for member in _members(found, view))
-
-
-def _members(found: Manifest, view: View) -> list[str]:
-    return [found.read[entry].member for entry in view.read.values()]
+    return all(have[member].verified for member in archive.members(found, view))
 
 
 def _build(found: Manifest, dataset: str, view: View, folder: Path) -> None:
     _check_files(found, view)
-    files = {part: _read(found, entry) for part, entry in view.read.items()}
-    whole = view.whole or [part for part in files if part != "negatives"]
-    rows, funnel = _stepped(_joined([files[part] for part in whole]), view.parsed_steps())
-    users = sorted_ids(rows.user)
-    items = sorted_ids(rows.item) if rows.vocabulary is None else rows.vocabulary
+    parts = {part: _read(found, entry) for part, entry in view.read.items()}
+    whole = view.whole or [part for part in parts if part != "negatives"]
+    expected = view.expect.model_dump(exclude_none=True, exclude={"pairs_sha256", "parts"})
+    sizes = {part: len(rows) for part, rows in parts.items()}
+    _check_parts(dataset, sizes, view.expect.parts)
+    joined = _joined([parts[part] for part in whole])
+    if len(view.read) == 1:
+        parts.clear()  # the whole is all there is; a large file's rows need not stay twice
+    rows, funnel, variant = _chosen(dataset, view, joined, expected)
+    del joined
+    users = rows.user_ids[np.flatnonzero(np.bincount(rows.user))]
+    items = rows.vocabulary
+    if items is None:
+        items = rows.item_ids[np.flatnonzero(np.bincount(rows.item))]
 
     def numbered(some: Rows) -> Interactions:
         return from_rows(
-            _numbers(some.user, users, found.id, "user"),
-            _numbers(some.item, items, found.id, "item"),
+            _numbers(some.user, some.user_ids, users, found.id, "user"),
+            _numbers(some.item, some.item_ids, items, found.id, "item"),
             len(users),
             len(items),
-            rows.ordered,
+            rows.order == "time",
+            some is rows and rows.order == "file",
         )
 
     made = {"whole": numbered(rows)}
-    if len(view.read) > 1:  # the archive comes with parts of its own
-        for part, content in files.items():
-            if part in whole:
-                assert rows.part is not None
-                made[part] = numbered(rows.take(rows.part == whole.index(part)))
-            else:
-                made[part] = numbered(content)
+    for part, content in parts.items():  # the archive comes with parts of its own
+        if part in whole:
+            assert rows.part is not None
+            made[part] = numbered(rows.take(rows.part == whole.index(part)))
+        else:
+            made[part] = numbered(content)
 
-    expected = view.expect.model_dump(exclude_none=True, exclude={"pairs_sha256"})
     funnel.append(Funnel("numbered", len(rows), len(users), len(items), expected))
     _check(dataset, funnel, made["whole"], view.expect.pairs_sha256)
 
     arrays: dict[str, NDArray[Any]] = {"user_ids": _text(users), "item_ids": _text(items)}
     for part, numbers in made.items():
         arrays[f"{part}_user"], arrays[f"{part}_item"] = numbers.user, numbers.item
+        if numbers.row is not None:
+            arrays[f"{part}_row"] = numbers.row
     about = Prepared(
         dataset=dataset,
         digest=digest(arrays),
         verified=_verified(found, view),
+        variant=variant,
         funnel=tuple(funnel),
         users=len(users),
         items=len(items),
         interactions=len(rows),
-        ordered=rows.ordered,
+        ordered=rows.order == "time",
         parts=tuple(part for part in made if part != "whole"),
     )
     _store(folder, arrays, about)
@@ -197,6 +260,7 @@ def _store(folder: Path, arrays: dict[str, NDArray[Any]], about: Prepared) -> No
     temporary = folder.with_name(f".building.{folder.name}.{os.getpid()}")
     temporary.mkdir(parents=True)
     try:
+        need_room(temporary, sum(array.nbytes for array in arrays.values()))
         for name, array in arrays.items():
             np.save(temporary / f"{name}.npy", array)
         paths.write_json(temporary / "view.json", asdict(about))
@@ -210,9 +274,9 @@ def _store(folder: Path, arrays: dict[str, NDArray[Any]], about: Prepared) -> No
 def _check_files(found: Manifest, view: View) -> None:
     """Refuse files that are not what they were when they were fetched."""
     have = archive.receipts(found)
-    for member in _members(found, view):
+    for member in archive.members(found, view):
         file = archive.raw_folder(found.id) / member
-        if archive.digests(file)["sha256"] != have[member].sha256:
+        if archive.sha256(file) != have[member].sha256:
             raise ReproError(
                 f"{file} has changed since it was fetched", "delete it and fetch again"
             )
@@ -220,38 +284,88 @@ def _check_files(found: Manifest, view: View) -> None:
 
 def _read(found: Manifest, entry: str) -> Rows:
     read = found.read[entry]
-    path = archive.raw_folder(found.id) / read.member
+    files = archive.files(found, entry)
+    text = read.identifiers == "text"
     if read.format == "negatives":
-        return read_negatives(path)
-    return read_separated(path, read.separator, read.header, list(read.columns))
+        return read_negatives(files[0])
+    if read.format == "netflix":
+        return read_netflix(files, list(read.columns))
+    if read.format == "json":
+        return read_json(files[0], read.fields, text)
+    return read_separated(files[0], read.separator, read.header, list(read.columns), text)
 
 
 def _joined(parts: list[Rows]) -> Rows:
     """Return the rows of all parts, one after the other, each with its part."""
+    if len(parts) == 1:
+        return parts[0]
     part = np.repeat(np.arange(len(parts)), [len(rows) for rows in parts])
 
     def column(name: str) -> Any:
         columns = [getattr(rows, name) for rows in parts]
         return None if any(c is None for c in columns) else np.concatenate(columns)
 
-    return Rows(column("user"), column("item"), column("rating"), column("time"), part=part)
+    users, user_ids = _united([(rows.user, rows.user_ids) for rows in parts])
+    items, item_ids = _united([(rows.item, rows.item_ids) for rows in parts])
+    return Rows(users, items, user_ids, item_ids, column("rating"), column("time"), part=part)
+
+
+def _united(parts: list[tuple[IntArray, Ids]]) -> tuple[IntArray, Ids]:
+    """Return places in one list of identifiers, from places in one list for each part."""
+    if len({ids.dtype.kind for _, ids in parts}) > 1:
+        raise ReproError("the identifiers of one part are text, and of another numbers")
+    places, known = encoded(np.concatenate([ids for _, ids in parts]))
+    begin = np.cumsum([0, *(len(ids) for _, ids in parts[:-1])])
+    moved = [places[at + own] for at, (own, _) in zip(begin, parts, strict=True)]
+    return np.concatenate(moved), known
+
+
+def _chosen(
+    dataset: str, view: View, rows: Rows, expected: dict[str, int]
+) -> tuple[Rows, list[Funnel], str]:
+    """Apply the steps; of several variants, those of the first that gives what is expected."""
+    recipes = view.recipes()
+    tried = []
+    for name, steps in recipes.items():
+        left, funnel = _stepped(rows, steps)
+        if not len(left) and len(recipes) == 1:
+            raise ReproError(f"{dataset}: step {funnel[-1].step} leaves no interaction")
+        n_items = len(left.vocabulary) if left.vocabulary is not None else funnel[-1].items
+        end = Funnel(name, len(left), funnel[-1].users, n_items, expected)
+        if len(left) and (len(recipes) == 1 or not end.differs()):
+            return left, funnel, name
+        tried.append(f"{name}: {end.interactions:,} of {end.users:,} users, {end.items:,} items")
+    want = ", ".join(f"{value:,} {kind}" for kind, value in expected.items())
+    raise ReproError(
+        f"{dataset}: no variant gives the {want} that are expected", "\n  ".join(tried)
+    )
 
 
 def _stepped(rows: Rows, steps: list[Step]) -> tuple[Rows, list[Funnel]]:
     """Apply the steps; return what is left, and the counts on the way."""
     funnel = [_counted("read", rows, {})]
     for step in steps:
-        rows = STEPS[step.name](rows, step.argument)
-        if not len(rows):
-            raise ReproError(f"step {step.name} = {step.argument} leaves no interaction")
+        rows = STEPS[step.name](rows, step.argument) if len(rows) else rows
         expected = step.expect.model_dump(exclude_none=True)
         funnel.append(_counted(f"{step.name} = {step.argument}", rows, expected))
     return rows, funnel
 
 
 def _counted(name: str, rows: Rows, expected: dict[str, int]) -> Funnel:
-    n_users, n_items = len(np.unique(rows.user)), len(np.unique(rows.item))
+    n_users = int(np.count_nonzero(np.bincount(rows.user)))
+    n_items = int(np.count_nonzero(np.bincount(rows.item)))
     return Funnel(name, len(rows), n_users, n_items, expected)
+
+
+def _check_parts(dataset: str, sizes: dict[str, int], expected: dict[str, int]) -> None:
+    """Refuse files that do not have the rows that they should."""
+    differs = [
+        f"{part} expected {n:,} rows, got {sizes[part]:,}"
+        for part, n in expected.items()
+        if sizes[part] != n
+    ]
+    if differs:
+        raise ReproError(f"{dataset} diverges from its manifest as it is read", "; ".join(differs))
 
 
 def _check(dataset: str, funnel: list[Funnel], whole: Interactions, pairs: str | None) -> None:
@@ -277,15 +391,20 @@ def pairs_text(rows: Interactions) -> bytes:
     return ("\n".join(lines.tolist()) + "\n").encode()
 
 
-def _numbers(ids: Ids, known: Ids, dataset: str, kind: str) -> NDArray[np.int64]:
-    """Return the place of each identifier among those known."""
+def _numbers(places: IntArray, ids: Ids, known: Ids, dataset: str, kind: str) -> IntArray:
+    """Return the number of each row's identifier: its place among those known."""
+    if ids.dtype.kind != known.dtype.kind:
+        raise ReproError(f"{dataset}: the identifiers of one part are text, and of another numbers")
     order = np.argsort(known)
     place = np.minimum(np.searchsorted(known, ids, sorter=order), len(known) - 1)
-    number = order[place]
-    strange = known[number] != ids
-    if strange.any():
-        raise ReproError(f"{dataset}: {kind} {ids[strange][0]} occurs in no training or test row")
-    return number
+    number = order[place].astype(np.int32)
+    number[known[number] != ids] = -1
+    numbers = number[places]
+    strange = np.flatnonzero(numbers < 0)
+    if len(strange):
+        lost = ids[places[strange[0]]]
+        raise ReproError(f"{dataset}: {kind} {lost} occurs in no training or test row")
+    return numbers
 
 
 def _text(ids: Ids) -> NDArray[np.str_]:

@@ -9,7 +9,8 @@ Six users, ``heldout_users = 2``; T trained on, h history given at test time, x 
     user 4   x h h h h          validation: the history is shown, x must be found
     user 5   h x h h h          test, likewise
 
-The item vocabulary is what training users touched; other items do not exist.
+The item vocabulary is what training users touched, numbered by first appearance in the file, which
+may be sorted by user (MovieLens) or by item (Netflix); other items do not exist.
 
 Source: Liang et al. 2018, Section 4.1, and the authors' notebook (dawenl/vae_cf, commit ad103c5,
 read for facts). Its draws come from NumPy's legacy generator, seeded anew for the permutation and
@@ -17,13 +18,13 @@ for each held-out set, over users by ascending id; the stream is frozen, so the 
 be had exactly. The notebook's text speaks of an item filter that its code does not apply.
 """
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from repro.errors import ReproError
-from repro.interactions import Dataset, IntArray, Interactions, from_rows
+from repro.interactions import Dataset, IntArray, Interactions, first_appearance
 from repro.split import Cases, Split
 
 MIN_TO_DRAW = 5  # users with fewer rows keep all of them as history (Liang et al.'s notebook)
@@ -39,11 +40,22 @@ class StrongGeneralization:
     """Share of a held-out user's rows that must be found, rounded down."""
     seed: int = 98765
     """The notebook's; another one gives another split."""
+    users: Literal["drawn", "given"] = "drawn"
+    """"drawn" as the notebook does, or "given": the files of such a split, as EVCF publishes them,
+    with the parts train, valid_history, valid, test_history and test."""
 
     SMOKE: ClassVar[dict[str, int]] = {"heldout_users": 40}
 
     def split(self, dataset: Dataset) -> Split:
-        """Return the split; items are renumbered by first appearance in the training rows."""
+        """Return the split; items are renumbered by first appearance in training rows.
+
+        Raises
+        ------
+        ReproError
+            If there are too few users, or the dataset does not come with a split that is asked for.
+        """
+        if self.users == "given":
+            return _given(dataset)
         rows = dataset.interactions
         n_training = rows.n_users - 2 * self.heldout_users
         if n_training < 1:
@@ -58,8 +70,8 @@ class StrongGeneralization:
         test = np.sort(order[n_training + self.heldout_users :])
 
         train = rows.rows(training)
-        vocabulary, first = np.unique(train.item, return_index=True)
-        vocabulary = vocabulary[np.argsort(first)]
+        in_file = np.arange(len(train)) if train.row is None else train.row
+        vocabulary = first_appearance(train.item, in_file)
         number = np.full(rows.n_items, -1, dtype=np.int32)
         number[vocabulary] = np.arange(len(vocabulary), dtype=np.int32)
         return Split(
@@ -84,11 +96,27 @@ class StrongGeneralization:
         return Cases.of(unknown, rows.where(~asked), rows.where(asked))
 
 
+def _given(dataset: Dataset) -> Split:
+    """Return the split of the archive; its numbers of items are kept."""
+    needed = {"train", "valid_history", "valid", "test_history", "test"}
+    missing = needed - dataset.parts.keys()
+    if missing:
+        raise ReproError(f"{dataset.id} does not come with its own {' and '.join(sorted(missing))}")
+    parts = dataset.parts
+
+    def cases(name: str) -> Cases:
+        users = np.unique(parts[name].user)
+        history, targets = parts[f"{name}_history"].rows(users), parts[name].rows(users)
+        return Cases.of(np.full(len(users), -1), history, targets)
+
+    train = parts["train"]
+    return Split(train.rows(np.unique(train.user)), cases("valid"), cases("test"))
+
+
 def _renumbered(rows: Interactions, number: IntArray, n_items: int) -> Interactions:
     """Return the rows whose items have a new number, with it."""
-    item = number[rows.item]
-    known = item >= 0
-    return from_rows(rows.user[known], item[known], rows.n_users, n_items, rows.ordered)
+    known = rows.where(number[rows.item] >= 0)
+    return replace(known, item=number[known.item], n_items=n_items)
 
 
 PROTOCOL = StrongGeneralization

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 import repro
 from repro import paths, records
 from repro.cli import app
+from repro.data import download
 from repro.errors import EXIT_CODES, ReproError
 from repro.records import Record
 
@@ -329,9 +330,9 @@ def test_everything_can_be_listed(kind: str, names: set[str]) -> None:
 def test_the_list_of_datasets_tells_what_is_here() -> None:
     def state() -> str:
         rows = json.loads(repro_("list", "datasets", "--json").stdout)
-        return next(row["cache"] for row in rows if row["dataset"] == "toy")
+        return next(row["here"] for row in rows if row["dataset"] == "toy")
 
-    assert state() == "not here"
+    assert state() == "no"
     repro_("fetch", "toy")
     assert state() == "verified"
 
@@ -432,9 +433,12 @@ def test_every_failure_keeps_its_own_traceback(write: Write) -> None:
     rows = [row(how, "abrupt", f'{{ how = "{how}" }}') for how in ("suddenly", "at once")]
     write("tables/mine.toml", paper(*rows))
     repro_("run", "mine", code=4)
-    logs = list((paths.runs() / "failures").glob("abrupt-*.log"))
-    assert len(logs) == 2
-    assert all("ValueError: negative dimensions" in log.read_text() for log in logs)
+    failures = [records.failure(file.parent) for file in paths.runs().glob("*/failure.json")]
+    assert len(failures) == 2
+    for failure in failures:
+        assert failure is not None
+        assert "ValueError: negative dimensions" in failure.traceback
+        assert failure.code["version"]
 
 
 def test_a_model_that_cannot_serve_a_protocol_is_refused_without_failure() -> None:
@@ -453,10 +457,12 @@ def test_constant_scores_are_told_and_marked(write: Write) -> None:
 
 @pytest.mark.parametrize("command", ["fetch box", "run mine"])
 def test_offline_the_message_says_how_to_get_the_data(
-    write: Write, closed_port: int, command: str
+    write: Write, closed_port: int, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(download, "DELAY_SECONDS", 0.0)
     url = f"http://127.0.0.1:{closed_port}/rows.csv"
-    write("data_manifests/box.toml", BOX.format(archive="", member=f'url = "{url}"'))
+    member = f'url = "{url}"\nsha256 = "{64 * "0"}"'
+    write("data_manifests/box.toml", BOX.format(archive="", member=member))
     write("tables/mine.toml", paper(row("POP", "popularity"), dataset="box/all"))
     result = repro_(*command.split(), code=1)
     assert "could not be downloaded" in result.stderr

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from repro import paths, records
+from repro import checkpoints, paths, records
 from repro.cli import app
-from repro.records import CHECKPOINT, Record
+from repro.records import Record
 
 PAPER = """
 [paper]
@@ -59,11 +60,10 @@ def cut_off(by: signal.Signals) -> tuple[int, str]:
         stderr=subprocess.PIPE,
         text=True,
     )
-    seen: set[int] = set()
+    seen: set[str] = set()
     with process:
         while len(seen) < 5:
-            for file in paths.runs().glob(f"*/{CHECKPOINT}"):
-                seen.add(file.stat().st_mtime_ns)
+            seen |= {file.name for file in paths.runs().glob("*/checkpoint-*.pt")}
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(0.002)
                 break
@@ -85,7 +85,9 @@ def untimed(record: Record) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("by", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)], ids=["kill", "int"]
+    ("by", "code"),
+    [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130), (signal.SIGTERM, 143)],
+    ids=["kill", "int", "term"],
 )
 def test_a_run_that_is_cut_off_ends_with_the_same_numbers(
     own_folders: Path, monkeypatch: pytest.MonkeyPatch, by: signal.Signals, code: int
@@ -97,14 +99,15 @@ def test_a_run_that_is_cut_off_ends_with_the_same_numbers(
     returned, messages = cut_off(by)
     assert returned == code, messages
     assert list(records.load_all(paths.runs())) == []
-    (checkpoint,) = paths.runs().glob(f"*/{CHECKPOINT}")
-    saved = torch.load(checkpoint, weights_only=True)
-    if by == signal.SIGINT:
+    (folder,) = {file.parent for file in paths.runs().glob("*/checkpoint-*.pt")}
+    newest, older = checkpoints.present(folder)
+    saved = torch.load(BytesIO(checkpoints.read(newest)), weights_only=True)
+    if by != signal.SIGKILL:
         assert "what was finished is kept" in messages
-        assert list(checkpoint.parent.iterdir()) == [checkpoint]
+        assert sorted(folder.iterdir()) == [older, newest]  # the claim was given back
 
     resumed = run_to_the_end(paths.runs())
-    assert not checkpoint.exists()
+    assert checkpoints.present(folder) == []
     began = json.loads(saved["outcome"])["curve"]
     assert resumed.curve[: len(began)] == began  # even the times: these epochs were not repeated
     assert len(resumed.curve) == 20 > len(began)

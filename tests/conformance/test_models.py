@@ -163,10 +163,9 @@ def test_a_run_that_was_cut_off_ends_with_the_same_scores(
     def scores(progress: Progress) -> Tensor:
         return last(name, known.train, progress, n_epochs=3).score(queries)
 
-    file = tmp_path / "checkpoint.pt"
     with contextlib.suppress(KeyboardInterrupt):
-        scores(Progress(3, CPU, file, cut_off))
-    assert_close(scores(Progress(3, CPU, file)), scores(Progress(3, CPU)), rtol=0, atol=0)
+        scores(Progress(3, CPU, tmp_path, cut_off))
+    assert_close(scores(Progress(3, CPU, tmp_path)), scores(Progress(3, CPU)), rtol=0, atol=0)
 
 
 @every_model

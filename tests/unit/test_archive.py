@@ -5,18 +5,21 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import shutil
 import socket
 import tarfile
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
 
-from repro.data import archive, manifest
+from repro.data import archive, download, manifest
 from repro.data.manifest import Manifest
 from repro.errors import ManualDataError, ReproError
 
@@ -46,6 +49,25 @@ source = "a test"
 """
 
 Box = Callable[..., Manifest]
+
+
+@dataclass
+class Heard:
+    """What was told."""
+
+    texts: list[str] = field(default_factory=list)
+    progress: list[tuple[str, int, int | None]] = field(default_factory=list)
+
+    def say(self, text: str) -> None:
+        self.texts.append(text)
+
+    def bytes(self, name: str, done: int, total: int | None) -> None:
+        self.progress.append((name, done, total))
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "DELAY_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -82,6 +104,16 @@ def zipped(content: bytes = CONTENT) -> bytes:
         made.writestr("box/rows.csv", content)
         made.writestr("../escaped.csv", content)
     return out.getvalue()
+
+
+def tarred(files: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as made:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            made.addfile(entry, io.BytesIO(content))
+    return gzip.compress(out.getvalue(), mtime=0)
 
 
 def stating(content: bytes) -> str:
@@ -140,7 +172,7 @@ def test_an_archive_without_the_member_is_an_error(tmp_path: Path, box: Box) -> 
         empty.writestr("other.csv", CONTENT)
     (tmp_path / "box.zip").write_bytes(out.getvalue())
     made = box(archive='url = "http://nowhere/box.zip"\n' + stating(out.getvalue()))
-    with pytest.raises(ReproError, match=r"does not give box/rows\.csv"):
+    with pytest.raises(ReproError, match=r"(?s)does not hold box/rows\.csv.*it holds: other\.csv"):
         archive.fetch(made, tmp_path)
     assert in_cache() == {}
 
@@ -207,8 +239,9 @@ def test_a_member_that_was_cut_short_is_missing(shelf: Path, box: Box) -> None:
 
 
 def test_a_folder_without_the_file_is_told_where_it_was_expected(tmp_path: Path, box: Box) -> None:
+    made = box(archive='url = "http://nowhere/box.zip"\n' + stating(zipped()))
     with pytest.raises(ReproError, match=str(tmp_path / "box" / "rows.csv")):
-        archive.fetch(box(), tmp_path)
+        archive.fetch(made, tmp_path)
 
 
 def test_a_source_that_is_no_folder_is_an_error(tmp_path: Path, box: Box) -> None:
@@ -242,6 +275,7 @@ class Handler(BaseHTTPRequestHandler):
             "/wrong.csv": OTHER,
             "/cut.csv": CONTENT[:5],
             "/box.zip": zipped(),
+            "/second.tar.gz": tarred({"box/rows.csv": CONTENT, "more.csv": OTHER}),
         }.get(self.path)
         if served is None:
             self.send_error(404)
@@ -271,13 +305,14 @@ def server() -> Iterator[str]:
 
 
 def test_a_member_is_downloaded_and_its_progress_told(server: str, box: Box) -> None:
-    told: list[tuple[str, int, int | None]] = []
+    heard = Heard()
     made = box(f'{SHA256}\nurl = "{server}/rows.csv"', archive="")
-    receipt = archive.fetch(made, report=lambda *progress: told.append(progress))["rows.csv"]
+    receipt = archive.fetch(made, tell=heard)["rows.csv"]
     assert receipt.verified
     assert receipt.source == f"{server}/rows.csv"
     assert in_cache()["rows.csv"] == CONTENT
-    assert ("rows.csv", len(CONTENT), len(CONTENT)) in told
+    assert ("rows.csv", len(CONTENT), len(CONTENT)) in heard.progress
+    assert heard.texts == []
 
 
 def test_an_archive_is_downloaded_and_unpacked(server: str, box: Box) -> None:
@@ -289,9 +324,9 @@ def test_an_archive_is_downloaded_and_unpacked(server: str, box: Box) -> None:
 @pytest.mark.parametrize(
     ("page", "said"),
     [
-        ("wrong.csv", "does not match its manifest"),
-        ("cut.csv", "could not be downloaded|broke off"),
-        ("missing.csv", "could not be downloaded: 404"),
+        ("wrong.csv", r"(?s)could not be downloaded.*wrong\.csv: sha256 expected"),
+        ("cut.csv", r"(?s)could not be downloaded.*cut\.csv: .*5 attempts"),
+        ("missing.csv", r"(?s)could not be downloaded.*missing\.csv: 404"),
     ],
 )
 def test_a_download_that_fails_leaves_nothing(server: str, box: Box, page: str, said: str) -> None:
@@ -305,7 +340,7 @@ def test_without_a_network_the_message_says_what_else_to_do(box: Box) -> None:
     with socket.socket() as bound:  # a port at which nobody listens
         bound.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{bound.getsockname()[1]}/rows.csv"
-        with pytest.raises(ReproError, match=f"(?s)could not be downloaded.*--from FOLDER.*{url}"):
+        with pytest.raises(ReproError, match=f"(?s)could not be downloaded.*{url}.*--from FOLDER"):
             archive.fetch(box(f'{SHA256}\nurl = "{url}"', archive=""))
 
 
@@ -316,7 +351,7 @@ def test_generated_data_is_the_same_every_time(
     for name in ("one", "two"):
         monkeypatch.setenv("REPRO_HOME", str(tmp_path / name))
         toy = manifest.load("toy")
-        assert archive.missing(toy) == toy.needed()
+        assert archive.missing(toy) == toy.all_members()
         made.append(archive.fetch(toy))
         assert archive.missing(toy) == []
     assert made[0] == made[1]
@@ -370,3 +405,366 @@ def test_an_archive_of_several_members_is_downloaded_once(server: str, box: Box)
     Handler.asked.clear()
     assert sorted(archive.fetch(made)) == ["more.csv", "rows.csv"]
     assert Handler.asked == ["/box.zip"]
+
+
+def put_in_cache(content: bytes, name: str = "rows.csv") -> None:
+    archive.raw_folder("box").mkdir(parents=True, exist_ok=True)
+    (archive.raw_folder("box") / name).write_bytes(content)
+
+
+def test_a_file_in_the_cache_without_a_receipt_is_adopted_if_its_hash_fits(box: Box) -> None:
+    put_in_cache(CONTENT)
+    heard = Heard()
+    receipt = archive.fetch(box(), tell=heard)["rows.csv"]
+    assert receipt.verified
+    assert receipt.sha256 == HASHES["sha256"]
+    assert receipt.source == "found in the cache"
+    assert heard.texts == []
+    assert archive.missing(box()) == []
+
+
+def test_a_file_in_the_cache_without_a_receipt_that_does_not_fit_is_fetched_anew_and_told(
+    shelf: Path, box: Box
+) -> None:
+    put_in_cache(OTHER)
+    heard = Heard()
+    receipt = archive.fetch(box(), shelf, tell=heard)["rows.csv"]
+    assert receipt.verified
+    assert in_cache()["rows.csv"] == CONTENT
+    raw = archive.raw_folder("box") / "rows.csv"
+    assert heard.texts == [f"{raw} is not what its manifest says; it is fetched anew"]
+
+
+def test_an_archive_that_was_put_into_the_cache_by_hand_is_found_there(box: Box) -> None:
+    put_in_cache(zipped(), "box.zip")
+    made = box(archive='url = "http://127.0.0.1:1/box.zip"\n' + stating(zipped()))
+    assert archive.fetch(made)["rows.csv"].verified
+
+
+def test_what_a_killed_process_left_is_removed_and_never_taken_for_data(
+    shelf: Path, box: Box
+) -> None:
+    left = ".rows.csv.4242.0a1b2c3d"
+    put_in_cache(CONTENT, left)
+    made = box()
+    assert archive.missing(made) == ["rows.csv"]
+    assert archive.receipts(made) == {}
+    with pytest.raises(ManualDataError):
+        archive.fetch(made)
+    assert left not in in_cache()
+    put_in_cache(CONTENT[:3], left)
+    archive.fetch(made, shelf)
+    assert sorted(in_cache()) == ["receipt.json", "rows.csv"]
+
+
+@pytest.mark.parametrize("stated", ["", 'sha256 = "00"'])
+def test_of_unverified_bytes_the_hash_to_pin_is_told(shelf: Path, box: Box, stated: str) -> None:
+    heard = Heard()
+    archive.fetch(box(stated), shelf, unverified=True, tell=heard)
+    (text,) = heard.texts
+    assert "rows.csv is UNVERIFIED" in text
+    pin = f'bytes = {len(CONTENT)}, sha256 = "{HASHES["sha256"]}"'
+    assert text.endswith(pin)
+    assert archive.fetch(box(pin.replace(", ", "\n")), shelf)["rows.csv"].verified
+
+
+def test_an_archive_without_a_hash_whose_member_has_none_tells_what_to_pin(
+    tmp_path: Path, box: Box
+) -> None:
+    (tmp_path / "box.zip").write_bytes(zipped())
+    made = box(member="", archive='url = "http://nowhere/box.zip"')
+    with pytest.raises(ReproError, match="no hash"):
+        archive.fetch(made, tmp_path)
+    heard = Heard()
+    assert not archive.fetch(made, tmp_path, unverified=True, tell=heard)["rows.csv"].verified
+    assert HASHES["sha256"] in heard.texts[-1]
+
+
+def test_an_archive_without_a_hash_is_good_enough_if_its_member_has_one(
+    tmp_path: Path, box: Box
+) -> None:
+    (tmp_path / "box.zip").write_bytes(zipped())
+    made = box(archive='url = "http://nowhere/box.zip"')
+    assert archive.fetch(made, tmp_path)["rows.csv"].verified
+
+
+def test_the_check_reads_the_bytes_again(shelf: Path, box: Box) -> None:
+    made = box()
+    assert archive.check(made) == {}
+    archive.fetch(made, shelf)
+    assert archive.check(made) == {"rows.csv": "verified"}
+    put_in_cache(OTHER)
+    state = archive.check(made)["rows.csv"]
+    assert state.startswith("CHANGED since it was fetched")
+    assert str(archive.raw_folder("box") / "rows.csv") in state
+    put_in_cache(CONTENT[:5])
+    assert archive.check(made)["rows.csv"].startswith("CHANGED")
+    (archive.raw_folder("box") / "rows.csv").unlink()
+    assert archive.check(made) == {"rows.csv": "MISSING: fetch it again"}
+
+
+def test_the_check_tells_what_was_never_verified(shelf: Path, box: Box) -> None:
+    archive.fetch(box(""), shelf, unverified=True)
+    assert archive.check(box("")) == {"rows.csv": "unverified"}
+
+
+def test_what_the_check_calls_for_mends_it(shelf: Path, box: Box) -> None:
+    made = box()
+    archive.fetch(made, shelf)
+    put_in_cache(OTHER)
+    (archive.raw_folder("box") / "rows.csv").unlink()
+    archive.fetch(made, shelf)
+    assert archive.check(made) == {"rows.csv": "verified"}
+
+
+@pytest.mark.parametrize(
+    "damage", ["", "{", "[]", '{"rows.csv": 1}', '{"rows.csv": {"bytes": 1}}', "\0\0\0"]
+)
+def test_a_damaged_receipt_is_told_and_how_to_mend_it(shelf: Path, box: Box, damage: str) -> None:
+    made = box()
+    archive.fetch(made, shelf)
+    receipt = archive.raw_folder("box") / "receipt.json"
+    receipt.write_text(damage)
+    for look in (archive.receipts, archive.check, archive.missing):
+        with pytest.raises(ReproError, match=str(receipt)):
+            look(made)
+    receipt.unlink()
+    assert archive.fetch(made)["rows.csv"].verified
+
+
+LAYOUTS = """
+[archive]
+title = "Box"
+license = "none"
+source = "a test"
+manual = "ask them"
+[members."all.txt"]
+container = "box.zip"
+path = "box/rows.csv"
+{hash}
+[members."a.txt"]
+{hash}
+[members."b.txt"]
+{hash}
+[members."c.txt"]
+container = "other.tar.gz"
+{hash}
+[read]
+rows = {{ any_of = [["all.txt"], ["a.txt", "b.txt"], ["c.txt"]], format = "netflix" }}
+[views.all]
+source = "a test"
+"""
+
+
+@pytest.fixture
+def layouts(own_folders: Path, box: Box) -> Manifest:
+    """Return a dataset whose rows lie in one file, or in two, or in one of an archive."""
+    box()
+    text = LAYOUTS.format(hash=SHA256)
+    (own_folders / "user" / "data_manifests" / "box.toml").write_text(text)
+    return manifest.load("box")
+
+
+@pytest.mark.parametrize(
+    ("there", "taken"),
+    [
+        (["all.txt"], ["all.txt"]),
+        (["a.txt", "b.txt"], ["a.txt", "b.txt"]),
+        (["c.txt"], ["c.txt"]),
+        (["box.zip"], ["all.txt"]),
+        (["other.tar.gz"], ["c.txt"]),
+        (["a.txt", "all.txt"], ["all.txt"]),
+        (["a.txt", "c.txt"], ["c.txt"]),
+        (["b.txt", "other.tar.gz"], ["c.txt"]),
+        (["all.txt", "a.txt", "b.txt", "c.txt"], ["all.txt"]),
+    ],
+)
+def test_of_several_layouts_the_one_that_is_there_is_taken(
+    tmp_path: Path, layouts: Manifest, there: list[str], taken: list[str]
+) -> None:
+    packed = {"box.zip": zipped(), "other.tar.gz": tarred({"c.txt": CONTENT})}
+    for name in there:
+        (tmp_path / name).write_bytes(packed.get(name, CONTENT))
+    assert sorted(archive.fetch(layouts, tmp_path)) == taken
+    assert archive.missing(layouts) == []
+    assert archive.members(layouts) == taken
+    files = archive.files(layouts, "rows")
+    assert files == [archive.raw_folder("box") / name for name in taken]
+    assert archive.fetch(layouts)  # nothing more is wanted
+
+
+def test_a_layout_may_come_in_two_parts_from_two_folders(tmp_path: Path, layouts: Manifest) -> None:
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).write_bytes(CONTENT)
+    with pytest.raises(ManualDataError):
+        archive.fetch(layouts, tmp_path / "a.txt")
+    put_in_cache(CONTENT, "a.txt")
+    assert sorted(archive.fetch(layouts, tmp_path / "b.txt")) == ["a.txt", "b.txt"]
+
+
+def test_a_folder_with_half_a_layout_does_not_do(tmp_path: Path, layouts: Manifest) -> None:
+    (tmp_path / "a.txt").write_bytes(CONTENT)
+    with pytest.raises(ManualDataError, match="must be obtained by hand") as caught:
+        archive.fetch(layouts, tmp_path)
+    told = str(caught.value)
+    assert "ask them" in told
+    assert "Put box.zip, other.tar.gz, or all.txt or a.txt and b.txt or c.txt into a folder" in told
+    assert "repro fetch box --from FOLDER" in told
+
+
+def test_the_layouts_of_one_archive_may_differ_from_copy_to_copy(
+    own_folders: Path, tmp_path: Path, layouts: Manifest
+) -> None:
+    text = LAYOUTS.format(hash=SHA256).replace("other.tar.gz", "box.zip")
+    (own_folders / "user" / "data_manifests" / "box.toml").write_text(text)
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as made:
+        made.writestr("c.txt", CONTENT)
+    (tmp_path / "box.zip").write_bytes(out.getvalue())
+    assert sorted(archive.fetch(manifest.load("box"), tmp_path)) == ["c.txt"]
+
+
+def test_the_message_on_data_by_hand_names_files_and_folder(box: Box) -> None:
+    with pytest.raises(ManualDataError) as caught:
+        archive.fetch(box(archive='manual = "write to them"'))
+    assert str(caught.value).splitlines() == [
+        "box must be obtained by hand",
+        "  write to them",
+        "  Put rows.csv into a folder, and:",
+        "  repro fetch box --from FOLDER",
+    ]
+
+
+def test_data_by_hand_that_a_folder_does_not_hold_names_the_folder(
+    tmp_path: Path, box: Box
+) -> None:
+    with pytest.raises(ManualDataError, match=str(tmp_path)):
+        archive.fetch(box(), tmp_path)
+
+
+def two_members(server: str) -> str:
+    """Return lines on a member and on another, of a view of its own, each with its address."""
+    return (
+        f'{SHA256}\nurl = "{server}/rows.csv"\n[members."wrong.csv"]\n'
+        f'{stating(OTHER)}\nurl = "{server}/wrong.csv"\n'
+        '[views.other]\nsource = "a test"\nread = { rows = "other" }\n'
+        '[read.other]\nmember = "wrong.csv"'
+    )
+
+
+def test_the_fetch_of_one_view_takes_only_its_members(server: str, box: Box) -> None:
+    made = box(two_members(server), archive="")
+    Handler.asked.clear()
+    assert sorted(archive.fetch(made, view=made.view("other"))) == ["wrong.csv"]
+    assert Handler.asked == ["/wrong.csv"]
+    assert archive.missing(made, made.view("other")) == []
+    assert archive.missing(made) == ["rows.csv"]
+    assert sorted(archive.fetch(made)) == ["rows.csv", "wrong.csv"]
+    assert Handler.asked == ["/wrong.csv", "/rows.csv"]
+
+
+def test_the_fetch_of_one_view_minds_no_member_of_another(tmp_path: Path, box: Box) -> None:
+    (tmp_path / "box.zip").write_bytes(zipped())
+    other = (
+        f'[members."other.csv"]\n{SHA256}\n[read.other]\nmember = "other.csv"\n'
+        '[views.other]\nsource = "a test"\nread = { rows = "other" }'
+    )
+    made = box(f"{SHA256}\n{other}", archive='url = "http://nowhere/box.zip"')
+    assert sorted(archive.fetch(made, tmp_path, view=made.view("all"))) == ["rows.csv"]
+
+
+def test_mirrors_are_tried_in_order_once_the_address_has_failed(server: str, box: Box) -> None:
+    mirrors = f'mirrors = ["{server}/wrong.csv", "{server}/rows.csv", "{server}/cut.csv"]'
+    made = box(f'{SHA256}\nurl = "{server}/missing.csv"\n{mirrors}', archive="")
+    Handler.asked.clear()
+    assert archive.fetch(made)["rows.csv"].source == f"{server}/rows.csv"
+    assert Handler.asked == ["/missing.csv", "/wrong.csv", "/rows.csv"]
+
+
+def test_an_archive_has_mirrors_too(server: str, box: Box) -> None:
+    lines = f'url = "{server}/missing.zip"\nmirrors = ["{server}/box.zip"]\n'
+    made = box(archive=lines + stating(zipped()))
+    assert archive.fetch(made)["rows.csv"].source == f"{server}/box.zip"
+
+
+def test_a_folder_may_hold_the_archive_of_a_dataset_by_hand(tmp_path: Path, box: Box) -> None:
+    made = box(f'container = "second.tar.gz"\n{SHA256}')
+    content = tarred({"a.csv": OTHER, "box/rows.csv": CONTENT})
+    (tmp_path / "second.tar.gz").write_bytes(content)
+    receipt = archive.fetch(made, tmp_path)["rows.csv"]
+    assert receipt.verified
+    assert receipt.source == str(tmp_path / "second.tar.gz")
+    assert sorted(in_cache()) == ["receipt.json", "rows.csv"]
+
+
+def test_an_archive_vouches_only_for_the_members_that_come_in_it(tmp_path: Path, box: Box) -> None:
+    (tmp_path / "second.tar.gz").write_bytes(tarred({"box/rows.csv": CONTENT}))
+    made = box('container = "second.tar.gz"', archive='manual = "ask"\n' + stating(zipped()))
+    with pytest.raises(ReproError, match=r"no hash of rows\.csv"):
+        archive.fetch(made, tmp_path)
+    assert in_cache() == {}
+
+
+def test_members_may_lie_in_two_archives(tmp_path: Path, box: Box) -> None:
+    second = f'[members."more.csv"]\ncontainer = "second.tar.gz"\n{stating(OTHER)}'
+    (tmp_path / "box.zip").write_bytes(zipped())
+    (tmp_path / "second.tar.gz").write_bytes(tarred({"more.csv": OTHER}))
+    lines = 'manual = "ask"\nurl = "http://nowhere/box.zip"\n' + stating(zipped())
+    made = box(f'{SHA256}\n{second}\n[read.more]\nmember = "more.csv"', archive=lines)
+    assert sorted(archive.fetch(made, tmp_path)) == ["more.csv", "rows.csv"]
+    assert in_cache()["more.csv"] == OTHER
+
+
+def test_a_member_that_a_packed_copy_belies_is_refused(tmp_path: Path, box: Box) -> None:
+    (tmp_path / "second.tar.gz").write_bytes(tarred({"box/rows.csv": OTHER}))
+    made = box(f'container = "second.tar.gz"\n{SHA256}')
+    with pytest.raises(ReproError, match=r"rows\.csv does not match its manifest"):
+        archive.fetch(made, tmp_path)
+    assert in_cache() == {}
+
+
+def test_room_is_asked_for_before_a_member_is_unpacked(
+    tmp_path: Path, box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "box.zip").write_bytes(zipped())
+    made = box(archive='url = "http://nowhere/box.zip"\n' + stating(zipped()))
+    free = SimpleNamespace(total=100, used=90, free=10)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
+    with pytest.raises(ReproError, match=r"15 bytes are needed in .*, and 10 are free"):
+        archive.fetch(made, tmp_path)
+    assert in_cache() == {}
+
+
+def test_a_member_of_another_size_than_stated_is_refused_before_it_is_unpacked(
+    tmp_path: Path, box: Box
+) -> None:
+    (tmp_path / "box.zip").write_bytes(zipped(CONTENT + b"9,9\n"))
+    heard = Heard()
+    made = box(f"{SHA256}\nbytes = 15", archive='url = "http://nowhere/box.zip"')
+    with pytest.raises(ReproError, match=r"of 19 bytes, expected 15"):
+        archive.fetch(made, tmp_path, tell=heard)
+    assert heard.progress == []
+
+
+def test_an_archive_whose_address_has_a_query_is_known_by_its_own_name(
+    tmp_path: Path, box: Box
+) -> None:
+    (tmp_path / "box.zip").write_bytes(zipped())
+    made = box(archive='url = "http://nowhere/files/box.zip?download=1"\n' + stating(zipped()))
+    assert archive.fetch(made, tmp_path)["rows.csv"].source == str(tmp_path / "box.zip")
+
+
+def test_while_one_process_is_busy_with_an_archive_another_waits_and_says_so(
+    shelf: Path, box: Box
+) -> None:
+    made, heard, waiting = box(), Heard(), threading.Event()
+    heard.say = lambda text: (heard.texts.append(text), waiting.set())  # type: ignore[method-assign, assignment, func-returns-value]
+    with archive.locked("box", Heard()):
+        thread = threading.Thread(target=lambda: archive.fetch(made, shelf, tell=heard))
+        thread.start()
+        assert waiting.wait(10)
+        assert in_cache() == {}
+    thread.join(10)
+    assert heard.texts == ["another process is busy with box; waiting for it"]
+    assert in_cache()["rows.csv"] == CONTENT

@@ -136,7 +136,10 @@ def faults(own: Own, kind: str, text: str) -> str:
 
 def test_a_paper_and_a_dataset_of_ones_own_are_read(own: Own) -> None:
     assert [entry.row for entry in own("tables", PAPER).entries("1")] == ["POP"]
-    assert [step.name for step in own("data_manifests", BOX).view("all").parsed_steps()] == ["core"]
+    recipes = own("data_manifests", BOX).view("all").recipes()
+    assert {name: [step.name for step in steps] for name, steps in recipes.items()} == {
+        "": ["core"]
+    }
 
 
 @pytest.mark.parametrize(
@@ -179,9 +182,54 @@ def test_a_fault_of_a_paper_is_told(own: Own, old: str, new: str, fault: str) ->
         ("core = 5", "core = 5, distinct = 'first'", "must name one step"),
         ('member = "rows.csv"', 'member = "row.csv"', "read.rows: no member is called 'row.csv'"),
         ("steps", 'read = { rows = "row" }\nsteps', "views.all: no read entry is called 'row'"),
-        ("steps", 'whole = ["row"]\nsteps', "views.all.whole: no part is called 'row'"),
+        ("steps", 'whole = ["row"]\nsteps', "views.all: no part is called 'row'"),
+        ("steps", "expect.parts = { train = 1 }\nsteps", "views.all: no part is called 'train'"),
+        ("steps", "expect.users = 'many'\nsteps", "views.all.expect.users: Input should be a val"),
+        ("steps", "variants.x = [{ cor = 5 }]\nsteps", "views.all.x: no step is called 'cor'"),
+        ("core = 5", "core = 'five'", "core: must be int, got 'five'"),
+        (
+            "core = 5",
+            "core = 5, expect = { user = 1 }",
+            "views.all.steps: expect.user: Extra inputs",
+        ),
         ('url = "http://nowhere/box.zip"', "", "members.rows.csv: nowhere to get it"),
-        ("{ member", '{ format = "json", member', "read.rows.format: Input should be 'separated'"),
+        ("{ member", '{ format = "xml", member', "read.rows.format: Input should be 'separated'"),
+        ("{ member", '{ format = "json", member', "read.rows: fields are the keys of the format j"),
+        (
+            "{ member",
+            "{ fields = { user = 'u' }, member",
+            "read.rows: fields are the keys of the f",
+        ),
+        ("{ member", '{ any_of = [["rows.csv"]], member', "read.rows: either member or any_of"),
+        ('{ member = "rows.csv" }', "{ header = true }", "read.rows: either member or any_of must"),
+        ("{ member", '{ separator = "", member', "read.rows.separator: String should have at leas"),
+        ("{ member", '{ columns = ["usr"], member', "read.rows.columns.0: Input should be 'user'"),
+        ("{ member", '{ identifiers = "word", member', "read.rows.identifiers: Input should be"),
+        (
+            "{ member",
+            '{ format = "json", fields = { user = "u", itm = "i" }, member',
+            "read.rows: fields must name user and item",
+        ),
+        (
+            "{ member",
+            '{ format = "json", fields = { user = "u", item = "i", ratings = "r" }, member',
+            "read.rows: no field is called 'ratings'\n  did you mean rating?",
+        ),
+        (
+            '{ member = "rows.csv" }',
+            '{ any_of = [["rows.csv", "rows.csv"]] }',
+            "read.rows: the format separated is read from one file",
+        ),
+        (
+            '{ member = "rows.csv" }',
+            '{ any_of = [["rows.csv"], ["row.csv"]] }',
+            "read.rows: no member is called 'row.csv'\n  did you mean rows.csv?",
+        ),
+        (
+            '[members."rows.csv"]',
+            '[members."rows.csv"]\nmirror = ["x"]',
+            "members.rows.csv.mirror: unknown key; did you mean mirrors?",
+        ),
     ],
 )
 def test_a_fault_of_a_manifest_is_told(own: Own, old: str, new: str, fault: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from repro import records
+from repro import checkpoints, records
 from repro.errors import ReproError
 from repro.experiment import Experiment, model_spec, protocol_spec
 from repro.metrics import Result
@@ -81,7 +81,7 @@ def test_hits_of_one_epoch_do_not_answer_for_the_best_of_another(tmp_path: Path)
 def test_a_record_takes_the_place_of_its_checkpoint(tmp_path: Path) -> None:
     folder = tmp_path / RECORD.id
     folder.mkdir()
-    (folder / records.CHECKPOINT).write_bytes(b"half way")
+    checkpoints.save(folder, b"half way")
     assert not records.exists(tmp_path, RECORD.id)
     records.save(tmp_path, RECORD, HITS, TARGETS)
     assert records.exists(tmp_path, RECORD.id)

@@ -20,7 +20,15 @@ ITEM = np.array(       [ 30,  10,  20,  10,  20,  30,  10,  10,  40,  20])  # fm
 RATING = np.array(     [4.0, 3.0, 5.0, 3.5, 2.0, 5.0, 4.0, 1.0, 4.0, 3.0])  # fmt: skip
 TIME = np.array(       [  5,   5,   1,   9,   8,   7,   9,   2,   2,   0])  # fmt: skip
 
-TEN = Rows(USER, ITEM, RATING, TIME, part=np.arange(10))  # the part tells which row it was
+TEN = Rows.of(USER, ITEM, rating=RATING, time=TIME, part=np.arange(10))  # part: which row it was
+
+NEW_YEAR_2018 = 1_514_764_800
+EVE = Rows.of(
+    np.arange(4),
+    np.arange(4),
+    time=np.array([NEW_YEAR_2018 - 1, NEW_YEAR_2018, NEW_YEAR_2018 + 86_400, 0]),
+    part=np.arange(4),
+)
 
 PAIRS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=40)
 
@@ -32,7 +40,7 @@ def left(rows: Rows) -> list[int]:
 
 def of_pairs(pairs: list[tuple[int, int]]) -> Rows:
     user, item = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-    return Rows(user, item, part=np.arange(len(pairs)))
+    return Rows.of(user, item, part=np.arange(len(pairs)))
 
 
 @pytest.mark.parametrize(
@@ -42,8 +50,12 @@ def of_pairs(pairs: list[tuple[int, int]]) -> Rows:
         ("min_rating", 3.5, [0, 2, 3, 5, 6, 8]),
         ("rating_above", 3.0, [0, 2, 3, 5, 6, 8]),
         ("rating_above", 3.5, [0, 2, 5, 6, 8]),
+        ("since", "1970-01-01", [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]),
+        ("since", "1970-01-02", []),
         ("min_items_per_user", 3, [0, 1, 2, 3, 4, 5, 6]),
         ("min_users_per_item", 3, [1, 2, 3, 4, 6, 7, 9]),
+        ("min_rows_of_both", 3, [1, 2, 3, 4, 6]),  # user 3 keeps 2 rows, item 20 keeps 2
+        ("min_rows_of_both", 2, [0, 1, 2, 3, 4, 5, 6, 7]),  # user 2 keeps only 7
         ("core", 2, [0, 1, 2, 3, 4, 5, 6]),  # 9 and 8 go, then user 2 has only 7
         ("core", 4, []),
         ("distinct", "first", [0, 1, 2, 3, 4, 5, 7, 8, 9]),  # 3 and 6 are one pair
@@ -58,22 +70,41 @@ def of_pairs(pairs: list[tuple[int, int]]) -> Rows:
 def test_a_step_leaves_these_rows(step: str, argument: Any, expected: list[int]) -> None:
     rows = STEPS[step](TEN, argument)
     assert left(rows) == expected
-    assert rows.user.tolist() == USER[expected].tolist()
-    assert rows.item.tolist() == ITEM[expected].tolist()
+    assert rows.user_ids[rows.user].tolist() == USER[expected].tolist()
+    assert rows.item_ids[rows.item].tolist() == ITEM[expected].tolist()
 
 
 @pytest.mark.parametrize(
-    ("by", "ordered"), [("file", False), ("oldest first", True), ("time", True)]
+    ("day", "expected"), [("2018-01-01", [1, 2]), ("2018-01-02", [2]), ("2017-12-31", [0, 1, 2])]
 )
-def test_only_some_orders_are_orders_in_time(by: str, ordered: bool) -> None:
-    assert STEPS["order"](TEN, by).ordered is ordered
+def test_a_day_begins_at_midnight_utc(day: str, expected: list[int]) -> None:
+    assert left(STEPS["since"](EVE, day)) == expected
+
+
+@pytest.mark.parametrize(
+    "day", ["2018-13-01", "1.1.2018", "then", "", "NaT", "2018-01-01T12:00", "now", "today"]
+)
+def test_what_is_no_day_is_an_error(day: str) -> None:
+    with pytest.raises(ReproError, match=f"(?s)'{day}' is no day.*2018-01-01"):
+        STEPS["since"](EVE, day)
+
+
+@pytest.mark.parametrize(
+    ("by", "order"),
+    [("file", "file"), ("oldest first", "time"), ("time", "time"), ("time, random ties", "time")],
+)
+def test_rows_know_the_order_in_which_they_stand(by: str, order: str) -> None:
+    assert TEN.order == ""
+    rows = STEPS["order"](TEN, by)
+    assert rows.order == order
+    assert STEPS["last_items_per_user"](rows, 1).order == order
 
 
 def test_random_ties_keep_the_order_in_time_and_come_out_the_same_each_time() -> None:
     by = "time, random ties"
     once = STEPS["order"](TEN, by)
-    assert once.ordered
-    assert once.user.tolist() == sorted(USER)
+    assert once.order == "time"
+    assert once.user_ids[once.user].tolist() == sorted(USER)
     assert once.time is not None
     assert once.time.tolist() == [7, 8, 9, 9, 2, 2, 1, 5, 5, 0]
     assert left(once) == left(STEPS["order"](TEN, by))
@@ -81,8 +112,11 @@ def test_random_ties_keep_the_order_in_time_and_come_out_the_same_each_time() ->
 
 def test_random_ties_follow_neither_the_file_nor_the_items() -> None:
     n = 50
-    together = Rows(
-        np.zeros(n, int), np.arange(n), time=np.full(n, 7, dtype=np.int64), part=np.arange(n)
+    together = Rows.of(
+        np.zeros(n, dtype=np.int64),
+        np.arange(n),
+        time=np.full(n, 7, dtype=np.int64),
+        part=np.arange(n),
     )
     shuffled = left(STEPS["order"](together, "time, random ties"))
     assert sorted(shuffled) == list(range(n))
@@ -104,18 +138,46 @@ def test_items_are_numbered(by: str, numbers: list[int]) -> None:
     assert left(rows) == list(range(10))
 
 
+@pytest.mark.parametrize(
+    ("by", "numbers"),
+    [
+        ("first appearance", [30, 20, 10]),
+        ("ascending", [10, 20, 30]),
+        ("from one", list(range(1, 31))),
+    ],
+)
+def test_items_that_an_earlier_step_left_without_rows_get_no_number(
+    by: str, numbers: list[int]
+) -> None:
+    rows = STEPS["number_items"](TEN.take(np.array([5, 2, 3, 4])), by)
+    assert rows.vocabulary is not None
+    assert rows.vocabulary.tolist() == numbers
+
+
 def test_items_keep_their_numbers_when_later_steps_leave_them_without_rows() -> None:
     rows = STEPS["last_items_per_user"](STEPS["number_items"](TEN, "first appearance"), 1)
-    assert sorted(set(rows.item.tolist())) == [10, 20, 40]
+    assert sorted(set(rows.item_ids[rows.item].tolist())) == [10, 20, 40]
     assert rows.vocabulary is not None
     assert rows.vocabulary.tolist() == [30, 10, 20, 40]
 
 
 def test_text_items_are_numbered_too() -> None:
-    rows = Rows(np.array([1, 1, 2]), np.array(["b", "a", "b"]))
+    rows = Rows.of(np.array([1, 1, 2]), np.array(["b", "a", "b"]))
     named = {by: STEPS["number_items"](rows, by) for by in ("ascending", "first appearance")}
     assert [*map(str, named["ascending"].vocabulary)] == ["a", "b"]  # type: ignore[arg-type]
     assert [*map(str, named["first appearance"].vocabulary)] == ["b", "a"]  # type: ignore[arg-type]
+
+
+def test_text_items_cannot_be_numbers_from_one() -> None:
+    rows = Rows.of(np.array([1, 1]), np.array(["1", "2"]))
+    with pytest.raises(ReproError, match="'from one': their identifiers are text"):
+        STEPS["number_items"](rows, "from one")
+
+
+def test_an_item_far_too_large_to_be_a_number_from_one_is_an_error() -> None:
+    rows = Rows.of(np.array([1, 1]), np.array([1, 2**50]))
+    with pytest.raises(ReproError, match="from one"):
+        STEPS["number_items"](rows, "from one")
 
 
 @pytest.mark.parametrize(
@@ -138,13 +200,14 @@ def test_an_unknown_variant_is_an_error_that_lists_the_known(
     [
         ("min_rating", 4.0, "rating"),
         ("rating_above", 3.0, "rating"),
+        ("since", "2018-01-01", "time"),
         ("order", "time", "time"),
         ("order", "time, random ties", "time"),
     ],
 )
 def test_a_step_without_its_column_is_an_error(step: str, argument: Any, column: str) -> None:
     with pytest.raises(ReproError, match=f"no column '{column}'"):
-        STEPS[step](Rows(USER, ITEM), argument)
+        STEPS[step](Rows.of(USER, ITEM), argument)
 
 
 @settings(deadline=None, max_examples=50)

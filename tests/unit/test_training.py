@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from repro import training
+from repro import checkpoints, training
 from repro.errors import ReproError, UnsupportedError
 from repro.interactions import Interactions
 from repro.model import Model, Run
@@ -276,18 +276,18 @@ def plain(outcome: Outcome) -> dict[str, Any]:
     return found
 
 
-def resumed(model: Model, split: Split, file: Path, cut: int, **how: Any) -> Outcome:
+def resumed(model: Model, split: Split, folder: Path, cut: int, **how: Any) -> Outcome:
     """Return the outcome of a run that was cut off as that many epochs were over."""
     with pytest.raises(CutError):
-        fitted(model, split, Progress(5, CPU, file, Interrupted(cut)), **how)
-    return fitted(model, split, Progress(5, CPU, file), **how)
+        fitted(model, split, Progress(5, CPU, folder, Interrupted(cut)), **how)
+    return fitted(model, split, Progress(5, CPU, folder), **how)
 
 
 @pytest.fixture
 def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return where checkpoints go, now after every epoch."""
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
-    return tmp_path / "run" / "checkpoint.pt"
+    return tmp_path / "run"
 
 
 @pytest.fixture
@@ -350,21 +350,46 @@ def test_a_run_that_was_over_is_not_trained_again(clusters: Split, checkpoint: P
 
 
 def test_a_short_run_writes_its_checkpoint_only_at_the_end(split: Split, tmp_path: Path) -> None:
-    file = tmp_path / "checkpoint.pt"
-    seen: list[bool] = []
-    progress = Progress(0, CPU, file, report=lambda *_: seen.append(file.exists()))
-    fitted(RANKS, split, progress)
-    assert seen == [False] * 4
-    assert file.exists()
+    seen: list[int] = []
+    report = lambda *_: seen.append(len(checkpoints.present(tmp_path)))  # noqa: E731
+    fitted(RANKS, split, Progress(0, CPU, tmp_path, report))
+    assert seen == [0] * 4
+    assert len(checkpoints.present(tmp_path)) == 1
 
 
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint"])
-def test_a_damaged_checkpoint_is_an_error_that_names_the_file(
-    tmp_path: Path, content: bytes
+@pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "not one"])
+def test_a_damaged_checkpoint_is_named_and_the_older_gone_on_from(
+    clusters: Split, checkpoint: Path, damage: str
 ) -> None:
-    file = tmp_path / "checkpoint.pt"
-    file.write_bytes(content)
-    with pytest.raises(ReproError, match="cannot be read") as error:
-        Progress(0, CPU, file)
-    assert str(file) in error.value.message
-    assert "delete it" in error.value.hint
+    whole = fitted(MULT_VAE, clusters, Progress(5, CPU))
+    with pytest.raises(CutError):
+        fitted(MULT_VAE, clusters, Progress(5, CPU, checkpoint, Interrupted(5)))
+    newest, older = checkpoints.present(checkpoint)
+    content = newest.read_bytes()
+    half = len(content) // 2
+    newest.write_bytes(
+        {
+            "empty": b"",
+            "cut": content[:half],
+            "flipped": content[:40] + bytes([content[40] ^ 255]) + content[41:],
+            "not one": b"not a checkpoint",
+        }[damage]
+    )
+    said: list[str] = []
+    progress = Progress(5, CPU, checkpoint, say=said.append)
+    assert plain(fitted(MULT_VAE, clusters, progress)) == plain(whole)
+    assert len(said) == 1
+    assert str(newest) in said[0]
+    assert older in checkpoints.present(checkpoint) or len(checkpoints.present(checkpoint)) == 2
+
+
+def test_with_no_checkpoint_that_can_be_read_training_begins_anew_and_says_so(
+    clusters: Split, checkpoint: Path
+) -> None:
+    checkpoint.mkdir()
+    (checkpoint / "checkpoint-000001.pt").write_bytes(b"")
+    (checkpoint / "checkpoint-000002.pt").write_bytes(b"not a checkpoint")
+    said: list[str] = []
+    outcome = fitted(MULT_VAE, clusters, Progress(5, CPU, checkpoint, say=said.append))
+    assert plain(outcome) == plain(fitted(MULT_VAE, clusters, Progress(5, CPU)))
+    assert [text.count("cannot be read") for text in said] == [1, 1]

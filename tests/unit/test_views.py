@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import os
 import re
+import signal
+import subprocess
+import sys
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,7 +30,7 @@ NEGATIVES = "(1,20)\t40\t40\n(2,40)\t10\n"
 
 ONE_FILE = """
 [read]
-rows = { member = "rows.csv" }
+rows = { member = "rows.csv", identifiers = "text" }
 [views.all]
 source = "a test"
 """
@@ -41,6 +47,49 @@ read   = { train = "train", valid = "valid", test = "test", negatives = "negativ
 whole  = ["train", "test"]
 """
 
+BY_ITEM = "30,b\n10,b\n20,b\n10,a\n30,a\n20,c\n"  # sorted by item, as Netflix is
+
+NETFLIX = """
+[read.rows]
+any_of  = [["all.tar"], ["one.txt", "two.txt"]]
+format  = "netflix"
+columns = ["user", "rating", "date"]
+[views.all]
+source = "a test"
+steps  = [{ number_items = "first appearance" }, { order = "file" }]
+"""
+ONE, TWO = "1:\n6,3,2005-09-06\n7,5,2005-05-13\n", "2:\n7,1,2005-12-31\n5,4,2004-01-01\n"
+
+BUILD = """
+import sys
+from repro.data import views
+
+class Tell:
+    def bytes(self, name, done, total): ...
+    def say(self, text): print(text, flush=True)
+
+print(views.load("box/all", Tell()).digest)
+"""
+"""A process of its own that builds the view."""
+
+KILLED = """
+import os, signal
+import numpy as np
+from repro.data import views
+
+save, saved = np.save, []
+
+def dies(*args, **given):
+    save(*args, **given)
+    saved.append(args)
+    if len(saved) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+np.save = dies
+views.load("box/all")
+"""
+"""One that is killed when three arrays are written."""
+
 Make = Callable[..., str]
 
 
@@ -56,7 +105,7 @@ def box(own_folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> M
     ) -> str:
         text = '[archive]\ntitle = "Box"\nlicense = "none"\nsource = "a test"\nmanual = "ask"\n'
         for name, content in files.items():
-            (tmp_path / name).write_text(content)
+            (tmp_path / name).write_text(content, newline="")
             text += f'[members."{name}"]\n'
             if verified:
                 text += f'sha256 = "{hashlib.sha256(content.encode()).hexdigest()}"\n'
@@ -96,8 +145,12 @@ def test_items_number_as_a_step_says_even_those_that_lose_their_rows(box: Make) 
     assert built.interactions.n_items == 3
 
 
-def test_identifiers_are_ordered_as_numbers_where_they_are_numbers(box: Make) -> None:
-    assert one_file(box, rows="10,2\n9,11\n").user_ids.tolist() == ["9", "10"]
+def test_identifiers_are_ordered_as_what_the_manifest_says_they_are(box: Make) -> None:
+    assert one_file(box, rows="10,2\n9,11\n").user_ids.tolist() == ["10", "9"]
+    numbers = ONE_FILE.replace(', identifiers = "text"', "")
+    (archive.raw_folder("box") / "rows.csv").unlink()
+    built = views.load(box(numbers, {"rows.csv": "10,2\n9,11\n"}))
+    assert built.user_ids.tolist() == ["9", "10"]
 
 
 def test_the_funnel_counts_what_every_step_leaves(box: Make) -> None:
@@ -249,7 +302,7 @@ def test_a_view_tells_whether_its_bytes_were_verified(box: Make, verified: bool)
 def test_missing_members_are_named_with_the_command_that_brings_them(box: Make) -> None:
     dataset = box(ONE_FILE, {"rows.csv": ROWS}, fetched=False)
     assert views.prepared(dataset) is None
-    with pytest.raises(ReproError, match=r"(?s)rows\.csv missing.*repro fetch box"):
+    with pytest.raises(ReproError, match=r"(?s)needs rows\.csv, missing.*repro fetch box"):
         views.load(dataset)
 
 
@@ -296,3 +349,350 @@ def test_a_file_that_changed_since_it_was_fetched_is_not_read(box: Make) -> None
     (archive.raw_folder("box") / "rows.csv").write_text(OTHER_ORDER)
     with pytest.raises(ReproError, match="has changed since it was fetched"):
         views.load(view)
+
+
+def test_without_an_order_rows_are_not_said_to_be_in_the_order_of_time_or_file(box: Make) -> None:
+    built = one_file(box)
+    assert not built.interactions.ordered
+    assert built.interactions.row is None
+
+
+def test_the_order_of_the_file_is_kept_where_the_file_is_sorted_by_item(box: Make) -> None:
+    built = one_file(
+        box, 'steps = [{ number_items = "first appearance" }, { order = "file" }]', rows=BY_ITEM
+    )
+    whole = built.interactions
+    assert built.user_ids.tolist() == ["10", "20", "30"]
+    assert built.item_ids.tolist() == ["b", "a", "c"]
+    assert pairs(whole) == [(0, 0), (0, 1), (1, 0), (1, 2), (2, 0), (2, 1)]
+    assert whole.row is not None
+    assert whole.row.tolist() == [1, 3, 2, 5, 0, 4]
+    assert whole.row.dtype == np.int32
+    assert not whole.ordered
+
+
+def test_places_in_the_file_count_the_rows_that_the_steps_left(box: Make) -> None:
+    steps = 'steps = [{ min_users_per_item = 2 }, { order = "file" }]'
+    whole = one_file(box, steps, rows="9,z\n" + BY_ITEM).interactions
+    assert whole.row is not None
+    assert sorted(whole.row.tolist()) == [0, 1, 2, 3, 4]
+    assert [pairs(whole)[i] for i in np.argsort(whole.row)] == [
+        (2, 1),
+        (0, 1),
+        (1, 1),
+        (0, 0),
+        (2, 0),
+    ]
+
+
+def test_the_digest_tells_files_apart_that_differ_only_in_the_order_between_users(
+    box: Make,
+) -> None:
+    steps = 'steps = [{ order = "file" }]'
+    one = one_file(box, steps, rows="a,x\nb,x\n")
+    other = one_file(box, steps, rows="b,x\na,x\n")
+    assert pairs(one.interactions) == pairs(other.interactions)
+    assert one.digest != other.digest
+
+
+def test_an_item_that_is_no_number_from_one_is_an_error_that_names_it(box: Make) -> None:
+    read = ONE_FILE.replace(', identifiers = "text"', "")
+    read += 'steps = [{ number_items = "from one" }]'
+    with pytest.raises(ReproError, match="item 0"):
+        views.load(box(read, {"rows.csv": "1,1\n1,0\n"}))
+
+
+def test_text_identifiers_cannot_be_numbered_from_one(box: Make) -> None:
+    with pytest.raises(ReproError, match="'from one': their identifiers are text"):
+        one_file(box, 'steps = [{ number_items = "from one" }]')
+
+
+VARIANTS = """
+[views.all.variants]
+"three of each"    = [{ min_items_per_user = 3 }]
+"two of each user" = [{ min_items_per_user = 2 }, { number_items = "first appearance" }]
+"pairs of those"   = [{ min_items_per_user = 2 }, { distinct = "first" }]
+"""
+
+
+@pytest.mark.parametrize(
+    ("expect", "variant"),
+    [
+        ("interactions = 5", "two of each user"),
+        ("users = 2, items = 3", "two of each user"),
+        ("users = 3", ""),
+        ("interactions = 5, users = 2, items = 3", "two of each user"),
+    ],
+)
+def test_the_first_variant_that_gives_what_is_expected_is_taken(
+    box: Make, expect: str, variant: str
+) -> None:
+    lines = f"expect = {{ {expect} }}\n{VARIANTS}"
+    if not variant:
+        with pytest.raises(ReproError, match="no variant gives the 3 users that are expected"):
+            one_file(box, lines)
+        return
+    built = one_file(box, lines)
+    known = views.prepared("box/all")
+    assert known is not None
+    assert known.variant == variant
+    assert built.item_ids.tolist() == ["b", "a", "c"]  # that variant numbers so, the others do not
+    assert [stage.step for stage in known.funnel] == [
+        "read",
+        "min_items_per_user = 2",
+        "number_items = first appearance",
+        "numbered",
+    ]
+
+
+def test_a_view_without_variants_has_none(box: Make) -> None:
+    one_file(box)
+    known = views.prepared("box/all")
+    assert known is not None
+    assert known.variant == ""
+
+
+def test_where_no_variant_fits_the_error_says_what_each_gave(box: Make) -> None:
+    with pytest.raises(ReproError) as caught:
+        one_file(box, f"expect = {{ users = 7, interactions = 1_000 }}\n{VARIANTS}")
+    said = str(caught.value)
+    assert "box/all: no variant gives the 7 users, 1,000 interactions that are expected" in said
+    assert "two of each user: 5 of 2 users, 3 items" in said
+    assert "pairs of those: 5 of 2 users, 3 items" in said
+    assert "three of each: 3 of 1 users, 3 items" in said
+    assert views.prepared("box/all") is None
+
+
+def test_a_variant_that_leaves_nothing_does_not_keep_the_others_from_being_tried(
+    box: Make,
+) -> None:
+    lines = """expect = { users = 3 }
+[views.all.variants]
+"nobody"    = [{ min_items_per_user = 99 }]
+"everybody" = [{ min_items_per_user = 1 }]
+"""
+    one_file(box, lines)
+    known = views.prepared("box/all")
+    assert known is not None
+    assert known.variant == "everybody"
+
+
+def test_variants_come_after_the_steps_that_all_share(box: Make) -> None:
+    lines = f'steps = [{{ distinct = "last" }}]\nexpect = {{ users = 2 }}\n{VARIANTS}'
+    one_file(box, lines)
+    known = views.prepared("box/all")
+    assert known is not None
+    assert [stage.step for stage in known.funnel][1:3] == [
+        "distinct = last",
+        "min_items_per_user = 2",
+    ]
+
+
+PART_FILES = {
+    "train.csv": TRAIN,
+    "valid.csv": VALID,
+    "test.csv": TEST,
+    "negatives.txt": NEGATIVES,
+}
+
+
+def test_a_part_with_other_rows_than_expected_is_refused_and_named(box: Make) -> None:
+    lines = "expect = { parts = { train = 3, test = 1_002, negatives = 4 } }"
+    with pytest.raises(ReproError) as caught:
+        views.load(box(PARTS + lines, PART_FILES))
+    assert "box/all diverges from its manifest as it is read" in str(caught.value)
+    assert "test expected 1,002 rows, got 2; negatives expected 4 rows, got 3" in str(caught.value)
+    assert "train expected" not in str(caught.value)
+    assert views.prepared("box/all") is None
+
+
+def test_parts_with_the_expected_rows_are_built(box: Make) -> None:
+    lines = "expect = { parts = { train = 3, valid = 1, test = 2, negatives = 3 } }"
+    assert len(views.load(box(PARTS + lines, PART_FILES)).parts["negatives"]) == 3
+
+
+def test_without_a_whole_all_parts_but_the_negatives_are_all_interactions(box: Make) -> None:
+    read = PARTS.replace('whole  = ["train", "test"]', "")
+    built = views.load(box(read, PART_FILES))
+    assert len(built.interactions) == 6
+    assert len(built.parts["negatives"]) == 3
+
+
+def test_text_identifiers_of_train_and_test_share_numbers(box: Make) -> None:
+    read = """
+[read]
+train = { member = "train.csv", identifiers = "text" }
+test  = { member = "test.csv", identifiers = "text" }
+valid = { member = "valid.csv", identifiers = "text" }
+[views.all]
+source = "a test"
+read   = { train = "train", test = "test", valid = "valid" }
+whole  = ["train", "test"]
+"""
+    files = {
+        "train.csv": "ann,lamp\nbob,é\nann,zoo\n",
+        "test.csv": "bob,a much longer name\nann,é\ncid,lamp\n",
+        "valid.csv": "bob,é\n",
+    }
+    built = views.load(box(read, files))
+    assert built.user_ids.tolist() == ["ann", "bob", "cid"]
+    assert built.item_ids.tolist() == ["a much longer name", "lamp", "zoo", "é"]
+    assert pairs(built.parts["train"]) == [(0, 1), (0, 2), (1, 3)]
+    assert pairs(built.parts["test"]) == [(0, 3), (1, 0), (2, 1)]
+    assert pairs(built.parts["valid"]) == [(1, 3)]
+    assert pairs(built.interactions) == [(0, 1), (0, 2), (0, 3), (1, 3), (1, 0), (2, 1)]
+
+
+@pytest.mark.parametrize("other", ["valid", "test"])
+def test_parts_of_which_one_has_text_identifiers_and_one_numbers_are_an_error(
+    box: Make, other: str
+) -> None:
+    read = PARTS.replace(f'"{other}.csv"', f'"{other}.csv", identifiers = "text"')
+    with pytest.raises(ReproError, match="identifiers"):
+        views.load(box(read, PART_FILES))
+
+
+def tarred(files: dict[str, str]) -> str:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, text in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(text)
+            tar.addfile(info, io.BytesIO(text.encode()))
+    return out.getvalue().decode()
+
+
+def test_either_layout_of_the_same_rows_gives_the_same_view(
+    box: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tar = tarred({"set/mv_0000002.txt": TWO, "set/mv_0000001.txt": ONE})
+    files = {"all.tar": tar, "one.txt": ONE, "two.txt": TWO}
+    built = {}
+    for layout, absent in (("tar", ["one.txt", "two.txt"]), ("combined", ["all.tar"])):
+        monkeypatch.setenv("REPRO_HOME", str(tmp_path / layout))
+        box(NETFLIX, files, fetched=False)
+        for name in absent:
+            (tmp_path / name).unlink()
+        archive.fetch(manifest.load("box"), tmp_path)
+        built[layout] = views.load("box/all")
+    assert built["tar"].digest == built["combined"].digest
+    assert built["tar"].user_ids.tolist() == ["5", "6", "7"]
+    assert pairs(built["combined"].interactions) == [(0, 1), (1, 0), (2, 0), (2, 1)]
+    rows = built["combined"].interactions.row
+    assert rows is not None
+    assert rows.tolist() == [3, 0, 1, 2]
+
+
+def test_half_a_layout_is_not_enough(box: Make, tmp_path: Path) -> None:
+    box(NETFLIX, {"all.tar": "", "one.txt": ONE, "two.txt": TWO}, fetched=False)
+    (tmp_path / "all.tar").unlink()
+    (tmp_path / "two.txt").unlink()
+    with pytest.raises(ReproError):
+        archive.fetch(manifest.load("box"), tmp_path)
+    with pytest.raises(ReproError, match=r"box/all needs .*missing in the cache"):
+        views.load("box/all")
+
+
+def changed(array: Path) -> None:
+    content = np.load(array)
+    content[-1] += 1
+    np.save(array, content)
+
+
+def test_a_view_that_is_as_it_was_built_has_no_damage(box: Make) -> None:
+    one_file(box)
+    assert views.damage("box/all") == ""
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        changed,
+        lambda array: array.write_bytes(array.read_bytes()[:-4]),
+        lambda array: array.write_bytes(b""),
+        lambda array: array.write_bytes(b"rubbish"),
+        lambda array: array.unlink(),
+    ],
+    ids=["changed", "cut off", "emptied", "overwritten", "deleted"],
+)
+def test_damage_to_a_views_arrays_is_told_with_what_to_do(
+    box: Make, harm: Callable[[Path], None]
+) -> None:
+    one_file(box)
+    (array,) = (paths.home() / "data" / "box" / "views").glob("all-*/whole_item.npy")
+    harm(array)
+    said = views.damage("box/all")
+    assert said
+    assert f"delete {array.parent}, and it is built anew" in said
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda array: array.write_bytes(array.read_bytes()[:-4]),
+        lambda array: array.write_bytes(b""),
+        lambda array: array.unlink(),
+    ],
+    ids=["cut off", "emptied", "deleted"],
+)
+def test_a_view_that_cannot_be_loaded_any_more_is_told_with_what_to_do(
+    box: Make, harm: Callable[[Path], None]
+) -> None:
+    one_file(box)
+    (array,) = (paths.home() / "data" / "box" / "views").glob("all-*/whole_item.npy")
+    harm(array)
+    with pytest.raises(ReproError, match=f"delete {array.parent}"):
+        views.load("box/all")
+
+
+def test_a_damaged_description_of_a_view_is_told_with_what_to_do(box: Make) -> None:
+    one_file(box)
+    (about,) = (paths.home() / "data" / "box" / "views").glob("all-*/view.json")
+    about.write_text(about.read_text()[:40])
+    with pytest.raises(ReproError, match=f"delete {about.parent}"):
+        views.load("box/all")
+
+
+def test_a_deleted_view_is_built_anew(box: Make) -> None:
+    digest = one_file(box).digest
+    (folder,) = (paths.home() / "data" / "box" / "views").glob("all-*")
+    for file in folder.iterdir():
+        file.unlink()
+    folder.rmdir()
+    assert views.load("box/all").digest == digest
+    assert views.damage("box/all") == ""
+
+
+def test_what_a_killed_process_leaves_is_neither_taken_for_data_nor_kept(box: Make) -> None:
+    dataset = box(ONE_FILE, {"rows.csv": ROWS})
+    killed = subprocess.run([sys.executable, "-c", KILLED], check=False)
+    folder = paths.home() / "data" / "box" / "views"
+    (left,) = folder.iterdir()
+    assert killed.returncode == -signal.SIGKILL
+    assert left.name.startswith(".building.")
+    assert len(list(left.glob("*.npy"))) == 3
+    assert views.prepared(dataset) is None
+    built = views.load(dataset)
+    assert len(built.interactions) == 6
+    assert [path.name.partition("-")[0] for path in folder.iterdir()] == ["all"]
+
+
+def test_processes_that_build_at_once_both_end_well(box: Make) -> None:
+    box(ONE_FILE, {"rows.csv": ROWS})
+    command = [sys.executable, "-c", BUILD]
+    with archive.locked("box", archive.Silent()):
+        both = [
+            subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ)
+            for _ in range(2)
+        ]
+        said = []
+        for one in both:
+            assert one.stdout is not None
+            said.append(one.stdout.readline())
+    ends = [one.communicate(timeout=60)[0] for one in both]
+    assert said == ["another process is busy with box; waiting for it\n"] * 2
+    assert [one.returncode for one in both] == [0, 0]
+    assert [end.strip() for end in ends] == [views.load("box/all").digest] * 2
+    views_folder = paths.home() / "data" / "box" / "views"
+    assert len(list(views_folder.iterdir())) == 1
+    assert views.damage("box/all") == ""

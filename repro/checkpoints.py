@@ -1,0 +1,60 @@
+"""The newest two checkpoints of a run, each whole or not there; a damaged one is put aside.
+
+Behind a checkpoint's content stands its sha256: a disk that turns a bit must not turn a result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from repro.paths import write_atomically
+
+KEPT = 2
+
+
+def present(folder: Path) -> list[Path]:
+    """Return a run's checkpoints, the newest first."""
+    found = {int(m[1]): file for file in folder.glob("checkpoint-*.pt") if (m := _numbered(file))}
+    return [found[number] for number in sorted(found, reverse=True)]
+
+
+def save(folder: Path, content: bytes) -> None:
+    """Write the next checkpoint, and let all but the newest two go."""
+    newest = next(iter(present(folder)), None)
+    last = _numbered(newest) if newest else None
+    file = folder / f"checkpoint-{int(last[1]) + 1 if last else 1:06}.pt"
+    write_atomically(file, content + hashlib.sha256(content).digest())
+    for old in present(folder)[KEPT:]:
+        old.unlink()
+
+
+def read(file: Path) -> bytes:
+    """Return a checkpoint's content.
+
+    Raises
+    ------
+    ValueError
+        If it is not what was written.
+    """
+    whole = file.read_bytes()
+    content, digest = whole[:-32], whole[-32:]
+    if hashlib.sha256(content).digest() != digest:
+        raise ValueError("its bytes are not those that were written")
+    return content
+
+
+def put_aside(file: Path) -> Path:
+    """Rename a checkpoint that cannot be read; return its new name."""
+    return file.rename(file.with_suffix(".damaged"))
+
+
+def clear(folder: Path) -> None:
+    """Delete all checkpoints of a run, damaged ones too."""
+    for file in [*present(folder), *folder.glob("checkpoint-*.damaged")]:
+        file.unlink()
+
+
+def _numbered(file: Path) -> re.Match[str] | None:
+    return re.fullmatch(r"checkpoint-(\d+)\.pt", file.name)

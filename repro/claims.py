@@ -1,0 +1,174 @@
+"""A claim on a run: who is at it, since when, and how far; so that two never do the same work.
+
+A claim is a file in the run's folder. Whoever holds it writes it anew every few seconds. One whose
+process is gone, or on another host has not been heard of for a while, is taken over. The file also
+tells `repro status` how far the run is, whatever host it is on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from repro.errors import ReproError
+from repro.paths import write_json
+
+FILE = "claim.json"
+BEAT_SECONDS = 5.0
+SILENT_SECONDS = 90.0
+"""Without a beat for so long a claim is void; the beats survive a slow file server."""
+
+
+class BusyError(ReproError):
+    """Another process is at this run."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What the file says."""
+
+    token: str
+    host: str
+    pid: int
+    label: str
+    began: float
+    """Seconds since 1970, on that host's clock."""
+    phase: str = ""
+    epoch: int = 0
+    n_epochs: int = 0
+    left: float | None = None
+    """Seconds that the rest of the phase takes at its pace."""
+
+    def is_held(self, folder: Path) -> bool:
+        """Return whether its process is there, as far as one can tell from here."""
+        if self.host == socket.gethostname() and not _is_alive(self.pid):
+            return False
+        return _age(folder / FILE) < SILENT_SECONDS
+
+
+class Holder:
+    """Holds a claim: writes its beats, and learns whether somebody else took it over."""
+
+    def __init__(self, folder: Path, claim: Claim) -> None:
+        self.claim = claim
+        self._folder = folder
+        self._lost = False
+        self._over = threading.Event()
+        self._seen: dict[str, tuple[float, int]] = {}
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+        self._thread.start()
+
+    def tell(self, phase: str, epoch: int, n_epochs: int) -> None:
+        """Note how far the run is.
+
+        Raises
+        ------
+        BusyError
+            If another process has taken the run over, because this one was silent for too long.
+        """
+        if self._lost:
+            raise BusyError(
+                f"another process has taken over {self.claim.label} while this one was asleep"
+            )
+        began, first = self._seen.setdefault(phase, (time.monotonic(), epoch))
+        done = epoch - first
+        left = (time.monotonic() - began) / done * (n_epochs - epoch) if done else None
+        self.claim = replace(self.claim, phase=phase, epoch=epoch, n_epochs=n_epochs, left=left)
+
+    def release(self) -> None:
+        """Give the claim back."""
+        self._over.set()
+        self._thread.join()
+        with _guarded(self._folder):
+            if _is_own(self._folder, self.claim):
+                (self._folder / FILE).unlink()
+
+    def _beat(self) -> None:
+        while not self._over.wait(BEAT_SECONDS):
+            with _guarded(self._folder):
+                if not _is_own(self._folder, self.claim):
+                    self._lost = True
+                    return
+                write_json(self._folder / FILE, asdict(self.claim))
+
+
+@contextmanager
+def held(folder: Path, label: str) -> Iterator[Holder]:
+    """Hold the claim on a run.
+
+    Parameters
+    ----------
+    folder : Path
+        The run's.
+    label : str
+        What the run is called, for people.
+
+    Raises
+    ------
+    BusyError
+        If another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    claim = Claim(secrets.token_hex(8), socket.gethostname(), os.getpid(), label, time.time())
+    with _guarded(folder):
+        other = read(folder)
+        if other and other.is_held(folder):
+            raise BusyError(f"{label} is being run by process {other.pid} on {other.host}")
+        write_json(folder / FILE, asdict(claim))
+    holder = Holder(folder, claim)
+    try:
+        yield holder
+    finally:
+        holder.release()
+
+
+def read(folder: Path) -> Claim | None:
+    """Return the claim on a run, held or void."""
+    try:
+        return Claim(**json.loads((folder / FILE).read_text()))
+    except FileNotFoundError:
+        return None
+
+
+@contextmanager
+def _guarded(folder: Path) -> Iterator[None]:
+    """Let one process at a time look at a claim and change it."""
+    from filelock import FileLock
+
+    with FileLock(folder.parent / ".claims.lock"):
+        yield
+
+
+def _is_own(folder: Path, claim: Claim) -> bool:
+    there = read(folder)
+    return there is not None and there.token == claim.token
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's process
+        return True
+    return True
+
+
+def _age(file: Path) -> float:
+    """Return the seconds since a file was written, by the clock of the disk that it lies on."""
+    probe = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    probe.touch()
+    try:
+        return probe.stat().st_mtime - file.stat().st_mtime
+    except FileNotFoundError:  # given back this moment
+        return float("inf")
+    finally:
+        probe.unlink()

@@ -1,0 +1,44 @@
+"""``repro status``: what is done, running, failed, missing and blocked."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from repro.cli import app
+
+
+@app.command(epilog="Example: repro status acvae")
+def status(
+    papers: Annotated[
+        list[str] | None, typer.Argument(help="Papers; all if none is named.")
+    ] = None,
+    runs: Annotated[Path | None, typer.Option(help="Folder of records.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show every run of the papers' tables: done, running and how far, failed and why, missing."""
+    from repro import paths, planning, tables
+    from repro.cli.progress import duration
+
+    plan = planning.plan(planning.Asked(papers=tuple(papers or tables.papers())))
+    states = planning.states(plan, runs or paths.runs())
+    if as_json:
+        typer.echo(json.dumps([asdict(state) for state in states], indent=1))
+        return
+    from tabulate import tabulate
+
+    rows = [[s.label, s.kind, s.detail, "" if s.left is None else duration(s.left)] for s in states]
+    head = ["run", "state", "", "time left"]
+    typer.echo(tabulate(rows, head, tablefmt="simple", maxcolwidths=[None, None, 60, None]))
+    counts = Counter(state.kind for state in states)
+    typer.echo("\n" + ", ".join(f"{n} {kind}" for kind, n in counts.items()))
+    left = [state.left for state in states if state.left is not None]
+    unknown = counts["missing"] - sum(s.kind == "missing" and s.left is not None for s in states)
+    if left:
+        rest = f"; of {unknown} nothing is known" if unknown else ""
+        typer.echo(f"about {duration(sum(left))} left, one after the other, as records go{rest}")

@@ -1,0 +1,343 @@
+"""Where experiments run: one after the other here, side by side in processes, or on a Ray cluster.
+
+An engine takes jobs and gives back what became of them. What all share is in `run_all`: a run that
+another process is at is left to it, and looked at again later; one that fails stops no other.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import time
+from collections import deque
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection, wait
+from typing import Any, Protocol
+
+from repro import claims, planning
+from repro.claims import BusyError
+from repro.errors import ReproError, UnsupportedError
+from repro.execution import Report, Settings, attempt
+from repro.planning import Job
+from repro.records import Record
+
+Outcome = Record | ReproError
+
+POLL_SECONDS = 1.0
+
+
+class Watch(Protocol):
+    """Who is told how the runs go."""
+
+    def begin(self, label: str) -> Report:
+        """Hear that a run begins; return what is told of its epochs."""
+
+    def end(self, job: Job, outcome: Outcome) -> None:
+        """Hear what became of a run."""
+
+    def say(self, text: str) -> None:
+        """Hear what the user should know."""
+
+
+class Engine(Protocol):
+    """Runs jobs."""
+
+    def has_room(self) -> bool:
+        """Return whether another job can be started."""
+
+    def start(self, job: Job) -> None:
+        """Start a job."""
+
+    def wait(self) -> list[tuple[Job, Outcome]]:
+        """Return the jobs that have ended, after a while even if none has."""
+
+    def active(self) -> list[Job]:
+        """Return the jobs that were started and have not been returned."""
+
+    def stop(self) -> None:
+        """End what still runs."""
+
+
+@dataclass
+class Done:
+    """What became of many jobs."""
+
+    finished: list[Record] = field(default_factory=list)
+    failed: list[tuple[Job, ReproError]] = field(default_factory=list)
+    refused: list[tuple[Job, UnsupportedError]] = field(default_factory=list)
+    """Models under protocols that they cannot serve: a fact, not a failure."""
+
+
+def run_all(jobs: list[Job], engine: Engine, settings: Settings, watch: Watch) -> Done:
+    """Run experiments; one that fails does not stop the others.
+
+    Parameters
+    ----------
+    jobs : list of Job
+        What to run; their views must be in the cache.
+    engine : Engine
+        Where.
+    settings : Settings
+        How; the same that the engine has.
+    watch : Watch
+        Told of the progress.
+    """
+    done = Done()
+    waiting, elsewhere = deque(jobs), deque[Job]()
+    told: set[str] = set()
+    reports: dict[str, Report] = {}
+    try:
+        while waiting or elsewhere or engine.active():
+            while waiting and engine.has_room():
+                engine.start(waiting.popleft())
+            for job, outcome in engine.wait():
+                if isinstance(outcome, BusyError):
+                    if job.label not in told:
+                        watch.say(f"{outcome.message}; waiting for it")
+                        told.add(job.label)
+                    elsewhere.append(job)
+                    continue
+                if isinstance(outcome, UnsupportedError):
+                    done.refused.append((job, outcome))
+                elif isinstance(outcome, ReproError):
+                    done.failed.append((job, outcome))
+                else:
+                    done.finished.append(outcome)
+                reports.pop(job.label, None)
+                watch.end(job, outcome)
+            _follow(engine, settings, watch, reports)
+            if elsewhere and not waiting and not engine.active():
+                time.sleep(POLL_SECONDS)
+                waiting, elsewhere = elsewhere, waiting
+    finally:
+        engine.stop()
+    return done
+
+
+def _follow(engine: Engine, settings: Settings, watch: Watch, reports: dict[str, Report]) -> None:
+    """Tell how far the runs in other processes are, as their claims say."""
+    if isinstance(engine, Here):
+        return
+    for job in engine.active():
+        claim = claims.read(settings.runs / planning.run_id(job))
+        if claim and claim.n_epochs:
+            if job.label not in reports:
+                reports[job.label] = watch.begin(job.label)
+            reports[job.label](claim.phase, claim.epoch, claim.n_epochs)
+
+
+class Here:
+    """One after the other, in this process."""
+
+    def __init__(self, settings: Settings, watch: Watch) -> None:
+        self._settings = settings
+        self._watch = watch
+        self._jobs: list[Job] = []
+
+    def has_room(self) -> bool:
+        """Return whether another job can be started."""
+        return not self._jobs
+
+    def start(self, job: Job) -> None:
+        """Note the job; it runs in `wait`."""
+        self._jobs.append(job)
+
+    def wait(self) -> list[tuple[Job, Outcome]]:
+        """Run the job that was started, and return what became of it."""
+        ended = []
+        while self._jobs:
+            job = self._jobs[0]
+            report = self._watch.begin(job.label)
+            ended.append((job, attempt(job, self._settings, report, self._watch.say)))
+            self._jobs.pop(0)
+        return ended
+
+    def active(self) -> list[Job]:
+        """Return the job that was started."""
+        return list(self._jobs)
+
+    def stop(self) -> None:
+        """Nothing runs outside `wait`."""
+
+
+class Processes:
+    """Side by side on this machine, a process for each run.
+
+    Each has its share of the CPU's cores. They share a GPU; several GPUs are dealt round.
+
+    Parameters
+    ----------
+    n : int
+        How many at once.
+    settings : Settings
+        How; with `threads` 0 the cores are divided.
+    """
+
+    def __init__(self, n: int, settings: Settings) -> None:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        threads = settings.threads or max(1, (cores or 1) // n)
+        self._settings = replace(settings, threads=threads)
+        self._context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
+        self._free = list(range(n))
+        self._running: dict[Connection, tuple[Job, Any, int]] = {}
+
+    def has_room(self) -> bool:
+        """Return whether another process may be started."""
+        return bool(self._free)
+
+    def start(self, job: Job) -> None:
+        """Start a process."""
+        place = self._free.pop(0)
+        ours, theirs = self._context.Pipe(duplex=False)
+        settings = replace(self._settings, device=_dealt(self._settings.device, place))
+        process = self._context.Process(target=_work, args=(job, settings, theirs), daemon=True)
+        process.start()
+        theirs.close()
+        self._running[ours] = (job, process, place)
+
+    def wait(self) -> list[tuple[Job, Outcome]]:
+        """Return what the processes that have ended sent, or how they died."""
+        ended = []
+        for pipe in wait(list(self._running), POLL_SECONDS):
+            assert isinstance(pipe, Connection)
+            job, process, place = self._running.pop(pipe)
+            try:
+                outcome = pipe.recv()
+            except EOFError:
+                process.join()
+                outcome = _died(process.exitcode)
+            process.join()
+            pipe.close()
+            self._free.append(place)
+            ended.append((job, outcome))
+        return ended
+
+    def active(self) -> list[Job]:
+        """Return the jobs whose processes run."""
+        return [job for job, _, _ in self._running.values()]
+
+    def stop(self) -> None:
+        """End the processes; their checkpoints stay."""
+        for _, process, _ in self._running.values():
+            process.terminate()
+        for _, process, _ in self._running.values():
+            process.join()
+
+
+def _dealt(device: str, place: int) -> str:
+    """Return the device for the n-th process: GPUs are dealt round."""
+    import torch
+
+    if device == "cpu" or not torch.cuda.is_available():
+        return device
+    return f"cuda:{place % torch.cuda.device_count()}"
+
+
+def _work(job: Job, settings: Settings, out: Connection) -> None:
+    """Run a job in a process of its own, and send what became of it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent has it too, and ends us
+    parent = os.getppid()
+
+    def report(phase: str, epoch: int, n: int) -> None:
+        if os.getppid() != parent:  # killed: nobody waits for us, and a later start goes on
+            os._exit(1)
+
+    out.send(attempt(job, settings, report))
+
+
+def _died(code: int) -> ReproError:
+    how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    hint = "it may have run out of memory: try fewer --jobs; " if code == -signal.SIGKILL else ""
+    return ReproError(
+        f"the process of this run was {how}", f"{hint}run again to go on from its checkpoint"
+    )
+
+
+class Ray:
+    """On a Ray cluster: a task for each run, which Ray starts again if its machine dies.
+
+    The folder of runs must lie on storage that all machines share, and so, best, the data cache;
+    where that is not shared each machine fetches for itself. `repro` must be installed on all.
+
+    Parameters
+    ----------
+    address : str
+        "ray://host:port" of a cluster's client server; empty: that of ``RAY_ADDRESS``, else a
+        cluster on this machine alone.
+    per_gpu : int
+        How many runs share a GPU.
+    settings : Settings
+        How; `threads` is what a run asks of a machine's cores, 0 asks for one.
+    """
+
+    def __init__(self, address: str, per_gpu: int, settings: Settings) -> None:
+        try:
+            import ray
+        except ImportError as error:
+            raise ReproError("Ray is not installed", 'pip install "repro[ray]"') from error
+        self._ray = ray
+        settings = replace(settings, runs=settings.runs.resolve(), threads=settings.threads or 1)
+        ray.init(address=address or None, log_to_driver=False, logging_level=logging.ERROR)
+        on_gpu = settings.device.startswith("cuda") or (
+            settings.device == "auto" and ray.cluster_resources().get("GPU", 0) > 0
+        )
+        own = {
+            k: v for k, v in os.environ.items() if k in ("REPRO_HOME", "REPRO_PATH", "REPRO_MIRROR")
+        }
+        task = ray.remote(
+            num_cpus=settings.threads,
+            num_gpus=1 / per_gpu if on_gpu else 0,
+            max_retries=RETRIES,
+        )(_remote)
+        self._task: Any = lambda job: task.remote(job, settings, own)
+        self._running: dict[Any, Job] = {}
+
+    def has_room(self) -> bool:
+        """Return True: Ray queues what has no room yet."""
+        return True
+
+    def start(self, job: Job) -> None:
+        """Hand a job to the cluster."""
+        self._running[self._task(job)] = job
+
+    def wait(self) -> list[tuple[Job, Outcome]]:
+        """Return what the tasks that have ended returned, or how they died."""
+        ready, _ = self._ray.wait(list(self._running), timeout=POLL_SECONDS)
+        ended: list[tuple[Job, Outcome]] = []
+        for task in ready:
+            job = self._running.pop(task)
+            try:
+                ended.append((job, self._ray.get(task)))
+            except self._ray.exceptions.RayError as error:
+                lost = ReproError(
+                    f"the cluster lost this run {RETRIES + 1} times: {error}",
+                    "run again to go on from its checkpoint",
+                )
+                ended.append((job, lost))
+        return ended
+
+    def active(self) -> list[Job]:
+        """Return the jobs that the cluster has."""
+        return list(self._running.values())
+
+    def stop(self) -> None:
+        """Take back what the cluster has not done, and leave it."""
+        for task in self._running:
+            self._ray.cancel(task, force=True)
+        self._ray.shutdown()
+
+
+RETRIES = 3
+"""How often a run is started again whose machine died."""
+
+
+def _remote(job: Job, settings: Settings, environment: dict[str, str]) -> Outcome:
+    """Run a job on a machine of the cluster."""
+    os.environ |= environment
+    try:
+        planning.prepare(job.experiment.dataset)
+    except ReproError as error:
+        return error
+    return attempt(job, settings)

@@ -1,0 +1,144 @@
+"""Frozen results: ``tables/reference/<paper>.csv``, a line per cell and seed, with what made it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from repro import tables
+from repro.errors import ReproError
+from repro.metrics import Result
+from repro.paths import write_atomically
+from repro.records import Record
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """One number, and all that it takes to trace it."""
+
+    table: str
+    row: str
+    group: str
+    """The column group's label."""
+    label: str
+    """The metric as printed."""
+    metric: str
+    value: float
+    standard_error: float | None
+    """Over test users."""
+    epoch: int | None
+    select: str
+    seed: int
+    experiment: str
+    """The id of the run."""
+    dataset: str
+    digest: str
+    verified: bool
+    version: str
+    commit: str
+    dirty: bool
+    """Whether the code differed from its commit."""
+    device: str
+    cpu: str
+    threads: int
+    python: str
+    torch: str
+    numpy: str
+    began: str
+    seconds: float
+
+    @property
+    def place(self) -> tuple[str, str, str, str]:
+        """Table, row, group and label: the cell."""
+        return self.table, self.row, self.group, self.label
+
+
+def frozen(place: tuple[str, str, str, str], metric: str, result: Result, record: Record) -> Frozen:
+    """Return a cell's number of one run."""
+    table, row, group, label = place
+    made = record.environment
+    return Frozen(
+        table=table,
+        row=row,
+        group=group,
+        label=label,
+        metric=metric,
+        value=result.value,
+        standard_error=result.standard_error,
+        epoch=result.epoch,
+        select=record.experiment["select"],
+        seed=record.experiment["seed"],
+        experiment=record.id,
+        dataset=record.experiment["dataset"],
+        digest=record.digest,
+        verified=record.verified,
+        version=record.code.get("version", ""),
+        commit=record.code.get("commit", ""),
+        dirty=record.code.get("dirty", False),
+        device=made["device"],
+        cpu=made["cpu"],
+        threads=made["threads"],
+        python=made["python"],
+        torch=made["torch"],
+        numpy=made["numpy"],
+        began=record.began,
+        seconds=record.seconds,
+    )
+
+
+def file(paper: str) -> Path:
+    """Return where a paper's frozen results lie: beside its tables."""
+    return tables.load(paper).path.parent / "reference" / f"{paper}.csv"
+
+
+def load(paper: str) -> list[Frozen]:
+    """Return a paper's frozen results.
+
+    Raises
+    ------
+    ReproError
+        Naming file and line of the first row that does not fit.
+    """
+    path = file(paper)
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as stream:
+        reader = csv.DictReader(stream)
+        found = []
+        for row in reader:
+            try:
+                found.append(_parsed(row))
+            except (ValueError, KeyError, TypeError) as error:
+                raise ReproError(f"{path}, line {reader.line_num}: {error!r}") from error
+    return found
+
+
+def save(paper: str, rows: list[Frozen]) -> Path:
+    """Write frozen results beside those there are; one of the same cell and seed is replaced."""
+    kept = {(row.place, row.seed): row for row in load(paper)}
+    kept |= {(row.place, row.seed): row for row in rows}
+    out = io.StringIO()
+    names = [field.name for field in fields(Frozen)]
+    writer = csv.DictWriter(out, names, lineterminator="\n")
+    writer.writeheader()
+    for key in sorted(kept):
+        writer.writerow(asdict(kept[key]))
+    path = file(paper)
+    path.parent.mkdir(exist_ok=True)
+    write_atomically(path, out.getvalue().encode())
+    return path
+
+
+def _parsed(row: dict[str, str]) -> Frozen:
+    kinds: dict[str, Any] = {
+        "str": str,
+        "int": int,
+        "float": float,
+        "bool": lambda text: {"True": True, "False": False}[text],
+        "float | None": lambda text: float(text) if text else None,
+        "int | None": lambda text: int(text) if text else None,
+    }
+    return Frozen(**{f.name: kinds[str(f.type)](row[f.name]) for f in fields(Frozen)})

@@ -1,0 +1,675 @@
+"""``repro fetch`` as people use it: cut off, killed, twice at once; from a server that is here."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from repro.cli import app, progress
+from repro.data import archive, download, manifest, views
+
+ROWS = "".join(f"{u},{(u + step) % 9}\n" for u in range(12) for step in range(6)).encode()
+LARGE = "".join(f"{u},{i}\n" for u in range(600) for i in range(u % 9, 999, 9)).encode()
+N_ROWS = LARGE.count(b"\n")
+
+BOX = """
+[archive]
+title = "Box"
+license = "whoever asks may look, and nobody may touch"
+source = "https://data.invalid/about"
+{archive}
+[members."rows.csv"]
+{member}
+[read]
+rows = {{ member = "rows.csv" }}
+[views.all]
+source = "a test"
+steps = [{{ order = "oldest first" }}]
+"""
+
+OTHER = """
+[members."other.csv"]
+{member}
+[read.other]
+member = "other.csv"
+[views.other]
+source = "a test"
+read = {{ rows = "other" }}
+"""
+
+PAPER = """
+[paper]
+title = "Mine"
+authors = "me"
+venue = "here"
+url = ""
+"""
+
+VIEW = """
+[views.{name}]
+label = "{name}"
+dataset = "{dataset}"
+protocol = {{ name = "random_split" }}
+"""
+
+TABLE = """
+[tables.1]
+caption = "Numbers"
+groups = {groups}
+metrics = {{ "NDCG@10" = "ndcg@10" }}
+[[tables.1.rows]]
+label = "POP"
+model = "popularity"
+"""
+
+STATISTICS = """
+[tables.I]
+caption = "Statistics"
+kind = "statistics"
+groups = ["box"]
+metrics = { "#Users" = "users", "#Items" = "items", "Sparsity" = "sparsity" }
+[[tables.I.rows]]
+label = "Boxes"
+at.box = { published = ["12", "10", "33.33%"] }
+"""
+
+INTERRUPTIBLE = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored where this was started
+from repro.cli import main
+main()
+"""
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Serves files and the rest of files; holds back what comes after some bytes until it may."""
+
+    def do_GET(self) -> None:
+        serving = cast("Serving", self.server)
+        serving.asked.append((self.path, self.headers.get("Range")))
+        body = serving.files.get(self.path)
+        if body is None:
+            self.send_error(404)
+            return
+        start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+        self.send_response(206 if "Range" in self.headers else 200)
+        if "Range" in self.headers:
+            self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+        self.send_header("Content-Length", str(len(body) - start))
+        self.end_headers()
+        with contextlib.suppress(OSError):  # who asked is gone
+            while start < len(body):
+                if start >= serving.held_after:
+                    serving.go_on.wait(60)
+                self.wfile.write(body[start : start + serving.piece])
+                start += serving.piece
+                time.sleep(serving.pause)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing on stderr."""
+
+
+class Serving(ThreadingHTTPServer):
+    files: dict[str, bytes]
+    asked: list[tuple[str, str | None]]
+    held_after: float
+    go_on: threading.Event
+    piece: int
+    pause: float
+
+    def at(self, path: str, content: bytes = ROWS) -> str:
+        """Serve some bytes; return the lines of a manifest on them."""
+        self.files[path] = content
+        sha256 = hashlib.sha256(content).hexdigest()
+        url = f"http://127.0.0.1:{self.server_port}{path}"
+        return f'url = "{url}"\nbytes = {len(content)}\nsha256 = "{sha256}"'
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing on stderr."""
+
+
+@pytest.fixture
+def server() -> Iterator[Serving]:
+    with Serving(("127.0.0.1", 0), Handler) as made:
+        made.files, made.asked = {}, []
+        made.held_after, made.go_on = float("inf"), threading.Event()
+        made.piece, made.pause = 1 << 14, 0.0
+        thread = threading.Thread(target=made.serve_forever, args=[0.005])
+        thread.start()
+        yield made
+        made.go_on.set()
+        made.shutdown()
+        thread.join()
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "DELAY_SECONDS", 0.0)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+Write = Callable[[str, str], None]
+
+
+@pytest.fixture
+def write(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    """Return what writes a file into a folder of one's own."""
+    user = own_folders / "user"
+    monkeypatch.setenv("REPRO_PATH", str(user))
+
+    def put(name: str, text: str) -> None:
+        (user / name).parent.mkdir(parents=True, exist_ok=True)
+        (user / name).write_text(text)
+
+    return put
+
+
+def box(member: str, archive: str = "") -> str:
+    return BOX.format(archive=archive, member=member)
+
+
+BY_HAND = box("", 'manual = "write to them"')
+
+
+def paper(**datasets: str) -> str:
+    """Return a paper whose one table has a group for each dataset."""
+    named = [VIEW.format(name=name, dataset=dataset) for name, dataset in datasets.items()]
+    cells = [f'at.{name} = {{ published = ["0.5"] }}\n' for name in datasets]
+    return "".join([PAPER, *named, TABLE.format(groups=json.dumps(list(datasets))), *cells])
+
+
+def repro_(*arguments: str, code: int = 0) -> Any:
+    """Run a command and check its exit code."""
+    result = CliRunner().invoke(app, list(arguments))
+    assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
+    assert "Traceback" not in result.output
+    return result
+
+
+def raw(name: str = "rows.csv", dataset: str = "box") -> Path:
+    return archive.raw_folder(dataset) / name
+
+
+def states(text: str) -> dict[str, str]:
+    """Return the state by file or view, as the check prints it."""
+    lines = [line.split(maxsplit=2) for line in text.splitlines()[2:]]
+    return {name: state for _, name, state in lines}
+
+
+def test_a_dataset_is_downloaded_verified_built_and_shown(server: Serving, write: Write) -> None:
+    write("data_manifests/box.toml", box(server.at("/rows.csv")))
+    shown = repro_("fetch", "box").stdout
+    assert f"file rows.csv: {len(ROWS)} bytes, verified, from http://127.0.0.1" in shown
+    assert "view box/all" in shown
+    assert "order = oldest first" in shown
+    assert "72" in shown
+    assert views.load("box/all").interactions.n_users == 12
+    assert server.asked == [("/rows.csv", None)]
+
+
+def test_what_is_here_is_not_asked_for_again(server: Serving, write: Write) -> None:
+    write("data_manifests/box.toml", box(server.at("/rows.csv")))
+    first = repro_("fetch", "box").stdout
+    assert repro_("fetch", "box").stdout == first
+    assert len(server.asked) == 1
+
+
+def test_all_of_a_paper_is_fetched_but_for_what_must_be_obtained_by_hand(
+    server: Serving, write: Write
+) -> None:
+    write("data_manifests/aaa.toml", BY_HAND)
+    write("data_manifests/box.toml", box(server.at("/rows.csv")))
+    write("data_manifests/yyy.toml", box(server.at("/more.csv")))
+    write("tables/mine.toml", paper(a="aaa/all", b="box/all", y="yyy/all"))
+    result = repro_("fetch", "--all", "mine", code=3)
+    assert "error: aaa must be obtained by hand" in result.stderr
+    assert "write to them" in result.stderr
+    assert "repro fetch aaa --from FOLDER" in result.stderr
+    assert "view box/all" in result.stdout
+    assert "view yyy/all" in result.stdout
+    assert raw(dataset="box").read_bytes() == ROWS
+    assert raw(dataset="yyy").read_bytes() == ROWS
+
+
+def test_all_of_a_paper_is_no_more_than_its_tables_need(server: Serving, write: Write) -> None:
+    gone = server.at("/gone.csv")
+    server.files.clear()
+    text = box(server.at("/rows.csv")) + OTHER.format(member=gone)
+    write("data_manifests/box.toml", text)
+    write("tables/mine.toml", paper(a="box/all"))
+    repro_("fetch", "--all", "mine")
+    assert [path for path, _ in server.asked] == ["/rows.csv"]
+    assert "/gone.csv: 404" in repro_("fetch", "box", code=1).stderr
+
+
+def test_all_of_a_paper_and_more_can_be_asked_for_at_once(server: Serving, write: Write) -> None:
+    write("data_manifests/box.toml", box(server.at("/rows.csv")))
+    write("data_manifests/more.toml", box(server.at("/more.csv")))
+    write("tables/mine.toml", paper(a="box/all"))
+    shown = repro_("fetch", "more", "box", "--all", "mine").stdout
+    assert shown.count("view box/all") == 1
+    assert shown.count("view more/all") == 1
+
+
+def test_one_dataset_that_fails_does_not_stop_the_others(server: Serving, write: Write) -> None:
+    write("data_manifests/bad.toml", box(server.at("/bad.csv").replace(" = 300", " = 301")))
+    write("data_manifests/box.toml", box(server.at("/rows.csv")))
+    result = repro_("fetch", "bad", "box", code=1)
+    assert "it offers 300 bytes, expected 301" in result.stderr
+    assert "view box/all" in result.stdout
+    assert "bad" not in result.stdout
+    assert raw().read_bytes() == ROWS
+    assert not raw(dataset="bad").exists()
+
+
+def test_one_file_that_cannot_be_had_does_not_stop_the_others(
+    server: Serving, write: Write
+) -> None:
+    gone = server.at("/gone.csv")
+    server.files.clear()
+    text = box(gone) + OTHER.format(member=server.at("/other.csv"))
+    write("data_manifests/box.toml", text)
+    result = repro_("fetch", "box", code=1)
+    assert "/gone.csv: 404" in result.stderr
+    assert "view box/other" in result.stdout
+    assert views.prepared("box/other")
+    assert not views.prepared("box/all")
+
+
+def test_one_view_is_fetched_with_its_own_files_only(server: Serving, write: Write) -> None:
+    text = box(server.at("/rows.csv")) + OTHER.format(member=server.at("/other.csv"))
+    write("data_manifests/box.toml", text)
+    repro_("fetch", "box/other")
+    assert server.asked == [("/other.csv", None)]
+    assert views.prepared("box/other")
+    assert not views.prepared("box/all")
+    repro_("fetch", "box/all")
+    assert server.asked[1:] == [("/rows.csv", None)]
+    assert views.prepared("box/all")
+
+
+def test_a_view_that_does_not_exist_is_an_error_before_anything_is_fetched(
+    server: Serving, write: Write
+) -> None:
+    write("data_manifests/box.toml", box(server.at("/rows.csv")))
+    result = repro_("fetch", "box/al", code=1)
+    assert "no view of box is called 'al'\n  did you mean all?" in result.stderr
+    assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("fetch", "no dataset was named"),
+        ("fetch --all min", "no paper is called 'min'\n  did you mean mine?"),
+        ("fetch box bux", "no dataset is called 'bux'\n  did you mean box?"),
+        ("fetch --check bux", "no dataset is called 'bux'\n  did you mean box?"),
+        ("fetch box --from nowhere", "nowhere is no folder"),
+    ],
+)
+def test_what_does_not_exist_is_an_error_before_anything_is_fetched(
+    server: Serving, write: Write, command: str, said: str
+) -> None:
+    write("data_manifests/box.toml", box(server.at("/rows.csv")))
+    write("tables/mine.toml", paper(a="box/all"))
+    assert said in repro_(*command.split(), code=1).stderr
+    assert server.asked == []
+
+
+def test_unverified_bytes_are_told_with_the_hash_to_pin(server: Serving, write: Write) -> None:
+    lines = server.at("/rows.csv")
+    server.files["/rows.csv"] = ROWS + b"0,8\n"
+    write("data_manifests/box.toml", box(lines))
+    refused = repro_("fetch", "box", code=1)
+    assert "it offers 304 bytes, expected 300" in refused.stderr
+    taken = repro_("fetch", "box", "--unverified")
+    assert "rows.csv is UNVERIFIED" in taken.stderr
+    assert hashlib.sha256(ROWS + b"0,8\n").hexdigest() in taken.stderr
+    assert "304 bytes, UNVERIFIED, from http" in taken.stdout
+
+
+def test_the_check_tells_the_state_of_every_file_and_view(server: Serving, write: Write) -> None:
+    text = box(server.at("/rows.csv")) + OTHER.format(member=server.at("/other.csv"))
+    write("data_manifests/box.toml", text)
+    assert states(repro_("fetch", "--check", "box").stdout) == {}
+    repro_("fetch", "box")
+    asked = list(server.asked)
+    expected = {"rows.csv": "verified", "other.csv": "verified", "all": "intact", "other": "intact"}
+    assert states(repro_("fetch", "--check", "box").stdout) == expected
+    assert states(repro_("fetch", "--check").stdout) == expected
+    assert server.asked == asked
+
+
+def test_the_check_exits_1_where_a_file_has_changed(server: Serving, write: Write) -> None:
+    write("data_manifests/box.toml", box(server.at("/rows.csv")))
+    repro_("fetch", "box")
+    raw().write_bytes(ROWS.replace(b"1", b"2", 1))
+    told = states(repro_("fetch", "--check", "box", code=1).stdout)
+    assert told["rows.csv"].startswith("CHANGED since it was fetched: delete")
+    raw().unlink()
+    told = states(repro_("fetch", "--check", "box", code=1).stdout)
+    assert told["rows.csv"] == "MISSING: fetch it again"
+    repro_("fetch", "box")
+    assert states(repro_("fetch", "--check", "box").stdout)["rows.csv"] == "verified"
+
+
+@pytest.mark.parametrize("damage", ["changed", "cut", "emptied", "removed"])
+def test_the_check_exits_1_where_a_view_is_damaged(
+    server: Serving, write: Write, damage: str
+) -> None:
+    write("data_manifests/box.toml", box(server.at("/rows.csv")))
+    repro_("fetch", "box")
+    file = next(archive.folder("box").glob("views/*/whole_item.npy"))
+    if damage == "changed":
+        np.save(file, np.load(file)[::-1].copy())
+    elif damage == "cut":
+        file.write_bytes(file.read_bytes()[:-7])
+    elif damage == "emptied":
+        file.write_bytes(b"")
+    else:
+        file.unlink()
+    told = states(repro_("fetch", "--check", "box", code=1).stdout)
+    assert told["all"].startswith("DAMAGED: ")
+    assert str(file.parent) in told["all"]
+    shutil.rmtree(file.parent)
+    repro_("fetch", "box")
+    assert states(repro_("fetch", "--check", "box").stdout)["all"] == "intact"
+
+
+def test_a_damaged_receipt_is_an_error_with_the_way_out(server: Serving, write: Write) -> None:
+    write("data_manifests/box.toml", box(server.at("/rows.csv")))
+    repro_("fetch", "box")
+    raw("receipt.json").write_text("{")
+    for command in ("fetch box", "fetch --check box", "show box", "list datasets"):
+        assert str(raw("receipt.json")) in repro_(*command.split(), code=1).stderr, command
+
+
+def test_the_check_of_unverified_bytes_says_so_and_exits_0(server: Serving, write: Write) -> None:
+    lines = server.at("/rows.csv")
+    server.files["/rows.csv"] = ROWS + b"0,8\n"
+    write("data_manifests/box.toml", box(lines))
+    repro_("fetch", "box", "--unverified")
+    assert states(repro_("fetch", "--check", "box").stdout)["rows.csv"] == "unverified"
+
+
+def listed(name: str) -> dict[str, str]:
+    rows = json.loads(repro_("list", "datasets", "--json").stdout)
+    return next(row for row in rows if row["dataset"] == name)
+
+
+def test_the_list_tells_size_licence_way_use_and_state_of_every_dataset(
+    server: Serving, write: Write
+) -> None:
+    write("data_manifests/box.toml", box(server.at("/rows.csv", LARGE)))
+    write("data_manifests/hand.toml", BY_HAND)
+    write("tables/mine.toml", paper(a="box/all"))
+    columns = ["dataset", "size", "licence", "obtained", "serves", "here"]
+    assert list(listed("box"))[:6] == columns
+    assert listed("box") | {"views": ""} == {
+        "dataset": "box",
+        "size": f"{len(LARGE) / 1e6:.1f} MB",
+        "licence": "whoever asks may look, and nobody may touch",
+        "obtained": "download",
+        "serves": "mine 1",
+        "here": "no",
+        "views": "",
+    }
+    hand = listed("hand")
+    assert hand["obtained"] == "by hand"
+    assert hand["size"] == "unknown"
+    assert hand["serves"] == "no table"
+    assert listed("toy")["obtained"] == "generated"
+    head = repro_("list", "datasets").stdout.splitlines()[0].split()
+    assert head[:6] == columns
+    assert {row["dataset"] for row in json.loads(repro_("list", "datasets", "--json").stdout)} == (
+        set(manifest.names())
+    )
+
+
+def test_the_list_tells_what_is_here_in_whole_and_in_part(server: Serving, write: Write) -> None:
+    text = box(server.at("/rows.csv")) + OTHER.format(member=server.at("/other.csv"))
+    write("data_manifests/box.toml", text)
+    repro_("fetch", "box/other")
+    assert listed("box")["here"] == "verified, in part"
+    repro_("fetch", "box")
+    assert listed("box")["here"] == "verified"
+    raw().unlink()
+    assert listed("box")["here"] == "verified, in part"
+
+
+def test_the_list_tells_what_is_unverified(server: Serving, write: Write) -> None:
+    lines = server.at("/rows.csv")
+    server.files["/rows.csv"] = ROWS + b"0,8\n"
+    write("data_manifests/box.toml", box(lines))
+    repro_("fetch", "box", "--unverified")
+    assert listed("box")["here"] == "UNVERIFIED"
+
+
+def test_a_layout_of_several_that_is_here_is_here_in_whole(write: Write, tmp_path: Path) -> None:
+    text = BY_HAND.replace('{ member = "rows.csv" }', '{ any_of = [["rows.csv"], ["alt.csv"]] }')
+    sha256 = hashlib.sha256(ROWS).hexdigest()
+    write("data_manifests/box.toml", text + f'[members."alt.csv"]\nsha256 = "{sha256}"\n')
+    (tmp_path / "alt.csv").write_bytes(ROWS)
+    repro_("fetch", "box", "--from", str(tmp_path))
+    assert listed("box")["here"] == "verified"
+    assert "file alt.csv: 300 bytes, verified" in repro_("show", "box").stdout
+
+
+def test_a_dataset_is_shown_with_the_statistics_that_papers_print_beside_its_funnel(
+    server: Serving, write: Write
+) -> None:
+    write("data_manifests/box.toml", box(server.at("/rows.csv")))
+    write("tables/mine.toml", PAPER + VIEW.format(name="box", dataset="box/all") + STATISTICS)
+    before = repro_("show", "box").stdout
+    assert "not built yet" in before
+    assert "order = oldest first" in before
+    assert "mine table I, Boxes, #Users: 12\n" in before
+
+    repro_("fetch", "box")
+    shown = repro_("show", "box").stdout
+    lines = [" ".join(line.split()) for line in shown.splitlines()]
+    assert "step interactions users items expected" in lines
+    assert "order = oldest first 72 12 9" in lines
+    assert any("#Users: 12 (here 12, exact)" in line for line in lines)
+    assert any("#Items: 10 (here 9, " in line and "exact" not in line for line in lines)
+    assert any("Sparsity: 33.33% (here 33.33" in line and "exact" in line for line in lines)
+
+
+def test_a_dataset_is_shown_with_what_no_real_file_has_confirmed(write: Write) -> None:
+    text = box("sha256 = 'ab'\nurl = 'http://data.invalid/rows.csv'")
+    text += 'unconfirmed = "the order is a guess"\n'
+    text += OTHER.format(member="url = 'http://data.invalid/other.csv'")
+    write("data_manifests/box.toml", text)
+    shown = repro_("show", "box").stdout
+    section = shown[shown.index("unconfirmed:") :]
+    assert "rows.csv: sha256 as others state it; no real file seen here" in section
+    assert "other.csv: no hash is known" in section
+    assert "all: the order is a guess" in section
+    doubts = json.loads(repro_("show", "box", "--json").stdout)["unconfirmed"]
+    assert len(doubts) == 3
+
+
+def test_a_dataset_without_doubts_has_no_such_section(write: Write) -> None:
+    member = "sha256 = 'ab'\nconfirmed = true\nurl = 'http://data.invalid/rows.csv'"
+    write("data_manifests/box.toml", box(member))
+    assert "unconfirmed" not in repro_("show", "box").stdout
+
+
+def test_a_dataset_is_shown_with_terms_addresses_and_how_to_get_it(write: Write) -> None:
+    lines = "url = 'http://data.invalid/box.zip'\nmirrors = ['http://mirror.invalid/box.zip']\n"
+    write("data_manifests/box.toml", box("", lines + "manual = 'write to them'"))
+    shown = repro_("show", "box").stdout
+    for line in (
+        "terms: whoever asks may look, and nobody may touch",
+        "source: https://data.invalid/about",
+        "by hand: write to them",
+        "file rows.csv: not in the cache",
+    ):
+        assert line in shown.splitlines()
+    assert "http://data.invalid/box.zip" in shown
+    assert "http://mirror.invalid/box.zip" in shown
+
+
+def test_without_a_terminal_progress_is_told_in_lines(
+    server: Serving, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    server.piece, server.pause = len(LARGE) // 5, 0.02
+    write("data_manifests/box.toml", box(server.at("/rows.csv", LARGE)))
+    result = repro_("fetch", "box")
+    lines = [line for line in result.stderr.splitlines() if line.startswith("rows.csv: ")]
+    assert len(lines) > 3
+    assert " MB at " in lines[1]
+    assert " MB/s, " in lines[1]
+    assert lines[1].endswith(" left")
+    assert any(", 100%, 0 s left" in line for line in lines)
+    assert "MB/s" not in result.stdout
+    assert "\x1b" not in result.output
+
+
+def test_without_a_terminal_a_quick_fetch_says_nothing(server: Serving, write: Write) -> None:
+    write("data_manifests/box.toml", box(server.at("/rows.csv")))
+    assert repro_("fetch", "box").stderr == ""
+
+
+def started(*command: str) -> subprocess.Popen[str]:
+    """Start a command in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, *command],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def until(condition: Callable[[], object], process: subprocess.Popen[str]) -> None:
+    """Wait for something; give up if the process ends or takes too long."""
+    end = time.monotonic() + 30
+    while not condition():
+        if process.poll() is not None or time.monotonic() > end:
+            process.kill()
+            pytest.fail("\n".join(process.communicate()))
+        time.sleep(0.005)
+
+
+def part() -> Path:
+    return archive.folder("box") / "parts" / "rows.csv.part"
+
+
+def n_here() -> int:
+    return part().stat().st_size if part().exists() else 0
+
+
+def cut_off(server: Serving, by: signal.Signals, *command: str) -> tuple[int, str]:
+    """Start a fetch, send a signal in the middle of the file; return exit code and messages."""
+    server.held_after = len(LARGE) // 2
+    process = started(*command, "fetch", "box")
+    until(lambda: n_here() > len(LARGE) // 3, process)
+    process.send_signal(by)
+    told = process.communicate(timeout=30)[1]
+    server.go_on.set()
+    assert 0 < n_here() < len(LARGE)
+    assert part().read_bytes() == LARGE[: n_here()]
+    assert not raw().exists()
+    return process.returncode, told
+
+
+def test_what_kill_9_leaves_is_gone_on_from_by_another_process(
+    server: Serving, write: Write
+) -> None:
+    write("data_manifests/box.toml", box(server.at("/rows.csv", LARGE)))
+    code, _ = cut_off(server, signal.SIGKILL, "-m", "repro")
+    assert code == -signal.SIGKILL
+    stopped = n_here()
+    again = started("-m", "repro", "fetch", "box")
+    shown, told = again.communicate(timeout=30)
+    assert again.returncode == 0, told
+    assert f"{len(LARGE):,} bytes, verified" in shown
+    assert server.asked == [("/rows.csv", None), ("/rows.csv", f"bytes={stopped}-")]
+    assert raw().read_bytes() == LARGE
+    assert not part().parent.exists()
+    assert len(views.load("box/all").interactions) == N_ROWS
+
+
+def test_ctrl_c_exits_130_and_the_next_fetch_goes_on_from_there(
+    server: Serving, write: Write
+) -> None:
+    write("data_manifests/box.toml", box(server.at("/rows.csv", LARGE)))
+    code, told = cut_off(server, signal.SIGINT, "-c", INTERRUPTIBLE)
+    assert code == 130
+    assert "interrupted" in told
+    assert "Traceback" not in told
+    stopped = n_here()
+    repro_("fetch", "box")
+    assert server.asked == [("/rows.csv", None), ("/rows.csv", f"bytes={stopped}-")]
+    assert raw().read_bytes() == LARGE
+
+
+def test_of_two_processes_at_once_one_downloads_and_the_other_waits_and_says_so(
+    server: Serving, write: Write
+) -> None:
+    write("data_manifests/box.toml", box(server.at("/rows.csv", LARGE)))
+    server.held_after = len(LARGE) // 2
+    first = started("-m", "repro", "fetch", "box")
+    until(lambda: n_here() > 0, first)
+    second = started("-m", "repro", "fetch", "box")
+    watchdog = threading.Timer(30, second.kill)
+    watchdog.start()
+    assert second.stderr
+    told = second.stderr.readline()
+    server.go_on.set()
+    outputs = [process.communicate(timeout=30) for process in (first, second)]
+    watchdog.cancel()
+    assert told == "another process is busy with box; waiting for it\n"
+    assert [first.returncode, second.returncode] == [0, 0], outputs
+    assert server.asked == [("/rows.csv", None)]
+    assert outputs[0][0] == outputs[1][0]
+    assert raw().read_bytes() == LARGE
+
+
+def test_a_full_disk_is_an_error_and_not_a_traceback(
+    server: Serving, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if os.geteuid() != 0 or not shutil.which("mount"):
+        pytest.skip("only root can make a small disk")
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "repro-test", str(folder)]
+    done = subprocess.run(mount, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"no small disk can be made here: {done.stderr.strip()}")
+    try:
+        monkeypatch.setenv("REPRO_HOME", str(folder / "home"))
+        write("data_manifests/box.toml", box(server.at("/rows.csv", LARGE)))
+        assert "bytes are needed" in repro_("fetch", "box", code=1).stderr
+        with monkeypatch.context() as patched:  # somebody else fills it meanwhile
+            patched.setattr(download, "need_room", lambda *_: None)
+            told = repro_("fetch", "box", code=1).stderr
+        assert "the disk is full" in told
+        assert "make room" in told
+        stopped = n_here()
+        subprocess.run(["mount", "-o", "remount,size=9m", str(folder)], check=True)
+        repro_("fetch", "box")
+        assert server.asked[-1] == ("/rows.csv", f"bytes={stopped}-")
+        assert raw().read_bytes() == LARGE
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
