@@ -18,6 +18,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 import repro
@@ -173,6 +174,10 @@ def _trained(
     return record
 
 
+MEASURED_SHARES = (1.0, 1 / 8, 1 / 64, 1 / 512)
+"""Of the users, of which one epoch is tried, until one is short enough."""
+
+
 class _Enough(Exception):  # noqa: N818 - it is no error
     """A measured step is over."""
 
@@ -191,7 +196,7 @@ class _Stopwatch(Progress):
 
 
 def measure(job: Job, settings: Settings, seconds: float) -> tuple[float, bool]:
-    """Return how long a run will take on this machine, from its first epoch and first look.
+    """Return how long a run will take on this machine, from a first epoch and a first look.
 
     Parameters
     ----------
@@ -200,15 +205,15 @@ def measure(job: Job, settings: Settings, seconds: float) -> tuple[float, bool]:
     settings : Settings
         Where and how.
     seconds : float
-        How long the epoch may be watched; it is left at its next batch, so a model of one step
-        takes its time.
+        How long an epoch may be watched, until its next batch. One that takes longer is tried
+        again on ever fewer users, and taken to grow with their number.
 
     Returns
     -------
     float
-        Seconds; of a first epoch that did not end in time, as if it had ended then.
+        Seconds.
     bool
-        Whether it ended, else the run takes longer.
+        Whether an epoch ended in time; else the run takes longer.
     """
     device = chosen_device(settings)
     experiment = job.experiment
@@ -216,15 +221,22 @@ def measure(job: Job, settings: Settings, seconds: float) -> tuple[float, bool]:
     split = _split(experiment.dataset, data.digest, canonical(asdict(experiment.protocol)))
     params = experiment.model.params
     n_epochs = sum(n for key, n in params.items() if key.endswith("epochs") and n) or 1
-    began = time.monotonic()
-    try:
-        scorer = next(iter(_model(job).epochs(split.train, _Stopwatch(0, device, seconds))))
-    except _Enough:
-        return n_epochs * seconds, False
-    epoch = time.monotonic() - began
-    rank(scorer, split.test, experiment.model.name)
-    look = time.monotonic() - began - epoch
-    return n_epochs * epoch + (n_epochs / experiment.every) * look, True
+    for share in MEASURED_SHARES:
+        users = np.arange(max(1, int(share * split.train.n_users)))
+        began = time.monotonic()
+        try:
+            watch = _Stopwatch(experiment.seed, device, seconds)
+            scorer = next(iter(_model(job).epochs(split.train.rows(users), watch)))
+        except _Enough:
+            continue
+        epoch = (time.monotonic() - began) / share
+        look = 0.0
+        if share == 1:  # else the scorer does not know the users
+            began = time.monotonic()
+            rank(scorer, split.test, experiment.model.name)
+            look = time.monotonic() - began
+        return n_epochs * epoch + n_epochs / experiment.every * look, True
+    return n_epochs * seconds / MEASURED_SHARES[-1], False
 
 
 def _model(job: Job) -> Any:
