@@ -106,10 +106,16 @@ def _lines(
     shared = "".join(m for m in MARKS if all(m in cell.marks for cell in with_number))
     ours = line(lambda cell: ours_text(cell, besides=shared))
     marked = _marked("", shared) + _seeds(with_number[0])
+    errors = line(_error)
+    error = [["", "s.e. over users", *errors]] if any(errors) else []
     if not any(published):
-        return [*lines, ["" if lines else row, "ours" + marked, *ours]]
-    verdicts = line(lambda cell: cell.verdict)
-    return [*lines, ["", strong.format("ours") + marked, *ours], ["", "verdict", *verdicts]]
+        return [*lines, ["" if lines else row, "ours" + marked, *ours], *error]
+    verdicts = ["", "verdict", *line(lambda cell: cell.verdict)]
+    return [*lines, ["", strong.format("ours") + marked, *ours], *error, verdicts]
+
+
+def _error(cell: ComparedCell) -> str:
+    return "" if cell.standard_error is None else f"{cell.standard_error:.{_digits(cell)}f}"
 
 
 def _reference(cell: ComparedCell) -> str:
