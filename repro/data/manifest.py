@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 
 from repro import documents, paths
 from repro.data import steps
-from repro.data.formats import KINDS
+from repro.data.columns import KINDS
 from repro.documents import Strict
 from repro.errors import unknown
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from repro.data.formats import Rows
+from repro.data.rows import Rows
 from repro.errors import ReproError
 from repro.interactions import first_appearance
 

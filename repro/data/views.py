@@ -16,16 +16,9 @@ from numpy.typing import NDArray
 from repro import paths
 from repro.data import archive, manifest
 from repro.data.download import Tell, need_room
-from repro.data.formats import (
-    Ids,
-    Rows,
-    encoded,
-    read_json,
-    read_negatives,
-    read_netflix,
-    read_separated,
-)
+from repro.data.formats import read_json, read_negatives, read_netflix, read_separated
 from repro.data.manifest import Manifest, Step, View
+from repro.data.rows import Ids, Rows, encoded
 from repro.data.steps import STEPS
 from repro.errors import ReproError
 from repro.interactions import Dataset, IntArray, Interactions, digest, from_rows

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from repro.data.archive import differences, digests
-from repro.data.formats import Rows, read_separated
+from repro.data.formats import read_separated
 from repro.data.manifest import load
+from repro.data.rows import Rows
 from repro.data.steps import STEPS
 
 pytestmark = pytest.mark.data

@@ -24,8 +24,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from repro.data import formats
-from repro.data.formats import Rows, read_json, read_negatives, read_netflix, read_separated
+from repro.data import lines as text_lines
+from repro.data.formats import read_json, read_negatives, read_netflix, read_separated
+from repro.data.rows import Rows
 from repro.data.steps import STEPS
 from repro.errors import ReproError
 
@@ -294,7 +295,7 @@ def test_both_layouts_of_netflix_that_are_written_are_read(
             info.size = len(text)
             tar.addfile(info, io.BytesIO(text.encode()))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(formats, "PIECE", piece)
+        patch.setattr(text_lines, "PIECE", piece)
         assert decoded(read_netflix(combined, MOVIE)) == [row for m in order for row in rows[m]]
         assert decoded(read_netflix([path], MOVIE)) == [
             row for m in sorted(rows) for row in rows[m]
@@ -692,7 +693,7 @@ def test_damaged_text_is_read_as_naively_or_refused_with_its_line(
         hurt = chance.randrange(len(contents))
         contents[hurt] = mutated(contents[hurt], chance)
         paths = written(tmp_path, contents)
-        monkeypatch.setattr(formats, "PIECE", chance.choice(PIECES))
+        monkeypatch.setattr(text_lines, "PIECE", chance.choice(PIECES))
         n_read += faults.judge(
             contents[hurt],
             lambda paths=paths: reader.read(paths),  # type: ignore[misc]
@@ -711,7 +712,7 @@ def test_undamaged_text_is_read_as_naively(
     reader, chance = READERS[name], random.Random(7)
     for _ in range(20):
         contents = reader.make(chance)
-        monkeypatch.setattr(formats, "PIECE", chance.choice(PIECES))
+        monkeypatch.setattr(text_lines, "PIECE", chance.choice(PIECES))
         assert decoded(reader.read(written(tmp_path, contents))) == reader.naive(contents)
 
 
@@ -766,7 +767,7 @@ def test_damaged_files_in_a_tar_are_read_as_naively_or_refused_with_their_line(
         contents[hurt] = mutated(contents[hurt], chance)
         files = list(zip(names, contents, strict=True))
         path.write_bytes(tar_of(dict(chance.sample(files, 3))))
-        monkeypatch.setattr(formats, "PIECE", chance.choice(PIECES))
+        monkeypatch.setattr(text_lines, "PIECE", chance.choice(PIECES))
         inside = rf"(, {names[hurt]}( is empty$|, line \d+: )| has no rows$)"
         n_read += faults.judge(
             contents,

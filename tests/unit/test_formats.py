@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from repro.data import formats
-from repro.data.formats import Rows, read_json, read_negatives, read_netflix, read_separated
+from repro.data import lines as text_lines
+from repro.data.formats import read_json, read_negatives, read_netflix, read_separated
+from repro.data.rows import Rows
 from repro.errors import ReproError
 
 ALL = ["user", "item", "rating", "time"]
@@ -134,7 +135,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_identifier(tmp_path: Path) ->
 def test_a_byte_order_mark_amid_a_file_belongs_to_the_identifier(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int
 ) -> None:
-    monkeypatch.setattr(formats, "PIECE", piece)
+    monkeypatch.setattr(text_lines, "PIECE", piece)
     path = written(tmp_path, "anne,1\nbert,2\n\ufeffcarl,3\n\ufeffdora,4\n")
     rows = read_separated(path, ",", False, PAIR, text=True)
     assert [user for user, _ in pairs(rows)] == ["anne", "bert", "\ufeffcarl", "\ufeffdora"]
@@ -369,7 +370,7 @@ def test_a_malformed_line_of_a_packed_file_is_named(tmp_path: Path) -> None:
 def test_a_line_longer_than_a_piece_is_an_error_that_names_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(formats, "PIECE", 64)
+    monkeypatch.setattr(text_lines, "PIECE", 64)
     path = written(tmp_path, "1,2\n3,4\n" + "5" * 200 + ",6\n")
     with pytest.raises(ReproError) as caught:
         read_separated(path, ",", False, PAIR)
@@ -393,7 +394,7 @@ def test_the_size_of_the_pieces_changes_nothing(
     path = written(tmp_path, content[:-2], name)
     whole = read_separated(path, ",", True, ALL, text)
     for piece in range(15, len(content) + 2, 3):
-        monkeypatch.setattr(formats, "PIECE", piece)
+        monkeypatch.setattr(text_lines, "PIECE", piece)
         rows = read_separated(path, ",", True, ALL, text)
         assert as_tuples(rows) == as_tuples(whole)
         assert rows.item_ids.tolist() == whole.item_ids.tolist()
@@ -405,7 +406,7 @@ def test_the_line_is_right_whatever_the_size_of_the_pieces(
     content = "user,item\n" + "10,20\n" * 9 + "10,x\n" + "10,20\n" * 9
     path = written(tmp_path, content)
     for piece in range(10, len(content) + 2):
-        monkeypatch.setattr(formats, "PIECE", piece)
+        monkeypatch.setattr(text_lines, "PIECE", piece)
         with pytest.raises(ReproError, match=r"line 11: item 'x' is not a number"):
             read_separated(path, ",", True, PAIR)
 
@@ -426,7 +427,7 @@ def test_blocks_may_be_cut_anywhere_between_pieces(
     for contents in (COMBINED, windows):
         paths = [written(tmp_path, text, f"{n}.txt") for n, text in enumerate(contents)]
         for piece in range(18, max(map(len, contents)) + 2):
-            monkeypatch.setattr(formats, "PIECE", piece)
+            monkeypatch.setattr(text_lines, "PIECE", piece)
             assert as_tuples(read_netflix(paths, MOVIE)) == RATINGS
 
 
@@ -678,7 +679,7 @@ def test_json_may_be_cut_anywhere_between_pieces(
     path = written(tmp_path, content)
     longest = max(map(len, content.splitlines())) + 1
     for piece in range(longest, len(content) + 2, 5):
-        monkeypatch.setattr(formats, "PIECE", piece)
+        monkeypatch.setattr(text_lines, "PIECE", piece)
         rows = read_json(path, FIELDS, text=True)
         assert as_tuples(rows) == [tuple(entry.values()) for entry in REVIEWS * 3]
 

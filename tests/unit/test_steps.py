@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from repro.data.formats import Rows
+from repro.data.rows import Rows
 from repro.data.steps import STEPS, core
 from repro.errors import ReproError
 

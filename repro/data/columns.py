@@ -1,0 +1,209 @@
+"""Typed columns out of text: what may stand in each, and what is wrong with a line where it is not.
+
+pyarrow makes the columns. What it says of a piece that does not fit names no line, so the piece is
+looked at again, line by line and in our own words.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from repro.data.rows import Ids, Rows, encoded
+from repro.errors import ReproError
+from repro.interactions import IntArray
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What may stand in a column."""
+
+    arrow: str
+    pattern: str
+    said: str
+
+
+_NUMBER = Kind("int64", r" *-?\d+ *", "a number")
+_ID = replace(_NUMBER, said=f'{_NUMBER.said}, and the manifest does not say identifiers = "text"')
+TEXT = Kind("string", r"[^\0\r\n]+", "an identifier")
+_DATE = r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d)?)?"
+KINDS = {
+    "user": _ID,
+    "item": _ID,
+    "rating": Kind("float64", r" *-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)? *", "a number"),
+    "time": _NUMBER,
+    "date": Kind("timestamp[s]", _DATE, "a date, as 2005-09-06 or 2005-09-06 12:30:00"),
+}
+"""What stands under each name; "time" is in seconds, and a "date" becomes one."""
+
+
+def kinds(text: bool) -> dict[str, Kind]:
+    """Return what stands under each name, with identifiers that are numbers or text."""
+    return KINDS | {"user": TEXT, "item": TEXT} if text else KINDS
+
+
+def value_fault(name: str, kind: Kind, value: bytes) -> str | None:
+    """Return what is wrong with the value in a column, if anything is."""
+    try:
+        text = value.decode("utf-8")
+    except UnicodeDecodeError:
+        return f"{name} {value[:40]!r} is not UTF-8 text"
+    if not re.fullmatch(kind.pattern, text, re.ASCII) or not _exists(kind, text):
+        return f"{name} {text[:40]!r} is not {kind.said}"
+    if kind.arrow == "int64" and not fits(value):
+        return f"{name} {text[:40]!r} has more digits than a 64-bit number"
+    return None
+
+
+def _exists(kind: Kind, text: str) -> bool:
+    """Return whether a value of the right form is one: there is no 30th of February."""
+    try:
+        if kind.arrow == "timestamp[s]":
+            datetime.datetime.fromisoformat(text)
+        return kind.arrow != "float64" or math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def fits(digits: bytes) -> bool:
+    """Return whether a number has 64 bits; Python itself refuses to read thousands of digits."""
+    number = digits.strip(b" ")
+    size = number.lstrip(b"-").lstrip(b"0")
+    return len(size) < 20 and int(size or b"0") <= 2**63 - 1 + number.startswith(b"-")
+
+
+def fault_of(
+    where: str,
+    lines: list[tuple[int, bytes]],
+    wrong: Callable[[bytes], str | None],
+    read: Callable[[bytes], object],
+    error: Exception,
+) -> ReproError:
+    """Return the error that names the first line that is wrong.
+
+    Parameters
+    ----------
+    where : str
+        The file.
+    lines : list of int and bytes
+        Lines with their numbers.
+    wrong : callable
+        Says in our words what is wrong with a line.
+    read : callable
+        Raises, as it did of all lines, if one that it is given is wrong in a way that we have no
+        words for.
+    error : Exception
+        What it raised.
+    """
+    import pyarrow as pa
+
+    for number, one in lines:
+        if found := wrong(one):
+            return ReproError(f"{where}, line {number}: {found}")
+    good, bad = 0, len(lines)  # so many can be read, so many cannot
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        try:
+            read(b"".join(one + b"\n" for _, one in lines[:middle]))
+            good = middle
+        except (pa.ArrowException, KeyError) as found_error:
+            bad, error = middle, found_error
+    number, one = lines[bad - 1]
+    said = one.decode("utf-8", "replace").strip()[:80]
+    return ReproError(f"{where}, line {number}: {said!r} cannot be read: {error}")
+
+
+def sound(columns: dict[str, pa.ChunkedArray], n_lines: int) -> dict[str, pa.ChunkedArray]:
+    """Return columns in which every line has a row, and every row a value that is one.
+
+    Raises
+    ------
+    ArrowInvalid
+        If they are not such.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for name, column in columns.items():
+        if len(column) != n_lines:
+            raise pa.ArrowInvalid(f"{n_lines} lines gave {len(column)} rows")
+        if column.null_count:
+            raise pa.ArrowInvalid(f"{name} is empty")
+        if name == "rating" and not pc.all(pc.is_finite(column)).as_py():
+            raise pa.ArrowInvalid("a rating is not finite")
+        if pa.types.is_string(column.type):
+            column.validate(full=True)  # that it is UTF-8
+            if pc.any(pc.match_substring_regex(column, r"^$|[\x00\r\n]")).as_py():
+                raise pa.ArrowInvalid(f"{name} is empty, or has a line's end within")
+    return columns
+
+
+class Gathered:
+    """Columns that grow piece by piece."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._columns: dict[str, list[Any]] = {}
+
+    def add(self, columns: Mapping[str, Any]) -> None:
+        """Take the columns of another piece, by name."""
+        for name, column in columns.items():
+            self._columns.setdefault(name, []).append(_narrow(column))
+
+    def rows(self) -> Rows:
+        """Return all pieces as rows."""
+        if not self._columns:
+            raise ReproError(f"{self._path} has no rows")
+        users, user_ids = _encoded(self._columns.pop("user"))
+        items, item_ids = _encoded(self._columns.pop("item"))
+        time = self._columns.pop("time", None) or self._columns.pop("date", None)
+        rating = self._columns.pop("rating", None)
+        return Rows(
+            users,
+            items,
+            user_ids,
+            item_ids,
+            None if rating is None else np.concatenate(rating),
+            None if time is None else np.concatenate(time).astype(np.int64),
+        )
+
+
+def _narrow(column: Any) -> Any:
+    """Return a piece of a column in half the memory where that loses nothing; text as it is."""
+    import pyarrow as pa
+
+    if isinstance(column, pa.ChunkedArray):
+        if pa.types.is_string(column.type):
+            return column
+        seconds = pa.types.is_timestamp(column.type)
+        column = (column.cast("int64") if seconds else column).to_numpy()
+    small = np.iinfo(np.int32)
+    if column.dtype == np.int64 and small.min <= column.min() and column.max() <= small.max:
+        return column.astype(np.int32)
+    return column
+
+
+def _encoded(pieces: list[Any]) -> tuple[IntArray, Ids]:
+    """Return the places of a whole column's identifiers, and these, ascending."""
+    import pyarrow as pa
+
+    if isinstance(pieces[0], np.ndarray):
+        return encoded(np.concatenate(pieces))
+    chunks = [chunk for piece in pieces for chunk in piece.chunks]
+    packed = pa.chunked_array(chunks).dictionary_encode().combine_chunks()
+    packed = packed if isinstance(packed, pa.DictionaryArray) else packed.chunk(0)
+    known = packed.dictionary.to_numpy(zero_copy_only=False).astype(np.str_)
+    order = np.argsort(known)
+    place = np.empty(len(known), dtype=np.int32)
+    place[order] = np.arange(len(known), dtype=np.int32)
+    return place[packed.indices.to_numpy()], known[order]
