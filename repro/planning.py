@@ -14,6 +14,7 @@ from repro.data import archive, manifest, views
 from repro.data.download import Tell
 from repro.errors import ReproError, unknown
 from repro.experiment import MODELS, Experiment, Spec
+from repro.table_schema import figure_key
 from repro.tables import Entry, Paper
 
 
@@ -23,6 +24,7 @@ class Asked:
 
     papers: tuple[str, ...]
     table: str | None = None
+    figure: str | None = None
     row: str | None = None
     view: str | None = None
     seeds: tuple[int, ...] = ()
@@ -209,9 +211,8 @@ def _entries(asked: Asked) -> Iterator[Entry]:
     places: set[str] = set()
     for name in asked.papers:
         paper = tables.load(name)
-        if asked.table:
-            paper.table(asked.table)
-        for number in [asked.table] if asked.table else paper.tables:
+        for number in _numbers(paper, asked):
+            paper.table(number)
             for entry in _table_entries(paper, number, asked):
                 rows.add(entry.row)
                 names = {entry.group, entry.group_label, entry.view}
@@ -228,6 +229,14 @@ def _entries(asked: Asked) -> Iterator[Entry]:
         raise unknown("view", asked.view, places)
     if not any_both:
         raise ReproError(f"row '{asked.row}' has no numbers under view '{asked.view}'")
+
+
+def _numbers(paper: Paper, asked: Asked) -> list[str]:
+    """Return the tables and figures that were asked for; without a word, all tables."""
+    if asked.figure:
+        paper.figure(asked.figure)
+        return [figure_key(asked.figure)]
+    return [asked.table] if asked.table else list(paper.tables)
 
 
 def _table_entries(paper: Paper, number: str, asked: Asked) -> Iterator[Entry]:

@@ -35,8 +35,8 @@ class Tolerance(Strict):
 class Place(Strict):
     """A row in one column group: its numbers, and what differs there."""
 
-    published: list[str]
-    """One per metric of the table, as printed; "" where the paper prints none."""
+    published: list[str] = []
+    """One per metric of the table, as printed; "" where the paper prints none; of a figure none."""
     view: str | None = None
     model: str | None = None
     params: dict[str, Any] = {}
@@ -106,6 +106,68 @@ class Table(Strict):
     rows: list[Row]
 
 
+class Axis(Strict):
+    """What a sweep varies."""
+
+    label: str
+    param: str
+    """A hyper-parameter of every line's model."""
+    values: list[float | int] = Field(min_length=2)
+
+
+class Figure(Strict):
+    """One figure of a paper, drawn from records: metrics over epochs, or over a hyper-parameter."""
+
+    caption: str
+    kind: Literal["curve", "sweep"]
+    groups: list[str]
+    """Panels from left to right: views, or keys of ``group``."""
+    group: dict[str, Group] = {}
+    metrics: dict[str, str]
+    """Our metric by the label of the y axis, a panel below the other; or "loss:NAME", which is what
+    the model logs under that name."""
+    cases: Literal["test", "valid"] = "test"
+    """Whose metrics."""
+    x: Axis | None = None
+    select: str = "last"
+    every: int = Field(default=1, ge=1)
+    patience: int | None = Field(default=None, ge=1)
+    seeds: list[int] = Field(default=[0], min_length=1)
+    note: str = ""
+    lines: list[Row] = Field(min_length=1)
+
+    def as_table(self) -> Table:
+        """Return what has to run for it, as a table that prints nothing: a row for each point."""
+        metrics = {label: name for label, name in self.metrics.items() if ":" not in name}
+        nothing = ["" for _ in metrics]
+        rows = []
+        for line in self.lines:
+            at = {
+                k: place.model_copy(update={"published": nothing}) for k, place in line.at.items()
+            }
+            for x in self.x.values if self.x else [None]:
+                own = {self.x.param: x} if self.x else {}
+                update = {"label": point(line.label, x), "params": line.params | own, "at": at}
+                rows.append(line.model_copy(update=update))
+        return Table(
+            caption=self.caption,
+            groups=self.groups,
+            group=self.group,
+            metrics=metrics,
+            select=self.select,
+            every=self.every,
+            patience=self.patience,
+            seeds=self.seeds,
+            note=self.note,
+            rows=rows,
+        )
+
+
+def point(line: str, x: float | None) -> str:
+    """Return the row of a figure's line at a place of its x axis, or of the whole line."""
+    return line if x is None else f"{line} at {x:g}"
+
+
 class About(Strict):
     """The paper itself."""
 
@@ -122,6 +184,16 @@ class PaperFile(Strict):
     paper: About
     views: dict[str, View]
     tables: dict[str, Table] = Field(min_length=1)
+    figures: dict[str, Figure] = {}
+
+    def with_figures(self) -> dict[str, Table]:
+        """Return the tables, and the figures as such: "figure 3"."""
+        return self.tables | {figure_key(n): f.as_table() for n, f in self.figures.items()}
+
+
+def figure_key(number: str) -> str:
+    """Return the name of a figure where tables are named by number."""
+    return f"figure {number}"
 
 
 def number_in(printed: str) -> Decimal:
@@ -150,7 +222,10 @@ def unit_in(printed: str) -> Decimal:
 
 def faults_of(content: PaperFile) -> Iterator[str]:
     """Yield what pydantic cannot see: references between the parts of a file."""
-    for number, table in content.tables.items():
+    for number, figure in content.figures.items():
+        if (figure.kind == "sweep") != (figure.x is not None):
+            yield f"figures.{number}: a sweep has an x axis, and a curve has none"
+    for number, table in content.with_figures().items():
         at = f"tables.{number}"
         for key, group in table.group.items():
             if group.view not in content.views:

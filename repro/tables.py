@@ -15,6 +15,7 @@ from repro.errors import ReproError, unknown
 from repro.experiment import MODELS, Experiment, Spec, checked_select, model_spec, protocol_spec
 from repro.table_schema import (
     About,
+    Figure,
     Group,
     PaperFile,
     Place,
@@ -23,6 +24,7 @@ from repro.table_schema import (
     Tolerance,
     View,
     faults_of,
+    figure_key,
 )
 
 
@@ -124,12 +126,25 @@ class Paper:
     about: About
     views: dict[str, View]
     tables: dict[str, Table]
+    figures: dict[str, Figure]
+
+    def figure(self, number: str) -> Figure:
+        """Return one figure by its printed number."""
+        if number not in self.figures:
+            raise unknown(f"figure of {self.id}", number, self.figures)
+        return self.figures[number]
 
     def table(self, number: str) -> Table:
-        """Return one table by its printed number."""
+        """Return one table by its printed number; of a figure, what has to run for it."""
+        if number in self._drawn:
+            return self._drawn[number]
         if number not in self.tables:
             raise unknown(f"table of {self.id}", number, self.tables)
         return self.tables[number]
+
+    @cached_property
+    def _drawn(self) -> dict[str, Table]:
+        return {figure_key(number): figure.as_table() for number, figure in self.figures.items()}
 
     @cached_property
     def experiments(self) -> tuple[Experiment, ...]:
@@ -227,7 +242,7 @@ class Paper:
                 for (label, metric), text in zip(
                     table.metrics.items(), place.published, strict=True
                 )
-                if text
+                if text or number in self._drawn
             ),
             notes=tuple(note for note in (row.note, place.note) if note),
             apart=", ".join(
@@ -264,8 +279,8 @@ def _load(paper: str, path: Path, _changed: int) -> Paper:
     faults = list(faults_of(content))
     if faults:
         raise documents.faulty(path, faults)
-    loaded = Paper(paper, path, content.paper, content.views, content.tables)
-    for number in loaded.tables:
+    loaded = Paper(paper, path, content.paper, content.views, content.tables, content.figures)
+    for number in content.with_figures():
         for entry in loaded.entries(number):
             try:
                 entry.experiment()

@@ -17,7 +17,7 @@ FLOORS = [
     ["cli"],
     ["description"],
     ["rendering"],
-    ["comparison"],
+    ["comparison", "figures"],
     ["engines"],
     ["execution"],
     ["reference"],

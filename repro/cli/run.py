@@ -31,6 +31,7 @@ def run(
         str | None, typer.Argument(help="A paper; may be left out with --smoke.")
     ] = None,
     table: Annotated[str | None, typer.Option(help="One table, by its printed number.")] = None,
+    figure: Annotated[str | None, typer.Option(help="What one figure is drawn from.")] = None,
     row: Annotated[str | None, typer.Option(help="One row, by its printed label.")] = None,
     view: Annotated[str | None, typer.Option(help="One dataset or column group.")] = None,
     seeds: Annotated[
@@ -74,6 +75,7 @@ def run(
     asked = planning.Asked(
         papers=(paper,) if paper else tuple(tables.papers()),
         table=table,
+        figure=figure,
         row=row,
         view=view,
         seeds=_seeds(seeds),

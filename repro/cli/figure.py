@@ -1,0 +1,44 @@
+"""``repro figure``: draw a paper's figure from records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from repro.cli import app
+
+
+@app.command(epilog="Example: repro figure acvae 3")
+def figure(
+    paper: Annotated[str, typer.Argument(help="A paper.")],
+    number: Annotated[str, typer.Argument(help="One of its figures.")],
+    to: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("figures"),
+    smoke: Annotated[bool, typer.Option(help="Draw smoke runs instead of real ones.")] = False,
+    runs: Annotated[Path | None, typer.Option(help="Folder of records.")] = None,
+) -> None:
+    """Draw a figure from records, as PNG and SVG, with its numbers beside as CSV.
+
+    `repro run PAPER --figure NUMBER` trains what it needs. Lines without a record are left out,
+    and named.
+    """
+    from io import BytesIO
+
+    from repro import figures, paths, records, tables
+    from repro.errors import ReproError
+
+    about = tables.load(paper)
+    have = figures.found(about, number, records.load_all(runs or paths.runs()), smoke)
+    for what in have.missing:
+        typer.echo(f"not drawn: {what}", err=True)
+    if not have.points:
+        how = f"repro run {paper} --figure {number}" + (" --smoke" if smoke else "")
+        raise ReproError(f"there is no record for figure {number} of {paper}", how)
+    drawing = figures.drawn(about, number, have.points, "smoke" if smoke else "")
+    for form in ("png", "svg"):
+        drawn = BytesIO()
+        drawing.savefig(drawn, format=form, dpi=150)
+        paths.write_atomically(to / f"{paper}-{number}.{form}", drawn.getvalue())
+    paths.write_atomically(to / f"{paper}-{number}.csv", figures.as_csv(have.points).encode())
+    typer.echo(f"{len(have.points)} points in {to / f'{paper}-{number}'}.png, .svg and .csv")

@@ -1,0 +1,185 @@
+"""Figures, drawn from records: a metric over epochs, or over a hyper-parameter; and as numbers."""
+
+from __future__ import annotations
+
+import csv
+import io
+import statistics
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from repro.errors import ReproError
+from repro.experiment import canonical
+from repro.records import Record
+from repro.table_schema import Figure, figure_key, point
+from repro.tables import Paper
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
+
+
+@dataclass(frozen=True)
+class Point:
+    """A number in a figure."""
+
+    figure: str
+    panel: str
+    """The column group's label."""
+    metric: str
+    """As the y axis has it."""
+    line: str
+    x: float
+    """The epoch, or the hyper-parameter."""
+    value: float
+    seed: int
+    experiment: str
+    """The run's id."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the records have of a figure."""
+
+    points: list[Point]
+    missing: list[str]
+    """Runs without a record."""
+
+
+def found(paper: Paper, number: str, records: Iterable[Record], smoke: bool = False) -> Found:
+    """Return a figure's points, of every seed that has a record.
+
+    Parameters
+    ----------
+    paper : Paper
+        The paper.
+    number : str
+        The figure's printed number.
+    records : iterable of Record
+        All there are.
+    smoke : bool
+        Look for smoke runs, which otherwise never count.
+    """
+    figure = paper.figure(number)
+    known = {canonical(record.experiment): record for record in records}
+    places = {
+        point(line.label, x): (line.label, x)
+        for line in figure.lines
+        for x in (figure.x.values if figure.x else [None])
+    }
+    points: list[Point] = []
+    missing = []
+    for entry in paper.entries(figure_key(number)):
+        line, x = places[entry.row]
+        for seed in entry.seeds:
+            experiment = entry.experiment(seed)
+            if experiment and smoke:
+                experiment = experiment.smoked()
+            record = known.get(canonical(experiment.as_json())) if experiment else None
+            if record is None:
+                reason = ": ".join(entry.obstacle() or ("no record",))
+                missing.append(f"{entry.row} | {entry.group_label} | seed {seed}: {reason}")
+                continue
+            for label, metric in figure.metrics.items():
+                for at, value in _values(figure, record, metric, x):
+                    panel = entry.group_label
+                    points.append(Point(number, panel, label, line, at, value, seed, record.id))
+    return Found(points, missing)
+
+
+def _values(
+    figure: Figure, record: Record, metric: str, x: float | None
+) -> list[tuple[float, float]]:
+    """Return a record's points: over its epochs, or its result at a place of the x axis."""
+    of, _, name = metric.rpartition(":")
+    at = [
+        (e["epoch"], e["losses"] if of == "loss" else e.get(figure.cases, {})) for e in record.curve
+    ]
+    curve = [(epoch, float(values[name])) for epoch, values in at if name in values]
+    if figure.kind == "curve":
+        return curve
+    if of == "loss" or figure.cases == "valid":
+        return [(x or 0.0, dict(curve)[record.epoch])] if record.epoch in dict(curve) else []
+    return [(x or 0.0, record.result(metric).value)]
+
+
+def as_csv(points: list[Point]) -> str:
+    """Return the numbers of a figure, a line each."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, [f.name for f in fields(Point)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(one) for one in points)
+    return out.getvalue()
+
+
+def drawn(paper: Paper, number: str, points: list[Point], mark: str = "") -> Drawing:
+    """Return the figure: a column of panels for each group, a row of them for each metric.
+
+    Several seeds are drawn as their mean, with the standard deviation as bars or as a band.
+
+    Parameters
+    ----------
+    paper, number
+        Whose figure.
+    points : list of Point
+        Its numbers.
+    mark : str
+        Written across it, such as "smoke".
+
+    Raises
+    ------
+    ReproError
+        If matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure as Drawing
+    except ImportError as error:
+        raise ReproError("matplotlib is not installed", 'pip install "repro[figures]"') from error
+    figure = paper.figure(number)
+    panels = list(dict.fromkeys(one.panel for one in points))
+    drawing = Drawing(figsize=(4.2 * len(panels), 3.2 * len(figure.metrics)), layout="constrained")
+    grid = drawing.subplots(len(figure.metrics), len(panels), squeeze=False)
+    for axes_row, label in zip(grid, figure.metrics, strict=True):
+        for axes, panel in zip(axes_row, panels, strict=True):
+            for line in figure.lines:
+                own = [
+                    one
+                    for one in points
+                    if (one.panel, one.metric, one.line) == (panel, label, line.label)
+                ]
+                _line(axes, line.label, own, figure)
+            axes.set_title(panel)
+            axes.set_xlabel(figure.x.label if figure.x else "epoch")
+            axes.set_ylabel(label)
+            axes.legend(fontsize="small")
+            if mark:
+                axes.text(
+                    0.5,
+                    0.5,
+                    mark,
+                    transform=axes.transAxes,
+                    fontsize=40,
+                    alpha=0.3,
+                    ha="center",
+                    va="center",
+                    rotation=30,
+                )
+    drawing.suptitle(f"{paper.id}, Figure {number}: {figure.caption}", fontsize="medium")
+    return drawing
+
+
+def _line(axes: Any, label: str, points: list[Point], figure: Figure) -> None:
+    by_x: dict[float, list[float]] = {}
+    for one in points:
+        by_x.setdefault(one.x, []).append(one.value)
+    xs = sorted(by_x)
+    means = [statistics.fmean(by_x[x]) for x in xs]
+    spread = [statistics.stdev(by_x[x]) if len(by_x[x]) > 1 else 0.0 for x in xs]
+    if figure.kind == "sweep":
+        axes.errorbar(xs, means, yerr=spread if any(spread) else None, marker="o", label=label)
+        return
+    axes.plot(xs, means, label=label)
+    if any(spread):
+        low = [m - s for m, s in zip(means, spread, strict=True)]
+        high = [m + s for m, s in zip(means, spread, strict=True)]
+        axes.fill_between(xs, low, high, alpha=0.2)

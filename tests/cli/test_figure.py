@@ -1,0 +1,161 @@
+"""``repro figure``: drawn from records, with its numbers beside."""
+
+from __future__ import annotations
+
+import csv
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from repro import paths, records, tables
+from repro.cli import app
+from repro.errors import ReproError
+
+FIGURES = """
+[paper]
+title = "Mine"
+authors = "me"
+venue = "here"
+url = ""
+[views.toy]
+label = "Toy"
+dataset = "toy/ratings"
+protocol = { name = "random_split" }
+[tables.1]
+caption = "Numbers"
+groups = ["toy"]
+metrics = { "NDCG@10" = "ndcg@10" }
+[[tables.1.rows]]
+label = "POP"
+model = "popularity"
+at.toy = { published = ["0.5"] }
+[figures.1]
+caption = "Over epochs"
+kind = "curve"
+groups = ["toy"]
+metrics = { "NDCG@10" = "ndcg@10", "loss" = "loss:loss" }
+every = 2
+seeds = [0, 1]
+[[figures.1.lines]]
+label = "narrow"
+model = "mult_vae"
+params = { hidden_dims = [8], latent_dim = 4, n_epochs = 5 }
+at.toy = {}
+[[figures.1.lines]]
+label = "wide"
+model = "mult_vae"
+params = { hidden_dims = [16], latent_dim = 8, n_epochs = 5 }
+at.toy = {}
+[figures.2]
+caption = "Over lambda"
+kind = "sweep"
+groups = ["toy"]
+metrics = { "Recall@5" = "recall@5" }
+x = { label = "lambda", param = "l2", values = [5, 50] }
+[[figures.2.lines]]
+label = "EASE"
+model = "ease"
+at.toy = {}
+"""
+
+
+@pytest.fixture(autouse=True)
+def mine(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("REPRO_PATH", str(own_folders / "user"))
+    file = own_folders / "user" / "tables" / "mine.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text(FIGURES)
+    return file
+
+
+def repro(*arguments: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(app, list(arguments))
+    assert result.exit_code == code, result.output
+    return result
+
+
+def numbers(file: Path) -> list[dict[str, str]]:
+    with file.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_a_curve_has_every_look_of_every_line_and_seed(tmp_path: Path) -> None:
+    repro("run", "mine", "--figure", "1")
+    repro("figure", "mine", "1", "--to", str(tmp_path))
+    rows = numbers(tmp_path / "mine-1.csv")
+    looks = [row for row in rows if row["metric"] == "NDCG@10"]
+    assert [float(row["x"]) for row in looks] == [1, 3, 5] * 4  # every second, and the last
+    assert {(row["line"], row["seed"]) for row in looks} == {
+        (line, seed) for line in ("narrow", "wide") for seed in "01"
+    }
+    losses = [row for row in rows if row["metric"] == "loss"]
+    assert [float(row["x"]) for row in losses] == [1, 2, 3, 4, 5] * 4
+    known = {record.id: record for record in records.load_all(paths.runs())}
+    for row in looks:
+        curve = known[row["experiment"]].curve[int(float(row["x"])) - 1]
+        assert float(row["value"]) == curve["test"]["ndcg@10"]
+
+
+def test_a_sweep_has_the_result_at_every_place_of_its_axis(tmp_path: Path) -> None:
+    repro("run", "mine", "--figure", "2")
+    repro("figure", "mine", "2", "--to", str(tmp_path))
+    rows = numbers(tmp_path / "mine-2.csv")
+    known = {record.id: record for record in records.load_all(paths.runs())}
+    assert [float(row["x"]) for row in rows] == [5, 50]
+    for row in rows:
+        record = known[row["experiment"]]
+        assert record.experiment["model"]["params"]["l2"] == float(row["x"])
+        assert float(row["value"]) == record.results["recall@5"].value
+
+
+def test_the_drawing_comes_as_png_and_svg(tmp_path: Path) -> None:
+    repro("run", "mine", "--figure", "2")
+    shown = repro("figure", "mine", "2", "--to", str(tmp_path / "figures"))
+    assert "2 points" in shown.stdout
+    assert (tmp_path / "figures" / "mine-2.png").read_bytes().startswith(b"\x89PNG")
+    root = ET.fromstring((tmp_path / "figures" / "mine-2.svg").read_text())
+    assert root.tag.endswith("svg")
+
+
+def test_lines_without_a_record_are_named_and_left_out(tmp_path: Path) -> None:
+    repro("run", "mine", "--figure", "1", "--row", "narrow")
+    shown = repro("figure", "mine", "1", "--to", str(tmp_path))
+    assert "not drawn: wide | Toy | seed 0: no record" in shown.stderr
+    assert {row["line"] for row in numbers(tmp_path / "mine-1.csv")} == {"narrow"}
+
+
+def test_without_any_record_the_command_that_makes_them_is_told() -> None:
+    refused = repro("figure", "mine", "1", code=1)
+    assert "repro run mine --figure 1" in refused.stderr
+
+
+def test_a_smoke_run_is_drawn_only_where_asked_and_says_so(tmp_path: Path) -> None:
+    repro("run", "mine", "--figure", "2", "--smoke")
+    repro("figure", "mine", "2", "--to", str(tmp_path), code=1)
+    repro("figure", "mine", "2", "--smoke", "--to", str(tmp_path))
+    assert "smoke" in (tmp_path / "mine-2.svg").read_text()
+
+
+def test_figures_are_no_tables() -> None:
+    assert "0.5" in repro("compare", "mine").stdout
+    assert "figure" not in repro("compare", "mine").stdout.lower()
+    assert list(tables.load("mine").tables) == ["1"]
+
+
+def test_an_unknown_figure_is_an_error() -> None:
+    assert "no figure of mine is called '3'" in repro("figure", "mine", "3", code=1).stderr
+    assert "no figure of mine is called '3'" in repro("run", "mine", "--figure", "3", code=1).stderr
+
+
+def test_a_sweep_without_an_axis_is_refused(mine: Path) -> None:
+    mine.write_text(FIGURES.replace('kind = "curve"', 'kind = "sweep"'))
+    with pytest.raises(ReproError, match=r"figures\.1: a sweep has an x axis"):
+        tables.load("mine")
+
+
+def test_a_parameter_that_the_model_does_not_have_is_refused(mine: Path) -> None:
+    mine.write_text(FIGURES.replace('param = "l2"', 'param = "l3"'))
+    with pytest.raises(ReproError, match="l3"):
+        tables.load("mine")
