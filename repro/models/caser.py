@@ -1,0 +1,216 @@
+"""Caser: Tang & Wang, "Personalized Top-N Sequential Recommendation", WSDM 2018.
+
+**Implements** Section 3: the last L items as an image, horizontal and vertical convolutions over
+it, and the user's general taste beside them; the next T items as targets.
+**Reference**: graytowne/caser_pytorch (authors), commit c4e10e4, and wubinzzu/NeuRec (the framework
+of ACVAE's table), versions 2 (commit 9e9391b) and 3 (commit 28f192c), read for facts.
+**Deviations** from the paper, as in all three: the two terms of the loss are averaged, not added
+up; three negatives are drawn per window, not per target; vertical filters have a bias; both
+activations are ReLU, where the paper searches for them. From the authors' code: it trains what pads
+a short sequence as an item, also as a target; here, as in NeuRec, it is a zero that gets no
+gradient. NeuRec 2 also differs in `l2_on` and `bias_at_test`, and begins with Glorot's uniform
+weights; here, as with the authors, tables begin normal with standard deviation 1 / width (NeuRec 3:
+0.01), the rest as PyTorch has it. NeuRec 3 leaves out users with at most T items; here they count.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
+
+from repro.errors import UnsupportedError
+from repro.interactions import Interactions
+from repro.model import Run
+from repro.nn.batches import Positives, to_device
+from repro.nn.scoring import known_users, picked, scoring
+from repro.split import Queries
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caser:
+    """Convolutions over the embeddings of the last items, next to an embedding of the user."""
+
+    embedding_dim: int = 50
+    """The paper's d; authors' code, as all that follows without another source."""
+    history_len: int = 5
+    """The paper's L: how many of the last items are looked at."""
+    n_targets: int = 3
+    """The paper's T: how many of the items after them are to be predicted."""
+    n_vertical: int = 4
+    """Vertical filters."""
+    n_horizontal: int = 16
+    """Horizontal filters of each height from 1 to L."""
+    dropout: float = 0.5
+    """Of what the convolutions give."""
+    n_negatives: int = 3
+    """Per window, drawn anew every epoch."""
+    learning_rate: float = 0.001
+    """Adam's."""
+    batch_size: int = 512
+    l2: float = 1e-6
+    """Times half the squared norm, added to the loss of every batch: 0.001 in NeuRec 2."""
+    l2_on: Literal["all", "tables"] = "all"
+    """"all": every weight. "tables": those of users and items, item biases among them, but not the
+    layers between (NeuRec 2)."""
+    bias_at_test: bool = True
+    """Whether scores contain the item bias. NeuRec 2 trains it and leaves it out of the scores."""
+    n_epochs: int = 50
+
+    KNOWN_USERS_ONLY: ClassVar[bool] = True
+
+    def epochs(self, train: Interactions, run: Run) -> Iterator["CaserNet"]:
+        """Train on every window of L + T items once an epoch."""
+        if not train.ordered:
+            raise UnsupportedError(
+                "Caser needs interactions in the order of time, and this dataset has none"
+            )
+        net = CaserNet(train, self).to(run.device)
+        optimizer = self._adam(net)
+        windows = Windows(train, self, run.device)
+        for _ in run.epochs(self.n_epochs, net=net, optimizer=optimizer):
+            for u, before, after, negative in windows:
+                logits = net(u, before, torch.cat([after, negative], dim=1))  # (B, T + C)
+                positive = -logsigmoid(logits[:, : self.n_targets]).mean()
+                loss = positive - logsigmoid(-logits[:, self.n_targets :]).mean()
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                run.log(loss=loss)
+            yield net
+
+    def _adam(self, net: "CaserNet") -> torch.optim.Optimizer:
+        """Return Adam, whose weight decay is the gradient of l2 / 2 times the squared norm."""
+        tables = nn.ModuleList([net.user, net.item, net.output, net.bias])
+        layers = nn.ModuleList([net.vertical, net.horizontal, net.full])
+        on_layers = self.l2 if self.l2_on == "all" else 0.0
+        groups = [
+            {"params": tables.parameters(), "weight_decay": self.l2},
+            {"params": layers.parameters(), "weight_decay": on_layers},
+        ]
+        return torch.optim.Adam(groups, self.learning_rate, fused=True)
+
+
+def window(sequence: Tensor, row: Tensor, end: Tensor, size: int, pad: int) -> Tensor:
+    """Return the items that stand before a place in a sequence, shape (B, size).
+
+    Parameters
+    ----------
+    sequence : int64 tensor, shape (U, T)
+        Items, oldest first.
+    row : int64 tensor, shape (B,)
+        Whose.
+    end : int64 tensor, shape (B,)
+        The place behind the last item that is wanted.
+    size : int
+        How many.
+    pad : int
+        What stands in front of a sequence that has fewer.
+    """
+    place = end[:, None] + torch.arange(-size, 0, device=end.device)
+    item = sequence[row[:, None], place.clamp(min=0)]
+    return item.masked_fill(place < 0, pad)
+
+
+class Windows:
+    """Windows of L + T items slid over every sequence; a shorter one gives one, padded in front.
+
+    Parameters
+    ----------
+    train : Interactions
+        Each user's rows oldest first.
+    model : Caser
+        Sizes.
+    device : torch.device
+        Where.
+    """
+
+    def __init__(self, train: Interactions, model: Caser, device: torch.device) -> None:
+        self.model = model
+        self.size = model.history_len + model.n_targets
+        self.pad = train.n_items
+        self.sequence = to_device(train.sequences(), device)
+        end = train.position + 1
+        keep = np.flatnonzero((end >= self.size) | (end == train.counts[train.user]))
+        self.user = to_device(train.user[keep], device)
+        self.end = to_device(end[keep], device)
+        self.positives = Positives(train, model.batch_size, device)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """Yield user (B,), the items before (B, L) and after (B, T), and negatives (B, C)."""
+        n, c = len(self.user), self.model.n_negatives
+        negative = self.positives.negatives(self.user.repeat_interleave(c)).view(n, c)
+        order = torch.randperm(n, device=self.user.device)
+        for index in order.split(self.model.batch_size):
+            u = self.user[index]
+            items = window(self.sequence, u, self.end[index], self.size, self.pad)
+            length = self.model.history_len
+            yield u, items[:, :length], items[:, length:], negative[index]
+
+
+class CaserNet(nn.Module):
+    """(L items) -> vertical and horizontal filters -> z; (z, user) times a table of items."""
+
+    def __init__(self, train: Interactions, model: Caser) -> None:
+        super().__init__()
+        self.model = model
+        n, dim, length = train.n_items, model.embedding_dim, model.history_len
+        self.pad = n
+        self.user = nn.Embedding(train.n_users, dim)
+        self.item = nn.Embedding(n + 1, dim, padding_idx=n)
+        self.vertical = nn.Linear(length, model.n_vertical)  # over the items of one dimension
+        self.horizontal = nn.ModuleList(
+            nn.Conv1d(dim, model.n_horizontal, height) for height in range(1, length + 1)
+        )
+        self.full = nn.Linear(model.n_vertical * dim + model.n_horizontal * length, dim)
+        self.dropout = nn.Dropout(model.dropout)
+        self.output = nn.Embedding(n + 1, 2 * dim, padding_idx=n)
+        self.bias = nn.Embedding(n + 1, 1, padding_idx=n)
+        for table in (self.user, self.item, self.output):
+            nn.init.normal_(table.weight, std=1 / table.embedding_dim)
+        nn.init.zeros_(self.bias.weight)
+        with torch.no_grad():
+            self.item.weight[n] = 0.0
+            self.output.weight[n] = 0.0  # a target that is padding has the gradient zero
+
+    def taste(self, u: Tensor, before: Tensor) -> Tensor:
+        """Return what the items' weights are multiplied with, shape (B, 2 D).
+
+        Parameters
+        ----------
+        u : int64 tensor, shape (B,)
+            Users.
+        before : int64 tensor, shape (B, L)
+            Their last items, padded in front.
+        """
+        E = self.item(before).transpose(1, 2).contiguous()  # (B, D, L); convolutions want it so
+        vertical = self.vertical(E).flatten(1)  # (B, D * filters): a weighted sum over the items
+        horizontal = [torch.relu(filters(E)).amax(dim=2) for filters in self.horizontal]
+        o = torch.cat([vertical, *horizontal], dim=1)
+        z = torch.relu(self.full(self.dropout(o)))  # (B, D)
+        return torch.cat([z, self.user(u)], dim=1)
+
+    def forward(self, u: Tensor, before: Tensor, items: Tensor) -> Tensor:
+        """Return the logits of some items, shape (B, C), for users and their last items."""
+        x = self.taste(u, before)
+        return (self.output(items) * x[:, None]).sum(dim=2) + self.bias(items)[:, :, 0]
+
+    @scoring
+    def score(self, queries: Queries) -> Tensor:
+        """Return scores of shape (B, I) or (B, C)."""
+        device = self.user.weight.device
+        u = known_users(queries, device, "Caser")
+        sequence = to_device(queries.history.sequences(), device)
+        end = to_device(queries.history.counts, device)
+        row = torch.arange(len(u), device=device)
+        before = window(sequence, row, end, self.model.history_len, self.pad)
+        scores = self.taste(u, before) @ self.output.weight[:-1].T
+        if self.model.bias_at_test:
+            scores += self.bias.weight[:-1, 0]
+        return picked(scores, queries)
+
+
+MODEL = Caser
