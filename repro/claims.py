@@ -131,11 +131,21 @@ def held(folder: Path, label: str) -> Iterator[Holder]:
 
 
 def read(folder: Path) -> Claim | None:
-    """Return the claim on a run, held or void."""
+    """Return the claim on a run, held or void.
+
+    Raises
+    ------
+    ReproError
+        If the file is damaged.
+    """
     try:
         return Claim(**json.loads((folder / FILE).read_text()))
     except FileNotFoundError:
         return None
+    except (ValueError, TypeError) as error:
+        raise ReproError(
+            f"{folder / FILE} is damaged: {error}", "delete it, if no process is at this run"
+        ) from error
 
 
 @contextmanager
@@ -165,10 +175,13 @@ def _is_alive(pid: int) -> bool:
 def _age(file: Path) -> float:
     """Return the seconds since a file was written, by the clock of the disk that it lies on."""
     probe = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-    probe.touch()
     try:
-        return probe.stat().st_mtime - file.stat().st_mtime
+        probe.touch()
+        now = probe.stat().st_mtime
+        probe.unlink()
+    except OSError:  # we may only read here; then by our own clock
+        now = time.time()
+    try:
+        return now - file.stat().st_mtime
     except FileNotFoundError:  # given back this moment
         return float("inf")
-    finally:
-        probe.unlink()

@@ -133,8 +133,7 @@ def _beside_reference(paper: str, number: str, cells: list[ComparedCell]) -> lis
     beside = []
     for cell in cells:
         rows = frozen.pop((cell.table, cell.row, cell.group, cell.label), [])
-        mean = statistics.fmean(row.value for row in rows) if rows else None
-        beside.append(replace(cell, reference=mean))
+        beside.append(replace(cell, reference=_mean(rows)))
     for (table, name, group, label), rows in frozen.items():
         beside.append(
             ComparedCell(
@@ -147,10 +146,18 @@ def _beside_reference(paper: str, number: str, cells: list[ComparedCell]) -> lis
                 "",
                 "",
                 verdict="ours",
-                reference=statistics.fmean(row.value for row in rows),
+                reference=_mean(rows),
             )
         )
     return beside
+
+
+def _mean(frozen: list[Frozen]) -> float | None:
+    """Return the mean over seeds, of the data that was frozen last."""
+    if not frozen:
+        return None
+    digest = max(frozen, key=lambda row: row.began).digest
+    return statistics.fmean(row.value for row in frozen if row.digest == digest)
 
 
 def statistics_of(dataset: str) -> list[ComparedCell]:

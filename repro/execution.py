@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import json
@@ -12,7 +13,7 @@ import subprocess
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -71,20 +72,23 @@ def attempt(
         Told of every epoch, and of what the user should know.
     """
     folder = settings.runs / planning.run_id(job)
+    trace = ""
     try:
         return run(job, settings, report, say)
-    except (BusyError, UnsupportedError) as error:  # facts, not failures
+    except BusyError as error:  # no failure: another process is at it
         return error
     except ReproError as error:
-        failure, trace = error, ""
+        obstacle = error
     except Exception as error:  # a model's bug, no memory: the other runs must not suffer
         trace = traceback.format_exc()
-        failure = ReproError(
+        obstacle = ReproError(
             f"{type(error).__name__}: {error}", f"the traceback is in {folder / records.FAILURE}"
         )
     when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    records.save_failure(folder, Failure(str(failure), when, code_version(), trace))
-    return failure
+    refused = isinstance(obstacle, UnsupportedError)
+    failure = Failure(str(obstacle), when, code_version(), trace, refused)
+    records.save_failure(folder, failure)
+    return obstacle
 
 
 def run(
@@ -113,11 +117,12 @@ def run(
             if report:
                 report(phase, epoch, n)
 
-        done = planning.finished(job, settings.runs)
-        if done:
-            known = records.load(settings.runs / done)
-            if settings.since is None or _seconds(known.began) >= settings.since:
-                return known
+        known = planning.known(job, settings.runs)
+        fresh = known and (settings.since is None or _seconds(known.began) >= settings.since)
+        if known and fresh and planning.finished(job, settings.runs):
+            return known
+        if known:  # another table asked for other metrics; they are not to be lost
+            job = replace(job, metrics=tuple(dict.fromkeys([*job.metrics, *known.results])))
         if settings.since is not None:
             for file in checkpoints.present(folder):
                 if file.stat().st_mtime < settings.since:
@@ -195,8 +200,19 @@ class _Stopwatch(Progress):
             raise _Enough
 
 
-def measure(job: Job, settings: Settings, seconds: float) -> tuple[float, bool]:
-    """Return how long a run will take on this machine, from a first epoch and a first look.
+@dataclass(frozen=True)
+class Estimate:
+    """How long a run will take."""
+
+    seconds: float
+    ended: bool
+    """Whether an epoch was seen to its end; else the run takes longer."""
+
+
+def measure(job: Job, settings: Settings, seconds: float) -> Estimate | str:
+    """Return how long a run will take on this machine, or why that cannot be said.
+
+    It is told from a look, and from the second epoch: the first also loads what is loaded once.
 
     Parameters
     ----------
@@ -207,36 +223,48 @@ def measure(job: Job, settings: Settings, seconds: float) -> tuple[float, bool]:
     seconds : float
         How long an epoch may be watched, until its next batch. One that takes longer is tried
         again on ever fewer users, and taken to grow with their number.
-
-    Returns
-    -------
-    float
-        Seconds.
-    bool
-        Whether an epoch ended in time; else the run takes longer.
     """
+    try:
+        return _measured(job, settings, seconds)
+    except ReproError as error:
+        return error.message
+    except Exception as error:  # a model's bug is for the run to tell
+        return f"{type(error).__name__}: {error}"
+
+
+def _measured(job: Job, settings: Settings, seconds: float) -> Estimate | str:
     device = chosen_device(settings)
     experiment = job.experiment
     data = views.load(experiment.dataset)
     split = _split(experiment.dataset, data.digest, canonical(asdict(experiment.protocol)))
     params = experiment.model.params
     n_epochs = sum(n for key, n in params.items() if key.endswith("epochs") and n) or 1
+    n_users = split.train.n_users
     for share in MEASURED_SHARES:
-        users = np.arange(max(1, int(share * split.train.n_users)))
+        users = np.arange(max(1, int(share * n_users)))
+        watch = _Stopwatch(experiment.seed, device, seconds)
+        epochs = iter(_model(job).epochs(split.train.rows(users), watch))
         began = time.monotonic()
         try:
-            watch = _Stopwatch(experiment.seed, device, seconds)
-            scorer = next(iter(_model(job).epochs(split.train.rows(users), watch)))
+            scorer = next(epochs, None)
         except _Enough:
             continue
-        epoch = (time.monotonic() - began) / share
+        if scorer is None:
+            return "the model has no epoch"
+        spent = time.monotonic() - began
+        if n_epochs > 1:
+            began = time.monotonic()
+            with contextlib.suppress(_Enough):  # then the first has to do
+                scorer = next(epochs, None) or scorer
+                spent = min(spent, time.monotonic() - began)
         look = 0.0
-        if share == 1:  # else the scorer does not know the users
+        if len(users) == n_users:  # else the scorer does not know them all
             began = time.monotonic()
             rank(scorer, split.test, experiment.model.name)
             look = time.monotonic() - began
-        return n_epochs * epoch + n_epochs / experiment.every * look, True
-    return n_epochs * seconds / MEASURED_SHARES[-1], False
+        epoch = spent * n_users / len(users)
+        return Estimate(n_epochs * epoch + n_epochs / experiment.every * look, True)
+    return Estimate(n_epochs * seconds, False)
 
 
 def _model(job: Job) -> Any:

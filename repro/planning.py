@@ -147,12 +147,17 @@ def run_id(job: Job) -> str:
     return job.experiment.id(known.digest)
 
 
+def known(job: Job, runs: Path) -> records.Record | None:
+    """Return the record of a job's experiment, whichever metrics it has; None without its data."""
+    view = views.prepared(job.experiment.dataset)
+    if view is None:
+        return None
+    return records.find(runs, view.digest, job.experiment.as_json(), run_id(job))
+
+
 def finished(job: Job, runs: Path) -> str | None:
     """Return the id of a job's record, or None if it is still to run (or its data is not here)."""
-    known = views.prepared(job.experiment.dataset)
-    if known is None:
-        return None
-    record = records.find(runs, known.digest, job.experiment.as_json(), run_id(job))
+    record = known(job, runs)
     return record.id if record and all(record.has(metric) for metric in job.metrics) else None
 
 
@@ -162,7 +167,7 @@ class State:
 
     label: str
     kind: str
-    """"done", "running", "failed", "missing", "no data", or an obstacle: "blocked", "unrun"."""
+    """"done", "running", "failed", "refused", "missing", "no data", or why it is left out."""
     detail: str
     """The record's id, the epoch, the reason."""
     left: float | None = None
@@ -173,6 +178,8 @@ def states(plan: Plan, runs: Path) -> list[State]:
     """Return how every run of a plan stands, then the rows that give none."""
     spent: dict[tuple[str, str], list[float]] = {}
     for record in records.load_all(runs):
+        if record.experiment["smoke"]:
+            continue
         key = (record.experiment["model"]["name"], record.experiment["dataset"])
         spent.setdefault(key, []).append(record.seconds)
     found = [_state(job, runs, spent) for job in plan.jobs]
@@ -198,6 +205,8 @@ def _state(job: Job, runs: Path, spent: dict[tuple[str, str], list[float]]) -> S
     alike = spent.get((job.experiment.model.name, job.experiment.dataset))
     left = statistics.median(alike) if alike else None
     failure = records.failure(folder)
+    if failure and failure.refused:
+        return State(job.label, "refused", failure.message)
     if failure:
         return State(job.label, "failed", f"{failure.message} ({failure.when})", left)
     begun = "cut off; it goes on from its checkpoint" if checkpoints.present(folder) else ""

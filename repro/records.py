@@ -155,6 +155,8 @@ class Failure:
     when: str
     code: dict[str, Any]
     traceback: str = ""
+    refused: bool = False
+    """Whether the model cannot serve the protocol: a fact, not a failure."""
 
 
 def save_failure(folder: Path, failure: Failure) -> Path:
@@ -164,9 +166,18 @@ def save_failure(folder: Path, failure: Failure) -> Path:
 
 
 def failure(folder: Path) -> Failure | None:
-    """Return why a run failed, if its last attempt did."""
+    """Return why a run failed, if its last attempt did.
+
+    Raises
+    ------
+    ReproError
+        If the file that says so is damaged.
+    """
     file = folder / FAILURE
-    return Failure(**json.loads(file.read_text())) if file.exists() else None
+    try:
+        return Failure(**json.loads(file.read_text())) if file.exists() else None
+    except (ValueError, TypeError) as error:
+        raise ReproError(f"{file} is damaged: {error}", "delete it") from error
 
 
 def exists(runs: Path, id: str) -> bool:

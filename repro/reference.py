@@ -105,14 +105,16 @@ def load(paper: str) -> list[Frozen]:
     path = file(paper)
     if not path.exists():
         return []
+    found = []
     with path.open(newline="", encoding="utf-8") as stream:
-        reader = csv.DictReader(stream)
-        found = []
-        for row in reader:
-            try:
+        reader = csv.DictReader(stream, restkey="more")
+        try:
+            for row in reader:
+                if "more" in row:
+                    raise ValueError(f"more than {len(fields(Frozen))} values")
                 found.append(_parsed(row))
-            except (ValueError, KeyError, TypeError) as error:
-                raise ReproError(f"{path}, line {reader.line_num}: {error!r}") from error
+        except (ValueError, KeyError, TypeError, csv.Error) as error:
+            raise ReproError(f"{path}, line {reader.line_num}: {error!r}") from error
     return found
 
 
@@ -122,7 +124,7 @@ def save(paper: str, rows: list[Frozen]) -> Path:
     kept |= {(row.place, row.seed): row for row in rows}
     out = io.StringIO()
     names = [field.name for field in fields(Frozen)]
-    writer = csv.DictWriter(out, names, lineterminator="\n")
+    writer = csv.DictWriter(out, names, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     writer.writeheader()
     for key in sorted(kept):
         writer.writerow(asdict(kept[key]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -91,7 +92,7 @@ def run(
             f"no engine is called '{engine}'", "there are: local; ray; ray://host:port"
         )
     if dry_run:
-        _print_plan(plan, folder, device.value, threads)
+        _print_plan(plan, folder, device.value, threads, force)
         return
     for label, reason in plan.left_out.items():
         typer.echo(f"left out: {label}: {reason}", err=True)
@@ -103,17 +104,23 @@ def run(
         f"{len(plan.jobs) - len(ready)} without data",
         err=True,
     )
-    if not threads and all(planning.is_generated(job.experiment.dataset) for job in todo):
-        threads = 1  # tiny tensors: more threads only wait for each other
     if todo:
         from repro.execution import Settings
 
         since = time.time() if force else None
-        how = Settings(folder, device.value, threads, deterministic, since)
+        how = Settings(folder, device.value, _threads(threads, todo), deterministic, since)
         if _run(todo, how, engine, jobs):
             raise typer.Exit(4)
     if unprepared:
         raise typer.Exit(max(error.exit_code for error in unprepared.values()))
+
+
+def _threads(asked: int, todo: list[Job]) -> int:
+    """Return how many threads to use: one for tiny tensors, where more only wait for each other."""
+    from repro import planning
+
+    tiny = all(planning.is_generated(job.experiment.dataset) for job in todo)
+    return asked or (1 if tiny else 0)
 
 
 def _seeds(text: str) -> tuple[int, ...]:
@@ -121,11 +128,14 @@ def _seeds(text: str) -> tuple[int, ...]:
 
     found: list[int] = []
     try:
-        for part in filter(None, text.split(",")):
+        for part in text.split(",") if text else []:
             first, dots, last = part.partition("..")
-            found += range(int(first), int(last) + 1) if dots else [int(first)]
+            some = range(int(first), int(last) + 1) if dots else [int(first)]
+            if not some or min(some) < 0:
+                raise ValueError
+            found += some
     except ValueError:
-        raise ReproError(f"--seeds '{text}' are not numbers", "as in 0,1,2 or 0..4") from None
+        raise ReproError(f"--seeds '{text}' are not seeds", "as in 0,1,2 or 0..4") from None
     return tuple(dict.fromkeys(found))
 
 
@@ -174,31 +184,40 @@ MEASURED_SECONDS = 5.0
 """How long a dry run may watch the first epoch of a model."""
 
 
-def _print_plan(plan: Plan, folder: Path, device: str, threads: int) -> None:
+def _print_plan(plan: Plan, folder: Path, device: str, threads: int, force: bool) -> None:
     """Print what would run, with its record if there is one; data, disk and time."""
     import shutil
 
     from repro import paths, planning
     from repro.cli.progress import duration
-    from repro.execution import Settings, measure
+    from repro.execution import Estimate, Settings, measure
 
     lacking = planning.lacking(plan)
-    settings = Settings(folder, device, threads)
-    measured: dict[tuple[str, str], tuple[float, bool]] = {}  # seeds and tables share it
+    done = {job.label: planning.finished(job, folder) for job in plan.jobs}
+    todo = [job for job in plan.jobs if force or not done[job.label]]
+    settings = Settings(folder, device, _threads(threads, todo))
+    measured: dict[str, Estimate | str] = {}  # seeds and tables share it
     total, sure = 0.0, True
     for job in plan.jobs:
-        done = planning.finished(job, folder)
-        state = f"done {done}" if done else "to run"
+        state = "to run" if job in todo else f"done {done[job.label]}"
         typer.echo(f"{state:<18} {job.label}")
         typer.echo(f"{'':<18} {job.experiment.dataset}, {job.experiment.protocol.title()}")
         typer.echo(f"{'':<18} {job.experiment.model.title()}, select {job.experiment.select}")
-        if not done and job.experiment.dataset not in lacking:
-            key = (job.experiment.model.title(), job.experiment.dataset)
-            if key not in measured:
-                measured[key] = measure(job, settings, MEASURED_SECONDS)
-            seconds, ended = measured[key]
-            total, sure = total + seconds, sure and ended
-            typer.echo(f"{'':<18} {'about' if ended else 'more than'} {duration(seconds)}")
+        if job not in todo:
+            continue
+        key = replace(job.experiment, seed=0).key()
+        if job.experiment.dataset in lacking:
+            measured[key] = "its data is not here"
+        elif key not in measured:
+            measured[key] = measure(job, settings, MEASURED_SECONDS)
+        found = measured[key]
+        if isinstance(found, str):
+            typer.echo(f"{'':<18} time unknown: {found}")
+            sure = False
+        else:
+            kind = "about" if found.ended else "more than"
+            typer.echo(f"{'':<18} {kind} {duration(found.seconds)}")
+            total, sure = total + found.seconds, sure and found.ended
     for label, reason in plan.left_out.items():
         typer.echo(f"{'left out':<18} {label}: {reason}")
     for dataset, how in lacking.items():
@@ -207,4 +226,5 @@ def _print_plan(plan: Plan, folder: Path, device: str, threads: int) -> None:
         there = next(at for at in [place.absolute(), *place.absolute().parents] if at.exists())
         free = shutil.disk_usage(there).free / 1e9
         typer.echo(f"{'disk':<18} {free:,.0f} GB free for {name} in {place}")
-    typer.echo(f"{'in all':<18} {'about' if sure else 'more than'} {duration(total)} here")
+    bound = "about" if sure else "more than"
+    typer.echo(f"{'in all':<18} {bound} {duration(total)} here, one after the other")

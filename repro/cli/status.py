@@ -34,7 +34,8 @@ def status(
 
     rows = [[s.label, s.kind, s.detail, "" if s.left is None else duration(s.left)] for s in states]
     head = ["run", "state", "", "time left"]
-    typer.echo(tabulate(rows, head, tablefmt="simple", maxcolwidths=[None, None, 60, None]))
+    widths = [None, None, 60, None]
+    typer.echo(tabulate(rows, head, tablefmt="simple", disable_numparse=True, maxcolwidths=widths))
     counts = Counter(state.kind for state in states)
     typer.echo("\n" + ", ".join(f"{n} {kind}" for kind, n in counts.items()))
     left = [state.left for state in states if state.left is not None]

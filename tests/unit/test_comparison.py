@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from repro import planning, tables
+from repro import planning, reference, tables
 from repro.comparison import VERDICTS, ComparedCell, ComparedTable, compare
 from repro.experiment import Experiment, model_spec
 from repro.metrics import Result
 from repro.records import Record
+from repro.reference import Frozen
 from repro.tables import Paper
 
 PAPER = """
@@ -428,3 +429,108 @@ def test_a_single_test_user_has_no_standard_error_and_so_no_tolerance(own: Own) 
     alone = record(experiment(paper), 0.4, results={"ndcg@10": Result(0.4, None, 1)})
     found = cell(compare(paper, "1", [alone]))
     assert (found.standard_error, found.verdict) == (None, "lower")
+
+
+def frozen(value: float, row: str = "EASE", **changed: Any) -> Frozen:
+    plain = Frozen(
+        table="1",
+        row=row,
+        group="Toy",
+        label="NDCG@10",
+        metric="ndcg@10",
+        value=value,
+        standard_error=0.01,
+        epoch=1,
+        select="last",
+        seed=0,
+        experiment="0123456789ab",
+        dataset="toy/split",
+        digest="d" * 64,
+        verified=True,
+        version="0.1.0",
+        commit="",
+        dirty=False,
+        device="cpu",
+        cpu="a processor",
+        threads=1,
+        python="3.12.1",
+        torch="2.7.0",
+        numpy="2.1.0",
+        began="2024-01-01T00:00:00+00:00",
+        seconds=1.0,
+    )
+    return replace(plain, **changed)
+
+
+def test_a_frozen_number_stands_beside_ours_and_changes_no_verdict(own: Own) -> None:
+    paper = own("0.420")
+    known = [record(experiment(paper), 0.42)]
+    alone = cell(compare(paper, "1", known))
+    reference.save("mine", [frozen(0.1 + 0.2)])
+    beside = cell(compare(paper, "1", known))
+    assert alone.reference is None
+    assert beside == replace(alone, reference=0.1 + 0.2)
+
+
+def test_a_frozen_number_stands_where_nothing_was_run_here(own: Own) -> None:
+    paper = own("0.420")
+    reference.save("mine", [frozen(0.41)])
+    found = cell(compare(paper, "1", []))
+    assert (found.reference, found.ours, found.verdict) == (0.41, None, "unrun")
+    assert all(c.reference is None for c in compare(paper, "1", []).cells if c != found)
+
+
+def test_frozen_seeds_give_their_mean(own: Own) -> None:
+    paper = own("0.420")
+    reference.save("mine", [frozen(value, seed=s) for s, value in enumerate((0.1, 0.2, 0.6))])
+    assert cell(compare(paper, "1", [])).reference == pytest.approx(0.3)
+
+
+def test_a_frozen_row_of_ours_stands_beside_ours(own: Own) -> None:
+    paper = own()
+    run = experiment(paper, model=model_spec("bpr", {}, "here"))
+    reference.save("mine", [frozen(0.26, "bpr (ours)")])
+    found = cell(compare(paper, "1", [record(run, 0.25)]), "bpr (ours)")
+    assert (found.ours, found.reference, found.verdict) == (0.25, 0.26, "ours")
+
+
+def test_a_row_of_ours_that_is_only_frozen_is_shown(own: Own) -> None:
+    paper = own()
+    reference.save("mine", [frozen(0.2, "bpr (ours)"), frozen(0.4, "bpr (ours)", seed=1)])
+    found = cell(compare(paper, "1", []), "bpr (ours)")
+    assert found.reference == pytest.approx(0.3)
+    assert (found.ours, found.published, found.verdict) == (None, "", "ours")
+    assert (found.paper, found.table, found.metric) == ("mine", "1", "ndcg@10")
+    assert found.runs == ()
+
+
+def test_what_is_frozen_of_one_table_does_not_stand_in_another(own: Own) -> None:
+    paper = own(text=PAPER + SECOND)
+    reference.save("mine", [frozen(0.2, "bpr (ours)"), frozen(0.4, "EASE, stronger", table="2")])
+    assert {c.row for c in compare(paper, "1", []).cells if c.reference} == {"bpr (ours)"}
+    assert {c.row for c in compare(paper, "2", []).cells if c.reference} == {"EASE, stronger"}
+
+
+def test_smoke_runs_are_not_held_against_frozen_numbers(own: Own) -> None:
+    paper = own("0.42")
+    reference.save("mine", [frozen(0.41), frozen(0.2, "bpr (ours)")])
+    compared = compare(paper, "1", [record(experiment(paper).smoked(), 0.42)], smoke=True)
+    assert all(c.reference is None for c in compared.cells)
+    assert "bpr (ours)" not in {c.row for c in compared.cells}
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_seeds_that_still_lack_are_known(own: Own, n: int) -> None:
+    paper = own("0.20")
+    known = [record(experiment(paper, seed=seed), 0.2) for seed in range(n)]
+    found = cell(compare(paper, "1", known))
+    assert (found.seeds, found.planned) == (n, 3)
+    assert (found.spread is None) == (n == 1)
+
+
+def test_a_record_from_before_memory_was_noted_counts_for_its_row(own: Own) -> None:
+    paper = own("0.42")
+    older = record(experiment(paper), 0.42)
+    assert older.peak_bytes == {}
+    assert "deterministic" not in older.environment
+    assert cell(compare(paper, "1", [older])).verdict == "exact"

@@ -16,6 +16,7 @@ from repro.experiment import (
     Spec,
     canonical,
     checked_select,
+    completed,
     model_spec,
     protocol_spec,
 )
@@ -138,3 +139,32 @@ def test_a_smoke_run_of_every_protocol_has_a_view_and_known_parameters(name: str
     assert smoked.dataset in ("toy/ratings", "toy/split", "toy/leave_one_out")
     assert smoked.protocol.params.keys() == protocol.params.keys()
     PROTOCOLS.entry(name).complete(smoked.protocol.params, "here")
+
+
+def test_an_older_experiment_gets_the_parameters_that_its_protocol_has_had_since() -> None:
+    full = EASE.as_json()
+    older = full | {"protocol": {"name": "given_split", "params": {"leaked": "keep"}}}
+    assert completed(older) == full
+    oldest = full | {"protocol": {"name": "given_split", "params": {}}}
+    assert completed(oldest) == full
+    assert oldest["protocol"] == {"name": "given_split", "params": {}}  # what was given stays
+
+
+@pytest.mark.parametrize("name", PROTOCOLS.names())
+def test_every_protocol_can_be_completed_from_nothing_but_its_name(name: str) -> None:
+    full = replace(EASE, protocol=protocol_spec({"name": name}, "here")).as_json()
+    assert completed(full | {"protocol": {"name": name, "params": {}}}) == full
+
+
+def test_what_an_older_experiment_says_of_its_protocol_stands() -> None:
+    older = EASE.as_json() | {"protocol": {"name": "given_split", "params": {"leaked": "drop"}}}
+    dropped = protocol_spec({"name": "given_split", "leaked": "drop"}, "here")
+    assert completed(older) == replace(EASE, protocol=dropped).as_json()
+
+
+def test_an_experiment_with_plug_ins_that_are_gone_stays_as_it_is() -> None:
+    gone = EASE.as_json() | {
+        "protocol": {"name": "of_the_past", "params": {"k": 1}},
+        "model": {"name": "forgotten", "params": {}},
+    }
+    assert completed(gone) == gone

@@ -13,7 +13,7 @@ from repro import checkpoints, records
 from repro.errors import ReproError
 from repro.experiment import Experiment, model_spec, protocol_spec
 from repro.metrics import Result
-from repro.records import Record
+from repro.records import Failure, Record
 
 HITS = np.array([[1, 0, 0], [0, 0, 1], [0, 0, 0], [1, 1, 0]], dtype=bool)
 TARGETS = np.array([1, 2, 1, 4])
@@ -143,3 +143,146 @@ def test_a_record_from_before_a_parameter_existed_has_its_default(tmp_path: Path
     old = full | {"model": {"name": "ease", "params": {}}}
     records.save(tmp_path, replace(RECORD, experiment=old), HITS, TARGETS)
     assert records.load(tmp_path / RECORD.id).experiment == full
+
+
+@pytest.mark.parametrize("without", ["peak_bytes", "attempts", "cases"])
+def test_a_record_from_before_a_field_existed_is_loaded(tmp_path: Path, without: str) -> None:
+    records.save(tmp_path, RECORD, HITS, TARGETS)
+    file = tmp_path / RECORD.id / records.FILE
+    content = json.loads(file.read_text())
+    del content[without]
+    file.write_text(json.dumps(content))
+    assert records.load(tmp_path / RECORD.id) == RECORD
+
+
+def test_the_memory_that_a_run_took_is_kept(tmp_path: Path) -> None:
+    peak = {"process": 2**40 + 1, "device": 7}
+    records.save(tmp_path, replace(RECORD, peak_bytes=peak), HITS, TARGETS)
+    assert records.load(tmp_path / RECORD.id).peak_bytes == peak
+
+
+NEW_ID = EXPERIMENT.id(RECORD.digest)
+FULL = EXPERIMENT.as_json()
+
+
+def found(runs: Path, **changed: str) -> Record | None:
+    return records.find(runs, changed.get("digest", RECORD.digest), FULL, NEW_ID)
+
+
+def test_a_record_is_found_under_the_id_of_its_experiment(tmp_path: Path) -> None:
+    records.save(tmp_path, replace(RECORD, id=NEW_ID), HITS, TARGETS)
+    assert found(tmp_path) == replace(RECORD, id=NEW_ID)
+
+
+def test_nothing_is_found_where_there_is_nothing(tmp_path: Path) -> None:
+    assert found(tmp_path) is None
+    assert found(tmp_path / "nowhere") is None
+
+
+@pytest.mark.parametrize(
+    "older",
+    [
+        {"model": {"name": "ease", "params": {}}},
+        {"protocol": {"name": "given_split", "params": {"leaked": "keep"}}},
+        {
+            "model": {"name": "ease", "params": {}},
+            "protocol": {"name": "given_split", "params": {}},
+        },
+    ],
+    ids=["model", "protocol", "both"],
+)
+def test_a_record_from_before_a_parameter_existed_is_found(
+    tmp_path: Path, older: dict[str, object]
+) -> None:
+    records.save(tmp_path, replace(RECORD, experiment=FULL | older), HITS, TARGETS)
+    record = found(tmp_path)
+    assert record is not None
+    assert (record.id, record.experiment) == (RECORD.id, FULL)
+    hits, _ = record.hits()
+    assert hits.tolist() == HITS.tolist()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"model": {"name": "ease", "params": {"l2": 400.0}}},
+        {"model": {"name": "popularity", "params": {}}},
+        {"protocol": {"name": "given_split", "params": {"leaked": "drop"}}},
+        {"seed": 1},
+        {"select": "test:each"},
+        {"smoke": True},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+def test_a_record_of_another_experiment_is_not_found(
+    tmp_path: Path, other: dict[str, object]
+) -> None:
+    records.save(tmp_path, replace(RECORD, experiment=FULL | other), HITS, TARGETS)
+    assert found(tmp_path) is None
+
+
+def test_a_record_of_other_data_is_not_found(tmp_path: Path) -> None:
+    older = FULL | {"model": {"name": "ease", "params": {}}}
+    records.save(tmp_path, replace(RECORD, experiment=older), HITS, TARGETS)
+    assert found(tmp_path) is not None
+    assert found(tmp_path, digest="e" * 64) is None
+
+
+def test_a_record_that_is_written_anew_is_looked_at_anew(tmp_path: Path) -> None:
+    records.save(tmp_path, replace(RECORD, experiment=FULL | {"seed": 1}), HITS, TARGETS)
+    assert found(tmp_path) is None
+    older = FULL | {"model": {"name": "ease", "params": {}}}
+    records.save(tmp_path, replace(RECORD, experiment=older), HITS, TARGETS)
+    assert found(tmp_path) is not None
+
+
+@pytest.mark.parametrize("id", [NEW_ID, RECORD.id], ids=["its own id", "another id"])
+def test_a_damaged_record_is_named_when_one_is_looked_for(tmp_path: Path, id: str) -> None:
+    older = FULL | {"model": {"name": "ease", "params": {}}}
+    records.save(tmp_path, replace(RECORD, id=id, experiment=older), HITS, TARGETS)
+    file = tmp_path / id / records.FILE
+    file.write_text(file.read_text()[:-9])
+    for _ in range(2):
+        with pytest.raises(ReproError, match=rf"(?s){file} is no record.*delete its folder"):
+            found(tmp_path)
+
+
+FAILED = Failure(
+    "the wheels came off\n  put them on again",
+    "2024-01-01T00:00:00+00:00",
+    {"version": "0", "dirty": True},
+    "Traceback (most recent call last):\n…",
+)
+
+
+def test_why_a_run_failed_is_kept_beside_its_checkpoint_and_is_no_record(tmp_path: Path) -> None:
+    folder = tmp_path / RECORD.id
+    assert records.failure(folder) is None
+    assert records.save_failure(folder, FAILED).parent == folder
+    checkpoints.save(folder, b"half way")
+    assert records.failure(folder) == FAILED
+    assert not records.exists(tmp_path, RECORD.id)
+    assert list(records.load_all(tmp_path)) == []
+
+
+def test_of_several_failures_the_last_is_kept(tmp_path: Path) -> None:
+    records.save_failure(tmp_path, FAILED)
+    later = replace(FAILED, message="the engine stopped", traceback="")
+    records.save_failure(tmp_path, later)
+    assert records.failure(tmp_path) == later
+
+
+def test_a_record_takes_the_place_of_an_earlier_failure(tmp_path: Path) -> None:
+    folder = tmp_path / RECORD.id
+    records.save_failure(folder, FAILED)
+    records.save(tmp_path, RECORD, HITS, TARGETS)
+    assert records.failure(folder) is None
+    assert sorted(path.name for path in folder.iterdir()) == ["hits.npz", "record.json"]
+
+
+@pytest.mark.parametrize("text", ["", '{"message": "the wh', "[]", '{"message": "so"}'])
+def test_a_damaged_note_of_a_failure_is_named(tmp_path: Path, text: str) -> None:
+    file = records.save_failure(tmp_path, FAILED)
+    file.write_text(text)
+    with pytest.raises(ReproError, match=str(file)):
+        records.failure(tmp_path)

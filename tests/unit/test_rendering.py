@@ -82,9 +82,11 @@ def test_markdown_has_a_grid_per_column_group_with_a_line_each_for_published_and
         ["", "", "NDCG@10", "Recall@20"],
         ["EASE (β)", "published", "0.420", ".7"],
         ["", "**ours**", "0.4211 [u] [t]", "0.66"],
+        ["", "s.e. over users", "0.0123", "0.01"],
         ["", "verdict", "close", "exact"],
         ["Future", "published (unrun)", ".7", ""],
         ["bpr (ours)", "ours", "0.2500 ± 0.0100", ""],
+        ["", "s.e. over users", "0.0123", ""],
     ]
     assert grid(text, "Elsewhere")[2] == ["", "**ours**", "0.1000"]
 
@@ -176,3 +178,81 @@ def test_every_note_of_a_table_is_shown_with_it() -> None:
     assert notes
     for note in notes:
         assert " ".join(note.split()) in text
+
+
+def test_without_a_standard_error_there_is_no_line_for_it() -> None:
+    alone = replace(EASE, standard_error=None)
+    text = rendering.markdown([replace(TABLE, cells=(alone,))])
+    assert "s.e." not in text
+    beside = replace(RECALL, standard_error=0.25)
+    assert grid(rendering.markdown([replace(TABLE, cells=(alone, beside))]), "Toy")[3] == [
+        *("", "s.e. over users", "", "0.25")
+    ]
+
+
+def test_the_spread_over_seeds_and_the_error_over_users_are_told_apart() -> None:
+    several = replace(EASE, spread=0.02, seeds=3, planned=3, marks="")
+    for form in ("markdown", "text"):
+        text = rendering.FORMATS[form]([replace(TABLE, cells=(several,))])
+        assert "0.4211 ± 0.0200" in text
+        assert re.search(r"s\.e\. over users\W+0\.0123", text)
+        assert re.search(r"ours\W+\(3 seeds\)", text)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "planned", "said"),
+    [(1, 1, ""), (1, 3, " (1 of 3 seeds)"), (2, 3, " (2 of 3 seeds)"), (3, 3, " (3 seeds)")],
+)
+def test_how_many_seeds_a_mean_is_over_is_said(seeds: int, planned: int, said: str) -> None:
+    cell = replace(EASE, seeds=seeds, planned=planned, marks="")
+    text = rendering.markdown([replace(TABLE, cells=(cell,))])
+    assert grid(text, "Toy")[2][1] == "**ours**" + said
+
+
+FROZEN = replace(EASE, reference=0.41987654, marks="")
+
+
+def test_a_frozen_number_stands_between_the_published_one_and_ours() -> None:
+    beside = replace(RECALL, standard_error=None)
+    text = rendering.markdown([replace(TABLE, cells=(FROZEN, beside))])
+    assert grid(text, "Toy")[1:] == [
+        ["EASE (β)", "published", "0.420", ".7"],
+        ["", "reference", "0.4199", ""],
+        ["", "**ours**", "0.4211", "0.66"],
+        ["", "s.e. over users", "0.0123", ""],
+        ["", "verdict", "close", "exact"],
+    ]
+
+
+def test_a_frozen_number_is_shown_where_nothing_was_run_here() -> None:
+    unrun = replace(UNRUN, published="0.420", reference=0.41987654)
+    text = rendering.markdown([replace(TABLE, cells=(unrun,))])
+    assert grid(text, "Toy")[1:] == [
+        ["Future", "published (unrun)", "0.420"],
+        ["", "reference", "0.4199"],
+    ]
+
+
+def test_a_frozen_row_of_ours_is_shown_with_and_without_a_run_here() -> None:
+    ran = replace(OURS, reference=0.26, standard_error=None, spread=None)
+    only = replace(ran, row="ease (ours)", ours=None, seeds=0, runs=())
+    text = rendering.markdown([replace(TABLE, cells=(ran, only))])
+    assert grid(text, "Toy")[1:] == [
+        ["bpr (ours)", "reference", "0.2600"],
+        ["", "ours", "0.2500"],
+        ["ease (ours)", "reference", "0.2600"],
+    ]
+
+
+def test_text_shows_the_frozen_number_too() -> None:
+    lines = rendering.text([replace(TABLE, cells=(FROZEN,))]).splitlines()
+    (line,) = (line for line in lines if "reference" in line)
+    assert line.split() == ["reference", "0.4199"]
+
+
+def test_programs_read_the_frozen_number_to_the_last_bit() -> None:
+    value = 0.1 + 0.2
+    table = replace(TABLE, cells=(replace(EASE, reference=value), EASE))
+    assert [cell["reference"] for cell in json.loads(rendering.as_json([table]))] == [value, None]
+    lines = list(csv.DictReader(StringIO(rendering.as_csv([table]))))
+    assert [line["reference"] for line in lines] == [repr(value), ""]

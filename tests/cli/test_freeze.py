@@ -1,0 +1,350 @@
+"""`repro freeze`: results that stay beside the tables, and are shown beside later ones."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import fields
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import repro
+from repro import paths, records
+from repro.cli import app
+from repro.records import Record
+from repro.reference import Frozen
+
+PAPER = """
+[paper]
+title = "Mine"
+authors = "me"
+venue = "here"
+url = ""
+[views.toy]
+label = "Toy, split"
+dataset = "toy/split"
+protocol = { name = "given_split" }
+[tables.1]
+caption = "Numbers"
+groups = ["toy"]
+metrics = { "NDCG@10" = "ndcg@10", "HR@5" = "hit_rate@5" }
+seeds = [0, 1]
+[[tables.1.rows]]
+label = 'Random, "seeded"'
+model = "random"
+at.toy = { published = ["0.50", "0.5"] }
+[tables.2]
+caption = "More numbers"
+groups = ["toy"]
+metrics = { "Recall@20" = "recall@20" }
+[[tables.2.rows]]
+label = "POP"
+model = "popularity"
+at.toy = { published = ["0.5"] }
+"""
+
+SHIPPED = Path(repro.__file__).parent.parent / "tables"
+
+RANDOM = 'Random, "seeded"'
+
+
+@pytest.fixture
+def file(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Write the paper into a folder of one's own; return where its frozen results lie."""
+    tables = own_folders / "user" / "tables"
+    tables.mkdir(parents=True)
+    (tables / "mine.toml").write_text(PAPER)
+    monkeypatch.setenv("REPRO_PATH", str(own_folders / "user"))
+    return tables / "reference" / "mine.csv"
+
+
+def repro_(*arguments: str, code: int = 0) -> Any:
+    """Run a command and check its exit code."""
+    result = CliRunner().invoke(app, list(arguments))
+    assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
+    return result
+
+
+def lines(file: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(StringIO(file.read_text(), newline="")))
+
+
+def known() -> dict[int, Record]:
+    """Return the records by seed."""
+    return {record.experiment["seed"]: record for record in records.load_all(paths.runs())}
+
+
+def compared(*arguments: str) -> list[dict[str, Any]]:
+    return json.loads(repro_("compare", "mine", *arguments, "--json").stdout)
+
+
+def doctor(change: Callable[[dict[str, Any]], None]) -> None:
+    """Change what the records say."""
+    for file in paths.runs().glob(f"*/{records.FILE}"):
+        content = json.loads(file.read_text())
+        change(content)
+        file.write_text(json.dumps(content))
+
+
+def folder_of(place: Path) -> list[Path]:
+    return sorted(place.rglob("*"))
+
+
+def test_a_line_is_written_per_cell_and_seed_with_all_that_made_it(file: Path) -> None:
+    shipped = folder_of(SHIPPED)
+    repro_("run", "mine", "--table", "1")
+    told = repro_("freeze", "mine")
+    assert f"4 numbers of 2 runs in {file}" in told.stdout
+    assert folder_of(SHIPPED) == shipped
+
+    found = lines(file)
+    assert len(found) == 4
+    assert {(line["row"], line["label"], line["seed"]) for line in found} == {
+        (RANDOM, label, seed) for label in ("NDCG@10", "HR@5") for seed in ("0", "1")
+    }
+    for line in found:
+        record = known()[int(line["seed"])]
+        result = record.results[line["metric"]]
+        made = record.environment
+        assert line == {
+            "table": "1",
+            "row": RANDOM,
+            "group": "Toy, split",
+            "label": {"ndcg@10": "NDCG@10", "hit_rate@5": "HR@5"}[line["metric"]],
+            "metric": line["metric"],
+            "value": repr(result.value),
+            "standard_error": repr(result.standard_error),
+            "epoch": str(result.epoch),
+            "select": "last",
+            "seed": line["seed"],
+            "experiment": record.id,
+            "dataset": "toy/split",
+            "digest": record.digest,
+            "verified": "True",
+            "version": repro.__version__,
+            "commit": record.code.get("commit", ""),
+            "dirty": str(record.code.get("dirty", False)),
+            "device": "cpu",
+            "cpu": made["cpu"],
+            "threads": str(made["threads"]),
+            "python": made["python"],
+            "torch": made["torch"],
+            "numpy": made["numpy"],
+            "began": record.began,
+            "seconds": repr(record.seconds),
+        }
+        assert line.keys() == {field.name for field in fields(Frozen)}
+
+
+def test_the_version_of_the_code_is_frozen_with_the_number(file: Path) -> None:
+    repro_("run", "mine", "--table", "2")
+    doctor(lambda record: record["code"].update(version="7.7", commit="c" * 40, dirty=False))
+    told = repro_("freeze", "mine")
+    (line,) = lines(file)
+    assert (line["version"], line["commit"], line["dirty"]) == ("7.7", "c" * 40, "False")
+    assert told.stderr == ""
+
+
+def test_code_that_differed_from_its_commit_is_said(file: Path) -> None:
+    repro_("run", "mine")
+    doctor(lambda r: r["code"].update(commit="c" * 40, dirty=r["experiment"]["seed"] == 1))
+    told = repro_("freeze", "mine")
+    assert "differed from its commit" in told.stderr
+    assert known()[1].id in told.stderr
+    assert known()[0].id not in told.stderr
+    assert {line["dirty"] for line in lines(file) if line["seed"] == "1"} == {"True"}
+    assert {line["dirty"] for line in lines(file) if line["seed"] == "0"} == {"False"}
+
+
+def test_records_that_do_not_tell_of_memory_and_determinism_are_compared_and_frozen(
+    file: Path,
+) -> None:
+    def older(record: dict[str, Any]) -> None:
+        del record["peak_bytes"], record["environment"]["deterministic"], record["attempts"]
+
+    repro_("run", "mine", "--table", "2")
+    before = compared()
+    doctor(older)
+    assert compared() == before
+    repro_("freeze", "mine")
+    assert len(lines(file)) == 1
+
+
+def test_smoke_runs_are_never_frozen(file: Path) -> None:
+    repro_("run", "mine", "--smoke")
+    repro_("run", "mine", "--smoke", "--model", "popularity")
+    assert len(known()) > 0
+    result = repro_("freeze", "mine", code=1)
+    assert "there is no record for mine\n  repro run mine" in result.stderr
+    assert not file.exists()
+    repro_("run", "mine", "--table", "2")
+    repro_("freeze", "mine")
+    assert [line["table"] for line in lines(file)] == ["2"]
+
+
+def test_without_a_record_nothing_is_frozen(file: Path) -> None:
+    for table in ([], ["--table", "1"]):
+        result = repro_("freeze", "mine", *table, code=1)
+        assert "there is no record for mine" in result.stderr
+        assert result.stdout == ""
+    assert not file.parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("freeze mime", "no paper is called 'mime'\n  did you mean mine?"),
+        ("freeze mine --table 7", "no table of mine is called '7'"),
+    ],
+)
+def test_what_does_not_exist_cannot_be_frozen(file: Path, command: str, said: str) -> None:
+    assert said in repro_(*command.split(), code=1).stderr
+
+
+def test_one_table_can_be_frozen_alone(file: Path) -> None:
+    repro_("run", "mine")
+    repro_("freeze", "mine", "--table", "2")
+    assert {line["table"] for line in lines(file)} == {"2"}
+    repro_("freeze", "mine", "--table", "1")
+    assert {line["table"] for line in lines(file)} == {"1", "2"}
+
+
+def test_records_elsewhere_can_be_frozen(file: Path, tmp_path: Path) -> None:
+    repro_("run", "mine", "--table", "2", "--runs", str(tmp_path))
+    repro_("freeze", "mine", code=1)
+    repro_("freeze", "mine", "--runs", str(tmp_path))
+    assert len(lines(file)) == 1
+
+
+def test_freezing_again_replaces_the_same_cell_and_seed_and_keeps_the_others(file: Path) -> None:
+    def better(record: dict[str, Any]) -> None:
+        for result in record["results"].values():
+            result["value"] += 1.0
+
+    repro_("run", "mine", "--table", "1", "--seeds", "0")
+    repro_("freeze", "mine")
+    first = {(line["label"], line["seed"]): line for line in lines(file)}
+    for record in paths.runs().glob(f"*/{records.FILE}"):
+        record.unlink()
+    repro_("run", "mine", "--table", "1", "--seeds", "1,2")
+    repro_("freeze", "mine")
+    second = {(line["label"], line["seed"]): line for line in lines(file)}
+    assert len(lines(file)) == len(second) == 6
+    assert all(second[place] == line for place, line in first.items())
+
+    doctor(better)
+    repro_("freeze", "mine")
+    third = {(line["label"], line["seed"]): line for line in lines(file)}
+    assert len(lines(file)) == len(third) == 6
+    for place, line in third.items():
+        more = 0.0 if place[1] == "0" else 1.0
+        assert float(line["value"]) == float(second[place]["value"]) + more
+
+
+@pytest.mark.parametrize("command", ["compare", "freeze"])
+def test_a_damaged_line_is_an_error_that_names_file_and_line(file: Path, command: str) -> None:
+    repro_("run", "mine", "--table", "1")
+    repro_("freeze", "mine")
+    text = file.read_text().splitlines()
+    file.write_text("\n".join([*text[:2], text[2].replace("True", "perhaps"), *text[3:], ""]))
+    result = repro_(command, "mine", code=1)
+    assert f"{file}, line 3" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_compare_shows_the_frozen_number_beside_the_published_one_and_ours(file: Path) -> None:
+    repro_("run", "mine", "--table", "1")
+    before = compared("--table", "1")
+    assert {cell["reference"] for cell in before} == {None}
+    assert "reference" not in repro_("compare", "mine").stdout
+    repro_("freeze", "mine")
+    after = compared("--table", "1")
+    assert after == [cell | {"reference": cell["ours"]} for cell in before]
+
+    first = after[0]
+    shown = f"{first['reference']:.3f}"
+    for form in ("markdown", "text"):
+        text = repro_("compare", "mine", "--table", "1", "--format", form).stdout
+        published, reference, ours = (
+            next(n for n, line in enumerate(text.splitlines()) if word in line)
+            for word in ("published", "reference", "ours")
+        )
+        assert published < reference < ours
+        assert shown in text.splitlines()[reference]
+    read = csv.DictReader(
+        StringIO(repro_("compare", "mine", "--table", "1", "--format", "csv").stdout)
+    )
+    assert [line["reference"] for line in read] == [repr(cell["reference"]) for cell in after]
+
+
+def forget_runs() -> None:
+    for record in paths.runs().glob(f"*/{records.FILE}"):
+        record.unlink()
+
+
+def test_compare_shows_the_frozen_number_where_there_is_no_run_here(file: Path) -> None:
+    repro_("run", "mine", "--table", "2")
+    (cell,) = compared("--table", "2")
+    repro_("freeze", "mine")
+    forget_runs()
+    (alone,) = compared("--table", "2")
+    assert alone["reference"] == cell["ours"]
+    assert (alone["ours"], alone["verdict"], alone["published"]) == (None, "unrun", "0.5")
+    for form in ("markdown", "text"):
+        text = repro_("compare", "mine", "--table", "2", "--format", form).stdout
+        (line,) = (line for line in text.splitlines() if "reference" in line)
+        assert f"{cell['ours']:.2f}" in line
+        assert "published (unrun)" in text
+
+
+def test_a_frozen_row_of_ours_is_shown_where_there_is_no_run_here(file: Path) -> None:
+    repro_("run", "mine", "--table", "2", "--model", "ease", "--set", "l2=5")
+    repro_("freeze", "mine")
+    values = {cell["table"]: cell["ours"] for cell in compared() if cell["ours"] is not None}
+    forget_runs()
+    ours = {cell["table"]: cell for cell in compared() if cell["row"] == "ease [l2=5.0] (ours)"}
+    assert ours["2"]["reference"] == values["2"]
+    assert (ours["2"]["ours"], ours["2"]["verdict"], ours["2"]["published"]) == (None, "ours", "")
+    for form in ("markdown", "text"):
+        text = repro_("compare", "mine", "--table", "2", "--format", form).stdout
+        (line,) = (line for line in text.splitlines() if "ease [l2=5.0] (ours)" in line)
+        assert "reference" in line
+        assert f"{values['2']:.4f}" in line
+
+
+def test_smoke_runs_are_not_shown_beside_frozen_numbers(file: Path) -> None:
+    repro_("run", "mine", "--table", "2")
+    repro_("freeze", "mine")
+    repro_("run", "mine", "--table", "2", "--smoke")
+    assert [cell["reference"] for cell in compared("--table", "2", "--smoke")] == [None]
+    assert "reference" not in repro_("compare", "mine", "--table", "2", "--smoke").stdout
+
+
+def test_frozen_numbers_are_the_records_to_the_last_bit(file: Path) -> None:
+    value, error = 0.1 + 0.2, 1 / 3
+
+    def odd(record: dict[str, Any]) -> None:
+        record["results"]["recall@20"] = {"value": value, "standard_error": error, "epoch": 1}
+
+    repro_("run", "mine", "--table", "2")
+    doctor(odd)
+    repro_("freeze", "mine")
+    (line,) = lines(file)
+    assert (float(line["value"]), float(line["standard_error"])) == (value, error)
+    forget_runs()
+    assert [cell["reference"] for cell in compared("--table", "2")] == [value]
+
+
+def test_a_paper_of_statistics_alone_has_nothing_to_freeze(file: Path) -> None:
+    text = PAPER.partition("[tables.1]")[0].replace('protocol = { name = "given_split" }\n', "")
+    text += '[tables.1]\ncaption = "Counts"\nkind = "statistics"\ngroups = ["toy"]\n'
+    text += 'metrics = { "Users" = "users" }\n[[tables.1.rows]]\nlabel = "Toy"\n'
+    text += 'at.toy = { published = ["240"] }\n'
+    (file.parent.parent / "mine.toml").write_text(text)
+    repro_("fetch", "toy")
+    assert "there is no record for mine" in repro_("freeze", "mine", code=1).stderr

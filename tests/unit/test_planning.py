@@ -1,0 +1,524 @@
+"""Plans: which runs there are, how each stands, and how long those to come will take."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from repro import checkpoints, claims, execution, paths, planning, records
+from repro.claims import Claim
+from repro.data import views
+from repro.errors import ReproError
+from repro.execution import Settings
+from repro.metrics import Result
+from repro.planning import Asked, Job, Plan, State
+from repro.records import Failure, Record
+
+PAPER = """
+[paper]
+title = "Mine"
+authors = "me"
+venue = "here"
+url = ""
+[views.toy]
+label = "Toy"
+dataset = "toy/ratings"
+protocol = { name = "random_split" }
+[views.gone]
+label = "Gone"
+dataset = "toy/ratings"
+protocol = { name = "random_split" }
+blocked = "the owner withdrew it"
+[tables.1]
+caption = "Numbers"
+groups = ["toy", "gone"]
+metrics = { "NDCG@10" = "ndcg@10", "HR@5" = "hit_rate@5" }
+SEEDS
+[[tables.1.rows]]
+label = "Mine"
+model = "MODEL"
+params = { PARAMS }
+at.toy = { published = ["0.5", "0.5"] }
+"""
+
+OBSTACLES = """
+at.gone = { published = ["0.5", "0.5"] }
+[[tables.1.rows]]
+label = "Future"
+model = "of_the_future"
+at.toy = { published = ["0.3", "0.5"] }
+[[tables.1.rows]]
+label = "Old"
+quoted_from = "an older paper"
+at.toy = { published = ["0.4", "0.5"] }
+"""
+
+SLOW = '''
+"""A model that takes its time."""
+
+import time
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slow:
+    """Take some time for an epoch, and some for every user in it."""
+
+    per_user: float = 0.0
+    per_epoch: float = 0.0
+    n_epochs: int = 3
+    n_pretrain_epochs: int = 0
+
+    def epochs(self, train, run):
+        for n in filter(None, (self.n_pretrain_epochs, self.n_epochs)):
+            for epoch in run.epochs(n):
+                time.sleep(self.per_epoch)
+                run.log(loss=1.0)
+                for user in range(train.n_users):
+                    time.sleep(self.per_user)
+                    run.log(loss=1.0)
+                yield self
+
+    def score(self, queries):
+        return torch.arange(float(queries.history.n_items)).repeat(len(queries), 1)
+
+
+MODEL = Slow
+'''
+
+LEVEL = '''
+"""A model with one score for everything."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Level:
+    """Give every item the same score."""
+
+    value: float = 1.0
+    MORE
+
+    def epochs(self, train, run):
+        yield self
+
+
+MODEL = Level
+'''
+
+N_USERS = 240  # of the toy data
+
+Own = Callable[..., Plan]
+
+
+@pytest.fixture
+def own(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Own:
+    """Return what writes the paper and a model, and plans all of its runs."""
+    user = own_folders / "user"
+    monkeypatch.setenv("REPRO_PATH", str(user))
+    (user / "tables").mkdir(parents=True)
+    (user / "models").mkdir()
+    (user / "models" / "slow.py").write_text(SLOW)
+
+    def load(model: str = "popularity", params: str = "", seeds: str = "", more: str = "") -> Plan:
+        text = PAPER.replace("MODEL", model).replace("PARAMS", params).replace("SEEDS", seeds)
+        (user / "tables" / "mine.toml").write_text(text + more)
+        return planning.plan(Asked(("mine",)))
+
+    return load
+
+
+def settings() -> Settings:
+    return Settings(paths.runs(), "cpu")
+
+
+def record(job: Job, seconds: float = 1.0, **changed: Any) -> Record:
+    """Save a record of a job as if it had run."""
+    known = views.prepared(job.experiment.dataset)
+    assert known is not None
+    plain = Record(
+        id=job.experiment.id(known.digest),
+        experiment=job.experiment.as_json(),
+        digest=known.digest,
+        verified=True,
+        code={},
+        environment={},
+        began="2024-01-01T00:00:00+00:00",
+        seconds=seconds,
+        epoch=1,
+        n_users=2,
+        tie_size=0.0,
+        constant=0.0,
+        results={metric: Result(0.5, 0.1, 1) for metric in job.metrics},
+        curve=[],
+    )
+    made = replace(plain, **changed)
+    records.save(paths.runs(), made, np.zeros((2, 10), dtype=bool), np.array([1, 1]))
+    return made
+
+
+def folder(job: Job) -> Path:
+    return paths.runs() / planning.run_id(job)
+
+
+def state(plan: Plan) -> State:
+    """Return how the only run of a plan stands."""
+    (found,) = planning.states(plan, paths.runs())
+    return found
+
+
+@contextmanager
+def at_it(job: Job, monkeypatch: pytest.MonkeyPatch, *told: tuple[str, int, int]) -> Iterator[None]:
+    """Hold the claim on a job in this process, and tell how far it is."""
+    monkeypatch.setattr(claims, "BEAT_SECONDS", 0.01)
+    with claims.held(folder(job), job.label) as claim:
+        for phase, epoch, n in told:
+            time.sleep(0.05)
+            claim.tell(phase, epoch, n)
+        until = time.monotonic() + 10
+        while claims.read(folder(job)) != claim.claim:
+            assert time.monotonic() < until, "the claim was never written anew"
+            time.sleep(0.01)
+        yield
+
+
+def dead_process() -> int:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        return process.pid
+
+
+def test_the_seeds_of_a_table_are_planned(own: Own) -> None:
+    plan = own(seeds="seeds = [0, 3, 5]")
+    assert [job.experiment.seed for job in plan.jobs] == [0, 3, 5]
+    assert [job.label for job in plan.jobs] == [
+        f"mine 1 | Mine | Toy | seed {s}" for s in (0, 3, 5)
+    ]
+
+
+def test_seeds_that_are_asked_for_go_before_those_of_the_table(own: Own) -> None:
+    assert [job.experiment.seed for job in own(seeds="seeds = [0, 3, 5]").jobs] == [0, 3, 5]
+    asked = planning.plan(Asked(("mine",), seeds=(7, 8)))
+    assert [job.experiment.seed for job in asked.jobs] == [7, 8]
+
+
+def test_a_run_without_data_is_not_finished(own: Own) -> None:
+    (job,) = own().jobs
+    assert planning.finished(job, paths.runs()) is None
+
+
+def test_a_run_with_a_record_is_finished(own: Own) -> None:
+    (job,) = own().jobs
+    planning.prepare("toy/ratings")
+    assert planning.finished(job, paths.runs()) is None
+    made = record(job)
+    assert planning.finished(job, paths.runs()) == made.id
+
+
+def test_a_record_from_before_a_parameter_existed_finishes_a_run(
+    own: Own, own_folders: Path
+) -> None:
+    model = own_folders / "user" / "models" / "level.py"
+    model.write_text(LEVEL.replace("MORE", ""))
+    (older,) = own("level").jobs
+    planning.prepare("toy/ratings")
+    made = record(older)
+    model.write_text(LEVEL.replace("MORE", "tilt: float = 0.0"))
+    (newer,) = own("level").jobs
+    assert planning.run_id(newer) != made.id
+    assert planning.finished(newer, paths.runs()) == made.id
+    (tilted,) = own("level", "tilt = 1").jobs
+    assert planning.finished(tilted, paths.runs()) is None
+    (other,) = own("level", "value = 2").jobs
+    assert planning.finished(other, paths.runs()) is None
+
+
+def test_a_record_that_did_not_follow_a_metric_finishes_nothing(own: Own) -> None:
+    (job,) = own(seeds='select = "test:each"').jobs
+    planning.prepare("toy/ratings")
+    record(job, results={"ndcg@10": Result(0.5, 0.1, 1)})
+    assert planning.finished(job, paths.runs()) is None
+
+
+def test_data_that_is_generated_is_said_to_be(own: Own) -> None:
+    assert planning.lacking(own()) == {"toy/ratings": "generated"}
+    planning.prepare("toy/ratings")
+    assert planning.lacking(own()) == {}
+
+
+def test_a_run_without_data_says_which_command_brings_it(own: Own) -> None:
+    plan = own()
+    found = state(plan)
+    assert (found.kind, found.detail, found.left) == ("no data", "repro fetch toy/ratings", None)
+
+
+def test_a_run_that_was_never_begun_is_missing(own: Own) -> None:
+    plan = own()
+    planning.prepare("toy/ratings")
+    assert state(plan) == State("mine 1 | Mine | Toy | seed 0", "missing", "")
+
+
+def test_a_run_that_is_done_names_its_record(own: Own) -> None:
+    plan = own()
+    planning.prepare("toy/ratings")
+    made = record(plan.jobs[0])
+    records.save_failure(folder(plan.jobs[0]), Failure("an attempt to run it again", "today", {}))
+    assert state(plan) == State("mine 1 | Mine | Toy | seed 0", "done", made.id)
+
+
+def test_a_run_that_was_cut_off_goes_on_from_its_checkpoint(own: Own) -> None:
+    plan = own()
+    planning.prepare("toy/ratings")
+    checkpoints.save(folder(plan.jobs[0]), b"half way")
+    found = state(plan)
+    assert found.kind == "missing"
+    assert "cut off" in found.detail
+
+
+def test_a_run_that_failed_says_why_and_when(own: Own) -> None:
+    plan = own()
+    planning.prepare("toy/ratings")
+    checkpoints.save(folder(plan.jobs[0]), b"half way")
+    records.save_failure(folder(plan.jobs[0]), Failure("the wheels came off", "last night", {}))
+    found = state(plan)
+    assert found.kind == "failed"
+    assert "the wheels came off" in found.detail
+    assert "last night" in found.detail
+
+
+def test_a_run_in_progress_tells_phase_epoch_process_and_time_left(
+    own: Own, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = own()
+    (job,) = plan.jobs
+    planning.prepare("toy/ratings")
+    records.save_failure(folder(job), Failure("an earlier attempt", "last night", {}))
+    with at_it(job, monkeypatch, ("pretrain", 1, 9), ("train", 1, 10), ("train", 3, 10)):
+        found = state(plan)
+    assert found.kind == "running"
+    assert f"train 3/10, process {os.getpid()} on {socket.gethostname()}" in found.detail
+    assert found.left is not None
+    assert 0.05 / 2 * 7 <= found.left < 10
+    assert state(plan).kind == "failed"  # the claim was given back
+
+
+def test_a_run_that_has_only_begun_is_running(own: Own, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = own()
+    planning.prepare("toy/ratings")
+    with at_it(plan.jobs[0], monkeypatch):
+        found = state(plan)
+    assert (found.kind, found.left) == ("running", None)
+    assert "begun" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("host", "alive", "silent", "kind"),
+    [
+        ("here", True, 0, "running"),
+        ("here", False, 0, "missing"),
+        ("elsewhere", False, 0, "running"),
+        ("elsewhere", False, 1000, "missing"),
+    ],
+)
+def test_a_claim_counts_while_its_process_is_there(
+    own: Own, host: str, alive: bool, silent: int, kind: str
+) -> None:
+    plan = own()
+    planning.prepare("toy/ratings")
+    where = socket.gethostname() if host == "here" else "another-machine"
+    pid = os.getpid() if alive else dead_process()
+    claim = Claim("t", where, pid, "a run", time.time(), "train", 2, 5, 60.0)
+    file = folder(plan.jobs[0]) / claims.FILE
+    paths.write_json(file, asdict(claim))
+    os.utime(file, (time.time() - silent, time.time() - silent))
+    found = state(plan)
+    assert found.kind == kind
+    if kind == "running":
+        assert f"train 2/5, process {pid} on {where}" in found.detail
+        assert found.left == 60.0
+
+
+def test_rows_that_give_no_run_come_with_their_reasons(own: Own) -> None:
+    plan = own(more=OBSTACLES)
+    planning.prepare("toy/ratings")
+    assert planning.states(plan, paths.runs()) == [
+        State("mine 1 | Mine | Toy | seed 0", "missing", ""),
+        State("mine 1 | Mine | Gone", "blocked", "the owner withdrew it"),
+        State("mine 1 | Future | Toy", "unrun", "there is no model of_the_future yet"),
+        State("mine 1 | Old | Toy", "quoted", "quoted from an older paper, without a recipe"),
+    ]
+
+
+def test_the_time_left_is_the_median_of_records_of_the_same_model_and_data(own: Own) -> None:
+    plan = own(seeds="seeds = [0, 1, 2, 3, 4]")
+    planning.prepare("toy/ratings")
+    assert {s.left for s in planning.states(plan, paths.runs())} == {None}
+    for job, seconds in zip(plan.jobs, (10.0, 1000.0, 40.0), strict=False):
+        record(job, seconds)
+    records.save_failure(folder(plan.jobs[3]), Failure("the wheels came off", "", {}))
+    found = planning.states(plan, paths.runs())
+    assert [s.kind for s in found] == ["done", "done", "done", "failed", "missing"]
+    assert [s.left for s in found] == [None, None, None, 40.0, 40.0]
+
+
+@pytest.mark.parametrize("other", ["model", "dataset"])
+def test_records_of_another_model_or_data_say_nothing_of_the_time_left(
+    own: Own, other: str
+) -> None:
+    plan = own()
+    (job,) = plan.jobs
+    planning.prepare("toy/ratings")
+    made = job.experiment.as_json()
+    made |= {"model": {"name": "ease", "params": {}}} if other == "model" else {"dataset": "a/b"}
+    record(job, 10.0, id="f" * 12, experiment=made)
+    assert state(plan).left is None
+
+
+def test_a_smoke_run_says_nothing_of_the_time_that_a_real_one_takes(own: Own) -> None:
+    plan = own()
+    (job,) = plan.jobs
+    planning.prepare("toy/ratings")
+    record(replace(job, experiment=job.experiment.smoked()), 0.1)
+    assert state(plan).left is None
+
+
+@pytest.mark.parametrize("file", [records.FILE, records.FAILURE, claims.FILE])
+def test_a_damaged_file_of_a_run_is_named(own: Own, file: str) -> None:
+    plan = own()
+    planning.prepare("toy/ratings")
+    damaged = folder(plan.jobs[0]) / file
+    damaged.parent.mkdir(parents=True)
+    damaged.write_text('{"mes')
+    with pytest.raises(ReproError, match=str(damaged)):
+        planning.states(plan, paths.runs())
+
+
+def test_looking_at_how_runs_stand_changes_nothing(own: Own) -> None:
+    plan = own(seeds="seeds = [0, 1, 2, 3]", more=OBSTACLES)
+    planning.prepare("toy/ratings")
+    record(plan.jobs[0])
+    records.save_failure(folder(plan.jobs[1]), Failure("the wheels came off", "", {}))
+    checkpoints.save(folder(plan.jobs[2]), b"half way")
+    claim = Claim("t", socket.gethostname(), os.getpid(), "a run", time.time())
+    paths.write_json(folder(plan.jobs[3]) / claims.FILE, asdict(claim))
+
+    def content() -> dict[Path, bytes]:
+        return {file: file.read_bytes() for file in paths.runs().rglob("*") if file.is_file()}
+
+    before = content()
+    kinds = {s.kind for s in planning.states(plan, paths.runs())}
+    assert {"done", "failed", "missing", "running", "blocked"} <= kinds
+    assert content() == before
+
+
+def test_many_records_are_looked_through_in_a_moment(own: Own) -> None:
+    plan = own(seeds=f"seeds = {list(range(120))}")
+    planning.prepare("toy/ratings")
+    for job in plan.jobs[::2]:
+        record(job)
+    began = time.process_time()
+    found = planning.states(plan, paths.runs())
+    assert time.process_time() - began < 2
+    assert [s.kind for s in found] == ["done", "missing"] * 60
+
+
+def measured(own: Own, params: str, seconds: float) -> tuple[float, bool]:
+    """Return what is said of the slow model's time when an epoch may be watched so long."""
+    planning.prepare("toy/ratings")
+    (job,) = own("slow", params).jobs
+    found = execution.measure(job, settings(), seconds)
+    assert isinstance(found, execution.Estimate), found
+    return found.seconds, found.ended
+
+
+@pytest.mark.parametrize(
+    ("per_user", "seconds"),
+    [(0.002, 30.0), (0.004, 0.4), (0.025, 0.3), (0.08, 0.15)],
+    ids=["whole", "an eighth", "a 64th", "a 512th"],
+)
+def test_the_time_of_a_run_is_told_from_an_epoch_on_as_many_users_as_fit(
+    own: Own, per_user: float, seconds: float
+) -> None:
+    told, ended = measured(own, f"per_user = {per_user}", seconds)
+    truth = 3 * N_USERS * per_user
+    assert ended
+    assert truth / 2 < told < 2 * truth
+
+
+def test_an_epoch_is_watched_until_its_time_is_up_and_no_longer(own: Own) -> None:
+    began = time.monotonic()
+    measured(own, "per_user = 0.025", 0.3)
+    assert time.monotonic() - began < 5  # a whole epoch takes six seconds
+
+
+def test_all_phases_are_counted(own: Own) -> None:
+    planning.prepare("toy/ratings")
+    once, _ = measured(own, "per_user = 0.001, n_epochs = 10", 30)
+    twice, _ = measured(own, "per_user = 0.001, n_epochs = 10, n_pretrain_epochs = 10", 30)
+    assert 1.3 < twice / once < 3
+
+
+def test_where_no_epoch_ends_the_run_takes_longer_than_what_is_told(own: Own) -> None:
+    told, ended = measured(own, "per_user = 0.3", 0.1)
+    assert not ended
+    assert told <= 3 * N_USERS * 0.3
+
+
+def test_what_a_run_surely_takes_does_not_grow_with_users_that_cost_nothing(own: Own) -> None:
+    told, ended = measured(own, "per_epoch = 0.3", 0.1)
+    assert told <= 2 * 3 * 0.3 if ended else told <= 3 * 0.3
+
+
+@pytest.mark.parametrize("model", ["popularity", "ease", "random"])
+def test_a_model_in_closed_form_is_measured_whole(own: Own, model: str) -> None:
+    planning.prepare("toy/ratings")
+    found = execution.measure(own(model).jobs[0], settings(), 0.001)
+    assert isinstance(found, execution.Estimate), found
+    told, ended = found.seconds, found.ended
+    assert ended
+    assert 0 < told < 5
+    assert math.isfinite(told)
+
+
+def test_measuring_leaves_nothing_behind(own: Own) -> None:
+    measured(own, "per_user = 0.001", 0.05)
+    assert not paths.runs().exists()
+
+
+FRESH = """
+import json, sys
+from pathlib import Path
+from repro import execution, planning
+from repro.planning import Asked
+planning.prepare("toy/split")
+(job,) = planning.plan(Asked(("toy",), row="BPR")).jobs
+settings = execution.Settings(Path(sys.argv[1]), "cpu", threads=1)
+found = execution.measure(job, settings, 5.0)
+told, ended = found.seconds, found.ended
+print(json.dumps([told, ended, execution.run(job, settings).seconds]))
+"""
+
+
+def test_what_a_process_does_but_once_is_not_counted_for_every_epoch(own_folders: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FRESH, str(own_folders / "fresh")],
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    told, ended, truth = json.loads(done.stdout)
+    assert ended
+    assert told < 5 * truth + 2

@@ -1,0 +1,295 @@
+"""Frozen results: every number keeps what made it, and comes back to the last bit."""
+
+from __future__ import annotations
+
+import csv
+import math
+import tempfile
+from collections.abc import Callable
+from dataclasses import fields, replace
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from repro import reference
+from repro.errors import ReproError
+from repro.metrics import Result
+from repro.records import Record
+from repro.reference import Frozen
+
+PAPER = """
+[paper]
+title = "Mine"
+authors = "me"
+venue = "here"
+url = ""
+[views.toy]
+label = "Toy"
+dataset = "toy/split"
+protocol = { name = "given_split" }
+[tables.1]
+caption = "Numbers"
+groups = ["toy"]
+metrics = { "NDCG@10" = "ndcg@10" }
+[[tables.1.rows]]
+label = "EASE"
+model = "ease"
+at.toy = { published = ["0.5"] }
+"""
+
+ROW = Frozen(
+    table="1",
+    row="EASE",
+    group="Toy",
+    label="NDCG@10",
+    metric="ndcg@10",
+    value=0.1 + 0.2,
+    standard_error=1 / 3,
+    epoch=7,
+    select="valid:ndcg@10",
+    seed=0,
+    experiment="0123456789ab",
+    dataset="toy/split",
+    digest="d" * 64,
+    verified=True,
+    version="0.1.0",
+    commit="c" * 40,
+    dirty=False,
+    device="cpu",
+    cpu="a processor, with a comma",
+    threads=3,
+    python="3.12.1",
+    torch="2.7.0",
+    numpy="2.1.0",
+    began="2024-01-01T00:00:00+00:00",
+    seconds=12.345,
+)
+
+RECORD = Record(
+    id="0123456789ab",
+    experiment={
+        "dataset": "toy/split",
+        "protocol": {"name": "given_split", "params": {}},
+        "model": {"name": "ease", "params": {}},
+        "select": "valid:ndcg@10",
+        "every": 1,
+        "patience": None,
+        "seed": 5,
+        "smoke": False,
+    },
+    digest="d" * 64,
+    verified=False,
+    code={"version": "0.1.0", "sources": "s" * 64, "commit": "c" * 40, "dirty": True},
+    environment={
+        "python": "3.12.1",
+        "torch": "2.7.0",
+        "numpy": "2.1.0",
+        "cpu": "a processor",
+        "threads": 3,
+        "device": "a graphics card",
+    },
+    began="2024-01-01T00:00:00+00:00",
+    seconds=12.345,
+    epoch=9,
+    n_users=4,
+    tie_size=0.0,
+    constant=0.0,
+    results={},
+    curve=[],
+)
+
+
+def settled(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Put the paper into a folder of one's own; return where its frozen results lie."""
+    monkeypatch.setenv("REPRO_PATH", str(folder))
+    (folder / "tables").mkdir(parents=True)
+    (folder / "tables" / "mine.toml").write_text(PAPER)
+    return folder / "tables" / "reference" / "mine.csv"
+
+
+@pytest.fixture
+def file(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return settled(own_folders / "user", monkeypatch)
+
+
+def test_a_paper_that_was_never_frozen_has_no_rows(file: Path) -> None:
+    assert reference.load("mine") == []
+    assert not file.exists()
+
+
+def test_a_paper_that_does_not_exist_is_an_error(file: Path) -> None:
+    with pytest.raises(ReproError, match="no paper is called 'mime'"):
+        reference.load("mime")
+
+
+def test_what_is_saved_beside_the_tables_is_loaded_to_the_last_bit(file: Path) -> None:
+    assert reference.save("mine", [ROW]) == file
+    assert reference.load("mine") == [ROW]
+    (line,) = csv.DictReader(StringIO(file.read_text()))
+    assert line.keys() == {field.name for field in fields(Frozen)}
+    assert line["value"] == repr(ROW.value)
+
+
+def test_a_number_without_error_and_epoch_comes_back_without(file: Path) -> None:
+    alone = replace(ROW, standard_error=None, epoch=None)
+    reference.save("mine", [alone])
+    assert reference.load("mine") == [alone]
+
+
+def test_saving_again_replaces_the_same_cell_and_seed_and_keeps_the_others(file: Path) -> None:
+    others = [
+        replace(ROW, seed=1),
+        replace(ROW, label="HR@5"),
+        replace(ROW, group="Elsewhere"),
+        replace(ROW, row="POP"),
+        replace(ROW, table="2"),
+    ]
+    reference.save("mine", [ROW, *others])
+    newer = replace(ROW, value=0.25, experiment="f" * 12, digest="e" * 64)
+    reference.save("mine", [newer])
+    loaded = reference.load("mine")
+    assert len(loaded) == 6
+    assert {(row.place, row.seed): row for row in loaded} == {
+        (row.place, row.seed): row for row in [newer, *others]
+    }
+
+
+def test_the_same_results_give_the_same_file_in_whatever_order_they_come(file: Path) -> None:
+    rows = [replace(ROW, seed=seed, row=row) for seed in (10, 2) for row in ("POP", "EASE")]
+    reference.save("mine", rows)
+    first = file.read_bytes()
+    reference.save("mine", rows[::-1])
+    assert file.read_bytes() == first
+
+
+def test_a_frozen_row_tells_all_that_the_record_knows_of_the_number() -> None:
+    result = Result(0.1 + 0.2, 0.01, 3)
+    made = reference.frozen(("1", "EASE", "Toy", "NDCG@10"), "ndcg@10", result, RECORD)
+    assert made == Frozen(
+        table="1",
+        row="EASE",
+        group="Toy",
+        label="NDCG@10",
+        metric="ndcg@10",
+        value=0.1 + 0.2,
+        standard_error=0.01,
+        epoch=3,
+        select="valid:ndcg@10",
+        seed=5,
+        experiment="0123456789ab",
+        dataset="toy/split",
+        digest="d" * 64,
+        verified=False,
+        version="0.1.0",
+        commit="c" * 40,
+        dirty=True,
+        device="a graphics card",
+        cpu="a processor",
+        threads=3,
+        python="3.12.1",
+        torch="2.7.0",
+        numpy="2.1.0",
+        began="2024-01-01T00:00:00+00:00",
+        seconds=12.345,
+    )
+
+
+def test_a_record_of_code_outside_a_checkout_has_no_commit() -> None:
+    bare = replace(RECORD, code={"version": "0.1.0", "sources": "s" * 64})
+    made = reference.frozen(ROW.place, "ndcg@10", Result(0.5, None, 1), bare)
+    assert (made.version, made.commit, made.dirty) == ("0.1.0", "", False)
+
+
+Damage = Callable[[str], str]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda line: line[: len(line) // 2],
+        lambda line: line.replace("0.30000000000000004", "O.3"),
+        lambda line: line.replace(",True,", ",yes,"),
+        lambda line: line.replace(",7,", ",seven,"),
+        lambda line: line.replace("EASE,", "EASE, the second,", 1),
+        lambda line: line + ",more",
+    ],
+    ids=["cut", "value", "truth", "epoch", "comma", "surplus"],
+)
+def test_a_damaged_line_is_an_error_that_names_file_and_line(file: Path, damage: Damage) -> None:
+    reference.save("mine", [ROW, replace(ROW, seed=1)])
+    head, first, second = file.read_text().splitlines()
+    assert damage(second) != second
+    file.write_text("\n".join([head, first, damage(second), ""]))
+    with pytest.raises(ReproError, match=f"{file}, line 3"):
+        reference.load("mine")
+    with pytest.raises(ReproError, match=f"{file}, line 3"):
+        reference.save("mine", [ROW])
+
+
+def test_a_column_that_is_missing_is_an_error_that_names_the_file(file: Path) -> None:
+    reference.save("mine", [ROW])
+    file.write_text(file.read_text().replace("digest", "digets"))
+    with pytest.raises(ReproError, match=f"(?s){file}.*digest"):
+        reference.load("mine")
+
+
+def test_bytes_that_are_no_text_are_an_error_that_names_the_file(file: Path) -> None:
+    reference.save("mine", [ROW])
+    file.write_bytes(file.read_bytes().replace(b"EASE", b"EA\xffE"))
+    with pytest.raises(ReproError, match=str(file)):
+        reference.load("mine")
+
+
+def test_a_save_that_is_cut_off_leaves_the_old_file(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reference.save("mine", [ROW])
+
+    def cut_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.fsync", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        reference.save("mine", [replace(ROW, value=0.9)])
+    assert reference.load("mine") == [ROW]
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
+words = st.text(
+    st.characters(codec="utf-8") | st.sampled_from(list(",\"'\n\r;|\\ \t")), max_size=12
+)
+numbers = st.floats(allow_nan=False)
+whole_numbers = st.integers(0, 2**40)
+kinds: dict[str, st.SearchStrategy[object]] = {
+    "str": words,
+    "int": whole_numbers,
+    "float": numbers,
+    "bool": st.booleans(),
+    "float | None": st.none() | numbers,
+    "int | None": st.none() | whole_numbers,
+}
+frozen_rows = st.builds(Frozen, **{f.name: kinds[str(f.type)] for f in fields(Frozen)})
+many = st.lists(frozen_rows, max_size=4, unique_by=lambda row: (row.place, row.seed))
+
+
+@settings(deadline=None, max_examples=100)
+@given(rows=many)
+@example(rows=[replace(ROW, row='Mult-VAE, "ours"\nin two lines', group=" a; b ", label="'")])
+@example(rows=[replace(ROW, row="a\rb")])
+@example(rows=[replace(ROW, row="", group="", label="", table="")])
+@example(rows=[replace(ROW, value=math.inf, seconds=5e-324, standard_error=-0.0)])
+def test_whatever_is_frozen_comes_back_the_same(rows: list[Frozen]) -> None:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        settled(Path(folder), patch)
+        reference.save("mine", rows)
+        loaded = reference.load("mine")
+        assert {(row.place, row.seed): row for row in loaded} == {
+            (row.place, row.seed): row for row in rows
+        }
+        assert len(loaded) == len(rows)
+        before = reference.file("mine").read_bytes()
+        reference.save("mine", [])
+        assert reference.file("mine").read_bytes() == before
