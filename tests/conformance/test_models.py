@@ -37,6 +37,14 @@ QUICK: dict[str, Any] = {
     "gmf_dim": 8,
     "mlp_dims": (16, 8),
     "test_latent": "mean",
+    "generator_hidden_dims": (32,),
+    "generator_learning_rate": 0.005,
+    "generator_batch_size": 16,
+    "generator_steps": 10,
+    "discriminator_hidden_dims": (32,),
+    "discriminator_learning_rate": 0.002,
+    "discriminator_batch_size": 16,
+    "zr_weight": 0.1,
 }
 """Hyper-parameters by name, for the models that have them."""
 
