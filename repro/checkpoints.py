@@ -26,8 +26,13 @@ def save(folder: Path, content: bytes) -> None:
     last = _numbered(newest) if newest else None
     file = folder / f"checkpoint-{int(last[1]) + 1 if last else 1:06}.pt"
     write_atomically(file, content + hashlib.sha256(content).digest())
-    for old in present(folder)[KEPT:]:
+    for old in [*present(folder)[KEPT:], *_unfinished(folder)]:
         old.unlink()
+
+
+def _unfinished(folder: Path) -> list[Path]:
+    """Return what a process that was killed as it wrote has left."""
+    return list(folder.glob(".checkpoint-*"))
 
 
 def read(file: Path) -> bytes:
@@ -52,7 +57,11 @@ def put_aside(file: Path) -> Path:
 
 def clear(folder: Path) -> None:
     """Delete all checkpoints of a run, damaged ones too."""
-    for file in [*present(folder), *folder.glob("checkpoint-*.damaged")]:
+    for file in [
+        *present(folder),
+        *folder.glob("checkpoint-*.damaged"),
+        *_unfinished(folder),
+    ]:
         file.unlink()
 
 

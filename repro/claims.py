@@ -14,7 +14,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -62,6 +62,7 @@ class Holder:
         self._folder = folder
         self._lost = False
         self._over = threading.Event()
+        self._beaten = time.monotonic()
         self._seen: dict[str, tuple[float, int]] = {}
         self._thread = threading.Thread(target=self._beat, daemon=True)
         self._thread.start()
@@ -74,14 +75,27 @@ class Holder:
         BusyError
             If another process has taken the run over, because this one was silent for too long.
         """
-        if self._lost:
-            raise BusyError(
-                f"another process has taken over {self.claim.label} while this one was asleep"
-            )
+        self.check()
         began, first = self._seen.setdefault(phase, (time.monotonic(), epoch))
         done = epoch - first
         left = (time.monotonic() - began) / done * (n_epochs - epoch) if done else None
         self.claim = replace(self.claim, phase=phase, epoch=epoch, n_epochs=n_epochs, left=left)
+
+    def check(self) -> None:
+        """Learn whether the claim is still held.
+
+        Raises
+        ------
+        BusyError
+            As of `tell`.
+        """
+        if time.monotonic() - self._beaten > 2 * BEAT_SECONDS:  # this process was asleep
+            with _guarded(self._folder):
+                self._lost = self._lost or not _is_own(self._folder, self.claim)
+        if self._lost:
+            raise BusyError(
+                f"another process has taken over {self.claim.label} while this one was asleep"
+            )
 
     def release(self) -> None:
         """Give the claim back."""
@@ -93,11 +107,12 @@ class Holder:
 
     def _beat(self) -> None:
         while not self._over.wait(BEAT_SECONDS):
-            with _guarded(self._folder):
+            with _guarded(self._folder), suppress(OSError):  # a full disk: maybe at the next beat
                 if not _is_own(self._folder, self.claim):
                     self._lost = True
                     return
                 write_json(self._folder / FILE, asdict(self.claim))
+                self._beaten = time.monotonic()
 
 
 @contextmanager
@@ -117,9 +132,11 @@ def held(folder: Path, label: str) -> Iterator[Holder]:
         If another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    other: Claim | None = None
     claim = Claim(secrets.token_hex(8), socket.gethostname(), os.getpid(), label, time.time())
     with _guarded(folder):
-        other = read(folder)
+        with suppress(ReproError):  # a damaged claim is nobody's
+            other = read(folder)
         if other and other.is_held(folder):
             raise BusyError(f"{label} is being run by process {other.pid} on {other.host}")
         write_json(folder / FILE, asdict(claim))
@@ -158,7 +175,10 @@ def _guarded(folder: Path) -> Iterator[None]:
 
 
 def _is_own(folder: Path, claim: Claim) -> bool:
-    there = read(folder)
+    try:
+        there = read(folder)
+    except ReproError:
+        return False
     return there is not None and there.token == claim.token
 
 
@@ -169,7 +189,11 @@ def _is_alive(pid: int) -> bool:
         return False
     except PermissionError:  # somebody else's process
         return True
-    return True
+    stat = Path(f"/proc/{pid}/stat")
+    try:  # one that was killed stays listed until its parent looks
+        return stat.read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (OSError, IndexError):
+        return True
 
 
 def _age(file: Path) -> float:

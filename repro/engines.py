@@ -193,7 +193,11 @@ class Processes:
         ours, theirs = self._context.Pipe(duplex=False)
         settings = replace(self._settings, device=_dealt(self._settings.device, place))
         process = self._context.Process(target=_work, args=(job, settings, theirs), daemon=True)
-        process.start()
+        here = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for us, not for it
+        try:
+            process.start()
+        finally:
+            signal.signal(signal.SIGINT, here)
         theirs.close()
         self._running[ours] = (job, process, place)
 
@@ -237,14 +241,21 @@ def _dealt(device: str, place: int) -> str:
 
 def _work(job: Job, settings: Settings, out: Connection) -> None:
     """Run a job in a process of its own, and send what became of it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent has it too, and ends us
     parent = os.getppid()
 
     def report(phase: str, epoch: int, n: int) -> None:
         if os.getppid() != parent:  # killed: nobody waits for us, and a later start goes on
             os._exit(1)
 
-    out.send(attempt(job, settings, report))
+    out.send(_plain(attempt(job, settings, report)))
+
+
+def _plain(outcome: Outcome) -> Outcome:
+    """Return an outcome that another process can read: a plug-in's own class it cannot."""
+    for kind in (BusyError, UnsupportedError, ReproError):
+        if isinstance(outcome, kind):
+            return kind(outcome.message, outcome.hint)
+    return outcome
 
 
 def _died(code: int) -> ReproError:
@@ -312,8 +323,9 @@ class Ray:
                 ended.append((job, self._ray.get(task)))
             except self._ray.exceptions.RayError as error:
                 lost = ReproError(
-                    f"the cluster lost this run {RETRIES + 1} times: {error}",
-                    "run again to go on from its checkpoint",
+                    f"the cluster did not give this run back: {error}",
+                    f"it was tried {RETRIES + 1} times if a machine died; run again to go on from "
+                    "its checkpoint",
                 )
                 ended.append((job, lost))
         return ended
@@ -339,5 +351,5 @@ def _remote(job: Job, settings: Settings, environment: dict[str, str]) -> Outcom
     try:
         planning.prepare(job.experiment.dataset)
     except ReproError as error:
-        return error
-    return attempt(job, settings)
+        return _plain(error)
+    return _plain(attempt(job, settings))

@@ -27,7 +27,7 @@ from repro import checkpoints, claims, planning, records
 from repro.claims import BusyError
 from repro.data import views
 from repro.errors import ReproError, UnsupportedError
-from repro.evaluation import rank
+from repro.evaluation import Ranking, rank
 from repro.experiment import MODELS, PROTOCOLS, Spec, canonical
 from repro.planning import Job
 from repro.records import Failure, Record
@@ -127,14 +127,17 @@ def run(
             for file in checkpoints.present(folder):
                 if file.stat().st_mtime < settings.since:
                     file.unlink()
-        return _trained(job, settings, told, say)
+        record, ranking = _trained(job, settings, told, say)
+        claim.check()
+        records.save(settings.runs, record, ranking.hits, ranking.n_targets)
+        return record
 
 
 def _trained(
     job: Job, settings: Settings, report: Report, say: Callable[[str], None] | None
-) -> Record:
+) -> tuple[Record, Ranking]:
     device = chosen_device(settings)
-    began = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    began = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
     code = code_version() | _user_code(job)
     experiment = job.experiment
     data = views.load(experiment.dataset)
@@ -175,8 +178,7 @@ def _trained(
         peak_bytes=_peak(device),
         folder=settings.runs / id,
     )
-    records.save(settings.runs, record, ranking.hits, ranking.n_targets)
-    return record
+    return record, ranking
 
 
 MEASURED_SHARES = (1.0, 1 / 8, 1 / 64, 1 / 512)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from io import BytesIO
@@ -126,7 +127,7 @@ def find(runs: Path, digest: str, experiment: dict[str, Any], id: str) -> Record
     It lies under the experiment's id; or under another, if model or protocol had fewer parameters
     when it was made.
     """
-    if exists(runs, id):
+    with suppress(FileNotFoundError):
         return load(runs / id)
     wanted = digest, canonical(experiment)
     for file in sorted(runs.glob(f"*/{FILE}")):
@@ -144,7 +145,8 @@ def _made_from(file: Path, _changed: int) -> tuple[str, str]:
 def load_all(runs: Path) -> Iterator[Record]:
     """Yield every record of a folder of runs."""
     for file in sorted(runs.glob(f"*/{FILE}")):
-        yield load(file.parent)
+        with suppress(FileNotFoundError):  # a forced run is being saved this moment
+            yield load(file.parent)
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ class Runs(AbstractContextManager["Runs"]):
 
     def begin(self, label: str) -> Callable[[str, int, int], None]:
         """Begin a run; return what is told of its epochs."""
-        if not self._bar.disable:
+        if not self._bar.disable and label not in self._each:
             self._each[label] = self._bar.add_task(label, total=None)
         seen: dict[str, tuple[float, int]] = {}  # when a phase was first told of, at which epoch
 

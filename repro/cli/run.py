@@ -164,7 +164,8 @@ def _run(todo: list[Job], settings: Settings, engine: str, jobs: int) -> int:
     with Runs(len(todo)) as watch:
         chosen: engines.Engine
         if engine != "local":
-            chosen = engines.Ray(engine.removeprefix("ray"), jobs, settings)
+            watch.say("connecting to Ray")
+            chosen = engines.Ray("" if engine == "ray" else engine, jobs, settings)
         elif jobs > 1:
             chosen = engines.Processes(jobs, settings)
         else:

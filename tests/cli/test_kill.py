@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from repro import checkpoints, paths, records
+from repro import checkpoints, claims, paths, records
 from repro.cli import app
 from repro.records import Record
 
-PAPER = """
+N_EPOCHS = 50
+
+PAPER = f"""
 [paper]
 title = "Mine"
 authors = "me"
@@ -29,93 +32,252 @@ url = ""
 [views.toy]
 label = "Toy"
 dataset = "toy/ratings"
-protocol = { name = "random_split" }
+protocol = {{ name = "random_split" }}
 [tables.1]
 caption = "Numbers"
 groups = ["toy"]
-metrics = { "NDCG@10" = "ndcg@10" }
+metrics = {{ "NDCG@10" = "ndcg@10" }}
 select = "valid:ndcg@10"
+every = 2
 [[tables.1.rows]]
 label = "Mult-VAE"
 model = "mult_vae"
-params = { hidden_dims = [32], latent_dim = 8, batch_size = 80, anneal_steps = 100, n_epochs = 20 }
-at.toy = { published = ["0.5"] }
+at.toy = {{ published = ["0.5"] }}
+[tables.1.rows.params]
+hidden_dims = [32]
+latent_dim = 8
+batch_size = 80
+anneal_steps = 1000
+n_epochs = {N_EPOCHS}
 """
 
-PROGRAM = """
-import signal
-signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored where this was started
-import repro.training
-repro.training.CHECKPOINT_SECONDS = 0
+NURSERY = """
+import json, os, signal, sys, threading, time
+from pathlib import Path
+import torch._dynamo
+import repro.engines, repro.training
 from repro.cli import main
+
+for line in sys.stdin:
+    asked = json.loads(line)
+    child = os.fork()
+    if not child:
+        break
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+else:
+    os._exit(0)
+
+def newest():
+    there = Path(os.environ["REPRO_RUNS"]).glob(f"*/{asked['signs']}")
+    return max((file.name for file in there), default="")
+
+def cut_off():
+    seen = newest()
+    for _ in range(asked["n"]):
+        while newest() == seen:
+            time.sleep(0.001)
+        seen = newest()
+    time.sleep(asked["delay"])
+    os.kill(os.getpid(), asked["by"])
+
+for descriptor, name in enumerate([os.devnull, os.devnull, asked["messages"]]):
+    os.dup2(os.open(name, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), descriptor)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored where this began
+os.environ.update(asked["environment"])
+sys.argv = ["repro", "run", "mine"]
+repro.training.CHECKPOINT_SECONDS = asked["checkpoint_seconds"]
+threading.Thread(target=cut_off, daemon=True).start()
 main()
 """
+"""Imports torch once; then every process is there at once. Each sends itself the signal that cuts
+it off: under a load that keeps the test from its turn, one sent from here would come too late."""
 
 
-def cut_off(by: signal.Signals) -> tuple[int, str]:
-    """Start the run, send a signal after some checkpoints; return exit code and messages."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, "run", "mine"],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    seen: set[str] = set()
-    with process:
-        while len(seen) < 5:
-            seen |= {file.name for file in paths.runs().glob("*/checkpoint-*.pt")}
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(0.002)
-                break
-        process.send_signal(by)
-        assert process.stderr is not None
-        messages = process.stderr.read()
-    return process.returncode, messages
+class Nursery:
+    """Starts `repro run mine` in processes of their own."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", NURSERY],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def cut_off(
+        self, by: signal.Signals, n: int, delay: float, often: float, signs: str = "checkpoint-*.pt"
+    ) -> str:
+        """Start the run and cut it off; return its messages.
+
+        Parameters
+        ----------
+        by : Signals
+            With what.
+        n : int
+            How many new files must come first.
+        delay : float
+            Seconds from the last of them to the cut.
+        often : float
+            Seconds between checkpoints.
+        signs : str
+            Which files count.
+        """
+        messages = paths.runs().with_name("messages")
+        messages.unlink(missing_ok=True)
+        asked = {
+            "environment": {k: v for k, v in os.environ.items() if k.startswith("REPRO_")},
+            "messages": str(messages),
+            "checkpoint_seconds": often,
+            "by": by,
+            "n": n,
+            "delay": delay,
+            "signs": signs,
+        }
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(asked) + "\n")
+        self._process.stdin.flush()
+        code = int(self._process.stdout.readline())
+        said = messages.read_text()
+        assert code == {signal.SIGINT: 130, signal.SIGTERM: 143}.get(by, -by), said
+        assert "Traceback" not in said
+        assert ("what was finished is kept" in said) == (by != signal.SIGKILL)
+        assert list(records.load_all(paths.runs())) == []
+        return said
+
+    def close(self) -> None:
+        self._process.communicate(timeout=60)
 
 
-def run_to_the_end(runs: Path) -> Record:
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[Nursery]:
+    made = Nursery()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def user(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a user's folder, with the table and the data."""
+    folder = tmp_path_factory.mktemp("user")
+    (folder / "tables").mkdir()
+    (folder / "tables" / "mine.toml").write_text(PAPER)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def environment(user: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPRO_PATH", str(user))
+    monkeypatch.setenv("REPRO_HOME", str(user / "home"))
+
+
+def run_to_the_end(runs: Path) -> tuple[Record, str]:
+    """Run in this process; return the record and the messages."""
     result = CliRunner().invoke(app, ["run", "mine", "--runs", str(runs)])
     assert result.exit_code == 0, result.output
     (record,) = records.load_all(runs)
-    return record
+    return record, result.stderr
+
+
+def folder_of_the_run() -> Path:
+    (folder,) = {file.parent for file in paths.runs().glob("*/checkpoint-*.pt")}
+    return folder
 
 
 def untimed(record: Record) -> list[dict[str, Any]]:
     return [{k: v for k, v in entry.items() if k != "seconds"} for entry in record.curve]
 
 
-@pytest.mark.parametrize(
-    ("by", "code"),
-    [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130), (signal.SIGTERM, 143)],
-    ids=["kill", "int", "term"],
-)
-def test_a_run_that_is_cut_off_ends_with_the_same_numbers(
-    own_folders: Path, monkeypatch: pytest.MonkeyPatch, by: signal.Signals, code: int
-) -> None:
-    monkeypatch.setenv("REPRO_PATH", str(own_folders / "user"))
-    (own_folders / "user" / "tables").mkdir(parents=True)
-    (own_folders / "user" / "tables" / "mine.toml").write_text(PAPER)
+@pytest.fixture(scope="module")
+def whole(user: Path) -> Record:
+    """Return the record of a run that nothing cut off."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REPRO_PATH", str(user))
+        patch.setenv("REPRO_HOME", str(user / "home"))
+        return run_to_the_end(user / "runs")[0]
 
-    returned, messages = cut_off(by)
-    assert returned == code, messages
-    assert list(records.load_all(paths.runs())) == []
-    (folder,) = {file.parent for file in paths.runs().glob("*/checkpoint-*.pt")}
-    newest, older = checkpoints.present(folder)
-    saved = torch.load(BytesIO(checkpoints.read(newest)), weights_only=True)
-    if by != signal.SIGKILL:
-        assert "what was finished is kept" in messages
-        assert sorted(folder.iterdir()) == [older, newest]  # the claim was given back
 
-    resumed = run_to_the_end(paths.runs())
-    assert checkpoints.present(folder) == []
-    began = json.loads(saved["outcome"])["curve"]
-    assert resumed.curve[: len(began)] == began  # even the times: these epochs were not repeated
-    assert len(resumed.curve) == 20 > len(began)
-
-    whole = run_to_the_end(own_folders / "whole")
+def check_same_numbers(resumed: Record, whole: Record) -> None:
+    assert len(whole.attempts) == 1
     assert resumed.id == whole.id
     assert resumed.results == whole.results
     assert resumed.epoch == whole.epoch
+    assert resumed.cases == whole.cases
     assert untimed(resumed) == untimed(whole)
+    assert len(whole.curve) == N_EPOCHS
     for ours, theirs in zip(resumed.hits(), whole.hits(), strict=True):
         assert ours.tolist() == theirs.tolist()
+
+
+SIGNALS = pytest.mark.parametrize(
+    "by", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM], ids=["kill", "int", "term"]
+)
+
+
+@SIGNALS
+def test_a_run_that_is_cut_off_repeats_no_epoch_that_a_checkpoint_holds(
+    nursery: Nursery, whole: Record, by: signal.Signals
+) -> None:
+    nursery.cut_off(by, n=5, delay=0.0, often=0.0)
+    folder = folder_of_the_run()
+    there = checkpoints.present(folder)
+    saved = torch.load(BytesIO(checkpoints.read(there[0])), weights_only=True)
+    if by != signal.SIGKILL:
+        assert sorted(folder.iterdir()) == sorted(there)  # the claim was given back
+
+    resumed, _ = run_to_the_end(paths.runs())
+    began = json.loads(saved["outcome"])["curve"]
+    assert resumed.curve[: len(began)] == began  # even the times
+    assert len(resumed.attempts) == 2
+    check_same_numbers(resumed, whole)
+    assert checkpoints.present(folder) == []
+
+
+@SIGNALS
+def test_a_run_that_is_cut_off_thrice_in_mid_epoch_ends_with_the_same_numbers(
+    nursery: Nursery, whole: Record, by: signal.Signals
+) -> None:
+    draw = random.Random(by)
+    for _ in range(3):
+        nursery.cut_off(by, n=1, delay=draw.uniform(0, 0.04), often=0.03)
+    resumed, _ = run_to_the_end(paths.runs())
+    began = [start["began"] for start in resumed.attempts]
+    assert len(began) == 4
+    assert began == sorted(began)
+    assert resumed.began == began[-1]
+    assert resumed.seconds == pytest.approx(sum(e["seconds"] for e in resumed.curve), abs=0.001)
+    check_same_numbers(resumed, whole)
+
+
+def test_a_run_that_is_killed_before_its_first_checkpoint_begins_anew(
+    nursery: Nursery, whole: Record
+) -> None:
+    nursery.cut_off(signal.SIGKILL, n=1, delay=0.05, often=60, signs=claims.FILE)
+    resumed, _ = run_to_the_end(paths.runs())
+    assert len(resumed.attempts) == 1  # of the first nothing was left
+    check_same_numbers(resumed, whole)
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped"])
+def test_a_checkpoint_that_is_damaged_after_the_kill_is_named_and_the_older_gone_on_from(
+    nursery: Nursery, whole: Record, damage: str
+) -> None:
+    nursery.cut_off(signal.SIGKILL, n=3, delay=0.01, often=0.02)
+    folder = folder_of_the_run()
+    last, older = checkpoints.present(folder)[:2]
+    saved = torch.load(BytesIO(checkpoints.read(older)), weights_only=True)
+    content = bytearray(last.read_bytes())
+    if damage == "cut":
+        del content[len(content) // 3 :]
+    else:
+        content[len(content) // 2] ^= 1
+    last.write_bytes(content)
+
+    resumed, messages = run_to_the_end(paths.runs())
+    assert f"the checkpoint {last} cannot be read" in messages
+    began = json.loads(saved["outcome"])["curve"]
+    assert resumed.curve[: len(began)] == began  # the older one's epochs were not repeated
+    assert len(resumed.attempts) == 2
+    check_same_numbers(resumed, whole)
+    assert not list(folder.glob("checkpoint-*"))

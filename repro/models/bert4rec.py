@@ -1,0 +1,249 @@
+"""BERT4Rec: Sun et al., "Sequential Recommendation with Bidirectional Encoder ...", CIKM 2019.
+
+**Implements** Section 3: a bidirectional Transformer that fills in masked items (the Cloze task),
+and at test the mask behind the newest item.
+**Reference**: FeiSun/BERT4Rec, commit b5a1c2e (authors), read for facts.
+**Deviations**: masks are drawn anew every epoch; the code draws ten per sequence once and repeats
+them. Its cap on masks per sequence, 40 at length 200, is what a rate of 0.2 gives and is left out.
+The softmax is over the items; the code's has four entries more. The code's segment embedding, the
+same everywhere, is part of the positions'. Adam corrects its moments' bias, the code's does not.
+The output layer normalises after its GELU (code), as Eq. 7 does not. An epoch is all copies once.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, gelu, scaled_dot_product_attention
+
+from repro.errors import UnsupportedError
+from repro.interactions import Interactions
+from repro.model import Run
+from repro.nn.batches import to_device
+from repro.nn.scoring import picked, scoring
+from repro.split import Queries
+
+CPU_PIECE = 32  # sequences of about one length that a CPU sees at a time: four times less padding
+SCORED_USERS = 256  # whose activations fit into memory
+
+
+@dataclass(frozen=True, kw_only=True)
+class BERT4Rec:
+    """A Transformer encoder that sees both sides of a masked item."""
+
+    embedding_dim: int = 64
+    """Of items, positions and hidden layers."""
+    n_layers: int = 2
+    """Section 4.3."""
+    n_heads: int = 2
+    """Section 4.3; the code has 4 at width 128, so that a head is 32 wide."""
+    inner_dim: int = 256
+    """Of the feed-forward layers: four times the width."""
+    dropout: float = 0.2
+    """Of embeddings and of both parts of a layer; the code's for ML-1M, 0.5 at width 128."""
+    attention_dropout: float = 0.2
+    """Of the attention weights (code)."""
+    mask_rate: float = 0.2
+    """Share of a sequence that is masked, at least one item; 0.2 for MovieLens (Section 4.3)."""
+    max_len: int = 200
+    """Of a window over a longer sequence; at test the mask takes one place (Section 4.3)."""
+    window_step: float = 0.5
+    """From one window to the next, as a share of max_len (code)."""
+    n_copies: int = 10
+    """How often an epoch masks each window (code)."""
+    mask_last: bool = True
+    """One more copy has only its last item masked, as at test (Section 3.6)."""
+    average: Literal["batch", "sequence"] = "batch"
+    """Mean of the loss over a mini-batch's masks (code), or first over each sequence's (Eq. 8)."""
+    learning_rate: float = 0.0001
+    """Falls linearly to 0 over the run (Section 4.3)."""
+    warmup_steps: int = 100
+    """Updates until the learning rate is reached (code)."""
+    weight_decay: float = 0.01
+    """Decoupled; not of biases and normalisations (code)."""
+    max_norm: float = 5.0
+    """Gradients are scaled down to this norm, all together (Section 4.3)."""
+    batch_size: int = 256
+    n_epochs: int = 905
+    """The code's 400,000 updates on ML-1M."""
+
+    def epochs(self, train: Interactions, run: Run) -> Iterator["BERT4RecNet"]:
+        """Train on all copies of the users' windows once an epoch."""
+        if not train.ordered:
+            raise UnsupportedError(
+                "BERT4Rec needs interactions in the order of time, and this dataset has none"
+            )
+        net = BERT4RecNet(train.n_items, self).to(run.device)
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in net.parameters() if p.dim() > 1]},
+            {"params": [p for p in net.parameters() if p.dim() == 1], "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW(groups, eps=1e-6, weight_decay=self.weight_decay, fused=True)
+        batches = Cloze(train, self, run.device)
+        n_steps = self.n_epochs * len(batches)
+        for epoch in run.epochs(self.n_epochs, net=net, optimizer=optimizer):
+            for step, pieces in enumerate(batches, start=epoch * len(batches)):
+                for group in optimizer.param_groups:
+                    group["lr"] = self.learning_rate * schedule(step, n_steps, self.warmup_steps)
+                optimizer.zero_grad()
+                total = torch.zeros((), device=run.device)
+                for x in pieces:
+                    loss = net.loss(x)
+                    loss.backward()
+                    total += loss.detach()
+                nn.utils.clip_grad_norm_(net.parameters(), self.max_norm)
+                optimizer.step()
+                run.log(loss=total)
+            yield net
+
+
+def schedule(step: int, n_steps: int, warmup: int) -> float:
+    """Return an update's share of the highest learning rate: up from 0, then down to 0."""
+    return step / warmup if step < warmup else 1.0 - step / n_steps
+
+
+@dataclass(frozen=True, eq=False)
+class Masked:
+    """Sequences of which some items are hidden; m masks in all."""
+
+    item: Tensor  # (B, T) items, oldest first, and masks; anything behind a sequence's end
+    there: Tensor  # (B, T) where a sequence has items
+    hidden: Tensor  # (m,) the masks' places in the flattened (B, T)
+    target: Tensor  # (m,) the items that were there
+    weight: Tensor  # (m,) theirs in the loss; over a mini-batch they add up to 1
+
+
+class Cloze:
+    """All copies of the users' windows once an epoch; the losses of a batch's pieces add up."""
+
+    def __init__(self, train: Interactions, model: BERT4Rec, device: torch.device) -> None:
+        self.model, self.mask, self.device = model, train.n_items, device
+        users = np.flatnonzero(train.counts)
+        step = max(1, int(model.window_step * model.max_len))
+        beyond = np.maximum(train.counts[users] - model.max_len, 0)
+        n_windows = -(-beyond // step) + 1  # the first has the newest items, the last the oldest
+        user = np.repeat(users, n_windows)
+        nth = np.arange(len(user)) - np.repeat(n_windows.cumsum() - n_windows, n_windows)
+        start = np.maximum(np.repeat(beyond, n_windows) - nth * step, 0)
+        length = np.minimum(train.counts[user], model.max_len)
+        sequence = train.sequences()
+        place = (start[:, None] + np.arange(length.max())).clip(max=sequence.shape[1] - 1)
+        self.window = to_device(sequence[user[:, None], place], device)  # (windows, T)
+        self.length = torch.from_numpy(length)  # on the CPU: sizes are known without waiting
+        self.n = len(user) * (model.n_copies + model.mask_last)  # the last copy is of last items
+        self.piece = CPU_PIECE if device.type == "cpu" else model.batch_size
+
+    def __len__(self) -> int:
+        """Return the mini-batches of an epoch."""
+        return -(-self.n // self.model.batch_size)
+
+    def __iter__(self) -> Iterator[list[Masked]]:
+        for copy in torch.randperm(self.n).split(self.model.batch_size):
+            copy = copy[self.length[copy % len(self.length)].argsort()]  # a piece of like lengths
+            window, last = copy % len(self.length), copy >= self.model.n_copies * len(self.length)
+            n_masks = (self.length[window] * self.model.mask_rate + 0.5).long().clamp(min=1)
+            n_masks = torch.where(last, 1, n_masks)
+            per_batch = self.model.average == "batch"
+            weight = 1.0 / (n_masks.sum().expand(len(copy)) if per_batch else n_masks * len(copy))
+            parts = (x.split(self.piece) for x in (window, last, n_masks, weight))
+            yield [self.masked(*part) for part in zip(*parts, strict=True)]
+
+    def masked(self, window: Tensor, last: Tensor, n_masks: Tensor, weight: Tensor) -> Masked:
+        """Return windows with masks at random places, or the last; all arguments (B,), on CPU."""
+        longest = int(self.length[window].max())
+        row = torch.arange(len(window)).repeat_interleave(n_masks)  # (m,)
+        nth = torch.arange(len(row)) - (n_masks.cumsum(0) - n_masks)[row]
+        weight, row, nth = weight[row].to(self.device), row.to(self.device), nth.to(self.device)
+        item = self.window[window.to(self.device), :longest]  # (B, T)
+        end = self.length[window].to(self.device)[:, None]
+        place = torch.arange(longest, device=self.device)
+        draw = torch.rand(item.shape, device=self.device)
+        draw = draw.masked_fill(last.to(self.device)[:, None] & (place == end - 1), -1.0)
+        order = draw.masked_fill(place >= end, 2.0).argsort(dim=1)
+        hidden = row * longest + order[row, nth]
+        target, masks = item.flatten()[hidden], item.flatten().index_fill(0, hidden, self.mask)
+        return Masked(masks.view_as(item), place < end, hidden, target, weight)
+
+
+class Block(nn.Module):
+    """Self-attention over the whole sequence, then a feed-forward layer (Section 3.3)."""
+
+    def __init__(self, model: BERT4Rec) -> None:
+        super().__init__()
+        dim, self.n_heads = model.embedding_dim, model.n_heads
+        self.attention_dropout = model.attention_dropout
+        self.query_key_value = nn.Linear(dim, 3 * dim)
+        self.mix = nn.Linear(dim, dim)
+        self.up, self.down = nn.Linear(dim, model.inner_dim), nn.Linear(model.inner_dim, dim)
+        self.norms = nn.ModuleList(nn.LayerNorm(dim, eps=1e-12) for _ in range(2))
+        self.dropout = nn.Dropout(model.dropout)
+
+    def forward(self, x: Tensor, there: Tensor) -> Tensor:
+        """Return the output, shape (B, T, D), for x of that shape; padding is not attended to."""
+        qkv = self.query_key_value(x).unflatten(2, (3, self.n_heads, -1))
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, heads, T, D / heads) each
+        p = self.attention_dropout if self.training else 0.0
+        mixed = scaled_dot_product_attention(q, k, v, attn_mask=there[:, None, None], dropout_p=p)
+        x = self.norms[0](x + self.dropout(self.mix(mixed.transpose(1, 2).flatten(2))))
+        return self.norms[1](x + self.dropout(self.down(gelu(self.up(x)))))
+
+
+class BERT4RecNet(nn.Module):
+    """Items and positions -> blocks -> GELU layer -> the items' own embeddings."""
+
+    def __init__(self, n_items: int, model: BERT4Rec) -> None:
+        super().__init__()
+        dim, self.max_len = model.embedding_dim, model.max_len
+        self.item = nn.Embedding(n_items + 1, dim)  # the last is the mask
+        self.position = nn.Embedding(model.max_len, dim)
+        self.norm = nn.LayerNorm(dim, eps=1e-12)
+        self.dropout = nn.Dropout(model.dropout)
+        self.blocks = nn.ModuleList([Block(model) for _ in range(model.n_layers)])
+        self.output = nn.Linear(dim, dim)
+        self.output_norm = nn.LayerNorm(dim, eps=1e-12)
+        self.bias = nn.Parameter(torch.zeros(n_items))
+        for name, parameter in self.named_parameters():
+            if parameter.dim() > 1:
+                nn.init.trunc_normal_(parameter, std=0.02, a=-0.04, b=0.04)
+            elif name.endswith("bias"):
+                nn.init.zeros_(parameter)
+
+    def forward(self, item: Tensor, there: Tensor) -> Tensor:
+        """Return the hidden state at every place, shape (B, T, D), of items of shape (B, T)."""
+        x = self.dropout(self.norm(self.item(item) + self.position.weight[: item.shape[1]]))
+        for block in self.blocks:
+            x = block(x, there)
+        return x
+
+    def logits(self, h: Tensor) -> Tensor:
+        """Return the items' logits, shape (m, I), for hidden states of shape (m, D); Eq. 7."""
+        h = self.output_norm(gelu(self.output(h)))
+        return torch.addmm(self.bias, h, self.item.weight[:-1].T)
+
+    def loss(self, x: Masked) -> Tensor:
+        """Return the weighted negative log-likelihood of the hidden items (Eq. 8)."""
+        logits = self.logits(self(x.item, x.there).flatten(0, 1)[x.hidden])
+        return (x.weight * cross_entropy(logits, x.target, reduction="none")).sum()
+
+    @scoring
+    def score(self, queries: Queries) -> Tensor:
+        """Return the logits of a mask behind each history, shape (B, I) or (B, C)."""
+        device = self.bias.device
+        sequence = to_device(queries.history.sequences(), device)
+        counts = to_device(queries.history.counts, device)
+        place = torch.arange(min(sequence.shape[1] + 1, self.max_len), device=device)
+        logits = []
+        for s, n in zip(sequence.split(SCORED_USERS), counts.split(SCORED_USERS), strict=True):
+            last = n.clamp(max=self.max_len - 1)[:, None]  # where the mask goes
+            read = place + n[:, None] - last  # the newest items, if there are more
+            item = s.gather(1, read.clamp(max=s.shape[1] - 1))
+            item = item.masked_fill(place == last, self.item.num_embeddings - 1)
+            h = self(item, place <= last)
+            logits.append(self.logits(h[torch.arange(len(s), device=device), last[:, 0]]))
+        return picked(torch.cat(logits), queries)
+
+
+MODEL = BERT4Rec

@@ -1,0 +1,249 @@
+"""GRU4Rec+: Hidasi & Karatzoglou, "Recurrent Neural Networks with Top-k Gains", CIKM 2018.
+
+**Implements** the additional negatives by popularity and the ranking-max losses, BPR-max with score
+regularisation and TOP1-max, in the session-parallel mini-batches of Hidasi et al., "Session-based
+Recommendations with Recurrent Neural Networks", ICLR 2016, Section 3.1.1; a user is one session.
+**Reference**: wubinzzu/NeuRec, version 2, commit 9e9391b (`GRU4RecPlus`), on which ACVAE's table
+ran, and hidasib/GRU4Rec, commit 07f75a7 (authors), read for facts. As in both, an update is of one
+step of the parallel users, and its gradient stays in that step. Where the two differ is a field,
+with NeuRec's reading for default.
+**Deviations**: the reset gate acts on U h (PyTorch), in both codes on h. The optimiser goes over
+all rows of the tables, as NeuRec's; the authors' over those in the mini-batch. Items come from a
+table as wide as the state, as NeuRec's; the authors' go straight into the gates. Users come in a
+random order (NeuRec), not in that of time. NeuRec puts equal timestamps in the order of item
+numbers; here they keep the dataset's. The authors' momentum, L2 term and shared table, all off by
+default, are left out.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import elu, logsigmoid
+
+from repro.errors import UnsupportedError
+from repro.interactions import IntArray, Interactions
+from repro.model import Run
+from repro.nn.batches import to_device
+from repro.nn.scoring import picked, scoring
+from repro.split import Queries
+
+SCORED_USERS = 512  # whose states at all steps fit into memory
+
+
+@dataclass(frozen=True, kw_only=True)
+class GRU4RecPlus:
+    """A GRU over a user's items, trained to rank the next above the best of many negatives."""
+
+    hidden_dim: int = 100
+    """Of the GRU and of both item tables (both codes)."""
+    loss: Literal["bpr_max", "top1_max"] = "bpr_max"
+    """The paper's better one; default of both codes."""
+    bpr_max_l2: float = 1.0
+    """Weight of the squared scores of the negatives in BPR-max (both codes)."""
+    final_elu: float = 0.0
+    """Size of the ELU through which the loss sees the scores; 0: none (NeuRec). The authors have
+    0.5 on RSC15, and document 1 as default."""
+    dropout: float = 0.0
+    """Share of the hidden units that is dropped, also from the state that is carried on."""
+    n_negatives: int = 2048
+    """Drawn for an update, beside the other users' next items; an item may be drawn again, and may
+    be the target itself, as in both codes."""
+    negative_power: float = 0.75
+    """A negative is drawn in proportion to its training interactions to this power."""
+    optimizer: Literal["adam", "adagrad"] = "adam"
+    """Adam is NeuRec's, Adagrad the authors'."""
+    learning_rate: float = 0.01
+    """NeuRec's, of Adam; the authors have 0.05 to 0.2, of Adagrad."""
+    batch_size: int = 256
+    """Users in parallel; 32 in the authors' code."""
+    unfinished: Literal["drop", "train"] = "drop"
+    """The users still under way when none is left to fill a place: an epoch ends there (NeuRec),
+    or goes on with ever fewer users (authors)."""
+    gate_bias: float = 1.0
+    """Both gates' bias at first: 1 in TensorFlow's cell (NeuRec), which favours the old state; the
+    authors have 0."""
+    n_epochs: int = 10
+    """The authors' default; NeuRec's is 1000."""
+
+    def epochs(self, train: Interactions, run: Run) -> Iterator["GRU4RecNet"]:
+        """Train once an epoch on every step of the users, in mini-batches of parallel users."""
+        if not train.ordered:
+            raise UnsupportedError(
+                "GRU4Rec+ needs interactions in the order of time, and this dataset has none"
+            )
+        net = GRU4RecNet(train.n_items, self).to(run.device)
+        kind = torch.optim.Adam if self.optimizer == "adam" else torch.optim.Adagrad
+        optimizer = kind(net.parameters(), self.learning_rate, fused=True)
+        sequence = to_device(train.sequences(), run.device)  # (U, T)
+        popularity = np.bincount(train.item, minlength=train.n_items)
+        negatives = Negatives(popularity, self.negative_power, run.device)
+        loss_of = bpr_max if self.loss == "bpr_max" else top1_max
+        users = np.flatnonzero(train.counts > 1)
+        state = torch.zeros(train.n_users, self.hidden_dim, device=run.device)
+        for _ in run.epochs(self.n_epochs, net=net, optimizer=optimizer):
+            order = run.rng.permutation(users)
+            for user, step in parallel(order, train.counts, self.batch_size, self.unfinished):
+                if len(user) + self.n_negatives < 2:
+                    break  # the last user of all has nobody's items for negatives
+                u, t = to_device(user, run.device), to_device(step, run.device)
+                before = state[u] * (t > 0)[:, None]  # (B, H); each user begins at zero
+                h = net(sequence[u, t][:, None], before)[:, 0]
+                state[u] = h.detach()
+                item = torch.cat([sequence[u, t + 1], negatives.draw(self.n_negatives)])
+                scores = net.scores(h, item)  # (B, B + n_negatives), the targets on the diagonal
+                loss = loss_of(scores, self.bpr_max_l2).sum() / min(self.batch_size, len(users))
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                run.log(loss=loss)
+            yield net
+
+
+def parallel(
+    order: IntArray, length: IntArray, n_places: int, unfinished: str
+) -> Iterator[tuple[IntArray, IntArray]]:
+    """Yield mini-batches of parallel users: one step of each, the next user where one has ended.
+
+    Parameters
+    ----------
+    order : int array, shape (n,)
+        Users in the order in which they take a place; each has at least two items.
+    length : int array, shape (U,)
+        Items per user.
+    n_places : int
+        How many users there are in parallel.
+    unfinished : str
+        When no user is left for a free place: "drop" ends, "train" goes on without the place.
+
+    Yields
+    ------
+    tuple of int arrays, shape (B,) each
+        Users, and the place of the item that is read of each; the item behind it is the target.
+    """
+    user, waiting = order[:n_places], order[n_places:]
+    step = np.zeros_like(user)
+    while len(user):
+        yield user, step
+        step = step + 1
+        ended = np.flatnonzero(step + 1 >= length[user])
+        arriving, waiting = waiting[: len(ended)], waiting[len(ended) :]
+        if len(arriving) < len(ended) and unfinished == "drop":
+            return
+        user = user.copy()
+        user[ended[: len(arriving)]], step[ended] = arriving, 0
+        left = ended[len(arriving) :]
+        user, step = np.delete(user, left), np.delete(step, left)
+
+
+class Negatives:
+    """Items drawn with replacement in proportion to a power of their popularity."""
+
+    def __init__(self, popularity: IntArray, power: float, device: torch.device) -> None:
+        # an item that training lacks is never drawn, even with power 0
+        weight = np.where(popularity > 0, popularity.astype(np.float64) ** power, 0.0)
+        self.cumulative = torch.from_numpy(weight.cumsum() / weight.sum()).to(device)
+
+    def draw(self, n: int) -> Tensor:
+        """Return items, shape (n,)."""
+        at = torch.rand(n, dtype=torch.float64, device=self.cumulative.device)
+        at = at * self.cumulative[-1]  # the sum may end a hair below 1
+        return torch.searchsorted(self.cumulative, at, right=True)
+
+
+def _negatives_weight(scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the log softmax over the negatives, and the targets' scores, shape (B, 1)."""
+    own = torch.eye(*scores.shape, dtype=torch.bool, device=scores.device)
+    log_s = scores.masked_fill(own, -torch.inf).log_softmax(dim=1)
+    return log_s, scores.diagonal()[:, None]
+
+
+def bpr_max(scores: Tensor, l2: float) -> Tensor:
+    """Return BPR-max of each row, shape (B,).
+
+    Parameters
+    ----------
+    scores : float tensor, shape (B, C)
+        The targets' on the diagonal, negatives' elsewhere; C > 1.
+    l2 : float
+        Weight of the squared scores.
+
+    Notes
+    -----
+    Hidasi & Karatzoglou 2018: -log sum_j s_j sigma(r_i - r_j) + l2 sum_j s_j r_j^2, with s the
+    softmax over the negatives and i the target. The first term stays in logarithms; both codes
+    add 1e-24 to the sum, so that a target far below its negatives has no gradient there.
+    """
+    log_s, own = _negatives_weight(scores)
+    gain = (log_s + logsigmoid(own - scores)).logsumexp(dim=1)
+    return l2 * (log_s.exp() * scores.square()).sum(dim=1) - gain
+
+
+def top1_max(scores: Tensor, _l2: float) -> Tensor:
+    """Return TOP1-max of each row, shape (B,): sum_j s_j (sigma(r_j - r_i) + sigma(r_j^2)).
+
+    Parameters are those of `bpr_max`; the second is not used, for the regularisation is inside.
+    """
+    log_s, own = _negatives_weight(scores)
+    return (log_s.exp() * ((scores - own).sigmoid() + scores.square().sigmoid())).sum(dim=1)
+
+
+class GRU4RecNet(nn.Module):
+    """Items -> GRU -> scores of items by a second table and a bias."""
+
+    def __init__(self, n_items: int, model: GRU4RecPlus) -> None:
+        super().__init__()
+        dim = model.hidden_dim
+        self.final_elu = model.final_elu
+        self.item = nn.Embedding(n_items, dim)
+        self.gru = nn.GRU(dim, dim, batch_first=True)
+        self.dropout = nn.Dropout(model.dropout)
+        self.output = nn.Embedding(n_items, dim)
+        self.bias = nn.Parameter(torch.zeros(n_items))
+        for table in (self.item, self.output):  # as NeuRec
+            nn.init.trunc_normal_(table.weight, std=0.01, a=-0.02, b=0.02)
+        for name, parameter in self.gru.named_parameters():
+            for gate in parameter.data.chunk(3):  # reset, update, candidate
+                if name.startswith("bias"):
+                    nn.init.zeros_(gate)
+                else:
+                    nn.init.xavier_uniform_(gate)
+            if name == "bias_ih_l0":
+                nn.init.constant_(parameter.data[: 2 * dim], model.gate_bias)
+
+    def forward(self, s: Tensor, before: Tensor | None = None) -> Tensor:
+        """Return the hidden state behind each item of s, shape (B, T, H).
+
+        Parameters
+        ----------
+        s : int64 tensor, shape (B, T)
+            Items, oldest first.
+        before : float tensor, shape (B, H), optional
+            The state before the first of them; zero if not given.
+        """
+        h, _ = self.gru(self.item(s), None if before is None else before[None])
+        return self.dropout(h)
+
+    def scores(self, h: Tensor, item: Tensor) -> Tensor:
+        """Return what the loss sees of some items, shape (B, n), for states h of shape (B, H)."""
+        scores = torch.addmm(self.bias[item], h, self.output(item).T)
+        return elu(scores, self.final_elu) if self.final_elu else scores
+
+    @scoring
+    def score(self, queries: Queries) -> Tensor:
+        """Return the scores behind the last item of each history, shape (B, I) or (B, C)."""
+        device = self.bias.device
+        s = to_device(queries.history.sequences(), device)
+        length = to_device(queries.history.counts, device)
+        last = [
+            self(part)[torch.arange(len(part), device=device), (n - 1).clamp(min=0)]
+            for part, n in zip(s.split(SCORED_USERS), length.split(SCORED_USERS), strict=True)
+        ]
+        h = torch.cat(last) * (length > 0)[:, None]  # without a history the GRU is where it began
+        return picked(torch.addmm(self.bias, h, self.output.weight.T), queries)
+
+
+MODEL = GRU4RecPlus

@@ -1,0 +1,654 @@
+"""Runs side by side, and beside those of other processes: nothing lost, nothing done twice."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from repro import checkpoints, claims, paths, records, training
+from repro.claims import Claim
+from repro.cli import app
+from repro.records import Record
+
+N_EPOCHS = 30
+
+STEADY = '''
+"""Adds up what it draws; slowly while a file says so, and writes down that it was trained."""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+import repro.training
+
+repro.training.CHECKPOINT_SECONDS = 0.0  # here and in the processes that are started from here
+HERE = Path(__file__).parent
+
+
+class Sum:
+    def __init__(self, n_items):
+        self.values = torch.zeros(n_items)
+
+    def state_dict(self):
+        return {"values": self.values}
+
+    def load_state_dict(self, state):
+        self.values = state["values"]
+
+    def score(self, queries):
+        return self.values.repeat(len(queries), 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steady:
+    """Score by a sum of draws."""
+
+    name: str = ""
+    n_epochs: int = 30
+
+    def epochs(self, train, run):
+        with (HERE / "trained").open("a") as file:
+            file.write(self.name + "\\n")
+        total = Sum(train.n_items)
+        for epoch in run.epochs(self.n_epochs, total=total):
+            if (HERE / "slow").exists():
+                time.sleep(0.05 if epoch < 8 else 0.5)  # nobody sees the end of it by chance
+            total.values = total.values + torch.rand(train.n_items) - run.rng.random()
+            run.log(loss=total.values.mean())
+            yield total
+
+
+MODEL = Steady
+'''
+
+BREAKING = '''
+"""A model that breaks off while a file says so."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from repro.errors import ReproError
+
+
+class OwnError(ReproError):
+    """Known to this file alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Breaking:
+    """Give every item the score of its number."""
+
+    how: str = "politely"
+
+    def epochs(self, train, run):
+        if (Path(__file__).parent / "broken").exists():
+            if self.how == "politely":
+                raise OwnError("the wheels came off", "put them on again")
+            raise ValueError("negative dimensions are not allowed")
+        yield self
+
+    def score(self, queries):
+        return torch.arange(float(queries.history.n_items)).repeat(len(queries), 1)
+
+
+MODEL = Breaking
+'''
+
+PAPER = """
+[paper]
+title = "Mine"
+authors = "me"
+venue = "here"
+url = ""
+[views.toy]
+label = "Toy"
+dataset = "{dataset}"
+protocol = {protocol}
+[tables.1]
+caption = "Numbers"
+groups = ["toy"]
+metrics = {{ "NDCG@10" = "ndcg@10" }}
+"""
+
+ROW = """
+[[tables.1.rows]]
+label = "{label}"
+model = "{model}"
+params = {params}
+at.toy = {{ published = ["0.5"] }}
+"""
+
+NURSERY = """
+import json, os, signal, sys
+import repro.claims, repro.engines
+from repro.cli import main
+
+for line in sys.stdin:
+    asked = json.loads(line)
+    if isinstance(asked, int):
+        pid, status = os.waitpid(asked, os.WNOHANG)
+        print(json.dumps(os.waitstatus_to_exitcode(status) if pid else None), flush=True)
+        continue
+    child = os.fork()
+    if not child:
+        break
+    print(child, flush=True)
+else:
+    os._exit(0)
+
+os.setsid()
+for descriptor, name in enumerate([os.devnull, asked["output"], asked["messages"]]):
+    os.dup2(os.open(name, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), descriptor)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored where this began
+os.environ.update(asked["environment"])
+sys.argv = ["repro", *asked["command"]]
+exec(asked["first"])
+main()
+"""
+"""Imports torch once; then every process is there at once."""
+
+
+@dataclass
+class Started:
+    """A process, in a group of its own with all that it starts."""
+
+    pid: int
+    folder: Path
+    _nursery: Nursery
+
+    @property
+    def messages(self) -> str:
+        file = self.folder / "messages"
+        return file.read_text() if file.exists() else ""
+
+    def code(self) -> int | None:
+        """Return the exit code, or the signal that ended it, negative; None while it runs."""
+        return self._nursery.ask(self.pid)
+
+    def wait(self) -> int:
+        codes: list[int | None] = [None]
+
+        def has_ended() -> bool:
+            codes[0] = self.code()
+            return codes[0] is not None
+
+        until(has_ended, self)
+        assert codes[0] is not None
+        return codes[0]
+
+    def send(self, by: signal.Signals) -> None:
+        os.kill(self.pid, by)
+
+    def send_to_all(self, by: signal.Signals) -> None:
+        """Send a signal to the process and to those it has started, as a terminal does."""
+        os.killpg(self.pid, by)
+
+
+class Nursery:
+    """Starts `repro` in processes of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", NURSERY],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._started: list[int] = []
+
+    def start(self, *command: str, first: str = "") -> Started:
+        """Start a process, with some code that it runs first."""
+        folder = self._folder / str(len(self._started))
+        folder.mkdir()
+        pid = self.ask(
+            {
+                "command": command,
+                "environment": {k: v for k, v in os.environ.items() if k.startswith("REPRO_")},
+                "output": str(folder / "output"),
+                "messages": str(folder / "messages"),
+                "first": first,
+            }
+        )
+        assert pid is not None
+        self._started.append(pid)
+        return Started(pid, folder, self)
+
+    def ask(self, asked: Any) -> int | None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(asked) + "\n")
+        self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
+
+    def end_all(self) -> None:
+        for pid in self._started:
+            try:
+                os.killpg(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+
+    def close(self) -> None:
+        self._process.communicate(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def all_started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    made = Nursery(tmp_path_factory.mktemp("started"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def nursery(all_started: Nursery) -> Iterator[Nursery]:
+    yield all_started
+    all_started.end_all()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@dataclass(frozen=True)
+class User:
+    """A user's folder with the plug-ins, and what they do."""
+
+    folder: Path
+
+    def writes(self, *rows: tuple[str, str, str], view: str = "split") -> None:
+        """Write the table: label, model and parameters of every row."""
+        strangers = '{ name = "strong_generalization", heldout_users = 40 }'
+        protocol = {"split": '{ name = "given_split" }', "ratings": strangers}[view]
+        table = [PAPER.format(dataset=f"toy/{view}", protocol=protocol)]
+        table += [ROW.format(label=label, model=model, params=p) for label, model, p in rows]
+        (self.folder / "tables" / "mine.toml").write_text("".join(table))
+
+    def steady(self, names: str) -> None:
+        """Write a table with a row for each letter."""
+        self.writes(*((name, "steady", f'{{ name = "{name}" }}') for name in names))
+
+    def says(self, word: str, so: bool = True) -> None:
+        """Be slow, or broken, from now on; or no more."""
+        file = self.folder / "models" / word
+        file.touch() if so else file.unlink()
+
+    def trained(self) -> str:
+        """Return the letters of the trainings that have begun."""
+        file = self.folder / "models" / "trained"
+        return "".join(sorted(file.read_text().split())) if file.exists() else ""
+
+
+@pytest.fixture
+def user(own_folders: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> User:
+    folder = own_folders / "user"
+    for kind in ("models", "tables"):
+        (folder / kind).mkdir(parents=True)
+    (folder / "models" / "steady.py").write_text(STEADY)
+    (folder / "models" / "breaking.py").write_text(BREAKING)
+    monkeypatch.setenv("REPRO_PATH", str(folder))
+    monkeypatch.setenv("REPRO_HOME", str(home))
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)  # put back, whatever a plug-in says
+    return User(folder)
+
+
+def repro_(*arguments: str, code: int = 0) -> Any:
+    """Run a command in this process and check its exit code."""
+    result = CliRunner().invoke(app, list(arguments))
+    assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
+    return result
+
+
+def until(true: Callable[[], object], *started: Started, seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "\n".join(one.messages for one in started)
+        time.sleep(0.01)
+
+
+def known(runs: Path | None = None) -> list[Record]:
+    return list(records.load_all(runs or paths.runs()))
+
+
+def epochs_of(record: Record) -> list[int]:
+    return [entry["epoch"] for entry in record.curve]
+
+
+def numbers(record: Record) -> tuple[Any, ...]:
+    """Return all of a record that no clock and no machine decides."""
+    curve = [{k: v for k, v in entry.items() if k != "seconds"} for entry in record.curve]
+    hits, n_targets = record.hits()
+    made = (record.experiment, record.digest, record.epoch, record.results, record.cases)
+    return (record.id, *made, curve, hits.tolist(), n_targets.tolist())
+
+
+def check_same_as_alone(*command: str) -> None:
+    """Compare the records with those of the same runs one after the other, in this process."""
+    alone = paths.runs().with_name("alone")
+    repro_("run", *command, "--runs", str(alone))
+    assert [numbers(record) for record in known()] == [numbers(r) for r in known(alone)]
+
+
+def under_way(least: int = 1) -> dict[str, Claim]:
+    """Return the claims of the runs that have so many checkpoints, by label's row."""
+    found = {}
+    for folder in {file.parent for file in paths.runs().glob("*/checkpoint-*.pt")}:
+        claim = claims.read(folder)
+        if claim and checkpoints.present(folder)[0].name >= f"checkpoint-{least:06}.pt":
+            found[claim.label.split(" | ")[1]] = claim
+    return found
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return ") Z " in Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def test_side_by_side_gives_the_same_results_as_one_after_the_other(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPRO_HOME", str(home))
+    command = ["toy", "--table", "1", "--row", "Mult-VAE", "--set", "n_epochs=5"]
+    ran = repro_("run", *command, "--jobs", "2")
+    assert "2 finished, 0 refused, 0 failed" in ran.stderr
+    assert {record.environment["threads"] for record in known()} == {1}
+    check_same_as_alone(*command)
+
+
+def test_a_process_that_is_killed_fails_alone_and_its_run_goes_on_later(user: User) -> None:
+    user.steady("AB")
+    user.says("slow")
+    killed: list[str] = []
+
+    def kill() -> None:
+        until(lambda: "A" in under_way(3))
+        os.kill(under_way()["A"].pid, signal.SIGKILL)
+        killed.append("A")
+        user.says("slow", False)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    ran = repro_("run", "mine", "--jobs", "2", code=4)
+    killer.join()
+    assert killed == ["A"]
+    assert "mine 1 | A | Toy | seed 0: FAILED: the process of this run was killed by SIGKILL" in (
+        ran.stderr
+    )
+    assert "run again to go on from its checkpoint" in ran.stderr
+    assert "1 finished, 0 refused, 1 failed" in ran.stderr
+    assert [record.experiment["model"]["params"]["name"] for record in by_name()] == ["B"]
+
+    again = repro_("run", "mine")
+    assert "1 to run, 1 have a record already" in again.stderr
+    assert [len(record.attempts) for record in by_name()] == [2, 1]
+    assert user.trained() == "AAB"
+    check_same_as_alone("mine")
+
+
+def by_name() -> list[Record]:
+    return sorted(known(), key=lambda record: record.experiment["model"]["params"]["name"])
+
+
+def start(nursery: Nursery, user: User, names: str) -> tuple[Started, dict[str, Claim]]:
+    """Start runs in processes of their own; return once all are under way."""
+    user.steady(names)
+    user.says("slow")
+    started = nursery.start("run", "mine", "--jobs", "2")
+    until(lambda: len(under_way(2)) == len(names), started)
+    return started, under_way()
+
+
+def check_goes_on(user: User, trained: str) -> None:
+    """Run to the end, at once; and find what was begun gone on with."""
+    user.says("slow", False)
+    began = time.monotonic()
+    ran = repro_("run", "mine")
+    assert time.monotonic() - began < 30
+    assert "waiting" not in ran.stderr
+    for record in known():
+        assert len(record.attempts) == 2
+        assert epochs_of(record) == list(range(1, N_EPOCHS + 1))
+    assert user.trained() == trained
+    check_same_as_alone("mine")
+
+
+def test_killing_the_parent_ends_its_processes_and_a_later_run_goes_on(
+    nursery: Nursery, user: User
+) -> None:
+    started, held = start(nursery, user, "AB")
+    assert started.pid not in {claim.pid for claim in held.values()}
+    started.send(signal.SIGKILL)
+    assert started.wait() == -signal.SIGKILL
+    until(lambda: all(is_gone(claim.pid) for claim in held.values()), started, seconds=5)
+    check_goes_on(user, "AABB")
+
+
+@pytest.mark.parametrize(("by", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_all_processes_and_the_next_run_goes_on_at_once(
+    nursery: Nursery, user: User, by: signal.Signals, code: int
+) -> None:
+    started, held = start(nursery, user, "A")
+    if by == signal.SIGINT:
+        started.send_to_all(by)  # as Ctrl-C does
+    else:
+        started.send(by)
+    assert started.wait() == code, started.messages
+    assert all(is_gone(claim.pid) for claim in held.values())
+    assert "what was finished is kept" in started.messages
+    assert "Traceback" not in started.messages
+    assert "FAILED" not in started.messages
+    assert not list(paths.runs().glob("*/failure.json"))
+    check_goes_on(user, "AA")
+
+
+def test_processes_that_still_start_leave_ctrl_c_to_their_parent(
+    nursery: Nursery, user: User
+) -> None:
+    user.steady("A")
+    started = nursery.start("run", "mine", "--jobs", "2")
+    until(lambda: importing(started.pid), started)
+    for pid in importing(started.pid):
+        os.kill(pid, signal.SIGINT)  # Ctrl-C is sent to all; the parent may be slower
+    time.sleep(0.3)
+    started.send(signal.SIGINT)
+    assert started.wait() == 130, started.messages
+    assert "what was finished is kept" in started.messages
+    assert "Traceback" not in started.messages
+    assert "FAILED" not in started.messages
+
+
+def importing(pid: int) -> list[int]:
+    """Return the processes that were started from one and have begun to import."""
+    found = []
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            begun = "pydantic_core" in Path(f"/proc/{child}/maps").read_text()
+            if begun and b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+                found.append(int(child))
+    return found
+
+
+def test_two_at_once_share_the_runs_and_train_none_twice(nursery: Nursery, user: User) -> None:
+    user.steady("ABCD")
+    user.says("slow")
+    both = [nursery.start("run", "mine") for _ in range(2)]
+    until(lambda: len(under_way(2)) >= 1, *both)
+    until(lambda: any("waiting for it" in one.messages for one in both), *both)
+    user.says("slow", False)
+    assert [one.wait() for one in both] == [0, 0], [one.messages for one in both]
+    assert user.trained() == "ABCD"
+    assert [len(record.attempts) for record in known()] == [1] * 4
+    for one in both:
+        assert "4 finished, 0 refused, 0 failed" in one.messages
+    said = "\n".join(one.messages for one in both)
+    holder = {str(one.pid) for one in both}
+    assert any(f"is being run by process {pid} on " in said for pid in holder)
+    assert all(one.messages.count("waiting for it") <= 4 for one in both)  # once a run
+    check_same_as_alone("mine")
+
+
+def test_one_that_waits_takes_over_what_a_killed_one_had(nursery: Nursery, user: User) -> None:
+    user.steady("A")
+    user.says("slow")
+    first = nursery.start("run", "mine")
+    until(lambda: under_way(2), first)
+    second = nursery.start("run", "mine")
+    until(lambda: f"is being run by process {first.pid} on" in second.messages, second)
+    first.send(signal.SIGKILL)
+    assert first.wait() == -signal.SIGKILL
+    user.says("slow", False)
+    assert second.wait() == 0, second.messages
+    (record,) = known()
+    assert len(record.attempts) == 2
+    assert epochs_of(record) == list(range(1, N_EPOCHS + 1))
+    check_same_as_alone("mine")
+
+
+TOGETHER = """
+import time
+time.sleep(1.05 - time.time() % 1)  # what begins within the second in which it was asked for
+from pathlib import Path
+from repro import engines
+run_all = engines.run_all
+def after_all_have_been_asked(*arguments):
+    Path({folder!r}, str(os.getpid())).touch()
+    while len(list(Path({folder!r}).iterdir())) < 2:
+        time.sleep(0.001)
+    return run_all(*arguments)
+engines.run_all = after_all_have_been_asked
+"""
+
+
+def test_force_that_is_asked_for_twice_at_once_runs_once(
+    nursery: Nursery, user: User, tmp_path: Path
+) -> None:
+    user.steady("AB")
+    repro_("run", "mine")
+    before = known()
+    assert user.trained() == "AB"
+    first = TOGETHER.format(folder=str(tmp_path))
+    both = [nursery.start("run", "mine", "--force", first=first) for _ in range(2)]
+    assert [one.wait() for one in both] == [0, 0], [one.messages for one in both]
+    assert user.trained() == "AABB"
+    for one in both:
+        assert "2 to run, 0 have a record already" in one.messages
+        assert "2 finished, 0 refused, 0 failed" in one.messages
+    assert [numbers(record) for record in known()] == [numbers(record) for record in before]
+    assert [len(record.attempts) for record in known()] == [1, 1]
+
+
+def test_force_begins_anew_where_an_older_run_was_cut_off(nursery: Nursery, user: User) -> None:
+    user.steady("A")
+    user.says("slow")
+    older = nursery.start("run", "mine")
+    until(lambda: under_way(2), older)
+    older.send(signal.SIGKILL)
+    older.wait()
+    user.says("slow", False)
+    repro_("run", "mine", "--force")
+    (record,) = known()
+    assert len(record.attempts) == 1
+    assert epochs_of(record) == list(range(1, N_EPOCHS + 1))
+
+
+def test_status_tells_how_far_a_run_of_another_process_is(nursery: Nursery, user: User) -> None:
+    user.steady("AB")
+    user.says("slow")
+    began = time.monotonic()
+    started = nursery.start("run", "mine", first="repro.claims.BEAT_SECONDS = 0.05")
+
+    def told() -> list[dict[str, Any]]:
+        return json.loads(repro_("status", "mine", "--json").stdout)
+
+    until(lambda: under_way(3), started)
+    until(lambda: told()[0]["left"] is not None, started)
+    running, missing = told()
+    assert running["label"] == "mine 1 | A | Toy | seed 0"
+    assert running["kind"] == "running"
+    assert running["detail"].startswith("train ")
+    assert f"/{N_EPOCHS}, process {started.pid} on " in running["detail"]
+    assert 0 < running["left"] < N_EPOCHS * (time.monotonic() - began)
+    assert (missing["kind"], missing["left"]) == ("missing", None)
+    assert "1 running, 1 missing" in repro_("status", "mine").stdout
+
+    started.send(signal.SIGKILL)
+    started.wait()
+    cut, _ = told()
+    assert cut["kind"] == "missing"
+    assert "goes on from its checkpoint" in cut["detail"]
+    user.says("slow", False)
+    repro_("run", "mine")
+    assert {state["kind"] for state in told()} == {"done"}
+
+
+def states() -> list[tuple[str, str]]:
+    found = json.loads(repro_("status", "mine", "--json").stdout)
+    return [(state["kind"], state["detail"]) for state in found]
+
+
+def test_a_failure_is_shown_until_a_later_run_succeeds(user: User) -> None:
+    user.writes(("A", "breaking", "{}"), ("B", "breaking", '{ how = "suddenly" }'))
+    user.says("broken")
+    ran = repro_("run", "mine", code=4)
+    assert "0 finished, 0 refused, 2 failed" in ran.stderr
+    (kind_a, why_a), (kind_b, why_b) = states()
+    assert (kind_a, kind_b) == ("failed", "failed")
+    assert "the wheels came off" in why_a
+    assert "ValueError: negative dimensions are not allowed" in why_b
+    assert "2 failed" in repro_("status", "mine").stdout
+    assert len(list(paths.runs().glob("*/failure.json"))) == 2
+    assert not list(paths.runs().glob("*/claim.json"))
+
+    user.says("broken", False)
+    repro_("run", "mine")
+    assert [kind for kind, _ in states()] == ["done", "done"]
+    assert not list(paths.runs().glob("*/failure.json"))
+
+
+def test_an_error_of_a_model_of_ones_own_is_told_from_its_process_too(
+    user: User, capfd: pytest.CaptureFixture[str]
+) -> None:
+    user.writes(("A", "breaking", "{}"))
+    user.says("broken")
+    ran = repro_("run", "mine", "--jobs", "2", code=4)
+    assert "FAILED: the wheels came off\n  put them on again" in ran.stderr
+    assert "Traceback" not in capfd.readouterr().err
+    ((kind, why),) = states()
+    assert kind == "failed"
+    assert "the wheels came off" in why
+
+
+def test_a_model_that_is_refused_has_not_failed(user: User) -> None:
+    user.writes(("BPR", "bpr", "{ n_epochs = 2 }"), view="ratings")
+    assert "0 finished, 1 refused, 0 failed" in repro_("run", "mine").stderr
+    assert not list(paths.runs().glob("*/claim.json"))
+    ((kind, why),) = states()
+    assert kind == "refused"
+    assert "bpr knows only the users of its training data" in why
+    assert "failed" not in repro_("status", "mine").stdout
+
+
+def test_fewer_than_one_at_a_time_is_not_understood(user: User) -> None:
+    user.steady("A")
+    assert "--jobs" in repro_("run", "mine", "--jobs", "0", code=2).stderr

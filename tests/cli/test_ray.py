@@ -1,0 +1,259 @@
+"""Runs on a Ray cluster that loses a machine: none is lost, none is done twice."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from repro import paths, records
+from repro.cli import app
+from repro.records import Record
+
+needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="no Ray")
+
+N_EPOCHS = 20
+
+MODEL = '''
+"""Mult-VAE, slowly while a file says so; writes down that it was trained."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import repro.training
+from repro.models.mult_vae import MultVAE
+
+repro.training.CHECKPOINT_SECONDS = 0.0
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steady(MultVAE):
+    """Score as Mult-VAE does."""
+
+    name: str = ""
+    n_epochs: int = 20
+    latent_dim: int = 4
+    batch_size: int = 80
+    hidden_dims: tuple[int, ...] = (8,)
+
+    def epochs(self, train, run):
+        with (HERE / "trained").open("a") as file:
+            file.write(self.name + "\\n")
+        for epoch, net in enumerate(super().epochs(train, run)):
+            yield net
+            while (HERE / "slow").exists() and epoch > 5 and self.name != "A":
+                time.sleep(0.01)
+
+
+MODEL = Steady
+'''
+
+PAPER = """
+[paper]
+title = "Mine"
+authors = "me"
+venue = "here"
+url = ""
+[views.toy]
+label = "Toy"
+dataset = "toy/ratings"
+protocol = { name = "random_split" }
+[tables.1]
+caption = "Numbers"
+groups = ["toy"]
+metrics = { "NDCG@10" = "ndcg@10" }
+select = "valid:ndcg@10"
+"""
+
+ROW = """
+[[tables.1.rows]]
+label = "{name}"
+model = "steady"
+params = {{ name = "{name}" }}
+at.toy = {{ published = ["0.5"] }}
+"""
+
+CLUSTER = """
+import json, os, subprocess, sys, time
+from pathlib import Path
+from ray.cluster_utils import Cluster
+
+user, runs = Path(os.environ["REPRO_PATH"]), Path(os.environ["REPRO_RUNS"])
+
+def until(true):
+    deadline = time.monotonic() + 90
+    while not true():
+        assert time.monotonic() < deadline, "it never came true"
+        assert driver.poll() is None, "the driver has ended"
+        time.sleep(0.02)
+
+quick = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 200,
+         "health_check_timeout_ms": 1000, "health_check_failure_threshold": 3}
+cluster = Cluster(initialize_head=True, head_node_args={
+    "num_cpus": 0, "include_dashboard": False, "_system_config": quick})
+os.environ["RAY_ADDRESS"] = cluster.address
+driver = subprocess.Popen([sys.executable, "-m", "repro", "run", "mine", "--engine", "ray"])
+try:
+    doomed = cluster.add_node(num_cpus=2, include_dashboard=False)
+    until(lambda: list(runs.glob("*/record.json")))
+    until(lambda: len(list(runs.glob("*/checkpoint-000006.pt"))) == 2)
+    print(json.dumps(sorted(file.parent.name for file in runs.glob("*/checkpoint-000006.pt"))))
+    cluster.remove_node(doomed, allow_graceful=False)
+    (user / "models" / "slow").unlink()
+    cluster.add_node(num_cpus=2, include_dashboard=False)
+    sys.exit(driver.wait(90))
+finally:
+    driver.kill()
+    cluster.shutdown()
+"""
+
+
+@pytest.fixture
+def user(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = own_folders / "user"
+    for kind in ("models", "tables"):
+        (folder / kind).mkdir(parents=True)
+    (folder / "models" / "steady.py").write_text(MODEL)
+    table = "".join([PAPER, *(ROW.format(name=name) for name in "ABCD")])
+    (folder / "tables" / "mine.toml").write_text(table)
+    monkeypatch.setenv("REPRO_PATH", str(folder))
+    monkeypatch.setattr("repro.training.CHECKPOINT_SECONDS", 0.0)  # put back after the plug-in
+    return folder
+
+
+@pytest.fixture
+def ray_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Return a folder for Ray's own files; what it has started ends with the test."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("RAY_enable_metrics_collection", "0")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as short:
+        monkeypatch.setenv("RAY_TMPDIR", short)  # a socket's path must be short
+        yield Path(short)
+        for pid in started_with(f"RAY_TMPDIR={short}"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def started_with(setting: str) -> list[int]:
+    """Return the processes that have a setting in their environment."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if setting.encode() in (folder / "environ").read_bytes().split(b"\0"):
+                found.append(int(folder.name))
+    return [pid for pid in found if pid != os.getpid()]
+
+
+def process(*arguments: str) -> tuple[str, str]:
+    """Run a program; return its output and messages."""
+    done = subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, timeout=180, check=False
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr[-5000:]}"
+    return done.stdout, done.stderr
+
+
+def repro_(*arguments: str, code: int = 0) -> Any:
+    """Run a command in this process and check its exit code."""
+    result = CliRunner().invoke(app, list(arguments))
+    assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
+    return result
+
+
+def numbers(record: Record) -> tuple[Any, ...]:
+    """Return all of a record that no clock and no machine decides."""
+    curve = [{k: v for k, v in entry.items() if k != "seconds"} for entry in record.curve]
+    hits, n_targets = record.hits()
+    made = (record.experiment, record.digest, record.epoch, record.results, record.cases)
+    return (record.id, *made, curve, hits.tolist(), n_targets.tolist())
+
+
+def check_same_as_alone(*command: str) -> None:
+    """Compare the records with those of the same runs one after the other, in this process."""
+    alone = paths.runs().with_name("alone")
+    repro_("run", *command, "--runs", str(alone))
+    there = [records.load_all(folder) for folder in (paths.runs(), alone)]
+    clustered, single = ([numbers(record) for record in found] for found in there)
+    assert clustered == single
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_cluster_that_loses_a_machine_loses_no_run_and_does_none_twice(
+    user: Path, ray_folder: Path
+) -> None:
+    (user / "models" / "slow").touch()
+    said, messages = process("-c", CLUSTER)
+    cut_off = json.loads(said.splitlines()[0])
+    assert len(cut_off) == 2
+    assert "4 finished, 0 refused, 0 failed" in messages
+    found = {record.id: record for record in records.load_all(paths.runs())}
+    assert len(found) == 4
+    for id, record in found.items():
+        assert len(record.attempts) == (2 if id in cut_off else 1)
+        assert [entry["epoch"] for entry in record.curve] == list(range(1, N_EPOCHS + 1))
+    names = [found[id].experiment["model"]["params"]["name"] for id in cut_off]
+    assert "A" not in names  # it was finished before the kill
+    trained = (user / "models" / "trained").read_text().split()
+    assert sorted(trained) == sorted([*"ABCD", *names])
+    assert not list(paths.runs().glob("*/claim.json"))
+    assert not list(paths.runs().glob("*/failure.json"))
+    check_same_as_alone("mine")
+
+
+@needs_ray
+def test_without_a_cluster_ray_makes_one_of_this_machine(ray_folder: Path) -> None:
+    command = ("toy", "--table", "1", "--row", "POP")
+    _, messages = process("-m", "repro", "run", *command, "--engine", "ray")
+    assert "2 finished, 0 refused, 0 failed" in messages
+    check_same_as_alone(*command)
+
+
+@pytest.mark.parametrize("engine", ["ray", "ray://127.0.0.1:10001"])
+def test_without_ray_its_engine_is_an_error_that_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    result = repro_("run", "toy", "--table", "1", "--row", "POP", "--engine", engine, code=1)
+    assert 'error: Ray is not installed\n  pip install "repro[ray]"' in result.stderr
+    assert not list(records.load_all(paths.runs()))
+
+
+def test_the_address_of_a_cluster_reaches_ray_as_it_was_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[Any] = []
+
+    class EnoughError(Exception):
+        pass
+
+    def init(address: str | None = None, **_: Any) -> None:
+        asked.append(address)
+        raise EnoughError
+
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=init))
+    for engine in ("ray", "ray://head:10001"):
+        CliRunner().invoke(app, ["run", "toy", "--row", "POP", "--engine", engine])
+    assert asked == [None, "ray://head:10001"]
+
+
+@pytest.mark.parametrize("engine", ["rya", "ray:10001", "Ray"])
+def test_an_engine_that_does_not_exist_is_an_error_that_names_those_that_do(engine: str) -> None:
+    said = repro_("run", "toy", "--engine", engine, code=1).stderr
+    assert f"no engine is called '{engine}'\n  there are: local; ray; ray://host:port" in said

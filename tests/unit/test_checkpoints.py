@@ -1,0 +1,168 @@
+"""The newest two are kept, each whole or not there, and no damage goes unseen."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from repro import checkpoints
+
+CONTENT = bytes(range(40))
+
+SAVING = """
+import sys
+from pathlib import Path
+from repro import checkpoints
+for number in range(int(sys.argv[2]), 10**6):
+    checkpoints.save(Path(sys.argv[1]), number.to_bytes(4, "big") * 2**16)
+"""
+
+
+def saved(folder: Path, n: int) -> list[Path]:
+    """Save "1", "2" and so on; return what is there."""
+    for number in range(1, n + 1):
+        checkpoints.save(folder, str(number).encode())
+    return checkpoints.present(folder)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.iterdir())
+
+
+def test_where_nothing_was_saved_there_is_none(tmp_path: Path) -> None:
+    assert checkpoints.present(tmp_path / "nowhere") == []
+
+
+@pytest.mark.parametrize("content", [b"", b"half way", CONTENT * 1000], ids=["empty", "some", "k"])
+def test_what_is_saved_is_read(tmp_path: Path, content: bytes) -> None:
+    checkpoints.save(tmp_path / "run", content)
+    (file,) = checkpoints.present(tmp_path / "run")
+    assert checkpoints.read(file) == content
+
+
+def test_the_newest_two_are_kept_the_newest_first(tmp_path: Path) -> None:
+    there = saved(tmp_path, 5)
+    assert [checkpoints.read(file) for file in there] == [b"5", b"4"]
+    assert names(tmp_path) == ["checkpoint-000004.pt", "checkpoint-000005.pt"]
+
+
+def test_the_numbering_goes_on_past_a_million(tmp_path: Path) -> None:
+    saved(tmp_path, 1)[0].rename(tmp_path / "checkpoint-999999.pt")
+    checkpoints.save(tmp_path, b"next")
+    checkpoints.save(tmp_path, b"and on")
+    newest, older = checkpoints.present(tmp_path)
+    assert (newest.name, older.name) == ("checkpoint-1000001.pt", "checkpoint-1000000.pt")
+    assert checkpoints.read(newest) == b"and on"
+
+
+@pytest.mark.parametrize("place", range(len(CONTENT) + 32))
+def test_a_flipped_bit_is_found_wherever_it_is(tmp_path: Path, place: int) -> None:
+    checkpoints.save(tmp_path, CONTENT)
+    (file,) = checkpoints.present(tmp_path)
+    whole = bytearray(file.read_bytes())
+    assert len(whole) == len(CONTENT) + 32
+    for bit in range(8):
+        whole[place] ^= 1 << bit
+        file.write_bytes(whole)
+        with pytest.raises(ValueError, match="not those that were written"):
+            checkpoints.read(file)
+        whole[place] ^= 1 << bit
+
+
+def test_a_cut_is_found_wherever_it_is(tmp_path: Path) -> None:
+    checkpoints.save(tmp_path, CONTENT)
+    (file,) = checkpoints.present(tmp_path)
+    whole = file.read_bytes()
+    for length in range(len(whole)):
+        file.write_bytes(whole[:length])
+        with pytest.raises(ValueError, match="not those that were written"):
+            checkpoints.read(file)
+
+
+def test_a_byte_more_is_found(tmp_path: Path) -> None:
+    checkpoints.save(tmp_path, CONTENT)
+    (file,) = checkpoints.present(tmp_path)
+    file.write_bytes(file.read_bytes() + b"\0")
+    with pytest.raises(ValueError, match="not those that were written"):
+        checkpoints.read(file)
+
+
+def test_one_put_aside_is_kept_and_is_no_checkpoint(tmp_path: Path) -> None:
+    newest, older = saved(tmp_path, 3)
+    whole = newest.read_bytes()
+    kept = checkpoints.put_aside(newest)
+    assert kept.read_bytes() == whole
+    assert checkpoints.present(tmp_path) == [older]
+
+
+def test_after_one_was_put_aside_the_newest_two_are_kept_as_before(tmp_path: Path) -> None:
+    kept = checkpoints.put_aside(saved(tmp_path, 3)[0])
+    for content in (b"a", b"b", b"c"):
+        checkpoints.save(tmp_path, content)
+    assert [checkpoints.read(file) for file in checkpoints.present(tmp_path)] == [b"c", b"b"]
+    assert kept.exists()
+
+
+def test_clear_deletes_all_of_them_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "claim.json").touch()
+    checkpoints.put_aside(saved(tmp_path, 3)[0])
+    checkpoints.save(tmp_path, b"4")
+    checkpoints.clear(tmp_path)
+    assert names(tmp_path) == ["claim.json"]
+    checkpoints.clear(tmp_path)
+
+
+def test_a_write_that_was_cut_off_leaves_no_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = saved(tmp_path, 2)
+
+    def cut_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoints.save(tmp_path, b"3")
+    assert checkpoints.present(tmp_path) == before
+    assert sorted(tmp_path.iterdir()) == sorted(before)
+
+
+def test_what_a_killed_write_left_is_not_taken_for_a_checkpoint(tmp_path: Path) -> None:
+    before = saved(tmp_path, 2)
+    (tmp_path / ".checkpoint-000003.pt.4711.0badcafe").write_bytes(b"hal")
+    assert checkpoints.present(tmp_path) == before
+    checkpoints.save(tmp_path, b"3")
+    assert [checkpoints.read(file) for file in checkpoints.present(tmp_path)] == [b"3", b"2"]
+
+
+def test_other_files_are_not_taken_for_checkpoints(tmp_path: Path) -> None:
+    for name in ("checkpoint-.pt", "checkpoint-1x.pt", "checkpoint-last.pt", "checkpoint-1.pt.bak"):
+        (tmp_path / name).touch()
+    assert checkpoints.present(tmp_path) == []
+    assert [checkpoints.read(file) for file in saved(tmp_path, 1)] == [b"1"]
+
+
+def test_a_killed_process_leaves_whole_ones_only(tmp_path: Path) -> None:
+    first = 0
+    for wait in (0.0, 0.002, 0.005, 0.011, 0.02, 0.031):
+        already = checkpoints.present(tmp_path)
+        program = [sys.executable, "-c", SAVING, str(tmp_path), str(first)]
+        with subprocess.Popen(program) as process:
+            deadline = time.monotonic() + 30
+            while checkpoints.present(tmp_path)[:1] == already[:1]:
+                assert time.monotonic() < deadline
+            time.sleep(wait)
+            process.kill()
+        there = checkpoints.present(tmp_path)
+        assert 1 <= len(there) <= checkpoints.KEPT + 1  # the oldest may not be gone yet
+        numbers = [int.from_bytes(checkpoints.read(file)[:4], "big") for file in there]
+        assert numbers == list(range(numbers[0], numbers[0] - len(numbers), -1))
+        first = numbers[0] + 1
+    checkpoints.save(tmp_path, b"after")
+    assert len(checkpoints.present(tmp_path)) == 2
+    assert checkpoints.read(checkpoints.present(tmp_path)[0]) == b"after"

@@ -1,0 +1,356 @@
+"""Jobs and what becomes of them: none stops another, and none is given up that is only busy."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from repro import claims, engines, execution, paths, planning, records
+from repro.claims import BusyError, Claim
+from repro.engines import Done, Here, Processes, Ray, run_all
+from repro.errors import ReproError, UnsupportedError
+from repro.evaluation import Ranking
+from repro.execution import Settings
+from repro.planning import Asked, Job
+from repro.records import Record
+
+Outcome = Record | ReproError
+
+
+def job(label: str) -> Job:
+    (made,) = planning.plan(Asked(("toy",), table="1", row="POP", view="split")).jobs
+    return Job(made.experiment, made.metrics, label)
+
+
+def record(label: str) -> Record:
+    numbers: dict[str, Any] = dict.fromkeys(
+        ("seconds", "epoch", "n_users", "tie_size", "constant"), 0
+    )
+    return Record(
+        id=label,
+        experiment={},
+        digest="",
+        verified=True,
+        code={},
+        environment={},
+        began="",
+        results={},
+        curve=[],
+        **numbers,
+    )
+
+
+class Scripted:
+    """Takes so many jobs at once; one ends at every look, the next outcome on its list."""
+
+    def __init__(self, room: int = 2, **outcomes: Sequence[Outcome | BaseException]) -> None:
+        self.outcomes = {label: deque(list_) for label, list_ in outcomes.items()}
+        self.room = room
+        self.running: deque[Job] = deque()
+        self.most = 0
+        self.started: list[str] = []
+        self.stopped = 0
+
+    def has_room(self) -> bool:
+        return len(self.running) < self.room
+
+    def start(self, job: Job) -> None:
+        self.running.append(job)
+        self.started.append(job.label)
+        self.most = max(self.most, len(self.running))
+
+    def wait(self) -> list[tuple[Job, Outcome]]:
+        if not self.running:
+            return []
+        ended = self.running.popleft()
+        outcome = self.outcomes[ended.label].popleft()
+        if isinstance(outcome, BaseException) and not isinstance(outcome, ReproError):
+            raise outcome
+        return [(ended, outcome)]
+
+    def active(self) -> list[Job]:
+        return list(self.running)
+
+    def stop(self) -> None:
+        self.stopped += 1
+
+
+class Heard:
+    """Notes what it is told."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.ended: list[tuple[str, str]] = []
+        self.said: list[str] = []
+        self.epochs: list[tuple[str, str, int, int]] = []
+
+    def begin(self, label: str) -> Callable[[str, int, int], None]:
+        self.begun.append(label)
+        return lambda phase, epoch, n: self.epochs.append((label, phase, epoch, n))
+
+    def end(self, job: Job, outcome: Outcome) -> None:
+        self.ended.append((job.label, getattr(outcome, "message", "done")))
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "POLL_SECONDS", 0.01)
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings(paths.runs(), device="cpu", threads=1)
+
+
+def ran(engine: Scripted, labels: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Done, Heard]:
+    """Run jobs whose runs' ids are their labels."""
+    monkeypatch.setattr(planning, "run_id", lambda job: job.label)
+    heard = Heard()
+    done = run_all([job(label) for label in labels], engine, Settings(paths.runs()), heard)
+    return done, heard
+
+
+def test_every_job_is_run_once_and_never_more_than_there_is_room_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = Scripted(room=2, **{label: [record(label)] for label in "abcde"})
+    done, heard = ran(engine, "abcde", monkeypatch)
+    assert [found.id for found in done.finished] == list("abcde")
+    assert engine.started == list("abcde")
+    assert engine.most == 2
+    assert engine.stopped == 1
+    assert heard.ended == [(label, "done") for label in "abcde"]
+
+
+def test_one_that_fails_or_is_refused_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Scripted(
+        a=[ReproError("broken")], b=[UnsupportedError("cannot serve")], c=[record("c")]
+    )
+    done, heard = ran(engine, "abc", monkeypatch)
+    assert [(one.label, error.message) for one, error in done.failed] == [("a", "broken")]
+    assert [(one.label, error.message) for one, error in done.refused] == [("b", "cannot serve")]
+    assert [found.id for found in done.finished] == ["c"]
+    assert heard.ended == [("a", "broken"), ("b", "cannot serve"), ("c", "done")]
+
+
+def test_a_busy_one_is_said_once_and_looked_at_again_until_it_is_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    busy = BusyError("a is being run by process 7 on there")
+    engine = Scripted(room=1, a=[busy, busy, busy, record("a")], b=[record("b")])
+    done, heard = ran(engine, "ab", monkeypatch)
+    assert [found.id for found in done.finished] == ["b", "a"]  # the others do not wait for it
+    assert heard.said == ["a is being run by process 7 on there; waiting for it"]
+    assert heard.ended == [("b", "done"), ("a", "done")]
+    assert engine.started == ["a", "b", "a", "a", "a"]
+
+
+def test_looking_again_at_a_busy_one_is_not_done_without_a_pause(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engines, "POLL_SECONDS", 0.1)
+    began = time.monotonic()
+    ran(Scripted(a=[BusyError("busy"), BusyError("busy"), record("a")]), "a", monkeypatch)
+    assert time.monotonic() - began >= 0.2
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_the_engine_is_stopped_whatever_happens(
+    monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    engine = Scripted(a=[error()], b=[record("b")])
+    with pytest.raises(error):
+        ran(engine, "ab", monkeypatch)
+    assert engine.stopped == 1
+
+
+def test_how_far_runs_elsewhere_are_is_told_from_their_claims(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = iter([Claim("", "", 1, "a", 0.0), *(_claim(epoch) for epoch in (1, 2))])
+    monkeypatch.setattr(claims, "read", lambda folder: next(said, None))
+
+    class Slow(Scripted):
+        looks = 0
+
+        def wait(self) -> list[tuple[Job, Outcome]]:
+            self.looks += 1
+            return super().wait() if self.looks > 3 else []
+
+    _, heard = ran(Slow(a=[record("a")]), "a", monkeypatch)
+    assert heard.begun == ["a"]
+    assert heard.epochs == [("a", "train", 1, 9), ("a", "train", 2, 9)]
+
+
+def _claim(epoch: int) -> Claim:
+    return Claim("", "", 1, "a", 0.0, "train", epoch, 9, None)
+
+
+@pytest.fixture
+def toy(settings: Settings) -> Job:
+    """Return a job whose data is there."""
+    planning.prepare("toy/split")
+    return job("mine")
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the labels of the jobs that were trained."""
+    labels: list[str] = []
+    train = execution._trained
+
+    def noted(job: Job, *rest: Any) -> tuple[Record, Ranking]:
+        labels.append(job.label)
+        return train(job, *rest)
+
+    monkeypatch.setattr(execution, "_trained", noted)
+    return labels
+
+
+def test_a_run_that_another_process_finishes_meanwhile_is_not_done_twice(
+    toy: Job, settings: Settings, trained: list[str]
+) -> None:
+    other = claims.held(settings.runs / planning.run_id(toy), "mine")
+    other.__enter__()
+
+    class Meanwhile(Heard):
+        def say(self, text: str) -> None:
+            super().say(text)
+            other.__exit__(None, None, None)
+            execution.run(toy, settings)
+
+    heard = Meanwhile()
+    done = run_all([toy], Here(settings, heard), settings, heard)
+    assert [found.id for found in done.finished] == [planning.run_id(toy)]
+    assert trained == ["mine"]
+    assert len(heard.said) == 1
+    assert "waiting for it" in heard.said[0]
+
+
+def test_what_has_a_record_is_not_trained_again(
+    toy: Job, settings: Settings, trained: list[str]
+) -> None:
+    first = execution.run(toy, settings)
+    assert execution.run(toy, settings) == first
+    assert trained == ["mine"]
+
+
+def test_what_was_made_after_a_moment_is_not_forgotten_with_what_was_made_before(
+    toy: Job, settings: Settings, trained: list[str]
+) -> None:
+    before = execution.run(toy, settings)
+    while not 0.1 < time.time() % 1 < 0.4:  # so that all that follows is within a second
+        time.sleep(0.01)
+    since = Settings(settings.runs, "cpu", 1, since=time.time())
+    again = execution.run(toy, since)
+    assert trained == ["mine", "mine"]
+    assert again.results == before.results
+    assert execution.run(toy, since) == again
+    assert trained == ["mine", "mine"]
+
+
+def raising(error: BaseException) -> Callable[..., Record]:
+    def raise_it(*_: Any) -> Record:
+        raise error
+
+    return raise_it
+
+
+def test_an_attempt_that_fails_says_why_and_leaves_no_claim(
+    toy: Job, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution, "_trained", raising(MemoryError("no room")))
+    outcome = execution.attempt(toy, settings)
+    assert isinstance(outcome, ReproError)
+    folder = settings.runs / planning.run_id(toy)
+    assert str(folder / records.FAILURE) in outcome.hint
+    failure = records.failure(folder)
+    assert failure is not None
+    assert "MemoryError: no room" in failure.message
+    assert "MemoryError: no room" in failure.traceback
+    assert [file.name for file in folder.iterdir()] == [records.FAILURE]
+
+
+def test_a_refusal_is_noted_as_one(
+    toy: Job, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = UnsupportedError("cannot serve")
+    monkeypatch.setattr(execution, "_trained", raising(error))
+    assert execution.attempt(toy, settings) is error
+    failure = records.failure(settings.runs / planning.run_id(toy))
+    assert failure is not None
+    assert failure.refused
+    assert failure.message == "cannot serve"
+    assert failure.traceback == ""
+
+
+def test_that_another_process_is_at_it_is_no_failure(
+    toy: Job, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = BusyError("busy")
+    monkeypatch.setattr(execution, "_trained", raising(error))
+    assert execution.attempt(toy, settings) is error
+    assert list((settings.runs / planning.run_id(toy)).iterdir()) == []
+
+
+def test_an_interrupt_is_no_failure(
+    toy: Job, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution, "_trained", raising(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        execution.attempt(toy, settings)
+    assert list((settings.runs / planning.run_id(toy)).iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "hint"),
+    [
+        (-signal.SIGKILL, "killed by SIGKILL", "it may have run out of memory: try fewer --jobs"),
+        (-signal.SIGSEGV, "killed by SIGSEGV", ""),
+        (1, "ended with exit code 1", ""),
+    ],
+)
+def test_how_a_process_died_is_said(code: int, message: str, hint: str) -> None:
+    error = engines._died(code)
+    assert message in error.message
+    assert error.hint.startswith(hint)
+    assert error.hint.endswith("run again to go on from its checkpoint")
+    assert ("memory" in error.hint) == bool(hint)
+
+
+@pytest.mark.parametrize(("cores", "n", "threads"), [(8, 2, 4), (8, 3, 2), (2, 4, 1)])
+def test_the_cores_are_shared_out(
+    monkeypatch: pytest.MonkeyPatch, cores: int, n: int, threads: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
+    assert Processes(n, Settings(Path()))._settings.threads == threads
+    assert Processes(n, Settings(Path(), threads=3))._settings.threads == 3
+
+
+def test_gpus_are_dealt_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert [engines._dealt("auto", place) for place in range(3)] == ["cuda:0", "cuda:1", "cuda:0"]
+    assert engines._dealt("cpu", 1) == "cpu"
+
+
+def test_without_ray_its_engine_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ReproError, match="Ray is not installed") as error:
+        Ray("", 1, settings)
+    assert error.value.hint == 'pip install "repro[ray]"'
