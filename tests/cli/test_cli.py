@@ -22,7 +22,7 @@ from repro.data import download
 from repro.errors import EXIT_CODES, ReproError
 from repro.records import Record
 
-COMMANDS = ["list", "show", "fetch", "run", "compare"]
+COMMANDS = ["list", "show", "fetch", "run", "status", "compare", "figure", "freeze"]
 
 BREAKING = '''
 """A model that breaks off."""
@@ -379,7 +379,7 @@ def test_one_table_can_be_shown() -> None:
         ("run toy --row EASE --set l2=big", "--set: l2 of ease must be float, got 'big'"),
         ("run toy --model eas", "no model is called 'eas'\n  did you mean ease?"),
         ("run toy --row NeuMF --view split", "row 'NeuMF' has no numbers under view 'split'"),
-        ("run toy --seeds 1,two", "--seeds '1,two' are not numbers"),
+        ("run toy --seeds 1,two", "--seeds '1,two' are not seeds"),
         ("fetch to", "no dataset is called 'to'\n  did you mean toy?"),
         ("show mult_va", "is called 'mult_va'\n  did you mean mult_vae?"),
         ("show sevae --table 9", "no table of sevae is called '9'"),
