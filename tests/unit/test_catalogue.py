@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import os
 import sys
 from collections.abc import Callable
@@ -79,7 +80,7 @@ def test_what_is_read_from_the_source_is_what_the_class_says(
     catalogue: Catalogue, name: str
 ) -> None:
     entry, loaded = catalogue.entry(name), catalogue.load(name)
-    assert loaded.__doc__ == entry.class_doc
+    assert inspect.cleandoc(loaded.__doc__ or "") == entry.class_doc
     fields = dataclasses.fields(loaded)
     assert [field.name for field in entry.fields] == [field.name for field in fields]
     for read, field in zip(entry.fields, fields, strict=True):

@@ -213,7 +213,7 @@ Damage = Callable[[str], str]
         lambda line: line.replace("0.30000000000000004", "O.3"),
         lambda line: line.replace(",True,", ",yes,"),
         lambda line: line.replace(",7,", ",seven,"),
-        lambda line: line.replace("EASE,", "EASE, the second,", 1),
+        lambda line: line.replace('"EASE",', '"EASE","the second",', 1),
         lambda line: line + ",more",
     ],
     ids=["cut", "value", "truth", "epoch", "comma", "surplus"],
