@@ -12,7 +12,7 @@ from tabulate import tabulate
 from repro import comparison, rendering
 from repro.catalogue import Entry
 from repro.data import archive, views
-from repro.data.manifest import Manifest
+from repro.data.manifest import Manifest, Step
 from repro.tables import Paper
 
 
@@ -92,8 +92,10 @@ def _view(found: Manifest, name: str) -> list[str]:
     known = views.prepared(id)
     if known is None:
         for variant, recipe in view.recipes().items():
-            steps = "; ".join(f"{step.name} = {step.argument}" for step in recipe) or "none"
+            steps = "; ".join(map(_step, recipe)) or "none"
             lines.append(f"  steps{variant and f' ({variant})'}: {steps}")
+        counts = view.expect.model_dump(exclude_none=True, exclude={"pairs_sha256", "parts"})
+        lines += [f"  expected: {_expected(counts)}"] if counts else []
         lines.append("  not built yet")
     else:
         rows = [
@@ -113,6 +115,11 @@ def _view(found: Manifest, name: str) -> list[str]:
     if printed:
         lines += ["  printed:", *(indent(text, "  ") for text in rendering.bullets(printed))]
     return lines
+
+
+def _step(step: Step) -> str:
+    counts = _expected(step.expect.model_dump(exclude_none=True))
+    return f"{step.name} = {step.argument}" + (f" (expected: {counts})" if counts else "")
 
 
 def unconfirmed(found: Manifest) -> list[str]:

@@ -141,6 +141,7 @@ def _trained(
     code = code_version() | _user_code(job)
     experiment = job.experiment
     data = views.load(experiment.dataset)
+    _check_view(experiment.dataset, data.digest)
     split = _split(experiment.dataset, data.digest, canonical(asdict(experiment.protocol)))
     id = experiment.id(data.digest)
     start = {"began": began, "device": str(device), **code}
@@ -318,6 +319,12 @@ def _peak(device: torch.device) -> dict[str, int]:
     if device.type == "cuda":
         found["device"] = torch.cuda.max_memory_allocated(device)
     return found
+
+
+@lru_cache  # once a process: what is trained on is what the record's digest says
+def _check_view(dataset: str, _digest: str) -> None:
+    if fault := views.damage(dataset):
+        raise ReproError(fault)
 
 
 @lru_cache(maxsize=2)  # jobs of one table share it; two, because rows may alternate

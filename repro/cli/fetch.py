@@ -46,11 +46,12 @@ def fetch(
     ids = [(name, view) for name, view in ids if not view or (name, "") not in ids]
     chosen = [(manifest.load(name), view) for name, view in ids]
     if check:
-        _check([found for found, _ in chosen] or [manifest.load(n) for n in manifest.names()])
+        named_here = [found for found, _ in chosen]
+        _check(named_here or [manifest.load(name) for name in manifest.names()], bool(named_here))
         return
     codes = [_fetch(found, view, source, unverified) for found, view in chosen]
-    if any(codes):
-        raise typer.Exit(max(codes))
+    if any(codes):  # what must be obtained by hand does not hide what failed
+        raise typer.Exit(1 if 1 in codes else max(codes))
 
 
 def _fetch(found: Manifest, view: str, source: Path | None, unverified: bool) -> int:
@@ -77,6 +78,8 @@ def _fetch(found: Manifest, view: str, source: Path | None, unverified: bool) ->
         try:
             if not archive.missing(found, found.view(name)):
                 views.load(f"{found.id}/{name}")
+                if fault := views.damage(f"{found.id}/{name}"):
+                    raise ReproError(fault)
         except ReproError as error:
             failed(error)
     if archive.receipts(found):
@@ -84,11 +87,13 @@ def _fetch(found: Manifest, view: str, source: Path | None, unverified: bool) ->
     return code
 
 
-def _check(chosen: list[Manifest]) -> None:
+def _check(chosen: list[Manifest], named: bool) -> None:
     """Print the state of every file and view in the cache; exit 1 if any is not what it was."""
     from tabulate import tabulate
 
-    rows = [row for found in chosen for row in _states(found)]
+    rows = []
+    for found in chosen:
+        rows += _states(found) or ([(found.id, "", "not in the cache")] if named else [])
     typer.echo(tabulate(rows, ["dataset", "file or view", "state"], tablefmt="simple"))
     if any(state.split(":")[0].split()[0].isupper() for _, _, state in rows):
         raise typer.Exit(1)
@@ -96,11 +101,17 @@ def _check(chosen: list[Manifest]) -> None:
 
 def _states(found: Manifest) -> list[tuple[str, str, str]]:
     from repro.data import archive, views
+    from repro.errors import ReproError
 
-    rows = [(found.id, name, state) for name, state in archive.check(found).items()]
-    for view in found.views:
-        dataset = f"{found.id}/{view}"
-        if views.prepared(dataset):
+    try:
+        rows = [(found.id, name, state) for name, state in archive.check(found).items()]
+        for view in found.views:
+            dataset = f"{found.id}/{view}"
             fault = views.damage(dataset)
-            rows.append((found.id, view, f"DAMAGED: {fault}" if fault else "intact"))
+            if fault:
+                rows.append((found.id, view, f"DAMAGED: {fault}"))
+            elif views.prepared(dataset):
+                rows.append((found.id, view, "intact"))
+    except ReproError as error:
+        return [(found.id, "receipt.json", f"DAMAGED: {error.message}; {error.hint}")]
     return rows

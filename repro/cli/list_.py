@@ -11,7 +11,7 @@ import typer
 from repro.cli import app
 
 if TYPE_CHECKING:
-    from repro.data.archive import Receipt
+    from repro.data.manifest import Manifest
 
 
 WIDTHS = {"licence": 44, "serves": 24, "views": 24}
@@ -69,7 +69,7 @@ def _papers() -> list[dict[str, Any]]:
 
 def _datasets() -> list[dict[str, Any]]:
     from repro import tables
-    from repro.data import archive, manifest
+    from repro.data import manifest
 
     served: dict[str, list[str]] = {}
     for paper in tables.papers():
@@ -89,14 +89,22 @@ def _datasets() -> list[dict[str, Any]]:
                 if found.archive.manual
                 else "download",
                 "serves": "; ".join(served.get(name, [])) or "no table",
-                "here": _state(archive.receipts(found), archive.missing(found)),
+                "here": _state(found),
                 "views": ", ".join(found.views),
             }
         )
     return rows
 
 
-def _state(have: dict[str, Receipt], missing: list[str]) -> str:
+def _state(found: Manifest) -> str:
+    """Return what is here, as the receipts say; `repro fetch --check` reads the bytes."""
+    from repro.data import archive
+    from repro.errors import ReproError
+
+    try:
+        have, missing = archive.receipts(found), archive.missing(found)
+    except ReproError:
+        return "receipt damaged"
     if not have:
         return "no"
     state = "verified" if all(r.verified for r in have.values()) else "UNVERIFIED"

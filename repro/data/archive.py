@@ -194,11 +194,17 @@ class _Fetch:
         self._unverified = unverified
         self._tell = tell
         self._raw = raw_folder(manifest.id)
-        self._folders = [self._raw, *_folders(manifest, source)]
+        self._folders = _folders(manifest, source)
+        self._taken: set[str] = set()
+        self._passed_over: list[str] = []
 
     def run(self, view: View | None) -> None:
         """Fetch what a view reads, or all; what cannot be had does not stop the rest."""
         self._raw.mkdir(parents=True, exist_ok=True)
+        for name, state in check(self._manifest).items():
+            if state.startswith("CHANGED"):
+                self._tell.say(f"{self._raw / name} has changed since it came; it is fetched anew")
+                (self._raw / name).unlink()
         errors: list[ReproError] = []
         for entry in dict.fromkeys(view.read.values() if view else self._manifest.read):
             try:
@@ -207,8 +213,8 @@ class _Fetch:
                 errors += [error] if str(error) not in map(str, errors) else []
         if errors:
             worst = max(errors, key=lambda error: error.exit_code)
-            others = [str(error) for error in errors if error is not worst]
-            raise type(worst)(worst.message, "\n".join([worst.hint, *others]))
+            others = [f"error: {error}" for error in errors if error is not worst]
+            raise type(worst)(worst.message, "\n".join([worst.hint, *self._passed_over, *others]))
 
     def _fetch_any(self, choices: list[list[str]]) -> None:
         """Fetch the members of one of several choices."""
@@ -228,35 +234,49 @@ class _Fetch:
     def _wanted(self, names: list[str]) -> list[str]:
         """Return those that are missing, or unverified where that is not good enough."""
         have = receipts(self._manifest)
-        return [
-            name
-            for name in names
-            if name not in have or not (have[name].verified or self._unverified)
-        ]
+        return [name for name in names if name not in have or not self._is_enough(name, have[name])]
+
+    def _is_enough(self, name: str, receipt: Receipt) -> bool:
+        """Return whether what the cache has of a member will do.
+
+        Unverified bytes do if any are accepted, unless a folder was named that has others.
+        """
+        if receipt.verified or name in self._taken:
+            return True
+        return self._unverified and not (self._source and self._in_folders(name))
 
     def _container(self, name: str) -> str:
         """Return the file name of the zip or tar that holds a member."""
         return self._manifest.members[name].container or self._manifest.archive.file_name
 
+    def _in_folders(self, name: str) -> bool:
+        files = [name, self._container(name)]
+        return any((at / file).is_file() for at in self._folders for file in files if file)
+
     def _is_near(self, name: str) -> bool:
         """Return whether a member is in the cache, or in a folder, alone or in its archive."""
-        files = [name, self._container(name)]
-        there = any((at / file).is_file() for at in self._folders for file in files if file)
-        return there or not self._wanted([name])
+        left = (self._raw / name).is_file() and name not in receipts(self._manifest)
+        return self._in_folders(name) or left or not self._wanted([name])
 
     def _from_folders(self, name: str) -> bool:
         """Take a member, or the archive that holds it, from a folder; False if neither is there."""
+        if (self._raw / name).is_file() and self._adopt(name):
+            return True
         packed = self._container(name)
-        for at in self._folders:
-            file = at / name
-            if file.is_file() and (at != self._raw or self._adopt(name)):
-                if at != self._raw:
-                    with file.open("rb") as stream:
-                        self._take(name, stream, file.stat().st_size, str(file))
-                return True
-            if packed and (at / packed).is_file():
-                self._unpack(name, at / packed, str(at / packed))
-                return True
+        for at in [*self._folders, self._raw]:
+            try:
+                if at != self._raw and (at / name).is_file():
+                    with (at / name).open("rb") as stream:
+                        self._take(name, stream, (at / name).stat().st_size, str(at / name))
+                    return True
+                if packed and (at / packed).is_file():
+                    self._unpack(name, at / packed, str(at / packed))
+                    return True
+            except ReproError as error:
+                if self._source or isinstance(error, AbsentError):
+                    raise
+                self._passed_over.append(f"passed over in {at}: {error.message}")
+                self._tell.say(f"{self._passed_over[-1]}; looked for elsewhere")
         return False
 
     def _adopt(self, name: str) -> bool:
@@ -271,7 +291,7 @@ class _Fetch:
         found = digests(self._raw / name)
         verified = bool(stated.stated()) and not differences(found, stated)
         if verified or self._unverified:
-            self._sign(name, found, verified, "found in the cache")
+            self._sign(name, found, verified, "the cache, where it lay")
             return True
         self._tell.say(f"{self._raw / name} is not what its manifest says; it is fetched anew")
         return False
@@ -282,9 +302,10 @@ class _Fetch:
             at = f", and {self._source} does not hold it" if self._source else ""
             raise ManualDataError(f"{found.id} must be obtained by hand{at}", _by_hand(found))
         if self._source:
+            packed = self._container(name)
+            either = f"neither {name} of {found.id} nor {packed}" if packed else f"no {name}"
             raise ReproError(
-                f"{self._source} holds neither {name} of {found.id} nor its archive",
-                f"expected {self._source / found.id / name}",
+                f"{self._source} holds {either}", f"expected {self._source / found.id / name}"
             )
         of: Hashes = member if member.url else found.archive
         urls = [member.url, *member.mirrors] if member.url else [found.archive.url]
@@ -348,6 +369,7 @@ class _Fetch:
             verified = vouched and not stated.stated()
             verified = verified or self._check(name, found, stated)
         self._sign(name, found, verified, source)
+        self._taken.add(name)
         if not verified:
             pin = f'bytes = {found["bytes"]}, sha256 = "{found["sha256"]}"'
             self._tell.say(f"{name} is UNVERIFIED; what came, should you come to trust it: {pin}")
@@ -388,9 +410,10 @@ class _Fetch:
         raise ReproError(f"the manifest knows no hash of {name}", self._trust())
 
     def _trust(self) -> str:
+        at = f" --from {self._source}" if self._source else ""
         return (
-            f"To use bytes that you trust: repro fetch {self._manifest.id} --unverified, maybe "
-            "with --from FOLDER; every record made from them will say so."
+            f"To use bytes that you trust: repro fetch {self._manifest.id}{at} --unverified; "
+            "every record made from them will say so."
         )
 
 
@@ -405,16 +428,16 @@ def _folders(manifest: Manifest, source: Path | None) -> list[Path]:
 
 def _by_hand(manifest: Manifest) -> str:
     """Return how to obtain what a program may not, and where to put it."""
-    names = [m.container or manifest.archive.file_name for m in manifest.members.values()]
-    packed = ", ".join(dict.fromkeys(name for name in names if name))
-    alone = " or ".join(
-        " and ".join(choice) for read in manifest.read.values() for choice in read.choices()
-    )
-    return (
-        f"{manifest.archive.manual}\n  "
-        f"Put {packed + ', or ' if packed else ''}{alone} into a folder, and:\n  "
-        f"repro fetch {manifest.id} --from FOLDER"
-    )
+    ways = []
+    for choice in [one for read in manifest.read.values() for one in read.choices()]:
+        own = [manifest.members[name] for name in choice]
+        packed = {member.container or manifest.archive.file_name for member in own} - {""}
+        inside = [one for one in own if not one.container and manifest.archive.stated()]
+        vouched = all(member.stated() or member in inside for member in own)
+        what = ", or of it ".join(filter(None, [" and ".join(sorted(packed)), ", ".join(choice)]))
+        then = f"repro fetch {manifest.id} --from FOLDER" + ("" if vouched else " --unverified")
+        ways.append(f"Put {what} into a folder, and: {then}")
+    return "\n  ".join([manifest.archive.manual, *dict.fromkeys(ways)])
 
 
 class _States:

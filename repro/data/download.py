@@ -196,12 +196,20 @@ def _attempt(
             total = _judged(response, part, have)
             if total is None and response.status_code == 416:
                 return
-            have = have if response.status_code == 206 else 0
+            if have and response.status_code != 206:
+                tell.say(f"{_name(url)}: the server gives it whole or not at all; begun anew")
+                have = 0
             total = n_bytes if total is None else total
+            first = _next(response, total)
+            if have == 0 and _is_page(first) and not _name(url).endswith((".html", ".htm")):
+                raise _GoneError(
+                    "a web page came in place of the file: a login, a form, or an error page"
+                )
             if n_bytes not in (None, total):
                 raise _GoneError(f"it offers {total:,} bytes, expected {n_bytes:,}")
             need_room(part.parent, (total or have) - have)
-            _receive(response, url, part, have, total, validator, tell)
+            paths.write_json(_about(part), {"url": url, "validator": validator})
+            _receive(response, first, _name(url), part, have, total, tell)
     except requests.exceptions.SSLError as error:
         if not _expired(error):
             raise _GoneError(f"its certificate is not accepted: {error}") from error
@@ -252,21 +260,16 @@ def _judged(response: requests.Response, part: Path, have: int) -> int | None:
 
 def _receive(
     response: requests.Response,
-    url: str,
+    chunk: bytes,
+    name: str,
     part: Path,
     have: int,
     total: int | None,
-    validator: str | None,
     tell: Tell,
 ) -> None:
-    """Write the body as it comes."""
-    done, name = have, _name(url)
-    since, at = time.monotonic(), have
-    chunk = _next(response, total)
-    if have == 0 and _is_page(chunk) and not name.endswith((".html", ".htm")):
-        raise _GoneError("a web page came in place of the file: a login, a form, or an error page")
+    """Write the body as it comes, of which the first chunk has."""
+    done, since, at = have, time.monotonic(), have
     try:
-        paths.write_json(_about(part), {"url": url, "validator": validator})
         with part.open("ab" if have else "wb") as out:
             while chunk:
                 out.write(chunk)

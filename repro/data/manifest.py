@@ -209,13 +209,13 @@ def load(archive: str) -> Manifest:
 
 
 def size_text(found: Manifest) -> str:
-    """Return what is downloaded, in megabytes; with a plus where the size of a part is unknown."""
+    """Return what is downloaded, in megabytes; "over" where the size of a part is unknown."""
     if found.generate:
         return "small"
     parts = [found.archive] if found.archive.url else list(found.members.values())
     known = sum(part.bytes or 0 for part in parts) / 1e6
-    more = "" if all(part.bytes for part in parts) else "+"
-    return f"{known:,.1f} MB{more}" if known else "unknown"
+    more = "" if all(part.bytes for part in parts) else "over "
+    return f"{more}{known:,.1f} MB" if known else "unknown"
 
 
 def split_id(dataset: str) -> tuple[str, str]:

@@ -156,7 +156,7 @@ def damage(dataset: str) -> str:
         known = prepared(dataset)
         if known is None or digest(_arrays(folder)) == known.digest:
             return ""
-        error = _spoiled(dataset, folder, ValueError("its arrays are others"))
+        error = _spoiled(dataset, folder, ValueError("its arrays do not have its digest"))
     except (ValueError, EOFError) as fault:
         error = _spoiled(dataset, folder, fault)
     except ReproError as known_fault:
@@ -353,12 +353,15 @@ def _counted(name: str, rows: Rows, expected: dict[str, int]) -> Funnel:
 def _check_parts(dataset: str, sizes: dict[str, int], expected: dict[str, int]) -> None:
     """Refuse files that do not have the rows that they should."""
     differs = [
-        f"{part} expected {n:,} rows, got {sizes[part]:,}"
+        f"expected {n:,} rows of {part}, got {sizes[part]:,}"
         for part, n in expected.items()
         if sizes[part] != n
     ]
     if differs:
-        raise ReproError(f"{dataset} diverges from its manifest as it is read", "; ".join(differs))
+        raise ReproError(
+            f"{dataset} diverges from its manifest as it is read: {'; '.join(differs)}",
+            "another edition of the data, or a file that was cut short: fetch it from elsewhere",
+        )
 
 
 def _check(dataset: str, funnel: list[Funnel], whole: Interactions, pairs: str | None) -> None:

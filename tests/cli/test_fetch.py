@@ -349,7 +349,8 @@ def test_unverified_bytes_are_told_with_the_hash_to_pin(server: Serving, write: 
 def test_the_check_tells_the_state_of_every_file_and_view(server: Serving, write: Write) -> None:
     text = box(server.at("/rows.csv")) + OTHER.format(member=server.at("/other.csv"))
     write("data_manifests/box.toml", text)
-    assert states(repro_("fetch", "--check", "box").stdout) == {}
+    assert "not in the cache" in repro_("fetch", "--check", "box").stdout
+    assert states(repro_("fetch", "--check").stdout) == {}
     repro_("fetch", "box")
     asked = list(server.asked)
     expected = {"rows.csv": "verified", "other.csv": "verified", "all": "intact", "other": "intact"}
@@ -398,8 +399,34 @@ def test_a_damaged_receipt_is_an_error_with_the_way_out(server: Serving, write: 
     write("data_manifests/box.toml", box(server.at("/rows.csv")))
     repro_("fetch", "box")
     raw("receipt.json").write_text("{")
-    for command in ("fetch box", "fetch --check box", "show box", "list datasets"):
+    for command in ("fetch box", "show box"):
         assert str(raw("receipt.json")) in repro_(*command.split(), code=1).stderr, command
+    assert str(raw("receipt.json")) in repro_("fetch", "--check", "box", code=1).stdout
+    assert listed("box")["here"] == "receipt damaged"  # the others are listed all the same
+
+
+def test_fetching_mends_a_file_that_has_changed_since_it_came(
+    server: Serving, write: Write
+) -> None:
+    write("data_manifests/box.toml", box(server.at("/rows.csv")))
+    repro_("fetch", "box")
+    whole = raw().read_bytes()
+    raw().write_bytes(whole.replace(b"1", b"2", 1))
+    assert "has changed since it came; it is fetched anew" in repro_("fetch", "box").stderr
+    assert raw().read_bytes() == whole
+
+
+def test_a_view_whose_arrays_have_changed_is_neither_fetched_nor_trained_on(
+    server: Serving, write: Write
+) -> None:
+    write("data_manifests/box.toml", box(server.at("/rows.csv")))
+    repro_("fetch", "box")
+    file = next(archive.folder("box").glob("views/*/whole_item.npy"))
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    refused = repro_("fetch", "box", code=1)
+    assert "damaged since it was built" in refused.stderr
+    assert str(file.parent) in refused.stderr
 
 
 def test_the_check_of_unverified_bytes_says_so_and_exits_0(server: Serving, write: Write) -> None:

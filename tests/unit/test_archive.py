@@ -418,7 +418,7 @@ def test_a_file_in_the_cache_without_a_receipt_is_adopted_if_its_hash_fits(box: 
     receipt = archive.fetch(box(), tell=heard)["rows.csv"]
     assert receipt.verified
     assert receipt.sha256 == HASHES["sha256"]
-    assert receipt.source == "found in the cache"
+    assert receipt.source == "the cache, where it lay"
     assert heard.texts == []
     assert archive.missing(box()) == []
 
@@ -609,8 +609,9 @@ def test_a_folder_with_half_a_layout_does_not_do(tmp_path: Path, layouts: Manife
         archive.fetch(layouts, tmp_path)
     told = str(caught.value)
     assert "ask them" in told
-    assert "Put box.zip, other.tar.gz, or all.txt or a.txt and b.txt or c.txt into a folder" in told
-    assert "repro fetch box --from FOLDER" in told
+    ways = [line for line in told.splitlines() if "into a folder, and: repro fetch box" in line]
+    assert len(ways) == 3  # one for each layout
+    assert all(name in told for name in ("box.zip", "other.tar.gz", "all.txt", "a.txt, b.txt"))
 
 
 def test_the_layouts_of_one_archive_may_differ_from_copy_to_copy(
@@ -631,8 +632,7 @@ def test_the_message_on_data_by_hand_names_files_and_folder(box: Box) -> None:
     assert str(caught.value).splitlines() == [
         "box must be obtained by hand",
         "  write to them",
-        "  Put rows.csv into a folder, and:",
-        "  repro fetch box --from FOLDER",
+        "  Put rows.csv into a folder, and: repro fetch box --from FOLDER",
     ]
 
 
@@ -641,6 +641,29 @@ def test_data_by_hand_that_a_folder_does_not_hold_names_the_folder(
 ) -> None:
     with pytest.raises(ManualDataError, match=str(tmp_path)):
         archive.fetch(box(), tmp_path)
+
+
+def test_another_file_in_a_folder_takes_the_place_of_unverified_bytes(
+    shelf: Path, tmp_path: Path, box: Box
+) -> None:
+    (shelf / "box" / "rows.csv").write_bytes(OTHER)
+    archive.fetch(box(), shelf, unverified=True)
+    (tmp_path / "later").mkdir()
+    (tmp_path / "later" / "rows.csv").write_bytes(OTHER + b"9,9\n")
+    archive.fetch(box(), tmp_path / "later", unverified=True)
+    assert in_cache()["rows.csv"] == OTHER + b"9,9\n"
+    archive.fetch(box(), unverified=True)  # without a folder what is here will do
+    assert in_cache()["rows.csv"] == OTHER + b"9,9\n"
+
+
+def test_a_wrong_file_of_the_mirror_is_passed_over(
+    server: str, shelf: Path, box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (shelf / "box" / "rows.csv").write_bytes(OTHER)
+    monkeypatch.setenv("REPRO_MIRROR", str(shelf))
+    made = box(f'{SHA256}\nurl = "{server}/rows.csv"', archive="")
+    assert archive.fetch(made)["rows.csv"].verified
+    assert in_cache()["rows.csv"] == CONTENT
 
 
 def two_members(server: str) -> str:

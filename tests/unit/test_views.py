@@ -501,7 +501,9 @@ def test_a_part_with_other_rows_than_expected_is_refused_and_named(box: Make) ->
     with pytest.raises(ReproError) as caught:
         views.load(box(PARTS + lines, PART_FILES))
     assert "box/all diverges from its manifest as it is read" in str(caught.value)
-    assert "test expected 1,002 rows, got 2; negatives expected 4 rows, got 3" in str(caught.value)
+    assert "expected 1,002 rows of test, got 2; expected 4 rows of negatives, got 3" in str(
+        caught.value
+    )
     assert "train expected" not in str(caught.value)
     assert views.prepared("box/all") is None
 
