@@ -107,7 +107,7 @@ class Holder:
 
     def _beat(self) -> None:
         while not self._over.wait(BEAT_SECONDS):
-            with _guarded(self._folder), suppress(OSError):  # a full disk: maybe at the next beat
+            with suppress(OSError), _guarded(self._folder):  # a full disk: maybe at the next beat
                 if not _is_own(self._folder, self.claim):
                     self._lost = True
                     return

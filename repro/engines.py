@@ -6,6 +6,7 @@ another process is at is left to it, and looked at again later; one that fails s
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import multiprocessing
 import os
@@ -26,6 +27,8 @@ from repro.records import Record
 Outcome = Record | ReproError
 
 POLL_SECONDS = 1.0
+AGAIN_SECONDS = 3.0
+"""After how long a run that another process is at is looked at again."""
 
 
 class Watch(Protocol):
@@ -56,6 +59,9 @@ class Engine(Protocol):
     def active(self) -> list[Job]:
         """Return the jobs that were started and have not been returned."""
 
+    def said(self) -> list[str]:
+        """Return what the user should know of the runs that have ended, once."""
+
     def stop(self) -> None:
         """End what still runs."""
 
@@ -85,19 +91,32 @@ def run_all(jobs: list[Job], engine: Engine, settings: Settings, watch: Watch) -
         Told of the progress.
     """
     done = Done()
-    waiting, elsewhere = deque(jobs), deque[Job]()
+    waiting = deque(jobs)
+    elsewhere: dict[str, tuple[float, Job]] = {}
     told: set[str] = set()
     reports: dict[str, Report] = {}
+
+    def is_elsewhere(job: Job, error: BusyError) -> None:
+        if job.label not in told:
+            watch.say(f"{error.message}; waiting for it")
+            told.add(job.label)
+        elsewhere[job.label] = (time.monotonic() + AGAIN_SECONDS, job)
+
     try:
         while waiting or elsewhere or engine.active():
+            for label, (when, job) in list(elsewhere.items()):
+                if when <= time.monotonic():
+                    waiting.append(job)
+                    del elsewhere[label]
             while waiting and engine.has_room():
-                engine.start(waiting.popleft())
+                job = waiting.popleft()
+                if busy := _busy(job, settings):
+                    is_elsewhere(job, busy)
+                else:
+                    engine.start(job)
             for job, outcome in engine.wait():
                 if isinstance(outcome, BusyError):
-                    if job.label not in told:
-                        watch.say(f"{outcome.message}; waiting for it")
-                        told.add(job.label)
-                    elsewhere.append(job)
+                    is_elsewhere(job, outcome)
                     continue
                 if isinstance(outcome, UnsupportedError):
                     done.refused.append((job, outcome))
@@ -107,13 +126,30 @@ def run_all(jobs: list[Job], engine: Engine, settings: Settings, watch: Watch) -
                     done.finished.append(outcome)
                 reports.pop(job.label, None)
                 watch.end(job, outcome)
+            for text in engine.said():
+                watch.say(text)
             _follow(engine, settings, watch, reports)
             if elsewhere and not waiting and not engine.active():
                 time.sleep(POLL_SECONDS)
-                waiting, elsewhere = elsewhere, waiting
     finally:
         engine.stop()
     return done
+
+
+def _claim(job: Job, settings: Settings) -> claims.Claim | None:
+    """Return the claim on a run, if it has one that can be read."""
+    try:
+        return claims.read(settings.runs / planning.run_id(job))
+    except ReproError:
+        return None
+
+
+def _busy(job: Job, settings: Settings) -> BusyError | None:
+    """Return the error of a run that another process is at, without starting one to find out."""
+    claim = _claim(job, settings)
+    if claim and claim.is_held(settings.runs / planning.run_id(job)):
+        return BusyError(f"{job.label} is being run by process {claim.pid} on {claim.host}")
+    return None
 
 
 def _follow(engine: Engine, settings: Settings, watch: Watch, reports: dict[str, Report]) -> None:
@@ -121,7 +157,7 @@ def _follow(engine: Engine, settings: Settings, watch: Watch, reports: dict[str,
     if isinstance(engine, Here):
         return
     for job in engine.active():
-        claim = claims.read(settings.runs / planning.run_id(job))
+        claim = _claim(job, settings)
         if claim and claim.n_epochs:
             if job.label not in reports:
                 reports[job.label] = watch.begin(job.label)
@@ -158,6 +194,10 @@ class Here:
         """Return the job that was started."""
         return list(self._jobs)
 
+    def said(self) -> list[str]:
+        """Return nothing: it was said as it happened."""
+        return []
+
     def stop(self) -> None:
         """Nothing runs outside `wait`."""
 
@@ -182,6 +222,7 @@ class Processes:
         self._context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
         self._free = list(range(n))
         self._running: dict[Connection, tuple[Job, Any, int]] = {}
+        self._said: list[str] = []
 
     def has_room(self) -> bool:
         """Return whether another process may be started."""
@@ -192,7 +233,8 @@ class Processes:
         place = self._free.pop(0)
         ours, theirs = self._context.Pipe(duplex=False)
         settings = replace(self._settings, device=_dealt(self._settings.device, place))
-        process = self._context.Process(target=_work, args=(job, settings, theirs), daemon=True)
+        arguments = (job, settings, theirs, os.getpid())
+        process = self._context.Process(target=_work, args=arguments, daemon=True)
         here = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for us, not for it
         try:
             process.start()
@@ -208,7 +250,8 @@ class Processes:
             assert isinstance(pipe, Connection)
             job, process, place = self._running.pop(pipe)
             try:
-                outcome = pipe.recv()
+                outcome, said = pipe.recv()
+                self._said += said
             except EOFError:
                 process.join()
                 outcome = _died(process.exitcode)
@@ -221,6 +264,11 @@ class Processes:
     def active(self) -> list[Job]:
         """Return the jobs whose processes run."""
         return [job for job, _, _ in self._running.values()]
+
+    def said(self) -> list[str]:
+        """Return what the processes that have ended had to say."""
+        said, self._said = self._said, []
+        return said
 
     def stop(self) -> None:
         """End the processes; their checkpoints stay."""
@@ -239,15 +287,18 @@ def _dealt(device: str, place: int) -> str:
     return f"cuda:{place % torch.cuda.device_count()}"
 
 
-def _work(job: Job, settings: Settings, out: Connection) -> None:
-    """Run a job in a process of its own, and send what became of it."""
-    parent = os.getppid()
+def _work(job: Job, settings: Settings, out: Connection, parent: int) -> None:
+    """Run a job in a process of its own, and send what became of it, and what was said."""
 
     def report(phase: str, epoch: int, n: int) -> None:
         if os.getppid() != parent:  # killed: nobody waits for us, and a later start goes on
             os._exit(1)
 
-    out.send(_plain(attempt(job, settings, report)))
+    report("", 0, 0)
+    said: list[str] = []
+    outcome = attempt(job, settings, report, said.append)
+    with contextlib.suppress(BrokenPipeError):  # the parent was killed this moment
+        out.send((_plain(outcome), said))
 
 
 def _plain(outcome: Outcome) -> Outcome:
@@ -290,7 +341,11 @@ class Ray:
             raise ReproError("Ray is not installed", 'pip install "repro[ray]"') from error
         self._ray = ray
         settings = replace(settings, runs=settings.runs.resolve(), threads=settings.threads or 1)
-        ray.init(address=address or None, log_to_driver=False, logging_level=logging.ERROR)
+        try:
+            ray.init(address=address or None, log_to_driver=False, logging_level=logging.ERROR)
+        except Exception as error:  # Ray has many, and a Python version that differs is one
+            at = address or os.environ.get("RAY_ADDRESS") or "this machine"
+            raise ReproError(f"Ray cannot be had at {at}: {error}") from error
         on_gpu = settings.device.startswith("cuda") or (
             settings.device == "auto" and ray.cluster_resources().get("GPU", 0) > 0
         )
@@ -304,6 +359,7 @@ class Ray:
         )(_remote)
         self._task: Any = lambda job: task.remote(job, settings, own)
         self._running: dict[Any, Job] = {}
+        self._said: list[str] = []
 
     def has_room(self) -> bool:
         """Return True: Ray queues what has no room yet."""
@@ -320,7 +376,9 @@ class Ray:
         for task in ready:
             job = self._running.pop(task)
             try:
-                ended.append((job, self._ray.get(task)))
+                outcome, said = self._ray.get(task)
+                self._said += said
+                ended.append((job, outcome))
             except self._ray.exceptions.RayError as error:
                 lost = ReproError(
                     f"the cluster did not give this run back: {error}",
@@ -334,6 +392,11 @@ class Ray:
         """Return the jobs that the cluster has."""
         return list(self._running.values())
 
+    def said(self) -> list[str]:
+        """Return what the tasks that have ended had to say."""
+        said, self._said = self._said, []
+        return said
+
     def stop(self) -> None:
         """Take back what the cluster has not done, and leave it."""
         for task in self._running:
@@ -345,11 +408,12 @@ RETRIES = 3
 """How often a run is started again whose machine died."""
 
 
-def _remote(job: Job, settings: Settings, environment: dict[str, str]) -> Outcome:
-    """Run a job on a machine of the cluster."""
+def _remote(job: Job, settings: Settings, environment: dict[str, str]) -> tuple[Outcome, list[str]]:
+    """Run a job on a machine of the cluster; return what became of it, and what was said."""
     os.environ |= environment
+    said: list[str] = []
     try:
         planning.prepare(job.experiment.dataset)
     except ReproError as error:
-        return _plain(error)
-    return _plain(attempt(job, settings))
+        return _plain(error), said
+    return _plain(attempt(job, settings, None, said.append)), said

@@ -131,8 +131,9 @@ def find(runs: Path, digest: str, experiment: dict[str, Any], id: str) -> Record
         return load(runs / id)
     wanted = digest, canonical(experiment)
     for file in sorted(runs.glob(f"*/{FILE}")):
-        if _made_from(file, file.stat().st_mtime_ns) == wanted:
-            return load(file.parent)
+        with suppress(FileNotFoundError):  # a forced run is being saved this moment
+            if _made_from(file, file.stat().st_mtime_ns) == wanted:
+                return load(file.parent)
     return None
 
 

@@ -40,7 +40,7 @@ class Frozen:
     version: str
     commit: str
     dirty: bool
-    """Whether the code differed from its commit."""
+    """Whether the code of any attempt differed from its commit."""
     device: str
     cpu: str
     threads: int
@@ -77,7 +77,7 @@ def frozen(place: tuple[str, str, str, str], metric: str, result: Result, record
         verified=record.verified,
         version=record.code.get("version", ""),
         commit=record.code.get("commit", ""),
-        dirty=record.code.get("dirty", False),
+        dirty=any(code.get("dirty", False) for code in [record.code, *record.attempts]),
         device=made["device"],
         cpu=made["cpu"],
         threads=made["threads"],

@@ -50,6 +50,8 @@ class Outcome:
     """Spent in epochs and looks, over all attempts."""
     attempts: list[dict[str, Any]] = field(default_factory=list)
     """What is said of each start: the first, and one after every cut."""
+    followed: list[str] = field(default_factory=list)
+    """The metrics that every look so far has seen."""
 
     def forget(self) -> None:
         """Forget the best epoch; the curve stays."""
@@ -104,6 +106,11 @@ class Progress:
             self.outcome = _outcome(self._saved)
         self.outcome.attempts += [attempt] if attempt else []
         self._began = self._written = time.monotonic()
+
+    def begin_anew(self) -> None:
+        """Forget what the checkpoint held; the start is said of all the same."""
+        self._saved = None
+        self.outcome = Outcome(attempts=self.outcome.attempts[-1:])
 
     def phase(self, name: str) -> None:
         """Begin a phase; forgets the best epoch, unless a checkpoint lies ahead."""
@@ -183,8 +190,14 @@ class Progress:
         return buffer.getvalue()
 
     def _restore(self, saved: dict[str, Any], state: dict[str, Stateful]) -> None:
-        for name, part in state.items():
-            part.load_state_dict(saved["state"][name])
+        try:
+            for name, part in state.items():
+                part.load_state_dict(saved["state"][name])
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise ReproError(
+                f"the checkpoint in {self._folder} is of another version of the model: {error}",
+                "repro run --force trains from the beginning",
+            ) from error
         torch.set_rng_state(saved["torch"])
         if saved["cuda"]:
             torch.cuda.set_rng_state_all(saved["cuda"])
@@ -197,6 +210,8 @@ def _newest(folder: Path, say: Callable[[str], None]) -> dict[str, Any] | None:
         try:
             content = BytesIO(checkpoints.read(file))
             return torch.load(content, weights_only=True, map_location="cpu")
+        except (OSError, MemoryError):
+            raise  # of the machine, not of the file
         except Exception as error:  # torch documents no narrower set for a damaged file
             kept = checkpoints.put_aside(file)
             say(f"the checkpoint {file} cannot be read ({error}); it is now {kept.name}")
@@ -262,7 +277,15 @@ def fit(
             f"{name} knows only the users of its training data, and this protocol asks for others",
             "choose a model that scores from a history",
         )
+    if set(metrics) - set(progress.outcome.followed) and criterion == "each":
+        progress.begin_anew()  # the best epochs of a metric that was not looked at are lost
     outcome = progress.outcome
+    metrics = tuple(dict.fromkeys([*metrics, *outcome.followed]))
+    outcome.followed = list(metrics)
+    if outcome.ranking is not None:
+        for metric in [name for name in metrics if name not in outcome.results]:
+            value, error = outcome.ranking.value(metric), outcome.ranking.standard_error(metric)
+            outcome.results[metric] = Result(value, error, outcome.epoch)
     for scorer in model.epochs(split.train, progress):
         if progress.epoch % every and not progress.final:
             continue

@@ -100,8 +100,11 @@ class Runs(AbstractContextManager["Runs"]):
                 self._bar.update(self._each[label], completed=epoch, total=n, description=described)
             elif time.monotonic() - self._told > LINE_SECONDS:
                 self._told = time.monotonic()
-                left = (self._told - began) / max(1, epoch - first) * (n - epoch)
-                typer.echo(f"  {label}: {phase} {epoch}/{n}, {duration(left)} left", err=True)
+                line = f"  {label}: {phase} {epoch}/{n}"
+                if epoch > first:
+                    left = (self._told - began) / (epoch - first) * (n - epoch)
+                    line += f", {duration(left)} left"
+                typer.echo(line, err=True)
 
         return report
 

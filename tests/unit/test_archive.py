@@ -101,8 +101,8 @@ def in_cache() -> dict[str, bytes]:
 def zipped(content: bytes = CONTENT) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made:
-        made.writestr("box/rows.csv", content)
-        made.writestr("../escaped.csv", content)
+        for name in ("box/rows.csv", "../escaped.csv"):
+            made.writestr(zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0)), content)
     return out.getvalue()
 
 

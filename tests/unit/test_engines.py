@@ -79,6 +79,9 @@ class Scripted:
     def active(self) -> list[Job]:
         return list(self.running)
 
+    def said(self) -> list[str]:
+        return []
+
     def stop(self) -> None:
         self.stopped += 1
 

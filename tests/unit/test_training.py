@@ -393,3 +393,42 @@ def test_with_no_checkpoint_that_can_be_read_training_begins_anew_and_says_so(
     outcome = fitted(MULT_VAE, clusters, Progress(5, CPU, checkpoint, say=said.append))
     assert plain(outcome) == plain(fitted(MULT_VAE, clusters, Progress(5, CPU)))
     assert [text.count("cannot be read") for text in said] == [1, 1]
+
+
+def cut_and_resumed(split: Split, folder: Path, select: str) -> Outcome:
+    """Return the outcome of a run that was cut off with one metric, and goes on with another."""
+    progress = Progress(5, CPU, folder, Interrupted(4))
+    with pytest.raises(CutError):
+        fit(MULT_VAE, split, progress, name="a", metrics=("recall@5",), select=select)
+    again = Progress(5, CPU, folder)
+    return fit(MULT_VAE, split, again, name="a", metrics=("mrr@5",), select=select)
+
+
+def test_a_run_that_goes_on_with_another_metric_begins_anew_where_its_best_epoch_is_lost(
+    clusters: Split, checkpoint: Path
+) -> None:
+    resumed = cut_and_resumed(clusters, checkpoint, "test:each")
+    progress = Progress(5, CPU)
+    whole = fit(MULT_VAE, clusters, progress, name="a", metrics=("mrr@5",), select="test:each")
+    assert resumed.results["mrr@5"] == whole.results["mrr@5"]
+    assert len(resumed.curve) == len(whole.curve)
+
+
+@pytest.mark.parametrize("select", ["last", "valid:ndcg@5"])
+def test_a_run_that_goes_on_with_another_metric_has_both_where_hits_are_kept(
+    clusters: Split, checkpoint: Path, select: str
+) -> None:
+    resumed = cut_and_resumed(clusters, checkpoint, select)
+    both = ("mrr@5", "recall@5")
+    whole = fit(MULT_VAE, clusters, Progress(5, CPU), name="a", metrics=both, select=select)
+    assert resumed.results == whole.results
+
+
+def test_a_checkpoint_of_another_version_of_a_model_says_what_to_do(
+    clusters: Split, checkpoint: Path
+) -> None:
+    with pytest.raises(CutError):
+        fitted(MULT_VAE, clusters, Progress(5, CPU, checkpoint, Interrupted(4)))
+    wider = replace(MULT_VAE, latent_dim=5)
+    with pytest.raises(ReproError, match=r"(?s)another version of the model.*--force"):
+        fitted(wider, clusters, Progress(5, CPU, checkpoint))
