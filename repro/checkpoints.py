@@ -57,12 +57,13 @@ def put_aside(file: Path) -> Path:
 
 def clear(folder: Path) -> None:
     """Delete all checkpoints of a run, damaged ones too."""
-    for file in [
-        *present(folder),
-        *folder.glob("checkpoint-*.damaged"),
-        *_unfinished(folder),
-    ]:
+    for file in [*present(folder), *remains(folder)]:
         file.unlink()
+
+
+def remains(folder: Path) -> list[Path]:
+    """Return the checkpoints of a run that cannot be read: damaged, or cut off as they came."""
+    return [*folder.glob("checkpoint-*.damaged"), *_unfinished(folder)]
 
 
 def _numbered(file: Path) -> re.Match[str] | None:

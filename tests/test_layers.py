@@ -17,7 +17,7 @@ FLOORS = [
     ["cli"],
     ["description"],
     ["rendering"],
-    ["comparison", "figures"],
+    ["comparison", "figures", "cleaning"],
     ["engines"],
     ["execution"],
     ["reference"],

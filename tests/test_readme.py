@@ -10,7 +10,7 @@ from repro.cli.list_ import LISTS, Kind
 from repro.experiment import MODELS, PROTOCOLS
 
 README = Path(__file__).parent.parent / "README.md"
-COMMANDS = ["", "list", "show", "fetch", "run", "status", "compare", "figure", "freeze"]
+COMMANDS = ["", "list", "show", "fetch", "run", "status", "compare", "figure", "freeze", "clean"]
 
 
 def reference() -> str:

@@ -86,4 +86,4 @@ def main() -> None:
     app()
 
 
-from repro.cli import compare, fetch, figure, freeze, list_, run, show, status  # noqa: E402, F401 - they register themselves
+from repro.cli import clean, compare, fetch, figure, freeze, list_, run, show, status  # noqa: E402, F401 - they register themselves

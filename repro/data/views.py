@@ -164,6 +164,11 @@ def damage(dataset: str) -> str:
     return f"{error.message}; {error.hint}"
 
 
+def folder(dataset: str) -> Path:
+    """Return where a view lies, or will: another place for other steps, or other bytes."""
+    return _located(dataset)[2]
+
+
 def _arrays(folder: Path) -> dict[str, NDArray[Any]]:
     return {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
 

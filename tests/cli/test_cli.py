@@ -22,7 +22,7 @@ from repro.data import download
 from repro.errors import EXIT_CODES, ReproError
 from repro.records import Record
 
-COMMANDS = ["list", "show", "fetch", "run", "status", "compare", "figure", "freeze"]
+COMMANDS = ["list", "show", "fetch", "run", "status", "compare", "figure", "freeze", "clean"]
 
 BREAKING = '''
 """A model that breaks off."""

@@ -1,0 +1,86 @@
+"""What may be deleted: left behind by what was killed, finished, or replaced."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from repro import checkpoints, claims, paths, records
+from repro.data import archive, manifest, views
+from repro.errors import ReproError
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """A file or folder that nothing needs."""
+
+    kind: str
+    path: Path
+    bytes: int
+
+    def delete(self) -> None:
+        """Delete it."""
+        if self.path.is_dir():
+            shutil.rmtree(self.path)
+        else:
+            self.path.unlink(missing_ok=True)
+
+
+def leftovers(runs: Path, unfinished: bool = False) -> list[Leftover]:
+    """Return what may be deleted, of runs and of data; never what a process is at.
+
+    Parameters
+    ----------
+    runs : Path
+        The folder of records.
+    unfinished : bool
+        Also what a later command would go on from: checkpoints of runs without a record, and parts
+        of downloads.
+    """
+    found = [*_of_runs(runs, unfinished), *_of_data(unfinished)]
+    return [Leftover(kind, path, _size(path)) for kind, path in found]
+
+
+def _of_runs(runs: Path, unfinished: bool) -> Iterator[tuple[str, Path]]:
+    for folder in sorted(path for path in runs.glob("*") if path.is_dir()):
+        try:
+            claim = claims.read(folder)
+        except ReproError:
+            yield "damaged claim", folder / claims.FILE
+            claim = None
+        if claim and claim.is_held(folder):
+            continue
+        if claim:
+            yield "void claim", folder / claims.FILE
+        done = records.exists(runs, folder.name)
+        for file in checkpoints.present(folder):
+            if done:
+                yield "checkpoint of a finished run", file
+            elif unfinished:
+                yield "checkpoint of an unfinished run", file
+        for file in checkpoints.remains(folder):
+            yield "damaged checkpoint", file
+
+
+def _of_data(unfinished: bool) -> Iterator[tuple[str, Path]]:
+    for name in manifest.names():
+        found = manifest.load(name)
+        folder = archive.folder(name)
+        used = {views.folder(f"{name}/{view}") for view in found.views}
+        for path in sorted(folder.glob("views/*")):
+            if path not in used:
+                yield "old view", path
+        if unfinished:
+            for path in sorted(folder.glob("parts/*.part*")):
+                yield "part of a download", path
+    known = set(manifest.names())
+    for path in sorted((paths.home() / "data").glob("*")):
+        if path.is_dir() and path.name not in known:
+            yield "data without a manifest", path
+
+
+def _size(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())

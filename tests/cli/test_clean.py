@@ -1,0 +1,105 @@
+"""``repro clean``: only what nothing needs, and only once it is said so."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from repro import checkpoints, claims, paths
+from repro.claims import Claim
+from repro.cli import app
+from repro.data import archive, views
+
+
+def clean(*arguments: str, answer: str = "") -> str:
+    result = CliRunner().invoke(app, ["clean", *arguments], input=answer)
+    assert result.exit_code in (0, 1), result.output
+    return result.stdout
+
+
+def run_of(name: str, done: bool) -> Path:
+    folder = paths.runs() / name
+    folder.mkdir(parents=True)
+    if done:
+        (folder / "record.json").write_text("{}")
+    return folder
+
+
+def claimed(folder: Path, pid: int) -> Path:
+    claim = Claim("t", socket.gethostname(), pid, "a run", 0.0)
+    (folder / claims.FILE).write_text(json.dumps(asdict(claim)))
+    return folder / claims.FILE
+
+
+@pytest.fixture
+def gone() -> int:
+    """Return the number of a process that is no more."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_where_nothing_is_left_nothing_is_asked() -> None:
+    assert "there is nothing to delete" in clean()
+
+
+def test_what_is_shown_goes_only_if_the_answer_is_yes(gone: int) -> None:
+    folder = run_of("done", done=True)
+    checkpoints.save(folder, b"x" * 2_000_000)
+    void = claimed(run_of("killed", done=False), gone)
+    shown = clean(answer="n\n")
+    assert "checkpoint of a finished run" in shown
+    assert "2.0 MB" in shown
+    assert "void claim" in shown
+    assert checkpoints.present(folder)
+    assert void.exists()
+    assert "deleted" in clean(answer="y\n")
+    assert not checkpoints.present(folder)
+    assert not void.exists()
+    assert (folder / "record.json").exists()
+
+
+def test_an_unfinished_run_keeps_its_checkpoints_unless_they_are_asked_for() -> None:
+    folder = run_of("cut", done=False)
+    checkpoints.save(folder, b"half way")
+    checkpoints.put_aside(checkpoints.present(folder)[0])
+    checkpoints.save(folder, b"half way")
+    clean("--yes")
+    assert len(checkpoints.present(folder)) == 1
+    assert not checkpoints.remains(folder)
+    clean("--unfinished", "--yes")
+    assert not checkpoints.present(folder)
+
+
+def test_a_run_that_a_process_is_at_is_left_alone() -> None:
+    folder = run_of("running", done=False)
+    checkpoints.save(folder, b"half way")
+    with claims.held(folder, "a run"):
+        assert "there is nothing to delete" in clean("--unfinished")
+    assert checkpoints.present(folder)
+
+
+def test_a_view_that_was_replaced_goes_and_the_one_in_use_stays() -> None:
+    CliRunner().invoke(app, ["fetch", "toy"])
+    used = views.folder("toy/ratings")
+    old = used.with_name("ratings-0123456789ab")
+    old.mkdir()
+    np.save(old / "whole_user.npy", np.arange(10))
+    part = archive.folder("toy") / "parts" / "a.zip.part"
+    part.parent.mkdir()
+    part.write_bytes(b"half")
+    clean("--yes")
+    assert not old.exists()
+    assert part.exists()
+    assert views.prepared("toy/ratings") is not None
+    clean("--yes", "--unfinished")
+    assert not part.exists()
+    assert list(archive.raw_folder("toy").iterdir())
