@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from repro import checkpoints, claims, paths, records
-from repro.data import archive, manifest, views
+from repro.data import cache, manifest, views
 from repro.errors import ReproError
 
 
@@ -67,7 +67,7 @@ def _of_runs(runs: Path, unfinished: bool) -> Iterator[tuple[str, Path]]:
 def _of_data(unfinished: bool) -> Iterator[tuple[str, Path]]:
     for name in manifest.names():
         found = manifest.load(name)
-        folder = archive.folder(name)
+        folder = cache.folder(name)
         used = {views.folder(f"{name}/{view}") for view in found.views}
         for path in sorted(folder.glob("views/*")):
             if path not in used:

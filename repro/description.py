@@ -11,7 +11,7 @@ from tabulate import tabulate
 
 from repro import comparison, rendering
 from repro.catalogue import Entry
-from repro.data import archive, views
+from repro.data import cache, views
 from repro.data.manifest import Manifest, Step
 from repro.tables import Paper
 
@@ -49,7 +49,7 @@ def paper_json(found: Paper, number: str | None = None) -> str:
 def dataset(found: Manifest) -> str:
     """Return an archive: terms, sources, files, each view's funnel, and what is unconfirmed."""
     about = found.archive
-    have = archive.receipts(found)
+    have = cache.receipts(found)
     said = {
         found.id: about.title,
         "terms": about.license,
@@ -149,7 +149,7 @@ def dataset_json(found: Manifest) -> str:
     content: dict[str, Any] = {
         "archive": found.archive.model_dump(),
         "unconfirmed": unconfirmed(found),
-        "receipts": {name: asdict(r) for name, r in archive.receipts(found).items()},
+        "receipts": {name: asdict(r) for name, r in cache.receipts(found).items()},
         "views": {},
     }
     for name, view in found.views.items():

@@ -26,6 +26,9 @@ from repro.records import Record
 
 Outcome = Record | ReproError
 
+Ended = tuple[Job, Outcome, list[str]]
+"""A job, what became of it, and what the user should know that has not been said yet."""
+
 POLL_SECONDS = 1.0
 AGAIN_SECONDS = 3.0
 """After how long a run that another process is at is looked at again."""
@@ -53,14 +56,11 @@ class Engine(Protocol):
     def start(self, job: Job) -> None:
         """Start a job."""
 
-    def wait(self) -> list[tuple[Job, Outcome]]:
+    def wait(self) -> list[Ended]:
         """Return the jobs that have ended, after a while even if none has."""
 
     def active(self) -> list[Job]:
         """Return the jobs that were started and have not been returned."""
-
-    def said(self) -> list[str]:
-        """Return what the user should know of the runs that have ended, once."""
 
     def stop(self) -> None:
         """End what still runs."""
@@ -114,7 +114,9 @@ def run_all(jobs: list[Job], engine: Engine, settings: Settings, watch: Watch) -
                     is_elsewhere(job, busy)
                 else:
                     engine.start(job)
-            for job, outcome in engine.wait():
+            for job, outcome, said in engine.wait():
+                for text in said:
+                    watch.say(text)
                 if isinstance(outcome, BusyError):
                     is_elsewhere(job, outcome)
                     continue
@@ -126,8 +128,6 @@ def run_all(jobs: list[Job], engine: Engine, settings: Settings, watch: Watch) -
                     done.finished.append(outcome)
                 reports.pop(job.label, None)
                 watch.end(job, outcome)
-            for text in engine.said():
-                watch.say(text)
             _follow(engine, settings, watch, reports)
             if elsewhere and not waiting and not engine.active():
                 time.sleep(POLL_SECONDS)
@@ -180,23 +180,19 @@ class Here:
         """Note the job; it runs in `wait`."""
         self._jobs.append(job)
 
-    def wait(self) -> list[tuple[Job, Outcome]]:
+    def wait(self) -> list[Ended]:
         """Run the job that was started, and return what became of it."""
-        ended = []
+        ended: list[Ended] = []
         while self._jobs:
             job = self._jobs[0]
             report = self._watch.begin(job.label)
-            ended.append((job, attempt(job, self._settings, report, self._watch.say)))
+            ended.append((job, attempt(job, self._settings, report, self._watch.say), []))
             self._jobs.pop(0)
         return ended
 
     def active(self) -> list[Job]:
         """Return the job that was started."""
         return list(self._jobs)
-
-    def said(self) -> list[str]:
-        """Return nothing: it was said as it happened."""
-        return []
 
     def stop(self) -> None:
         """Nothing runs outside `wait`."""
@@ -222,7 +218,6 @@ class Processes:
         self._context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
         self._free = list(range(n))
         self._running: dict[Connection, tuple[Job, Any, int]] = {}
-        self._said: list[str] = []
 
     def has_room(self) -> bool:
         """Return whether another process may be started."""
@@ -243,7 +238,7 @@ class Processes:
         theirs.close()
         self._running[ours] = (job, process, place)
 
-    def wait(self) -> list[tuple[Job, Outcome]]:
+    def wait(self) -> list[Ended]:
         """Return what the processes that have ended sent, or how they died."""
         ended = []
         for pipe in wait(list(self._running), POLL_SECONDS):
@@ -251,24 +246,18 @@ class Processes:
             job, process, place = self._running.pop(pipe)
             try:
                 outcome, said = pipe.recv()
-                self._said += said
             except EOFError:
                 process.join()
-                outcome = _died(process.exitcode)
+                outcome, said = _died(process.exitcode), []
             process.join()
             pipe.close()
             self._free.append(place)
-            ended.append((job, outcome))
+            ended.append((job, outcome, said))
         return ended
 
     def active(self) -> list[Job]:
         """Return the jobs whose processes run."""
         return [job for job, _, _ in self._running.values()]
-
-    def said(self) -> list[str]:
-        """Return what the processes that have ended had to say."""
-        said, self._said = self._said, []
-        return said
 
     def stop(self) -> None:
         """End the processes; their checkpoints stay."""
@@ -359,7 +348,6 @@ class Ray:
         )(_remote)
         self._task: Any = lambda job: task.remote(job, settings, own)
         self._running: dict[Any, Job] = {}
-        self._said: list[str] = []
 
     def has_room(self) -> bool:
         """Return True: Ray queues what has no room yet."""
@@ -369,33 +357,26 @@ class Ray:
         """Hand a job to the cluster."""
         self._running[self._task(job)] = job
 
-    def wait(self) -> list[tuple[Job, Outcome]]:
+    def wait(self) -> list[Ended]:
         """Return what the tasks that have ended returned, or how they died."""
         ready, _ = self._ray.wait(list(self._running), timeout=POLL_SECONDS)
-        ended: list[tuple[Job, Outcome]] = []
+        ended: list[Ended] = []
         for task in ready:
             job = self._running.pop(task)
             try:
-                outcome, said = self._ray.get(task)
-                self._said += said
-                ended.append((job, outcome))
+                ended.append((job, *self._ray.get(task)))
             except self._ray.exceptions.RayError as error:
                 lost = ReproError(
                     f"the cluster did not give this run back: {error}",
                     f"it was tried {RETRIES + 1} times if a machine died; run again to go on from "
                     "its checkpoint",
                 )
-                ended.append((job, lost))
+                ended.append((job, lost, []))
         return ended
 
     def active(self) -> list[Job]:
         """Return the jobs that the cluster has."""
         return list(self._running.values())
-
-    def said(self) -> list[str]:
-        """Return what the tasks that have ended had to say."""
-        said, self._said = self._said, []
-        return said
 
     def stop(self) -> None:
         """Take back what the cluster has not done, and leave it."""

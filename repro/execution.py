@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import hashlib
 import json
@@ -10,7 +9,6 @@ import os
 import platform
 import resource
 import subprocess
-import time
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -19,7 +17,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 import repro
@@ -27,7 +24,7 @@ from repro import checkpoints, claims, planning, records
 from repro.claims import BusyError
 from repro.data import views
 from repro.errors import ReproError, UnsupportedError
-from repro.evaluation import Ranking, rank
+from repro.evaluation import Ranking
 from repro.experiment import MODELS, PROTOCOLS, Spec, canonical
 from repro.planning import Job
 from repro.records import Failure, Record
@@ -142,13 +139,13 @@ def _trained(
     experiment = job.experiment
     data = views.load(experiment.dataset)
     _check_view(experiment.dataset, data.digest)
-    split = _split(experiment.dataset, data.digest, canonical(asdict(experiment.protocol)))
+    split = split_of(job, data.digest)
     id = experiment.id(data.digest)
     start = {"began": began, "device": str(device), **code}
     _forget_peak(device)
     progress = Progress(experiment.seed, device, settings.runs / id, report, start, say)
     outcome = fit(
-        _model(job),
+        model_of(job),
         split,
         progress,
         name=experiment.model.name,
@@ -182,95 +179,8 @@ def _trained(
     return record, ranking
 
 
-MEASURED_SHARES = (1.0, 1 / 8, 1 / 64, 1 / 512)
-"""Of the users, of which one epoch is tried, until one is short enough."""
-
-
-class _Enough(Exception):  # noqa: N818 - it is no error
-    """A measured step is over."""
-
-
-class _Stopwatch(Progress):
-    """A run that stops after its first epoch, or within it when its time is up."""
-
-    def __init__(self, seed: int, device: torch.device, seconds: float) -> None:
-        super().__init__(seed, device)
-        self._deadline = time.monotonic() + seconds
-
-    def log(self, **losses: Any) -> None:
-        super().log(**losses)
-        if time.monotonic() > self._deadline:
-            raise _Enough
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """How long a run will take."""
-
-    seconds: float
-    ended: bool
-    """Whether an epoch was seen to its end; else the run takes longer."""
-
-
-def measure(job: Job, settings: Settings, seconds: float) -> Estimate | str:
-    """Return how long a run will take on this machine, or why that cannot be said.
-
-    It is told from a look, and from the second epoch: the first also loads what is loaded once.
-
-    Parameters
-    ----------
-    job : Job
-        The experiment; its view must be in the cache.
-    settings : Settings
-        Where and how.
-    seconds : float
-        How long an epoch may be watched, until its next batch. One that takes longer is tried
-        again on ever fewer users, and taken to grow with their number.
-    """
-    try:
-        return _measured(job, settings, seconds)
-    except ReproError as error:
-        return error.message
-    except Exception as error:  # a model's bug is for the run to tell
-        return f"{type(error).__name__}: {error}"
-
-
-def _measured(job: Job, settings: Settings, seconds: float) -> Estimate | str:
-    device = chosen_device(settings)
-    experiment = job.experiment
-    data = views.load(experiment.dataset)
-    split = _split(experiment.dataset, data.digest, canonical(asdict(experiment.protocol)))
-    params = experiment.model.params
-    n_epochs = sum(n for key, n in params.items() if key.endswith("epochs") and n) or 1
-    n_users = split.train.n_users
-    for share in MEASURED_SHARES:
-        users = np.arange(max(1, int(share * n_users)))
-        watch = _Stopwatch(experiment.seed, device, seconds)
-        epochs = iter(_model(job).epochs(split.train.rows(users), watch))
-        began = time.monotonic()
-        try:
-            scorer = next(epochs, None)
-        except _Enough:
-            continue
-        if scorer is None:
-            return "the model has no epoch"
-        spent = time.monotonic() - began
-        if n_epochs > 1:
-            began = time.monotonic()
-            with contextlib.suppress(_Enough):  # then the first has to do
-                scorer = next(epochs, None) or scorer
-                spent = min(spent, time.monotonic() - began)
-        look = 0.0
-        if len(users) == n_users:  # else the scorer does not know them all
-            began = time.monotonic()
-            rank(scorer, split.test, experiment.model.name)
-            look = time.monotonic() - began
-        epoch = spent * n_users / len(users)
-        return Estimate(n_epochs * epoch + n_epochs / experiment.every * look, True)
-    return Estimate(n_epochs * seconds, False)
-
-
-def _model(job: Job) -> Any:
+def model_of(job: Job) -> Any:
+    """Return a job's model, with its hyper-parameters."""
     spec = job.experiment.model
     return MODELS.load(spec.name)(**_arguments(spec))
 
@@ -319,6 +229,12 @@ def _peak(device: torch.device) -> dict[str, int]:
     if device.type == "cuda":
         found["device"] = torch.cuda.max_memory_allocated(device)
     return found
+
+
+def split_of(job: Job, digest: str) -> Split:
+    """Return what a job's protocol makes of its data, which has a digest."""
+    experiment = job.experiment
+    return _split(experiment.dataset, digest, canonical(asdict(experiment.protocol)))
 
 
 @lru_cache  # once a process: what is trained on is what the record's digest says

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from repro import checkpoints, claims, records, tables
-from repro.data import archive, manifest, views
+from repro.data import archive, cache, manifest, views
 from repro.data.download import Tell
 from repro.errors import ReproError, unknown
 from repro.experiment import MODELS, Experiment, Spec
@@ -112,7 +112,7 @@ def prepare(dataset: str, tell: Tell | None = None) -> None:
     """
     name, view = manifest.split_id(dataset)
     found = manifest.load(name)
-    if found.generate or archive.missing(found, found.view(view)):
+    if found.generate or cache.missing(found, found.view(view)):
         archive.fetch(found, view=found.view(view), tell=tell)
     views.load(dataset, tell)
 
@@ -124,7 +124,7 @@ def lacking(plan: Plan) -> dict[str, str]:
         if views.prepared(dataset) is None:
             archive_id, view = manifest.split_id(dataset)
             source = manifest.load(archive_id)
-            missing = archive.missing(source, source.view(view))
+            missing = cache.missing(source, source.view(view))
             size = manifest.size_text(source)
             how = (
                 f"repro fetch {dataset}, by hand" if source.archive.manual else f"download, {size}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,19 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     monkeypatch.setenv("REPRO_RUNS", str(folder / "runs"))
     monkeypatch.delenv("REPRO_PATH", raising=False)
     return folder
+
+
+@pytest.fixture
+def write(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    """Return what writes a file into a folder of one's own, where `REPRO_PATH` finds it."""
+    user = own_folders / "user"
+    monkeypatch.setenv("REPRO_PATH", str(user))
+
+    def put(name: str, text: str) -> None:
+        (user / name).parent.mkdir(parents=True, exist_ok=True)
+        (user / name).write_text(text)
+
+    return put
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ FLOORS = [
     ["description"],
     ["rendering"],
     ["comparison", "figures", "cleaning"],
-    ["engines"],
+    ["engines", "estimate"],
     ["execution"],
     ["reference"],
     ["planning"],
@@ -42,7 +42,7 @@ FLOORS = [
 
 HEIGHT = {name: -level for level, names in enumerate(FLOORS) for name in names}
 
-MAY_IMPORT_TORCH = {"nn", "models", "evaluation", "training", "execution", "engines"}
+MAY_IMPORT_TORCH = {"nn", "models", "evaluation", "training", "execution", "engines", "estimate"}
 
 
 def modules() -> list[Path]:

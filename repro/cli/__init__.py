@@ -36,7 +36,8 @@ class _Group(TyperGroup):
         except KeyboardInterrupt as interrupt:
             how = "ended from outside" if isinstance(interrupt, _TerminatedError) else "interrupted"
             typer.echo(
-                f"{how}; what was finished is kept, and the same command goes on from there",
+                f"{how}; what was finished is kept, and the same command goes on from there "
+                "(but --force begins anew)",
                 err=True,
             )
             code = 143 if isinstance(interrupt, _TerminatedError) else 130

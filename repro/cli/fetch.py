@@ -58,7 +58,7 @@ def _fetch(found: Manifest, view: str, source: Path | None, unverified: bool) ->
     """Fetch one dataset, or one view of it, and print it; return its exit code."""
     from repro import description
     from repro.cli.progress import Files
-    from repro.data import archive, views
+    from repro.data import archive, cache, views
     from repro.errors import ReproError
 
     code = 0
@@ -76,13 +76,13 @@ def _fetch(found: Manifest, view: str, source: Path | None, unverified: bool) ->
         failed(error)
     for name in [view] if view else found.views:
         try:
-            if not archive.missing(found, found.view(name)):
+            if not cache.missing(found, found.view(name)):
                 views.load(f"{found.id}/{name}")
                 if fault := views.damage(f"{found.id}/{name}"):
                     raise ReproError(fault)
         except ReproError as error:
             failed(error)
-    if archive.receipts(found):
+    if cache.receipts(found):
         typer.echo(description.dataset(found))
     return code
 
@@ -100,11 +100,11 @@ def _check(chosen: list[Manifest], named: bool) -> None:
 
 
 def _states(found: Manifest) -> list[tuple[str, str, str]]:
-    from repro.data import archive, views
+    from repro.data import cache, views
     from repro.errors import ReproError
 
     try:
-        rows = [(found.id, name, state) for name, state in archive.check(found).items()]
+        rows = [(found.id, name, state) for name, state in cache.check(found).items()]
         for view in found.views:
             dataset = f"{found.id}/{view}"
             fault = views.damage(dataset)

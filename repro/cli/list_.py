@@ -98,11 +98,11 @@ def _datasets() -> list[dict[str, Any]]:
 
 def _state(found: Manifest) -> str:
     """Return what is here, as the receipts say; `repro fetch --check` reads the bytes."""
-    from repro.data import archive
+    from repro.data import cache
     from repro.errors import ReproError
 
     try:
-        have, missing = archive.receipts(found), archive.missing(found)
+        have, missing = cache.receipts(found), cache.missing(found)
     except ReproError:
         return "receipt damaged"
     if not have:

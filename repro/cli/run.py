@@ -191,7 +191,8 @@ def _print_plan(plan: Plan, folder: Path, device: str, threads: int, force: bool
 
     from repro import paths, planning
     from repro.cli.progress import duration
-    from repro.execution import Estimate, Settings, measure
+    from repro.estimate import Estimate, measure
+    from repro.execution import Settings
 
     lacking = planning.lacking(plan)
     done = {job.label: planning.finished(job, folder) for job in plan.jobs}

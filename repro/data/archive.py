@@ -1,147 +1,20 @@
-"""Fetch: from a folder, a mirror or the network; verified, whole, and with a receipt.
+"""Fetch: from a folder, a mirror or the network, into the cache; verified, whole, with a receipt.
 
-A member lies in the cache under its final name only when its bytes are complete; the receipt beside
-it says what they are, where they came from, and whether the manifest's hashes vouch for them. One
-process at a time fetches or builds an archive; the others wait.
+One process at a time fetches or builds an archive; the others wait.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from repro import paths
-from repro.data import container, download, toy
+from repro.data import cache, container, download, toy
 from repro.data.container import AbsentError
 from repro.data.download import Tell
 from repro.data.manifest import Hashes, Manifest, View
 from repro.errors import ManualDataError, ReproError
-
-CHUNK = 1 << 20
-
-
-class Silent:
-    """Is told, and says nothing."""
-
-    def bytes(self, name: str, done: int, total: int | None) -> None:
-        """Hear how much of a file has arrived."""
-
-    def say(self, text: str) -> None:
-        """Hear what the user should know."""
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """What is known of a member in the cache."""
-
-    bytes: int
-    sha256: str
-    verified: bool
-    """Whether its bytes, or those of the archive it came in, have the manifest's hashes."""
-    source: str
-
-
-def folder(archive: str) -> Path:
-    """Return where all of an archive lies."""
-    return paths.home() / "data" / archive
-
-
-def raw_folder(archive: str) -> Path:
-    """Return where an archive's members lie."""
-    return folder(archive) / "raw"
-
-
-def receipts(manifest: Manifest) -> dict[str, Receipt]:
-    """Return the receipts of the members that are in the cache, whole."""
-    raw = raw_folder(manifest.id)
-    return {
-        name: receipt
-        for name, receipt in _signed(manifest).items()
-        if (raw / name).exists() and (raw / name).stat().st_size == receipt.bytes
-    }
-
-
-def _signed(manifest: Manifest) -> dict[str, Receipt]:
-    file = raw_folder(manifest.id) / "receipt.json"
-    if not file.exists():
-        return {}
-    try:
-        return {name: Receipt(**entry) for name, entry in json.loads(file.read_text()).items()}
-    except (ValueError, TypeError, AttributeError) as error:
-        raise ReproError(
-            f"{file} is damaged: {error}",
-            "delete it and fetch again: the files beside it are then verified anew",
-        ) from error
-
-
-def members(manifest: Manifest, view: View | None = None) -> list[str]:
-    """Return the members that a view reads, or that all views do.
-
-    Of an entry that leaves a choice, these are the first members that are there.
-    """
-    have = receipts(manifest)
-    entries = view.read.values() if view else manifest.read
-    found = [name for entry in entries for name in _choice(manifest, entry, have)]
-    return list(dict.fromkeys(found))
-
-
-def files(manifest: Manifest, entry: str) -> list[Path]:
-    """Return the files in the cache that an entry of `read` is read from."""
-    raw = raw_folder(manifest.id)
-    return [raw / name for name in _choice(manifest, entry, receipts(manifest))]
-
-
-def _choice(manifest: Manifest, entry: str, have: dict[str, Receipt]) -> list[str]:
-    choices = manifest.read[entry].choices()
-    return next((one for one in choices if all(name in have for name in one)), choices[0])
-
-
-def missing(manifest: Manifest, view: View | None = None) -> list[str]:
-    """Return the members that a view reads, or that any does, and the cache lacks."""
-    have = receipts(manifest)
-    return [member for member in members(manifest, view) if member not in have]
-
-
-def check(manifest: Manifest) -> dict[str, str]:
-    """Return the state of every member that was ever fetched, read from its bytes.
-
-    A state is "verified", "unverified", or in capitals what happened to the file since.
-    """
-    raw = raw_folder(manifest.id)
-    states = {}
-    for name, receipt in _signed(manifest).items():
-        if not (raw / name).exists():
-            states[name] = "MISSING: fetch it again"
-        elif sha256(raw / name) != receipt.sha256:
-            states[name] = f"CHANGED since it was fetched: delete {raw / name} and fetch it again"
-        else:
-            states[name] = "verified" if receipt.verified else "unverified"
-    return states
-
-
-@contextmanager
-def locked(archive: str, tell: Tell) -> Iterator[None]:
-    """Keep other processes from fetching or building the same archive meanwhile."""
-    from filelock import FileLock, Timeout
-
-    folder(archive).mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder(archive) / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        tell.say(f"another process is busy with {archive}; waiting for it")
-        lock.acquire()
-    try:
-        for left in folder(archive).glob("raw/.*"):  # of a process that was killed
-            left.unlink()
-        yield
-    finally:
-        lock.release()
 
 
 def fetch(
@@ -151,7 +24,7 @@ def fetch(
     view: View | None = None,
     unverified: bool = False,
     tell: Tell | None = None,
-) -> dict[str, Receipt]:
+) -> dict[str, cache.Receipt]:
     """Bring an archive's members into the cache, verified.
 
     Parameters
@@ -175,12 +48,12 @@ def fetch(
     ManualDataError
         If only the user can obtain them.
     """
-    tell = tell or Silent()
-    with locked(manifest.id, tell):
+    tell = tell or download.Silent()
+    with cache.locked(manifest.id, tell):
         if manifest.generate:
             return _generate(manifest)
         _Fetch(manifest, source, unverified, tell).run(view)
-    return receipts(manifest)
+    return cache.receipts(manifest)
 
 
 class _Fetch:
@@ -193,7 +66,7 @@ class _Fetch:
         self._source = source
         self._unverified = unverified
         self._tell = tell
-        self._raw = raw_folder(manifest.id)
+        self._raw = cache.raw_folder(manifest.id)
         self._folders = _folders(manifest, source)
         self._taken: set[str] = set()
         self._passed_over: list[str] = []
@@ -201,7 +74,7 @@ class _Fetch:
     def run(self, view: View | None) -> None:
         """Fetch what a view reads, or all; what cannot be had does not stop the rest."""
         self._raw.mkdir(parents=True, exist_ok=True)
-        for name, state in check(self._manifest).items():
+        for name, state in cache.check(self._manifest).items():
             if state.startswith("CHANGED"):
                 self._tell.say(f"{self._raw / name} has changed since it came; it is fetched anew")
                 (self._raw / name).unlink()
@@ -232,11 +105,11 @@ class _Fetch:
                     raise
 
     def _wanted(self, names: list[str]) -> list[str]:
-        """Return those that are missing, or unverified where that is not good enough."""
-        have = receipts(self._manifest)
+        """Return those that are cache.missing, or unverified where that is not good enough."""
+        have = cache.receipts(self._manifest)
         return [name for name in names if name not in have or not self._is_enough(name, have[name])]
 
-    def _is_enough(self, name: str, receipt: Receipt) -> bool:
+    def _is_enough(self, name: str, receipt: cache.Receipt) -> bool:
         """Return whether what the cache has of a member will do.
 
         Unverified bytes do if any are accepted, unless a folder was named that has others.
@@ -255,7 +128,7 @@ class _Fetch:
 
     def _is_near(self, name: str) -> bool:
         """Return whether a member is in the cache, or in a folder, alone or in its archive."""
-        left = (self._raw / name).is_file() and name not in receipts(self._manifest)
+        left = (self._raw / name).is_file() and name not in cache.receipts(self._manifest)
         return self._in_folders(name) or left or not self._wanted([name])
 
     def _from_folders(self, name: str) -> bool:
@@ -286,10 +159,10 @@ class _Fetch:
         file and its receipt.
         """
         stated = self._manifest.members[name]
-        if name in receipts(self._manifest):
+        if name in cache.receipts(self._manifest):
             return False  # known, and not good enough
-        found = digests(self._raw / name)
-        verified = bool(stated.stated()) and not differences(found, stated)
+        found = cache.digests(self._raw / name)
+        verified = bool(stated.stated()) and not cache.differences(found, stated)
         if verified or self._unverified:
             self._sign(name, found, verified, "the cache, where it lay")
             return True
@@ -314,14 +187,14 @@ class _Fetch:
         title = name if member.url else found.archive.file_name
         if not self._unverified and not of.stated() and not member.stated():
             raise ReproError(f"the manifest knows no hash of {title}", self._trust())
-        part = folder(found.id) / "parts" / f"{title}.part"
+        part = cache.folder(found.id) / "parts" / f"{title}.part"
         part.parent.mkdir(exist_ok=True)
         url = download.download(
             [url for url in urls if url],
             part,
             stated.bytes,
             bool(stated.stated()),
-            lambda file: "; ".join(differences(digests(file), stated)),
+            lambda file: "; ".join(cache.differences(cache.digests(file), stated)),
             self._tell,
         )
         if member.url:
@@ -338,7 +211,7 @@ class _Fetch:
         found = self._manifest
         title = self._container(name)
         verified = title == found.archive.file_name and self._check(
-            title, digests(archive), found.archive, lenient=True
+            title, cache.digests(archive), found.archive, lenient=True
         )
         for one in self._wanted(found.all_members()):
             member = found.members[one]
@@ -359,9 +232,9 @@ class _Fetch:
         stated = self._manifest.members[name]
         download.need_room(self._raw, size)
         with paths.whole(self._raw / name) as file:
-            states = _States(size)
+            states = cache.Digests(size)
             with file.open("wb") as out:
-                while chunk := stream.read(CHUNK):
+                while chunk := stream.read(cache.CHUNK):
                     out.write(chunk)
                     states.update(chunk)
                     self._tell.bytes(name, out.tell(), size)
@@ -375,11 +248,8 @@ class _Fetch:
             self._tell.say(f"{name} is UNVERIFIED; what came, should you come to trust it: {pin}")
 
     def _sign(self, name: str, found: dict[str, str], verified: bool, source: str) -> None:
-        entry = Receipt(int(found["bytes"]), found["sha256"], verified, source)
-        known = {**receipts(self._manifest), name: entry}
-        paths.write_json(
-            self._raw / "receipt.json", {key: asdict(value) for key, value in known.items()}
-        )
+        receipt = cache.Receipt(int(found["bytes"]), found["sha256"], verified, source)
+        cache.sign(self._manifest, name, receipt)
 
     def _check(
         self, name: str, found: dict[str, str], stated: Hashes, lenient: bool = False
@@ -389,7 +259,7 @@ class _Fetch:
         Parameters
         ----------
         name, found, stated
-            The file, its digests, and what they should be.
+            The file, its cache.digests, and what they should be.
         lenient : bool
             Whether nothing need be stated: of an archive whose members have hashes of their own.
 
@@ -398,7 +268,7 @@ class _Fetch:
         ReproError
             If they are not, or the manifest says nothing, and `unverified` was not asked for.
         """
-        differs = differences(found, stated)
+        differs = cache.differences(found, stated)
         if not differs and stated.stated():
             return True
         if self._unverified or (lenient and not differs):
@@ -440,71 +310,18 @@ def _by_hand(manifest: Manifest) -> str:
     return "\n  ".join([manifest.archive.manual, *dict.fromkeys(ways)])
 
 
-class _States:
-    """The digests of bytes that pass by."""
-
-    def __init__(self, length: int) -> None:
-        self._length = 0
-        self._sha256 = hashlib.sha256()
-        self._md5 = hashlib.md5(usedforsecurity=False)
-        self._blob = hashlib.sha1(f"blob {length}\0".encode(), usedforsecurity=False)
-
-    def update(self, chunk: bytes) -> None:
-        self._length += len(chunk)
-        for state in (self._sha256, self._md5, self._blob):
-            state.update(chunk)
-
-    def digests(self) -> dict[str, str]:
-        return {
-            "bytes": str(self._length),
-            "sha256": self._sha256.hexdigest(),
-            "md5": self._md5.hexdigest(),
-            "git_blob": self._blob.hexdigest(),
-        }
-
-
-def digests(file: Path) -> dict[str, str]:
-    """Return length, sha256, md5 and git blob id of a file, by their names in a manifest."""
-    states = _States(file.stat().st_size)
-    with file.open("rb") as stream:
-        while chunk := stream.read(CHUNK):
-            states.update(chunk)
-    return states.digests()
-
-
-def sha256(file: Path) -> str:
-    """Return the sha256 of a file."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def differences(found: dict[str, str], stated: Hashes) -> list[str]:
-    """Return "kind expected, got" for everything stated that a file's digests are not."""
-    differs = [
-        f"{kind} expected {value}, got {found[kind]}"
-        for kind, value in stated.stated().items()
-        if found[kind] != value
-    ]
-    if stated.bytes is not None and found["bytes"] != str(stated.bytes):
-        differs.insert(0, f"bytes expected {stated.bytes:,}, got {int(found['bytes']):,}")
-    return differs
-
-
-def _generate(manifest: Manifest) -> dict[str, Receipt]:
+def _generate(manifest: Manifest) -> dict[str, cache.Receipt]:
     assert manifest.generate is not None
-    raw = raw_folder(manifest.id)
-    made = canonical_hash(manifest.generate.model_dump() | {"recipe": toy.RECIPE})
-    if not missing(manifest) and all(r.source == made for r in receipts(manifest).values()):
-        return receipts(manifest)
+    raw = cache.raw_folder(manifest.id)
+    made = cache.canonical_hash(manifest.generate.model_dump() | {"recipe": toy.RECIPE})
+    if not cache.missing(manifest) and all(
+        r.source == made for r in cache.receipts(manifest).values()
+    ):
+        return cache.receipts(manifest)
     toy.generate(manifest.generate, raw)
     entries = {}
     for name in manifest.all_members():
-        found = digests(raw / name)
-        entries[name] = asdict(Receipt(int(found["bytes"]), found["sha256"], True, made))
+        found = cache.digests(raw / name)
+        entries[name] = asdict(cache.Receipt(int(found["bytes"]), found["sha256"], True, made))
     paths.write_json(raw / "receipt.json", entries)
-    return receipts(manifest)
-
-
-def canonical_hash(value: dict[str, Any]) -> str:
-    """Return a sha256 that equal mappings share."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+    return cache.receipts(manifest)

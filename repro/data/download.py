@@ -59,6 +59,16 @@ class Tell(Protocol):
         """Hear what the user should know."""
 
 
+class Silent:
+    """Is told, and says nothing."""
+
+    def bytes(self, name: str, done: int, total: int | None) -> None:
+        """Hear how much of a file has arrived."""
+
+    def say(self, text: str) -> None:
+        """Hear what the user should know."""
+
+
 class _GoneError(Exception):
     """An address will not serve the file."""
 

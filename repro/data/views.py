@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repro import paths
-from repro.data import archive, manifest
+from repro.data import cache, download, manifest
 from repro.data.download import Tell, need_room
 from repro.data.formats import read_json, read_negatives, read_netflix, read_separated
 from repro.data.manifest import Manifest, Step, View
@@ -74,7 +74,7 @@ class Prepared:
 def prepared(dataset: str) -> Prepared | None:
     """Return what is known of a view, or None while it is not built."""
     found, view, folder = _located(dataset)
-    if archive.missing(found, view) or not (folder / "view.json").exists():
+    if cache.missing(found, view) or not (folder / "view.json").exists():
         return None
     try:
         known = json.loads((folder / "view.json").read_text())
@@ -108,13 +108,13 @@ def load(dataset: str, tell: Tell | None = None) -> Dataset:
         If files are missing, damaged, or do not give the counts that the manifest expects.
     """
     found, view, folder = _located(dataset)
-    lacking = archive.missing(found, view)
+    lacking = cache.missing(found, view)
     if lacking:
         raise ReproError(
             f"{dataset} needs {', '.join(lacking)}, missing in the cache", f"repro fetch {found.id}"
         )
     if not (folder / "view.json").exists():
-        with archive.locked(found.id, tell or archive.Silent()):
+        with cache.locked(found.id, tell or download.Silent()):
             for left in folder.parent.glob(".building.*"):  # of a process that was killed
                 shutil.rmtree(left)
             if not (folder / "view.json").exists():
@@ -178,21 +178,21 @@ def _located(dataset: str) -> tuple[Manifest, View, Path]:
     archive_id, view_name = manifest.split_id(dataset)
     found = manifest.load(archive_id)
     view = found.view(view_name)
-    have = archive.receipts(found)
-    raw = {name: have[name].sha256 for name in archive.members(found, view) if name in have}
+    have = cache.receipts(found)
+    raw = {name: have[name].sha256 for name in cache.members(found, view) if name in have}
     made_of = {
         "format": FORMAT,
         "view": view.model_dump(include={"read", "whole", "steps", "variants"}),
         "read": {part: found.read[entry].model_dump() for part, entry in view.read.items()},
         "raw": raw,
     }
-    key = archive.canonical_hash(made_of)[:12]
+    key = cache.canonical_hash(made_of)[:12]
     return found, view, paths.home() / "data" / archive_id / "views" / f"{view_name}-{key}"
 
 
 def _verified(found: Manifest, view: View) -> bool:
-    have = archive.receipts(found)
-    return all(have[member].verified for member in archive.members(found, view))
+    have = cache.receipts(found)
+    return all(have[member].verified for member in cache.members(found, view))
 
 
 def _build(found: Manifest, dataset: str, view: View, folder: Path) -> None:
@@ -271,10 +271,10 @@ def _store(folder: Path, arrays: dict[str, NDArray[Any]], about: Prepared) -> No
 
 def _check_files(found: Manifest, view: View) -> None:
     """Refuse files that are not what they were when they were fetched."""
-    have = archive.receipts(found)
-    for member in archive.members(found, view):
-        file = archive.raw_folder(found.id) / member
-        if archive.sha256(file) != have[member].sha256:
+    have = cache.receipts(found)
+    for member in cache.members(found, view):
+        file = cache.raw_folder(found.id) / member
+        if cache.sha256(file) != have[member].sha256:
             raise ReproError(
                 f"{file} has changed since it was fetched", "delete it and fetch again"
             )
@@ -282,7 +282,7 @@ def _check_files(found: Manifest, view: View) -> None:
 
 def _read(found: Manifest, entry: str) -> Rows:
     read = found.read[entry]
-    files = archive.files(found, entry)
+    files = cache.files(found, entry)
     text = read.identifiers == "text"
     if read.format == "negatives":
         return read_negatives(files[0])

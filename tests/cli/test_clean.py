@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from repro import checkpoints, claims, paths
 from repro.claims import Claim
 from repro.cli import app
-from repro.data import archive, views
+from repro.data import cache, views
 
 
 def clean(*arguments: str, answer: str = "") -> str:
@@ -93,7 +93,7 @@ def test_a_view_that_was_replaced_goes_and_the_one_in_use_stays() -> None:
     old = used.with_name("ratings-0123456789ab")
     old.mkdir()
     np.save(old / "whole_user.npy", np.arange(10))
-    part = archive.folder("toy") / "parts" / "a.zip.part"
+    part = cache.folder("toy") / "parts" / "a.zip.part"
     part.parent.mkdir()
     part.write_bytes(b"half")
     clean("--yes")
@@ -102,4 +102,4 @@ def test_a_view_that_was_replaced_goes_and_the_one_in_use_stays() -> None:
     assert views.prepared("toy/ratings") is not None
     clean("--yes", "--unfinished")
     assert not part.exists()
-    assert list(archive.raw_folder("toy").iterdir())
+    assert list(cache.raw_folder("toy").iterdir())

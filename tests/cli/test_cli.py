@@ -165,20 +165,7 @@ steps = [{{ order = "oldest first" }}]
 
 LISTS = "".join(f"{u},{(u + step) % 9}\n" for u in range(12) for step in range(6))
 
-Write = Callable[..., None]
-
-
-@pytest.fixture
-def write(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
-    """Return what writes a file into a folder of one's own."""
-    user = own_folders / "user"
-    monkeypatch.setenv("REPRO_PATH", str(user))
-
-    def put(name: str, text: str) -> None:
-        (user / name).parent.mkdir(parents=True, exist_ok=True)
-        (user / name).write_text(text)
-
-    return put
+Write = Callable[[str, str], None]
 
 
 @pytest.fixture

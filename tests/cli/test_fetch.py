@@ -22,7 +22,7 @@ import pytest
 from typer.testing import CliRunner
 
 from repro.cli import app, progress
-from repro.data import archive, download, manifest, views
+from repro.data import cache, download, manifest, views
 
 ROWS = "".join(f"{u},{(u + step) % 9}\n" for u in range(12) for step in range(6)).encode()
 LARGE = "".join(f"{u},{i}\n" for u in range(600) for i in range(u % 9, 999, 9)).encode()
@@ -169,19 +169,6 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 Write = Callable[[str, str], None]
 
 
-@pytest.fixture
-def write(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
-    """Return what writes a file into a folder of one's own."""
-    user = own_folders / "user"
-    monkeypatch.setenv("REPRO_PATH", str(user))
-
-    def put(name: str, text: str) -> None:
-        (user / name).parent.mkdir(parents=True, exist_ok=True)
-        (user / name).write_text(text)
-
-    return put
-
-
 def box(member: str, archive: str = "") -> str:
     return BOX.format(archive=archive, member=member)
 
@@ -205,7 +192,7 @@ def repro_(*arguments: str, code: int = 0) -> Any:
 
 
 def raw(name: str = "rows.csv", dataset: str = "box") -> Path:
-    return archive.raw_folder(dataset) / name
+    return cache.raw_folder(dataset) / name
 
 
 def states(text: str) -> dict[str, str]:
@@ -378,7 +365,7 @@ def test_the_check_exits_1_where_a_view_is_damaged(
 ) -> None:
     write("data_manifests/box.toml", box(server.at("/rows.csv")))
     repro_("fetch", "box")
-    file = next(archive.folder("box").glob("views/*/whole_item.npy"))
+    file = next(cache.folder("box").glob("views/*/whole_item.npy"))
     if damage == "changed":
         np.save(file, np.load(file)[::-1].copy())
     elif damage == "cut":
@@ -421,7 +408,7 @@ def test_a_view_whose_arrays_have_changed_is_neither_fetched_nor_trained_on(
 ) -> None:
     write("data_manifests/box.toml", box(server.at("/rows.csv")))
     repro_("fetch", "box")
-    file = next(archive.folder("box").glob("views/*/whole_item.npy"))
+    file = next(cache.folder("box").glob("views/*/whole_item.npy"))
     content = file.read_bytes()
     file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     refused = repro_("fetch", "box", code=1)
@@ -599,7 +586,7 @@ def until(condition: Callable[[], object], process: subprocess.Popen[str]) -> No
 
 
 def part() -> Path:
-    return archive.folder("box") / "parts" / "rows.csv.part"
+    return cache.folder("box") / "parts" / "rows.csv.part"
 
 
 def n_here() -> int:

@@ -141,9 +141,16 @@ def test_a_line_is_written_per_cell_and_seed_with_all_that_made_it(file: Path) -
         assert line.keys() == {field.name for field in fields(Frozen)}
 
 
+def say_code(record: dict[str, Any], **said: object) -> None:
+    """Let a record, and its one start, say this of the code."""
+    (start,) = record["attempts"]
+    record["code"].update(said)
+    start.update(said)
+
+
 def test_the_version_of_the_code_is_frozen_with_the_number(file: Path) -> None:
     repro_("run", "mine", "--table", "2")
-    doctor(lambda record: record["code"].update(version="7.7", commit="c" * 40, dirty=False))
+    doctor(lambda record: say_code(record, version="7.7", commit="c" * 40, dirty=False))
     told = repro_("freeze", "mine")
     (line,) = lines(file)
     assert (line["version"], line["commit"], line["dirty"]) == ("7.7", "c" * 40, "False")
@@ -152,13 +159,24 @@ def test_the_version_of_the_code_is_frozen_with_the_number(file: Path) -> None:
 
 def test_code_that_differed_from_its_commit_is_said(file: Path) -> None:
     repro_("run", "mine")
-    doctor(lambda r: r["code"].update(commit="c" * 40, dirty=r["experiment"]["seed"] == 1))
+    doctor(lambda r: say_code(r, commit="c" * 40, dirty=r["experiment"]["seed"] == 1))
     told = repro_("freeze", "mine")
     assert "differed from its commit" in told.stderr
     assert known()[1].id in told.stderr
     assert known()[0].id not in told.stderr
     assert {line["dirty"] for line in lines(file) if line["seed"] == "1"} == {"True"}
     assert {line["dirty"] for line in lines(file) if line["seed"] == "0"} == {"False"}
+
+
+def test_a_start_by_code_that_differed_counts_though_the_last_did_not(file: Path) -> None:
+    repro_("run", "mine", "--table", "2")
+
+    def cut_off_once(record: dict[str, Any]) -> None:
+        say_code(record, commit="c" * 40, dirty=False)
+        record["attempts"].insert(0, record["attempts"][0] | {"dirty": True})
+
+    doctor(cut_off_once)
+    assert "differed from its commit" in repro_("freeze", "mine").stderr
 
 
 def test_records_that_do_not_tell_of_memory_and_determinism_are_compared_and_frozen(

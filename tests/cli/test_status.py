@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from repro import checkpoints, claims, execution, paths, planning, records
+from repro import checkpoints, claims, estimate, paths, planning, records
 from repro.claims import Claim
 from repro.cli import app
 from repro.data import views
@@ -133,20 +133,7 @@ source = "a test"
 steps = [{{ order = "oldest first" }}]
 """
 
-Write = Callable[..., None]
-
-
-@pytest.fixture
-def write(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
-    """Return what writes a file into a folder of one's own."""
-    user = own_folders / "user"
-    monkeypatch.setenv("REPRO_PATH", str(user))
-
-    def put(name: str, text: str) -> None:
-        (user / name).parent.mkdir(parents=True, exist_ok=True)
-        (user / name).write_text(text)
-
-    return put
+Write = Callable[[str, str], None]
 
 
 @pytest.fixture
@@ -527,12 +514,12 @@ def test_a_dry_run_measures_what_is_alike_but_once_and_adds_up(
     planning.prepare("toy/ratings")
     asked: list[str] = []
 
-    def measured(job: Job, *_: object) -> execution.Estimate:
+    def measured(job: Job, *_: object) -> estimate.Estimate:
         asked.append(job.experiment.model.name)
         is_ease = asked[-1] == "ease"
-        return execution.Estimate(100.0, True) if is_ease else execution.Estimate(3600.0, False)
+        return estimate.Estimate(100.0, True) if is_ease else estimate.Estimate(3600.0, False)
 
-    monkeypatch.setattr(execution, "measure", measured)
+    monkeypatch.setattr(estimate, "measure", measured)
     told = repro_("run", "mine", "--dry-run").stdout
     assert asked == ["popularity", "ease"]
     assert times(told) == ["more than 1 h 00 min"] * 3 + ["about 1 min 40 s"] * 3
@@ -551,11 +538,11 @@ def test_runs_under_other_protocols_are_measured_by_themselves(
     write("tables/mine.toml", text + late + second)
     planning.prepare("toy/ratings")
 
-    def measured(job: Job, *_: object) -> execution.Estimate:
+    def measured(job: Job, *_: object) -> estimate.Estimate:
         seconds = {"random_split": 100.0, "sequential_split": 200.0}
-        return execution.Estimate(seconds[job.experiment.protocol.name], True)
+        return estimate.Estimate(seconds[job.experiment.protocol.name], True)
 
-    monkeypatch.setattr(execution, "measure", measured)
+    monkeypatch.setattr(estimate, "measure", measured)
     told = repro_("run", "mine", "--dry-run").stdout
     assert times(told) == ["about 1 min 40 s", "about 3 min 20 s"]
     assert in_all(told).startswith("about 5 min 00 s")

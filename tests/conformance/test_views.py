@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from repro.data import archive, manifest, views
+from repro.data import archive, cache, manifest, views
 from repro.data.manifest import Counts, Expect, Manifest, Read, View
 from repro.errors import ReproError
 from repro.interactions import Dataset, Interactions
@@ -485,7 +485,7 @@ def test_members_in_their_archive_give_what_members_by_themselves_give(
     digests = []
     for source in (folder, shelf.files(found)):
         shelf.fetched(found, source)
-        assert archive.missing(found) == []
+        assert cache.missing(found) == []
         digests.append({view: loaded(shelf, found, view).digest for view in found.views})
         shelf.shown(found)
     assert digests[0] == digests[1]
@@ -508,7 +508,7 @@ def test_either_layout_of_the_files_gives_the_same_views(
         shelf.fetched(found, source)
         digests.append({view: loaded(shelf, found, view).digest for view in found.views})
         shelf.shown(found)
-        assert set(archive.members(found)) == set(some)
+        assert set(cache.members(found)) == set(some)
     assert all(one == digests[0] for one in digests)
 
 

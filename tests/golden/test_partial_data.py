@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from repro.data.archive import differences, digests
+from repro.data.cache import differences, digests
 from repro.data.formats import read_separated
 from repro.data.manifest import load
 from repro.data.rows import Rows

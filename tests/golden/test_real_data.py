@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from repro.data import archive, manifest, views
+from repro.data import archive, cache, manifest, views
 from repro.evaluation import rank
 from repro.experiment import MODELS, PROTOCOLS
 from repro.interactions import Dataset
@@ -205,7 +205,7 @@ def test_some_of_ncfs_negatives_are_the_held_out_item_itself(mirror: Path) -> No
 
 def test_the_latest_of_movielens_100k_is_often_undecided(mirror: Path) -> None:
     load("ml-100k/dave", mirror)
-    raw = np.loadtxt(archive.raw_folder("ml-100k") / "u.data", dtype=np.int64)
+    raw = np.loadtxt(cache.raw_folder("ml-100k") / "u.data", dtype=np.int64)
     user, time = raw[:, 0], raw[:, 3]
     latest = np.zeros(user.max() + 1, dtype=np.int64)
     np.maximum.at(latest, user, time)

@@ -19,7 +19,7 @@ from typing import ClassVar
 
 import pytest
 
-from repro.data import archive, download, manifest
+from repro.data import archive, cache, download, manifest
 from repro.data.manifest import Manifest
 from repro.errors import ManualDataError, ReproError
 
@@ -94,7 +94,7 @@ def shelf(tmp_path: Path) -> Path:
 
 
 def in_cache() -> dict[str, bytes]:
-    raw = archive.raw_folder("box")
+    raw = cache.raw_folder("box")
     return {path.name: path.read_bytes() for path in raw.glob("*")} if raw.exists() else {}
 
 
@@ -232,8 +232,8 @@ def test_what_is_in_the_cache_is_not_fetched_again(shelf: Path, box: Box) -> Non
 
 def test_a_member_that_was_cut_short_is_missing(shelf: Path, box: Box) -> None:
     archive.fetch(box(), shelf)
-    (archive.raw_folder("box") / "rows.csv").write_bytes(CONTENT[:5])
-    assert archive.missing(box()) == ["rows.csv"]
+    (cache.raw_folder("box") / "rows.csv").write_bytes(CONTENT[:5])
+    assert cache.missing(box()) == ["rows.csv"]
     archive.fetch(box(), shelf)
     assert in_cache()["rows.csv"] == CONTENT
 
@@ -351,9 +351,9 @@ def test_generated_data_is_the_same_every_time(
     for name in ("one", "two"):
         monkeypatch.setenv("REPRO_HOME", str(tmp_path / name))
         toy = manifest.load("toy")
-        assert archive.missing(toy) == toy.all_members()
+        assert cache.missing(toy) == toy.all_members()
         made.append(archive.fetch(toy))
-        assert archive.missing(toy) == []
+        assert cache.missing(toy) == []
     assert made[0] == made[1]
     assert all(receipt.verified for receipt in made[0].values())
 
@@ -408,8 +408,8 @@ def test_an_archive_of_several_members_is_downloaded_once(server: str, box: Box)
 
 
 def put_in_cache(content: bytes, name: str = "rows.csv") -> None:
-    archive.raw_folder("box").mkdir(parents=True, exist_ok=True)
-    (archive.raw_folder("box") / name).write_bytes(content)
+    cache.raw_folder("box").mkdir(parents=True, exist_ok=True)
+    (cache.raw_folder("box") / name).write_bytes(content)
 
 
 def test_a_file_in_the_cache_without_a_receipt_is_adopted_if_its_hash_fits(box: Box) -> None:
@@ -420,7 +420,7 @@ def test_a_file_in_the_cache_without_a_receipt_is_adopted_if_its_hash_fits(box: 
     assert receipt.sha256 == HASHES["sha256"]
     assert receipt.source == "the cache, where it lay"
     assert heard.texts == []
-    assert archive.missing(box()) == []
+    assert cache.missing(box()) == []
 
 
 def test_a_file_in_the_cache_without_a_receipt_that_does_not_fit_is_fetched_anew_and_told(
@@ -431,7 +431,7 @@ def test_a_file_in_the_cache_without_a_receipt_that_does_not_fit_is_fetched_anew
     receipt = archive.fetch(box(), shelf, tell=heard)["rows.csv"]
     assert receipt.verified
     assert in_cache()["rows.csv"] == CONTENT
-    raw = archive.raw_folder("box") / "rows.csv"
+    raw = cache.raw_folder("box") / "rows.csv"
     assert heard.texts == [f"{raw} is not what its manifest says; it is fetched anew"]
 
 
@@ -447,8 +447,8 @@ def test_what_a_killed_process_left_is_removed_and_never_taken_for_data(
     left = ".rows.csv.4242.0a1b2c3d"
     put_in_cache(CONTENT, left)
     made = box()
-    assert archive.missing(made) == ["rows.csv"]
-    assert archive.receipts(made) == {}
+    assert cache.missing(made) == ["rows.csv"]
+    assert cache.receipts(made) == {}
     with pytest.raises(ManualDataError):
         archive.fetch(made)
     assert left not in in_cache()
@@ -490,31 +490,31 @@ def test_an_archive_without_a_hash_is_good_enough_if_its_member_has_one(
 
 def test_the_check_reads_the_bytes_again(shelf: Path, box: Box) -> None:
     made = box()
-    assert archive.check(made) == {}
+    assert cache.check(made) == {}
     archive.fetch(made, shelf)
-    assert archive.check(made) == {"rows.csv": "verified"}
+    assert cache.check(made) == {"rows.csv": "verified"}
     put_in_cache(OTHER)
-    state = archive.check(made)["rows.csv"]
+    state = cache.check(made)["rows.csv"]
     assert state.startswith("CHANGED since it was fetched")
-    assert str(archive.raw_folder("box") / "rows.csv") in state
+    assert str(cache.raw_folder("box") / "rows.csv") in state
     put_in_cache(CONTENT[:5])
-    assert archive.check(made)["rows.csv"].startswith("CHANGED")
-    (archive.raw_folder("box") / "rows.csv").unlink()
-    assert archive.check(made) == {"rows.csv": "MISSING: fetch it again"}
+    assert cache.check(made)["rows.csv"].startswith("CHANGED")
+    (cache.raw_folder("box") / "rows.csv").unlink()
+    assert cache.check(made) == {"rows.csv": "MISSING: fetch it again"}
 
 
 def test_the_check_tells_what_was_never_verified(shelf: Path, box: Box) -> None:
     archive.fetch(box(""), shelf, unverified=True)
-    assert archive.check(box("")) == {"rows.csv": "unverified"}
+    assert cache.check(box("")) == {"rows.csv": "unverified"}
 
 
 def test_what_the_check_calls_for_mends_it(shelf: Path, box: Box) -> None:
     made = box()
     archive.fetch(made, shelf)
     put_in_cache(OTHER)
-    (archive.raw_folder("box") / "rows.csv").unlink()
+    (cache.raw_folder("box") / "rows.csv").unlink()
     archive.fetch(made, shelf)
-    assert archive.check(made) == {"rows.csv": "verified"}
+    assert cache.check(made) == {"rows.csv": "verified"}
 
 
 @pytest.mark.parametrize(
@@ -523,9 +523,9 @@ def test_what_the_check_calls_for_mends_it(shelf: Path, box: Box) -> None:
 def test_a_damaged_receipt_is_told_and_how_to_mend_it(shelf: Path, box: Box, damage: str) -> None:
     made = box()
     archive.fetch(made, shelf)
-    receipt = archive.raw_folder("box") / "receipt.json"
+    receipt = cache.raw_folder("box") / "receipt.json"
     receipt.write_text(damage)
-    for look in (archive.receipts, archive.check, archive.missing):
+    for look in (cache.receipts, cache.check, cache.missing):
         with pytest.raises(ReproError, match=str(receipt)):
             look(made)
     receipt.unlink()
@@ -586,10 +586,10 @@ def test_of_several_layouts_the_one_that_is_there_is_taken(
     for name in there:
         (tmp_path / name).write_bytes(packed.get(name, CONTENT))
     assert sorted(archive.fetch(layouts, tmp_path)) == taken
-    assert archive.missing(layouts) == []
-    assert archive.members(layouts) == taken
-    files = archive.files(layouts, "rows")
-    assert files == [archive.raw_folder("box") / name for name in taken]
+    assert cache.missing(layouts) == []
+    assert cache.members(layouts) == taken
+    files = cache.files(layouts, "rows")
+    assert files == [cache.raw_folder("box") / name for name in taken]
     assert archive.fetch(layouts)  # nothing more is wanted
 
 
@@ -681,8 +681,8 @@ def test_the_fetch_of_one_view_takes_only_its_members(server: str, box: Box) -> 
     Handler.asked.clear()
     assert sorted(archive.fetch(made, view=made.view("other"))) == ["wrong.csv"]
     assert Handler.asked == ["/wrong.csv"]
-    assert archive.missing(made, made.view("other")) == []
-    assert archive.missing(made) == ["rows.csv"]
+    assert cache.missing(made, made.view("other")) == []
+    assert cache.missing(made) == ["rows.csv"]
     assert sorted(archive.fetch(made)) == ["rows.csv", "wrong.csv"]
     assert Handler.asked == ["/wrong.csv", "/rows.csv"]
 
@@ -783,7 +783,7 @@ def test_while_one_process_is_busy_with_an_archive_another_waits_and_says_so(
 ) -> None:
     made, heard, waiting = box(), Heard(), threading.Event()
     heard.say = lambda text: (heard.texts.append(text), waiting.set())  # type: ignore[method-assign, assignment, func-returns-value]
-    with archive.locked("box", Heard()):
+    with cache.locked("box", Heard()):
         thread = threading.Thread(target=lambda: archive.fetch(made, shelf, tell=heard))
         thread.start()
         assert waiting.wait(10)

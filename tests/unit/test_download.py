@@ -25,7 +25,7 @@ from typing import Any, cast
 import pytest
 import trustme
 
-from repro.data import archive, download, manifest
+from repro.data import archive, cache, download, manifest
 from repro.errors import ReproError
 
 BODY = b"1,10\n1,20\n2,10\n"
@@ -977,10 +977,10 @@ def test_a_member_is_fetched_from_its_mirrors_in_order(
     fetched = archive.fetch(box(monkeypatch, own_folders, {"rows.csv": lines}), tell=heard)
     assert fetched["rows.csv"].source == third
     assert fetched["rows.csv"].verified
-    assert (archive.raw_folder("box") / "rows.csv").read_bytes() == BODY
+    assert (cache.raw_folder("box") / "rows.csv").read_bytes() == BODY
     paths = [asked.path for asked in server.asked]
     assert paths == ["/first.csv", "/second.csv", "/third.csv", "/third.csv"]
-    assert not (archive.folder("box") / "parts").exists()
+    assert not (cache.folder("box") / "parts").exists()
 
 
 def test_what_was_fetched_in_part_is_gone_on_from_by_the_next_fetch(
@@ -990,7 +990,7 @@ def test_what_was_fetched_in_part_is_gone_on_from_by_the_next_fetch(
     made = box(monkeypatch, own_folders, {"rows.csv": f'url = "{url}"\n' + stating(BODY)})
     with pytest.raises(ReproError, match="404"):
         archive.fetch(made)
-    assert archive.missing(made) == ["rows.csv"]
+    assert cache.missing(made) == ["rows.csv"]
     server.at("/rows.csv", give())
     assert archive.fetch(made)["rows.csv"].verified
     assert server.asked[-1].range == "bytes=9-"
@@ -1023,7 +1023,7 @@ def test_bytes_that_no_hash_vouches_for_are_never_joined_with_what_was_there(
         archive.fetch(made, unverified=True)
     server.at("/rows.csv", give())
     assert not archive.fetch(made, unverified=True, tell=heard)["rows.csv"].verified
-    assert (archive.raw_folder("box") / "rows.csv").read_bytes() == BODY
+    assert (cache.raw_folder("box") / "rows.csv").read_bytes() == BODY
     assert hashlib.sha256(BODY).hexdigest() in heard.texts[-1]
 
 
@@ -1038,7 +1038,7 @@ def test_a_full_disk_while_a_member_is_put_in_its_place_is_told(
         patched.setattr(shutil, "disk_usage", free(10**9))
         with pytest.raises((ReproError, OSError), match=r"disk is full|No space left"):
             archive.fetch(made)
-    assert archive.missing(made) == ["rows.csv"]
+    assert cache.missing(made) == ["rows.csv"]
     subprocess.run(["mount", "-o", "remount,size=1m", str(small_disk)], check=True)
     assert archive.fetch(made)["rows.csv"].verified
     assert [asked.path for asked in server.asked] == ["/rows.csv"]

@@ -15,7 +15,7 @@ import pytest
 
 from repro import claims, engines, execution, paths, planning, records
 from repro.claims import BusyError, Claim
-from repro.engines import Done, Here, Processes, Ray, run_all
+from repro.engines import Done, Ended, Here, Processes, Ray, run_all
 from repro.errors import ReproError, UnsupportedError
 from repro.evaluation import Ranking
 from repro.execution import Settings
@@ -67,20 +67,17 @@ class Scripted:
         self.started.append(job.label)
         self.most = max(self.most, len(self.running))
 
-    def wait(self) -> list[tuple[Job, Outcome]]:
+    def wait(self) -> list[Ended]:
         if not self.running:
             return []
         ended = self.running.popleft()
         outcome = self.outcomes[ended.label].popleft()
         if isinstance(outcome, BaseException) and not isinstance(outcome, ReproError):
             raise outcome
-        return [(ended, outcome)]
+        return [(ended, outcome, [])]
 
     def active(self) -> list[Job]:
         return list(self.running)
-
-    def said(self) -> list[str]:
-        return []
 
     def stop(self) -> None:
         self.stopped += 1
@@ -187,7 +184,7 @@ def test_how_far_runs_elsewhere_are_is_told_from_their_claims(
     class Slow(Scripted):
         looks = 0
 
-        def wait(self) -> list[tuple[Job, Outcome]]:
+        def wait(self) -> list[Ended]:
             self.looks += 1
             return super().wait() if self.looks > 3 else []
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from repro import checkpoints, claims, execution, paths, planning, records
+from repro import checkpoints, claims, estimate, paths, planning, records
 from repro.claims import Claim
 from repro.data import views
 from repro.errors import ReproError
@@ -440,8 +440,8 @@ def measured(own: Own, params: str, seconds: float) -> tuple[float, bool]:
     """Return what is said of the slow model's time when an epoch may be watched so long."""
     planning.prepare("toy/ratings")
     (job,) = own("slow", params).jobs
-    found = execution.measure(job, settings(), seconds)
-    assert isinstance(found, execution.Estimate), found
+    found = estimate.measure(job, settings(), seconds)
+    assert isinstance(found, estimate.Estimate), found
     return found.seconds, found.ended
 
 
@@ -486,8 +486,8 @@ def test_what_a_run_surely_takes_does_not_grow_with_users_that_cost_nothing(own:
 @pytest.mark.parametrize("model", ["popularity", "ease", "random"])
 def test_a_model_in_closed_form_is_measured_whole(own: Own, model: str) -> None:
     planning.prepare("toy/ratings")
-    found = execution.measure(own(model).jobs[0], settings(), 0.001)
-    assert isinstance(found, execution.Estimate), found
+    found = estimate.measure(own(model).jobs[0], settings(), 0.001)
+    assert isinstance(found, estimate.Estimate), found
     told, ended = found.seconds, found.ended
     assert ended
     assert 0 < told < 5
@@ -502,12 +502,12 @@ def test_measuring_leaves_nothing_behind(own: Own) -> None:
 FRESH = """
 import json, sys
 from pathlib import Path
-from repro import execution, planning
+from repro import estimate, execution, planning
 from repro.planning import Asked
 planning.prepare("toy/split")
 (job,) = planning.plan(Asked(("toy",), row="BPR")).jobs
 settings = execution.Settings(Path(sys.argv[1]), "cpu", threads=1)
-found = execution.measure(job, settings, 5.0)
+found = estimate.measure(job, settings, 5.0)
 told, ended = found.seconds, found.ended
 print(json.dumps([told, ended, execution.run(job, settings).seconds]))
 """

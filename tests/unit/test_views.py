@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from repro import paths
-from repro.data import archive, manifest, views
+from repro.data import archive, cache, download, manifest, views
 from repro.errors import ReproError
 from repro.interactions import Dataset, Interactions
 
@@ -62,7 +62,7 @@ ONE, TWO = "1:\n6,3,2005-09-06\n7,5,2005-05-13\n", "2:\n7,1,2005-12-31\n5,4,2004
 
 BUILD = """
 import sys
-from repro.data import views
+from repro.data import cache, download, views
 
 class Tell:
     def bytes(self, name, done, total): ...
@@ -75,7 +75,7 @@ print(views.load("box/all", Tell()).digest)
 KILLED = """
 import os, signal
 import numpy as np
-from repro.data import views
+from repro.data import cache, download, views
 
 save, saved = np.save, []
 
@@ -122,7 +122,7 @@ def pairs(rows: Interactions) -> list[tuple[int, int]]:
 
 
 def one_file(box: Make, steps: str = "", rows: str = ROWS) -> Dataset:
-    (archive.raw_folder("box") / "rows.csv").unlink(missing_ok=True)
+    (cache.raw_folder("box") / "rows.csv").unlink(missing_ok=True)
     return views.load(box(ONE_FILE + steps, {"rows.csv": rows}))
 
 
@@ -148,7 +148,7 @@ def test_items_number_as_a_step_says_even_those_that_lose_their_rows(box: Make) 
 def test_identifiers_are_ordered_as_what_the_manifest_says_they_are(box: Make) -> None:
     assert one_file(box, rows="10,2\n9,11\n").user_ids.tolist() == ["10", "9"]
     numbers = ONE_FILE.replace(', identifiers = "text"', "")
-    (archive.raw_folder("box") / "rows.csv").unlink()
+    (cache.raw_folder("box") / "rows.csv").unlink()
     built = views.load(box(numbers, {"rows.csv": "10,2\n9,11\n"}))
     assert built.user_ids.tolist() == ["9", "10"]
 
@@ -346,7 +346,7 @@ def test_a_faulty_step_is_told_when_the_manifest_is_read(box: Make, step: str, s
 
 def test_a_file_that_changed_since_it_was_fetched_is_not_read(box: Make) -> None:
     view = box(ONE_FILE, {"rows.csv": ROWS})
-    (archive.raw_folder("box") / "rows.csv").write_text(OTHER_ORDER)
+    (cache.raw_folder("box") / "rows.csv").write_text(OTHER_ORDER)
     with pytest.raises(ReproError, match="has changed since it was fetched"):
         views.load(view)
 
@@ -682,7 +682,7 @@ def test_what_a_killed_process_leaves_is_neither_taken_for_data_nor_kept(box: Ma
 def test_processes_that_build_at_once_both_end_well(box: Make) -> None:
     box(ONE_FILE, {"rows.csv": ROWS})
     command = [sys.executable, "-c", BUILD]
-    with archive.locked("box", archive.Silent()):
+    with cache.locked("box", download.Silent()):
         both = [
             subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ)
             for _ in range(2)

@@ -1,0 +1,197 @@
+"""The cache: what lies in it of an archive, and whether it still is what it was.
+
+A member lies there under its final name only when its bytes are complete; the receipt beside it
+says what they are, where they came from, and whether the manifest's hashes vouch for them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from repro import paths
+from repro.data.download import Tell
+from repro.data.manifest import Hashes, Manifest, View
+from repro.errors import ReproError
+
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What is known of a member in the cache."""
+
+    bytes: int
+    sha256: str
+    verified: bool
+    """Whether its bytes, or those of the archive it came in, have the manifest's hashes."""
+    source: str
+
+
+def folder(archive: str) -> Path:
+    """Return where all of an archive lies."""
+    return paths.home() / "data" / archive
+
+
+def raw_folder(archive: str) -> Path:
+    """Return where an archive's members lie."""
+    return folder(archive) / "raw"
+
+
+def receipts(manifest: Manifest) -> dict[str, Receipt]:
+    """Return the receipts of the members that are in the cache, whole."""
+    raw = raw_folder(manifest.id)
+    return {
+        name: receipt
+        for name, receipt in _signed(manifest).items()
+        if (raw / name).exists() and (raw / name).stat().st_size == receipt.bytes
+    }
+
+
+def _signed(manifest: Manifest) -> dict[str, Receipt]:
+    file = raw_folder(manifest.id) / "receipt.json"
+    if not file.exists():
+        return {}
+    try:
+        return {name: Receipt(**entry) for name, entry in json.loads(file.read_text()).items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ReproError(
+            f"{file} is damaged: {error}",
+            "delete it and fetch again: the files beside it are then verified anew",
+        ) from error
+
+
+def members(manifest: Manifest, view: View | None = None) -> list[str]:
+    """Return the members that a view reads, or that all views do.
+
+    Of an entry that leaves a choice, these are the first members that are there.
+    """
+    have = receipts(manifest)
+    entries = view.read.values() if view else manifest.read
+    found = [name for entry in entries for name in _choice(manifest, entry, have)]
+    return list(dict.fromkeys(found))
+
+
+def files(manifest: Manifest, entry: str) -> list[Path]:
+    """Return the files in the cache that an entry of `read` is read from."""
+    raw = raw_folder(manifest.id)
+    return [raw / name for name in _choice(manifest, entry, receipts(manifest))]
+
+
+def _choice(manifest: Manifest, entry: str, have: dict[str, Receipt]) -> list[str]:
+    choices = manifest.read[entry].choices()
+    return next((one for one in choices if all(name in have for name in one)), choices[0])
+
+
+def missing(manifest: Manifest, view: View | None = None) -> list[str]:
+    """Return the members that a view reads, or that any does, and the cache lacks."""
+    have = receipts(manifest)
+    return [member for member in members(manifest, view) if member not in have]
+
+
+def check(manifest: Manifest) -> dict[str, str]:
+    """Return the state of every member that was ever fetched, read from its bytes.
+
+    A state is "verified", "unverified", or in capitals what happened to the file since.
+    """
+    raw = raw_folder(manifest.id)
+    states = {}
+    for name, receipt in _signed(manifest).items():
+        if not (raw / name).exists():
+            states[name] = "MISSING: fetch it again"
+        elif sha256(raw / name) != receipt.sha256:
+            states[name] = f"CHANGED since it was fetched: delete {raw / name} and fetch it again"
+        else:
+            states[name] = "verified" if receipt.verified else "unverified"
+    return states
+
+
+@contextmanager
+def locked(archive: str, tell: Tell) -> Iterator[None]:
+    """Keep other processes from fetching or building the same archive meanwhile."""
+    from filelock import FileLock, Timeout
+
+    folder(archive).mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder(archive) / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        tell.say(f"another process is busy with {archive}; waiting for it")
+        lock.acquire()
+    try:
+        for left in folder(archive).glob("raw/.*"):  # of a process that was killed
+            left.unlink()
+        yield
+    finally:
+        lock.release()
+
+
+def sign(manifest: Manifest, name: str, receipt: Receipt) -> None:
+    """Write the receipt of a member that has come."""
+    known = {**receipts(manifest), name: receipt}
+    paths.write_json(
+        raw_folder(manifest.id) / "receipt.json",
+        {key: asdict(value) for key, value in known.items()},
+    )
+
+
+class Digests:
+    """The digests of bytes that pass by."""
+
+    def __init__(self, length: int) -> None:
+        self._length = 0
+        self._sha256 = hashlib.sha256()
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._blob = hashlib.sha1(f"blob {length}\0".encode(), usedforsecurity=False)
+
+    def update(self, chunk: bytes) -> None:
+        """Take the next bytes."""
+        self._length += len(chunk)
+        for state in (self._sha256, self._md5, self._blob):
+            state.update(chunk)
+
+    def digests(self) -> dict[str, str]:
+        """Return length, sha256, md5 and git blob id, by their names in a manifest."""
+        return {
+            "bytes": str(self._length),
+            "sha256": self._sha256.hexdigest(),
+            "md5": self._md5.hexdigest(),
+            "git_blob": self._blob.hexdigest(),
+        }
+
+
+def digests(file: Path) -> dict[str, str]:
+    """Return length, sha256, md5 and git blob id of a file, by their names in a manifest."""
+    states = Digests(file.stat().st_size)
+    with file.open("rb") as stream:
+        while chunk := stream.read(CHUNK):
+            states.update(chunk)
+    return states.digests()
+
+
+def sha256(file: Path) -> str:
+    """Return the sha256 of a file."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def differences(found: dict[str, str], stated: Hashes) -> list[str]:
+    """Return "kind expected, got" for everything stated that a file's digests are not."""
+    differs = [
+        f"{kind} expected {value}, got {found[kind]}"
+        for kind, value in stated.stated().items()
+        if found[kind] != value
+    ]
+    if stated.bytes is not None and found["bytes"] != str(stated.bytes):
+        differs.insert(0, f"bytes expected {stated.bytes:,}, got {int(found['bytes']):,}")
+    return differs
+
+
+def canonical_hash(value: dict[str, Any]) -> str:
+    """Return a sha256 that equal mappings share."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
