@@ -110,7 +110,8 @@ def compare(
         else:
             experiment = _experiment(entry, smoke)
             found = known.get(_seedless(experiment.as_json()), []) if experiment else []
-            made = [_cell(entry, cell, found) for cell in entry.cells]
+            label = f"{entry.row} (ours)" if entry.added else ""
+            made = [_cell(entry, cell, found, label) for cell in entry.cells]
         cells += made
         if any(cell.ours is not None for cell in made):
             notes += [(entry.row, note) for note in entry.notes]
@@ -119,6 +120,12 @@ def compare(
         cells += _added(paper, number, known, smoke)
     if not smoke:
         cells = _beside_reference(paper.id, number, cells)
+    added = {f"{row.label} (ours)" for row in table.rows if row.added}
+    cells = [
+        cell
+        for cell in cells
+        if cell.row not in added or cell.ours is not None or cell.reference is not None
+    ]
     return ComparedTable(
         paper.id, number, table.caption, table.note, tuple(cells), tuple(dict.fromkeys(notes))
     )
@@ -277,6 +284,8 @@ def _verdict(
     smoke: bool,
 ) -> tuple[str, str]:
     """Return the verdict and its reason."""
+    if ours is None and entry.added:
+        return "ours", ""
     if ours is None:
         return entry.obstacle() or ("unrun", "no record")
     if smoke:

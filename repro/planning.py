@@ -26,6 +26,8 @@ class Asked:
     table: str | None = None
     figure: str | None = None
     row: str | None = None
+    added: bool = False
+    """Also the rows of ours that the tables add; one that `row` names needs no leave."""
     view: str | None = None
     seeds: tuple[int, ...] = ()
     """Empty: those of the table."""
@@ -252,7 +254,8 @@ def _table_entries(paper: Paper, number: str, asked: Asked) -> Iterator[Entry]:
     if paper.table(number).kind == "statistics":
         return
     if asked.model is None:
-        yield from paper.entries(number)
+        unasked = not asked.added and asked.row is None
+        yield from (e for e in paper.entries(number) if not (e.added and unasked))
     for model in MODELS.names() if asked.every_model else [asked.model] if asked.model else []:
         yield from paper.added(number, model, {})
 

@@ -182,7 +182,7 @@ def _general(cell: ComparedCell) -> str:
 def published(paper: Paper, number: str) -> str:
     """Return a table as the paper prints it, with the notes on it below."""
     table = paper.table(number)
-    entries = list(paper.entries(number))
+    entries = [entry for entry in paper.entries(number) if not entry.added]
     metrics = list(table.metrics)
     by_place = {
         (entry.row, entry.group): {cell.label: cell.published for cell in entry.cells}
@@ -190,7 +190,7 @@ def published(paper: Paper, number: str) -> str:
     }
     labels = {entry.group: entry.group_label for entry in entries}
     parts = [f"Table {number}: {table.caption}", ""]
-    rows = [row.label for row in table.rows]
+    rows = [row.label for row in table.rows if not row.added]
 
     def cells(row: str, group: str) -> list[str]:
         have = by_place.get((row, group), {})

@@ -36,7 +36,8 @@ class Place(Strict):
     """A row in one column group: its numbers, and what differs there."""
 
     published: list[str] = []
-    """One per metric of the table, as printed; "" where the paper prints none; of a figure none."""
+    """One per metric of the table, as printed; "" where the paper prints none; of a figure, and of
+    an added row, none."""
     view: str | None = None
     model: str | None = None
     params: dict[str, Any] = {}
@@ -53,6 +54,8 @@ class Row(Strict):
     """A row of a table: a model with its settings, or a quotation."""
 
     label: str
+    added: bool = False
+    """A row of ours, which the paper does not have."""
     model: str | None = None
     params: dict[str, Any] = {}
     select: str | None = None
@@ -257,7 +260,9 @@ def _row_faults(content: PaperFile, table: Table, row: Row, at: str) -> Iterator
             yield str(unknown("column group", key, table.groups, here))
         if place.view is not None and place.view not in content.views:
             yield str(unknown("view", place.view, content.views, here))
-        if len(place.published) != len(table.metrics):
+        if row.added and place.published:
+            yield f"{here}: an added row has no published values"
+        elif not row.added and len(place.published) != len(table.metrics):
             yield (
                 f"{here}: {len(place.published)} published values for {len(table.metrics)} metrics"
             )

@@ -40,6 +40,8 @@ class Entry:
     dataset: str
     blocked: str
     row: str
+    added: bool
+    """A row of ours, which the paper does not have."""
     model: str | None
     quoted_from: str
     seeds: tuple[int, ...]
@@ -197,13 +199,8 @@ class Paper:
             if view in seen:
                 continue
             seen.add(view)
-            place = Place(published=["" for _ in table.metrics])
-            row = Row(label=f"{model} (ours)", model=model, params=params, at={key: place})
-            entry = self._entry(number, table, row, key)
-            cells = tuple(
-                Cell(label, metric, "", None, "") for label, metric in table.metrics.items()
-            )
-            yield replace(entry, cells=cells)
+            row = Row(label=model, added=True, model=model, params=params, at={key: Place()})
+            yield replace(self._entry(number, table, row, key), row=f"{model} (ours)")
 
     def _entry(self, number: str, table: Table, row: Row, key: str) -> Entry:
         place = row.at[key]
@@ -225,6 +222,7 @@ class Paper:
                 patience=place.patience or row.patience or table.patience,
             )
         general = next((t for t in table.tolerance if key in (t.groups or [key])), None)
+        published = place.published or ["" for _ in table.metrics]
         return Entry(
             paper=self.id,
             table=number,
@@ -234,15 +232,14 @@ class Paper:
             dataset=view.dataset,
             blocked=view.blocked,
             row=row.label,
+            added=row.added,
             model=model,
             quoted_from=row.quoted_from,
             seeds=tuple(table.seeds),
             cells=tuple(
                 Cell(label, metric, text, place.tolerance or general, place.notes.get(label, ""))
-                for (label, metric), text in zip(
-                    table.metrics.items(), place.published, strict=True
-                )
-                if text or number in self._drawn
+                for (label, metric), text in zip(table.metrics.items(), published, strict=True)
+                if text or row.added or number in self._drawn
             ),
             notes=tuple(note for note in (row.note, place.note) if note),
             apart=", ".join(

@@ -54,7 +54,9 @@ def _papers() -> list[dict[str, Any]]:
     rows = []
     for name in tables.papers():
         paper = tables.load(name)
-        cells = sum(len(entry.cells) for n in paper.tables for entry in paper.entries(n))
+        cells = sum(
+            len(entry.cells) for n in paper.tables for entry in paper.entries(n) if not entry.added
+        )
         rows.append(
             {
                 "paper": name,

@@ -34,6 +34,7 @@ def run(
     table: Annotated[str | None, typer.Option(help="One table, by its printed number.")] = None,
     figure: Annotated[str | None, typer.Option(help="What one figure is drawn from.")] = None,
     row: Annotated[str | None, typer.Option(help="One row, by its printed label.")] = None,
+    added: Annotated[bool, typer.Option(help="Also the rows of ours that the tables add.")] = False,
     view: Annotated[str | None, typer.Option(help="One dataset or column group.")] = None,
     seeds: Annotated[
         str, typer.Option(help="Seeds instead of the table's, as in 0,1,2 or 0..4.")
@@ -78,6 +79,7 @@ def run(
         table=table,
         figure=figure,
         row=row,
+        added=added,
         view=view,
         seeds=_seeds(seeds),
         settings=tuple(settings or []),

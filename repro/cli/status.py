@@ -18,6 +18,7 @@ def status(
     papers: Annotated[
         list[str] | None, typer.Argument(help="Papers; all if none is named.")
     ] = None,
+    added: Annotated[bool, typer.Option(help="Also the rows of ours that the tables add.")] = False,
     runs: Annotated[Path | None, typer.Option(help="Folder of records.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -25,7 +26,7 @@ def status(
     from repro import paths, planning, tables
     from repro.cli.progress import duration
 
-    plan = planning.plan(planning.Asked(papers=tuple(papers or tables.papers())))
+    plan = planning.plan(planning.Asked(papers=tuple(papers or tables.papers()), added=added))
     states = planning.states(plan, runs or paths.runs())
     if as_json:
         typer.echo(json.dumps([asdict(state) for state in states], indent=1))

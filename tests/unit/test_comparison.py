@@ -11,6 +11,7 @@ import pytest
 
 from repro import planning, reference, tables
 from repro.comparison import VERDICTS, ComparedCell, ComparedTable, compare
+from repro.errors import ReproError
 from repro.experiment import Experiment, model_spec
 from repro.metrics import Result
 from repro.records import Record
@@ -534,3 +535,53 @@ def test_a_record_from_before_memory_was_noted_counts_for_its_row(own: Own) -> N
     assert older.peak_bytes == {}
     assert "deterministic" not in older.environment
     assert cell(compare(paper, "1", [older])).verdict == "exact"
+
+
+ADDED = """
+[[tables.1.rows]]
+label = "EASE, stronger"
+added = true
+model = "ease"
+params = { l2 = 50 }
+note = "a note on our row"
+at.toy = {}
+[[tables.1.rows]]"""
+
+
+def test_an_added_row_is_ours_by_its_own_name_and_shows_only_with_a_number(own: Own) -> None:
+    paper = own("0.420", text=PAPER.replace("\n[[tables.1.rows]]", ADDED, 1))
+    run = next(e for e in paper.entries("1") if e.row == "EASE, stronger").experiment()
+    assert run is not None
+    assert "EASE, stronger (ours)" not in {c.row for c in compare(paper, "1", []).cells}
+    compared = compare(paper, "1", [record(run, 0.5)])
+    found = cell(compared, "EASE, stronger (ours)")
+    assert (found.ours, found.published, found.verdict) == (0.5, "", "ours")
+    assert ("EASE, stronger", "a note on our row") in compared.notes
+    assert [c.row for c in compared.cells if c.ours is not None] == ["EASE, stronger (ours)"]
+
+
+def test_an_added_row_with_only_a_frozen_number_shows_that(own: Own) -> None:
+    paper = own("0.420", text=PAPER.replace("\n[[tables.1.rows]]", ADDED, 1))
+    reference.save("mine", [frozen(0.2, "EASE, stronger (ours)")])
+    found = cell(compare(paper, "1", []), "EASE, stronger (ours)")
+    assert (found.ours, found.reference, found.verdict) == (None, 0.2, "ours")
+
+
+def test_an_added_row_cannot_have_published_values(own: Own) -> None:
+    text = PAPER.replace("\n[[tables.1.rows]]", ADDED, 1)
+    with pytest.raises(ReproError, match="an added row has no published values"):
+        own("0.420", text=text.replace("at.toy = {}", 'at.toy = { published = ["0.1"] }'))
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({}, {"EASE"}),
+        ({"added": True}, {"EASE", "EASE, stronger"}),
+        ({"row": "ease, stronger"}, {"EASE, stronger"}),
+    ],
+)
+def test_added_rows_run_when_asked_for(own: Own, asked: dict[str, Any], expected: set[str]) -> None:
+    own("0.420", text=PAPER.replace("\n[[tables.1.rows]]", ADDED, 1))
+    made = planning.plan(planning.Asked(papers=("mine",), table="1", view="toy", **asked))
+    assert {job.label.split(" | ")[1] for job in made.jobs} == expected
