@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from repro.data import views
 from repro.errors import ReproError
 from repro.evaluation import rank
 from repro.execution import Settings, chosen_device, model_of, split_of
+from repro.model import Stateful
 from repro.planning import Job
 from repro.training import Progress
 
@@ -31,6 +33,15 @@ class _Stopwatch(Progress):
     def __init__(self, seed: int, device: torch.device, seconds: float) -> None:
         super().__init__(seed, device)
         self._deadline = time.monotonic() + seconds
+        self._state: dict[str, Stateful] = {}
+
+    def epochs(self, n: int, **state: Stateful) -> Iterator[int]:
+        self._state = state
+        return super().epochs(n, **state)
+
+    def checkpoint_bytes(self) -> int:
+        """Return how large a checkpoint of the loop in progress is, but for a few kilobytes."""
+        return sum(_bytes(part.state_dict()) for part in self._state.values())
 
     def log(self, **losses: Any) -> None:
         super().log(**losses)
@@ -45,6 +56,8 @@ class Estimate:
     seconds: float
     ended: bool
     """Whether an epoch was seen to its end; else the run takes longer."""
+    checkpoint: int
+    """Bytes of one of its checkpoints; three lie on disk at most, and none when it has ended."""
 
 
 def measure(job: Job, settings: Settings, seconds: float) -> Estimate | str:
@@ -78,6 +91,7 @@ def _measured(job: Job, settings: Settings, seconds: float) -> Estimate | str:
     params = experiment.model.params
     n_epochs = sum(n for key, n in params.items() if key.endswith("epochs") and n) or 1
     n_users = split.train.n_users
+    size = 0
     for share in MEASURED_SHARES:
         users = np.arange(max(1, int(share * n_users)))
         watch = _Stopwatch(experiment.seed, device, seconds)
@@ -86,6 +100,7 @@ def _measured(job: Job, settings: Settings, seconds: float) -> Estimate | str:
         try:
             scorer = next(epochs, None)
         except _Enough:
+            size = size or watch.checkpoint_bytes()
             continue
         if scorer is None:
             return "the model has no epoch"
@@ -101,5 +116,15 @@ def _measured(job: Job, settings: Settings, seconds: float) -> Estimate | str:
             rank(scorer, split.test, experiment.model.name)
             look = time.monotonic() - began
         epoch = spent * n_users / len(users)
-        return Estimate(n_epochs * epoch + n_epochs / experiment.every * look, True)
-    return Estimate(n_epochs * seconds, False)
+        size = size or watch.checkpoint_bytes()  # of all users, or as near as can be had
+        return Estimate(n_epochs * epoch + n_epochs / experiment.every * look, True, size)
+    return Estimate(n_epochs * seconds, False, size)
+
+
+def _bytes(state: Any) -> int:
+    """Return the bytes of all tensors in a state, however deep."""
+    if isinstance(state, torch.Tensor):
+        return state.numel() * state.element_size()
+    if isinstance(state, dict):
+        return sum(map(_bytes, state.values()))
+    return sum(map(_bytes, state)) if isinstance(state, (list, tuple)) else 0

@@ -94,7 +94,7 @@ def run(
             f"no engine is called '{engine}'", "there are: local; ray; ray://host:port"
         )
     if dry_run:
-        _print_plan(plan, folder, device.value, threads, force)
+        _print_plan(plan, folder, device.value, threads, jobs, force)
         return
     for label, reason in plan.left_out.items():
         typer.echo(f"left out: {label}: {reason}", err=True)
@@ -187,7 +187,9 @@ MEASURED_SECONDS = 5.0
 """How long a dry run may watch the first epoch of a model."""
 
 
-def _print_plan(plan: Plan, folder: Path, device: str, threads: int, force: bool) -> None:
+def _print_plan(
+    plan: Plan, folder: Path, device: str, threads: int, jobs: int, force: bool
+) -> None:
     """Print what would run, with its record if there is one; data, disk and time."""
     import shutil
 
@@ -201,7 +203,7 @@ def _print_plan(plan: Plan, folder: Path, device: str, threads: int, force: bool
     todo = [job for job in plan.jobs if force or not done[job.label]]
     settings = Settings(folder, device, _threads(threads, todo))
     measured: dict[str, Estimate | str] = {}  # seeds and tables share it
-    total, sure = 0.0, True
+    total, sure, checkpoint = 0.0, True, 0
     for job in plan.jobs:
         state = "to run" if job in todo else f"done {done[job.label]}"
         typer.echo(f"{state:<18} {job.label}")
@@ -222,6 +224,7 @@ def _print_plan(plan: Plan, folder: Path, device: str, threads: int, force: bool
             kind = "about" if found.ended else "more than"
             typer.echo(f"{'':<18} {kind} {duration(found.seconds)}")
             total, sure = total + found.seconds, sure and found.ended
+            checkpoint = max(checkpoint, found.checkpoint)
     for label, reason in plan.left_out.items():
         typer.echo(f"{'left out':<18} {label}: {reason}")
     for dataset, how in lacking.items():
@@ -230,5 +233,8 @@ def _print_plan(plan: Plan, folder: Path, device: str, threads: int, force: bool
         there = next(at for at in [place.absolute(), *place.absolute().parents] if at.exists())
         free = shutil.disk_usage(there).free / 1e9
         typer.echo(f"{'disk':<18} {free:,.0f} GB free for {name} in {place}")
+    if todo:
+        most = 3 * checkpoint * min(jobs, len(todo)) / 1e6
+        typer.echo(f"{'disk':<18} about {most:,.0f} MB for checkpoints, as long as it runs")
     bound = "about" if sure else "more than"
     typer.echo(f"{'in all':<18} {bound} {duration(total)} here, one after the other")

@@ -517,7 +517,11 @@ def test_a_dry_run_measures_what_is_alike_but_once_and_adds_up(
     def measured(job: Job, *_: object) -> estimate.Estimate:
         asked.append(job.experiment.model.name)
         is_ease = asked[-1] == "ease"
-        return estimate.Estimate(100.0, True) if is_ease else estimate.Estimate(3600.0, False)
+        return (
+            estimate.Estimate(100.0, True, 2_000_000)
+            if is_ease
+            else estimate.Estimate(3600.0, False, 0)
+        )
 
     monkeypatch.setattr(estimate, "measure", measured)
     told = repro_("run", "mine", "--dry-run").stdout
@@ -526,6 +530,10 @@ def test_a_dry_run_measures_what_is_alike_but_once_and_adds_up(
     assert in_all(told).startswith("more than 3 h 05 min")
     told = repro_("run", "mine", "--row", "EASE", "--dry-run").stdout
     assert in_all(told).startswith("about 5 min 00 s")
+    assert "about 6 MB for checkpoints" in told
+    assert (
+        "about 12 MB" in repro_("run", "mine", "--row", "EASE", "--jobs", "2", "--dry-run").stdout
+    )
 
 
 def test_runs_under_other_protocols_are_measured_by_themselves(
@@ -540,7 +548,7 @@ def test_runs_under_other_protocols_are_measured_by_themselves(
 
     def measured(job: Job, *_: object) -> estimate.Estimate:
         seconds = {"random_split": 100.0, "sequential_split": 200.0}
-        return estimate.Estimate(seconds[job.experiment.protocol.name], True)
+        return estimate.Estimate(seconds[job.experiment.protocol.name], True, 0)
 
     monkeypatch.setattr(estimate, "measure", measured)
     told = repro_("run", "mine", "--dry-run").stdout

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from repro import checkpoints, claims, estimate, paths, planning, records
+from repro import checkpoints, claims, estimate, execution, paths, planning, records
 from repro.claims import Claim
 from repro.data import views
 from repro.errors import ReproError
@@ -443,6 +443,16 @@ def measured(own: Own, params: str, seconds: float) -> tuple[float, bool]:
     found = estimate.measure(job, settings(), seconds)
     assert isinstance(found, estimate.Estimate), found
     return found.seconds, found.ended
+
+
+def test_a_checkpoint_is_as_large_as_the_model_and_its_optimizer(own: Own) -> None:
+    planning.prepare("toy/ratings")
+    (job,) = own("bpr", "embedding_dim = 4").jobs
+    found = estimate.measure(job, settings(), 30.0)
+    assert isinstance(found, estimate.Estimate), found
+    train = execution.split_of(job, "d").train
+    table = 4 * 4 * (train.n_users + train.n_items)
+    assert table <= found.checkpoint <= 3.6 * table  # parameters, two moments, item biases
 
 
 @pytest.mark.parametrize(
