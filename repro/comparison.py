@@ -110,7 +110,7 @@ def compare(
         else:
             experiment = _experiment(entry, smoke)
             found = known.get(_seedless(experiment.as_json()), []) if experiment else []
-            label = f"{entry.row} (ours)" if entry.added else ""
+            label = f"{entry.row} (ours)" if "row" in entry.added else ""
             made = [_cell(entry, cell, found, label) for cell in entry.cells]
         cells += made
         if any(cell.ours is not None for cell in made):
@@ -120,11 +120,10 @@ def compare(
         cells += _added(paper, number, known, smoke)
     if not smoke:
         cells = _beside_reference(paper.id, number, cells)
-    added = {f"{row.label} (ours)" for row in table.rows if row.added}
     cells = [
         cell
         for cell in cells
-        if cell.row not in added or cell.ours is not None or cell.reference is not None
+        if cell.verdict != "ours" or cell.ours is not None or cell.reference is not None
     ]
     return ComparedTable(
         paper.id, number, table.caption, table.note, tuple(cells), tuple(dict.fromkeys(notes))

@@ -27,7 +27,7 @@ class Asked:
     figure: str | None = None
     row: str | None = None
     added: bool = False
-    """Also the rows of ours that the tables add; one that `row` names needs no leave."""
+    """Also the rows and views of ours that the tables add; what is named needs no leave."""
     view: str | None = None
     seeds: tuple[int, ...] = ()
     """Empty: those of the table."""
@@ -254,8 +254,10 @@ def _table_entries(paper: Paper, number: str, asked: Asked) -> Iterator[Entry]:
     if paper.table(number).kind == "statistics":
         return
     if asked.model is None:
-        unasked = not asked.added and asked.row is None
-        yield from (e for e in paper.entries(number) if not (e.added and unasked))
+        named = {"row": asked.row, "view": asked.view}
+        for entry in paper.entries(number):
+            if asked.added or all(named[what] for what in entry.added):
+                yield entry
     for model in MODELS.names() if asked.every_model else [asked.model] if asked.model else []:
         yield from paper.added(number, model, {})
 

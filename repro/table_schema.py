@@ -85,6 +85,10 @@ class View(Strict):
     """None where a table only counts the data."""
     blocked: str = ""
     """Why the data cannot be had by anybody, if so."""
+    added_for: str = ""
+    """A view of ours, which the paper does not have, on which every row of this view runs, too."""
+    params: dict[str, dict[str, Any]] = {}
+    """By model, hyper-parameters that have to differ on it."""
     note: str = ""
 
 
@@ -225,6 +229,9 @@ def unit_in(printed: str) -> Decimal:
 
 def faults_of(content: PaperFile) -> Iterator[str]:
     """Yield what pydantic cannot see: references between the parts of a file."""
+    for key, view in content.views.items():
+        if view.added_for and view.added_for not in content.views:
+            yield str(unknown("view", view.added_for, content.views, f"views.{key}.added_for"))
     for number, figure in content.figures.items():
         if (figure.kind == "sweep") != (figure.x is not None):
             yield f"figures.{number}: a sweep has an x axis, and a curve has none"

@@ -40,8 +40,8 @@ class Entry:
     dataset: str
     blocked: str
     row: str
-    added: bool
-    """A row of ours, which the paper does not have."""
+    added: tuple[str, ...]
+    """What of it is ours, and not the paper's: "row", "view"."""
     model: str | None
     quoted_from: str
     seeds: tuple[int, ...]
@@ -160,7 +160,11 @@ class Paper:
         for row in table.rows:
             for key in table.groups:
                 if key in row.at:
-                    yield self._entry(number, table, row, key)
+                    entry = self._entry(number, table, row, key)
+                    yield entry
+                    for name, view in self.views.items():
+                        if view.added_for == entry.view:
+                            yield self._entry(number, table, row, key, name)
 
     @cached_property
     def archives(self) -> dict[str, list[str]]:
@@ -202,9 +206,14 @@ class Paper:
             row = Row(label=model, added=True, model=model, params=params, at={key: Place()})
             yield replace(self._entry(number, table, row, key), row=f"{model} (ours)")
 
-    def _entry(self, number: str, table: Table, row: Row, key: str) -> Entry:
+    def _entry(self, number: str, table: Table, row: Row, key: str, own: str = "") -> Entry:
+        """Return a row in a column group, or on a view of ours in its stead."""
         place = row.at[key]
         group = _group(self.views, table, key)
+        if own:
+            place = place.model_copy(update={"view": own, "published": [], "notes": {}, "note": ""})
+            group = _on(group, key, own, self.views[own].label)
+            key = f"{key} on {own}" if key in table.group else own
         view_key = place.view or group.view
         view = self.views[view_key]
         model = place.model or row.model
@@ -216,12 +225,13 @@ class Paper:
                 dataset=view.dataset,
                 protocol=view.protocol,
                 model=model,
-                params={**row.params, **place.params},
+                params={**row.params, **place.params, **view.params.get(model, {})},
                 select=select,
                 every=place.every or row.every or table.every,
                 patience=place.patience or row.patience or table.patience,
             )
         general = next((t for t in table.tolerance if key in (t.groups or [key])), None)
+        added = tuple(what for what, ours in (("row", row.added), ("view", own)) if ours)
         published = place.published or ["" for _ in table.metrics]
         return Entry(
             paper=self.id,
@@ -232,14 +242,14 @@ class Paper:
             dataset=view.dataset,
             blocked=view.blocked,
             row=row.label,
-            added=row.added,
+            added=added,
             model=model,
             quoted_from=row.quoted_from,
             seeds=tuple(table.seeds),
             cells=tuple(
                 Cell(label, metric, text, place.tolerance or general, place.notes.get(label, ""))
                 for (label, metric), text in zip(table.metrics.items(), published, strict=True)
-                if text or row.added or number in self._drawn
+                if text or added or number in self._drawn
             ),
             notes=tuple(note for note in (row.note, place.note) if note),
             apart=", ".join(
@@ -286,6 +296,12 @@ def _load(paper: str, path: Path, _changed: int) -> Paper:
     if faults:
         raise documents.faulty(path, list(dict.fromkeys(faults)))
     return loaded
+
+
+def _on(group: Group, key: str, view: str, label: str) -> Group:
+    """Return a column group on a view of ours: of that name, or "K = 200, ML-1M"."""
+    same = group.view == key
+    return Group(label=label if same else f"{group.label}, {label}", view=view)
 
 
 def _group(views: dict[str, View], table: Table, key: str) -> Group:

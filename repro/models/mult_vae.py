@@ -69,13 +69,15 @@ class MultVAE:
         for epoch in run.epochs(self.n_epochs, net=net, optimizer=optimizer):
             for step, x in enumerate(batches, start=epoch * len(batches)):
                 logits, mean, logvar = net(x)  # (B, I), (B, D), (B, D)
-                kl = self._weight(step, epoch, x) * gaussian_kl(mean, logvar)
+                beta = self._weight(step, epoch, x)
+                kl = beta * gaussian_kl(mean, logvar)
                 nll = multinomial_nll(logits, x)  # (B,)
                 loss = (nll + kl).mean()  # Eq. 6
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
-                run.log(loss=loss, nll=nll.mean())
+                mean_beta = beta.mean() if isinstance(beta, Tensor) else beta
+                run.log(loss=loss, nll=nll.mean(), beta=mean_beta)
             yield net
 
     def _optimizer(self, net: nn.Module) -> torch.optim.Optimizer:

@@ -611,7 +611,7 @@ def test_a_dry_run_tells_how_much_room_there_is(mine: Mine, tmp_path: Path) -> N
     mine()
     elsewhere = tmp_path / "not" / "there"
     told = repro_("run", "mine", "--dry-run", "--runs", str(elsewhere)).stdout
-    disk = [line for line in told.splitlines() if line.startswith("disk")]
+    disk = [line for line in told.splitlines() if " GB free " in line]
     assert len(disk) == 2
     for line, place in zip(disk, (paths.home(), elsewhere), strict=True):
         assert re.search(r" [\d,]+ GB free ", line)

@@ -61,7 +61,7 @@ def entry(paper: str, table: str, row: str, group: str) -> Entry:
     (found,) = (
         entry
         for entry in tables.load(paper).entries(table)
-        if entry.row == row and group in ("", entry.group_label)
+        if entry.row == row and group in ("", entry.group_label) and not entry.added
     )
     return found
 
@@ -74,7 +74,8 @@ def test_the_five_papers_are_here() -> None:
     ("paper", "table", "cells"), [(p, t, n) for p in CELLS for t, n in CELLS[p].items()]
 )
 def test_a_table_has_every_number(paper: str, table: str, cells: int) -> None:
-    assert sum(len(entry.cells) for entry in tables.load(paper).entries(table)) == cells
+    printed = [entry for entry in tables.load(paper).entries(table) if not entry.added]
+    assert sum(len(entry.cells) for entry in printed) == cells
 
 
 @pytest.mark.parametrize("paper", CELLS)
@@ -138,7 +139,8 @@ def test_every_row_of_results_has_a_recipe_or_a_source(paper: str) -> None:
 def test_shares_lie_between_zero_and_one(paper: str) -> None:
     for found in entries(paper):
         if tables.load(paper).table(found.table).kind == "results":
-            assert all(0 < number_in(cell.published) < 1 for cell in found.cells)
+            printed = [] if found.added else found.cells
+            assert all(0 < number_in(cell.published) < 1 for cell in printed)
 
 
 def test_a_metric_of_one_name_in_two_papers_is_not_the_same() -> None:

@@ -585,3 +585,39 @@ def test_added_rows_run_when_asked_for(own: Own, asked: dict[str, Any], expected
     own("0.420", text=PAPER.replace("\n[[tables.1.rows]]", ADDED, 1))
     made = planning.plan(planning.Asked(papers=("mine",), table="1", view="toy", **asked))
     assert {job.label.split(" | ")[1] for job in made.jobs} == expected
+
+
+OUR_VIEW = """
+[views.more]
+label = "More, ours"
+added_for = "toy"
+dataset = "toy/ratings"
+protocol = { name = "random_split" }
+params.ease = { l2 = 7 }
+[views.gone]"""
+
+
+def test_a_view_of_ours_runs_every_row_of_the_view_that_it_is_added_for(own: Own) -> None:
+    paper = own("0.420", text=PAPER.replace("\n[views.gone]", OUR_VIEW, 1))
+    (entry,) = (e for e in paper.entries("1") if e.row == "EASE" and e.view == "more")
+    run = entry.experiment()
+    assert run is not None
+    assert (run.dataset, run.protocol.name, run.model.params["l2"]) == (
+        "toy/ratings",
+        "random_split",
+        7,
+    )
+    assert {c.group for c in compare(paper, "1", []).cells} == {"Toy", "Gone"}
+    found = cell(compare(paper, "1", [record(run, 0.5)]), group="More, ours")
+    assert (found.ours, found.published, found.verdict, found.planned) == (0.5, "", "ours", 3)
+
+
+@pytest.mark.parametrize(
+    ("asked", "views"), [({}, {"Toy"}), ({"view": "more"}, {"More, ours"}), ({"added": True}, None)]
+)
+def test_a_view_of_ours_runs_when_asked_for(
+    own: Own, asked: dict[str, Any], views: set[str] | None
+) -> None:
+    own("0.420", text=PAPER.replace("\n[views.gone]", OUR_VIEW, 1))
+    made = planning.plan(planning.Asked(papers=("mine",), table="1", **asked))
+    assert {job.label.split(" | ")[2] for job in made.jobs} == (views or {"Toy", "More, ours"})

@@ -164,9 +164,9 @@ def test_a_paper_is_shown_with_every_label_and_number_as_printed(paper: str) -> 
         text = rendering.published(loaded, number)
         words = re.split(r"\s{2,}|\n", text)
         for entry in loaded.entries(number):
-            for cell in entry.cells:
+            for cell in [] if entry.added else entry.cells:
                 assert cell.published in words, (number, entry.row, cell.label)
-        assert {row.label for row in table.rows} <= set(words)
+        assert {row.label for row in table.rows if not row.added} <= set(words)
         assert len(table.metrics) == 1 or all(metric in text for metric in table.metrics)
         assert text.startswith(f"Table {number}: {table.caption}")
 
