@@ -89,6 +89,8 @@ class View(Strict):
     """A view of ours, which the paper does not have, on which every row of this view runs, too."""
     params: dict[str, dict[str, Any]] = {}
     """By model, hyper-parameters that have to differ on it."""
+    select: str | None = None
+    """Which epoch counts on it, whatever the rows say."""
     note: str = ""
 
 

@@ -217,7 +217,7 @@ class Paper:
         view_key = place.view or group.view
         view = self.views[view_key]
         model = place.model or row.model
-        select = place.select or row.select or table.select
+        select = view.select or place.select or row.select or table.select
         recipe = None
         if model and table.kind == "results" and view.protocol is not None:
             recipe = Recipe(

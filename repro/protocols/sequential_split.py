@@ -9,8 +9,12 @@ Six users, oldest first, ``last = 10``; . cut away, T trained on, x must be foun
     user 4   T T T T T T T T x               9 rows: floor(1.8) = 1 test row
     user 5   T T T T x
 
-All of T is the history at test time. Masked in the ranking are the rows T alone: what was cut away
-may be recommended, and counts as a miss.
+With ``valid_share`` the newest share of T is not trained on: v, asked for after each epoch::
+
+    user 2   T T T T T T T v x x    valid_share = 0.2: floor(0.2 * 8) = 1 row
+
+All of T, and v, is the history at test time, and masked in the ranking: what was cut away may be
+recommended, and counts as a miss.
 
 Source: ACVAE, Section 4.4, and the authors' loader (ACVAE-PyTorch, commit 9a1dac6, read for facts),
 which keeps the last M + 1 rows *before* splitting; M = 200 (50 on Yelp). The baselines on ML-1m
@@ -23,7 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from repro.errors import ReproError
-from repro.interactions import Dataset
+from repro.interactions import Dataset, Interactions
 from repro.split import Cases, Split
 
 
@@ -36,8 +40,12 @@ class SequentialSplit:
     last: int = 0
     """Cut every user to so many newest rows before the split; 0 cuts nothing."""
 
+    valid_share: float = 0.0
+    """Of a user's rows before the test rows, rounded down, the newest; 0 is ACVAE's, which has no
+    validation and looks at test."""
+
     def split(self, dataset: Dataset) -> Split:
-        """Return the split; there is no validation, as in ACVAE.
+        """Return the split.
 
         Raises
         ------
@@ -52,11 +60,20 @@ class SequentialSplit:
             )
         if self.last:
             rows = rows.where(rows.counts[rows.user] - rows.position <= self.last)
-        n_test = (self.test_share * rows.counts).astype(np.int64)
-        test = rows.position >= (rows.counts - n_test)[rows.user]
-        train = rows.where(~test)
-        targets = rows.where(test).distinct()
-        return Split(train, None, Cases.of(np.arange(rows.n_users), train, targets))
+        known, test = _newest(rows, self.test_share)
+        users = np.arange(rows.n_users)
+        cases = Cases.of(users, known, test.distinct())
+        if not self.valid_share:
+            return Split(known, None, cases)
+        train, valid = _newest(known, self.valid_share)
+        return Split(train, Cases.of(users, train, valid.distinct()), cases)
+
+
+def _newest(rows: Interactions, share: float) -> tuple[Interactions, Interactions]:
+    """Return the rows without the newest share of every user's, and those."""
+    n_newest = (share * rows.counts).astype(np.int64)
+    newest = rows.position >= (rows.counts - n_newest)[rows.user]
+    return rows.where(~newest), rows.where(newest)
 
 
 PROTOCOL = SequentialSplit

@@ -302,6 +302,19 @@ class TestSequentialSplit:
         assert lists(split.train)[3] == [0, 1, 2, 3]
         assert lists(split.train)[0] == [3, 4, 5, 6, 7, 8, 9, 10]
 
+    def test_the_newest_of_what_is_known_chooses_the_epoch_and_is_seen_at_test(
+        self, dataset: Make
+    ) -> None:
+        rows = [up_to(n) for n in (13, 5, 10)]
+        split = SequentialSplit(last=10, valid_share=0.2).split(dataset(rows, n_items=13))
+        assert lists(split.train) == [[3, 4, 5, 6, 7, 8, 9], [0, 1, 2, 3], up_to(7)]
+        assert asked(split.valid) == {
+            0: ([3, 4, 5, 6, 7, 8, 9], [10]),
+            2: (up_to(7), [7]),
+        }
+        without = SequentialSplit(last=10).split(dataset(rows, n_items=13))
+        assert asked(split.test) == asked(without.test)
+
     def test_nothing_is_cut_unless_asked(self, dataset: Make) -> None:
         split = SequentialSplit().split(dataset([up_to(13)], n_items=13))
         assert asked(split.test) == {0: (up_to(11), [11, 12])}
