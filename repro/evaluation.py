@@ -6,7 +6,7 @@ Shape letters: U users, B users of a batch, I items, C candidates, K depth of th
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -139,7 +139,7 @@ def _rank_candidates(
 ) -> Found:
     """Rank the candidates; a target comes after all others of its score."""
     present = torch.from_numpy(candidates >= 0)
-    asked = Queries(queries.user, queries.history, np.maximum(candidates, 0))
+    asked = replace(queries, candidates=np.maximum(candidates, 0))
     scores = scorer.score(asked)
     assert scores.shape == candidates.shape, f"{name}: scores of shape {tuple(scores.shape)}"
     device = scores.device

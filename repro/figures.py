@@ -1,4 +1,4 @@
-"""Figures, drawn from records: a metric over epochs, or over a hyper-parameter; and as numbers."""
+"""Figures, drawn from records: metrics over epochs, over an axis, or as bars; and as numbers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Point:
     """As the y axis has it."""
     line: str
     x: float
-    """The epoch, or the hyper-parameter."""
+    """The epoch, or the place on the axis; of bars 0."""
     value: float
     seed: int
     experiment: str
@@ -63,9 +63,7 @@ def found(paper: Paper, number: str, records: Iterable[Record], smoke: bool = Fa
     figure = paper.figure(number)
     known = {canonical(record.experiment): record for record in records}
     places = {
-        point(line.label, x): (line.label, x)
-        for line in figure.lines
-        for x in (figure.x.values if figure.x else [None])
+        point(line.label, x): (line.label, x) for line in figure.lines for x in figure.trained()
     }
     points: list[Point] = []
     missing = []
@@ -91,6 +89,10 @@ def _values(
     figure: Figure, record: Record, metric: str, x: float | None
 ) -> list[tuple[float, float]]:
     """Return a record's points: over its epochs, or its result at a place of the x axis."""
+    if figure.x and figure.x.cases:
+        seen = [entry for entry in record.curve if entry["epoch"] == record.epoch][-1]
+        asked = {value: seen.get(f"{figure.x.cases} {value:g}", {}) for value in figure.x.values}
+        return [(value, found[metric]) for value, found in asked.items() if metric in found]
     of, _, name = metric.rpartition(":")
     at = [
         (e["epoch"], e["losses"] if of == "loss" else e.get(figure.cases, {})) for e in record.curve
@@ -149,9 +151,12 @@ def drawn(paper: Paper, number: str, points: list[Point], mark: str = "") -> Dra
                 ]
                 _line(axes, line.label, own, figure)
             axes.set_title(panel)
-            axes.set_xlabel(figure.x.label if figure.x else "epoch")
             axes.set_ylabel(label)
-            axes.legend(fontsize="small")
+            if figure.kind == "bars":
+                axes.tick_params(axis="x", labelrotation=30)
+            else:
+                axes.set_xlabel(figure.x.label if figure.x else "epoch")
+                axes.legend(fontsize="small")
             if mark:
                 axes.text(
                     0.5,
@@ -175,6 +180,10 @@ def _line(axes: Any, label: str, points: list[Point], figure: Figure) -> None:
     xs = sorted(by_x)
     means = [statistics.fmean(by_x[x]) for x in xs]
     spread = [statistics.stdev(by_x[x]) if len(by_x[x]) > 1 else 0.0 for x in xs]
+    if figure.kind == "bars":
+        if xs:
+            axes.bar(label, means[0], yerr=spread[0] or None)
+        return
     if figure.kind == "sweep":
         axes.errorbar(xs, means, yerr=spread if any(spread) else None, marker="o", label=label)
         return

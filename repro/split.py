@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -23,11 +23,15 @@ class Queries:
     candidates : int array, shape (B, C), optional
         The items to rank, ascending, -1 behind a list that is shorter; None: every item that is not
         in the history.
+    item_users : Interactions, optional
+        I rows: the users of each item, where they are not to be taken from training, as when the
+        history is corrupted. Models without item vectors pass it over.
     """
 
     user: IntArray
     history: Interactions
     candidates: IntArray | None = None
+    item_users: Interactions | None = None
 
     def __len__(self) -> int:
         return len(self.user)
@@ -35,7 +39,7 @@ class Queries:
     def rows(self, index: IntArray) -> Queries:
         """Return some of the queries."""
         candidates = None if self.candidates is None else self.candidates[index]
-        return Queries(self.user[index], self.history.rows(index), candidates)
+        return Queries(self.user[index], self.history.rows(index), candidates, self.item_users)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,11 +92,25 @@ class Cases:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Training interactions, and the cases of validation and test."""
+    """Training interactions, and the cases of validation and test.
+
+    Parameters
+    ----------
+    train : Interactions
+        What to train on.
+    valid : Cases or None
+        What may choose the epoch.
+    test : Cases
+        What is reported.
+    others : mapping
+        Further cases that no table reports, by name, several draws of each: their mean metrics go
+        into the curve at the epochs that count.
+    """
 
     train: Interactions
     valid: Cases | None
     test: Cases
+    others: t.Mapping[str, tuple[Cases, ...]] = field(default_factory=dict)
 
 
 class Splitter(t.Protocol):

@@ -116,19 +116,22 @@ class Table(Strict):
 
 
 class Axis(Strict):
-    """What a sweep varies."""
+    """What a sweep varies: a hyper-parameter, or what one and the same run is asked."""
 
     label: str
-    param: str
+    param: str = ""
     """A hyper-parameter of every line's model."""
+    cases: str = ""
+    """Or: the cases of a run that the protocol calls so, as "noise" those of "noise 0.1"."""
     values: list[float | int] = Field(min_length=2)
 
 
 class Figure(Strict):
-    """One figure of a paper, drawn from records: metrics over epochs, or over a hyper-parameter."""
+    """One figure of a paper, drawn from records."""
 
     caption: str
-    kind: Literal["curve", "sweep"]
+    kind: Literal["curve", "sweep", "bars"]
+    """Metrics over the epochs; over an axis; or one number for each line."""
     groups: list[str]
     """Panels from left to right: views, or keys of ``group``."""
     group: dict[str, Group] = {}
@@ -145,6 +148,10 @@ class Figure(Strict):
     note: str = ""
     lines: list[Row] = Field(min_length=1)
 
+    def trained(self) -> list[float | int] | list[None]:
+        """Return the places of the axis that need runs of their own; without one, None alone."""
+        return self.x.values if self.x and self.x.param else [None]
+
     def as_table(self) -> Table:
         """Return what has to run for it, as a table that prints nothing: a row for each point."""
         metrics = {label: name for label, name in self.metrics.items() if ":" not in name}
@@ -154,8 +161,8 @@ class Figure(Strict):
             at = {
                 k: place.model_copy(update={"published": nothing}) for k, place in line.at.items()
             }
-            for x in self.x.values if self.x else [None]:
-                own = {self.x.param: x} if self.x else {}
+            for x in self.trained():
+                own = {self.x.param: x} if self.x and x is not None else {}
                 update = {"label": point(line.label, x), "params": line.params | own, "at": at}
                 rows.append(line.model_copy(update=update))
         return Table(
@@ -236,7 +243,9 @@ def faults_of(content: PaperFile) -> Iterator[str]:
             yield str(unknown("view", view.added_for, content.views, f"views.{key}.added_for"))
     for number, figure in content.figures.items():
         if (figure.kind == "sweep") != (figure.x is not None):
-            yield f"figures.{number}: a sweep has an x axis, and a curve has none"
+            yield f"figures.{number}: a sweep has an x axis, and nothing else has one"
+        if figure.x and bool(figure.x.param) == bool(figure.x.cases):
+            yield f"figures.{number}.x: needs either param or cases"
     for number, table in content.with_figures().items():
         at = f"tables.{number}"
         for key, group in table.group.items():

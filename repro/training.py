@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -24,7 +24,7 @@ from repro.errors import ReproError, UnsupportedError
 from repro.evaluation import Ranking, rank
 from repro.metrics import Result
 from repro.model import Model, Scorer, Stateful
-from repro.split import Split
+from repro.split import Cases, Split
 
 CHECKPOINT_SECONDS = 60.0
 """At most so much work is lost when a run is cut off, or one epoch if that is longer."""
@@ -299,6 +299,7 @@ def fit(
             better = True
         if better:
             outcome.ranking, outcome.epoch = test, progress.epoch + 1
+            progress.look |= _means(scorer, split.others, name, metrics)
         for metric in metrics:
             value = progress.look["test"][metric]
             best = outcome.results.get(metric)
@@ -310,6 +311,20 @@ def fit(
     if progress.look:  # the model does not count its epochs
         progress.close_epoch()
     return outcome
+
+
+def _means(
+    scorer: Scorer, others: Mapping[str, tuple[Cases, ...]], name: str, metrics: tuple[str, ...]
+) -> dict[str, dict[str, float]]:
+    """Return the metrics of further cases, by their name, mean over the draws of each."""
+    with torch.random.fork_rng():
+        rankings = {
+            key: [rank(scorer, one, name) for one in cases] for key, cases in others.items()
+        }
+    return {
+        key: {metric: float(np.mean([r.value(metric) for r in found])) for metric in metrics}
+        for key, found in rankings.items()
+    }
 
 
 def _look(

@@ -30,7 +30,7 @@ FLOORS = [
     ["data", "protocols", "models"],
     ["nn"],
     ["model"],
-    ["split"],
+    ["split", "corruption"],
     ["interactions"],
     ["experiment"],
     ["metrics"],

@@ -19,13 +19,14 @@ Source: He et al. 2017 (NCF), Section 4.1; DAVE, Section 4.1.2, adds the validat
 the latest second are broken by the view's order.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import numpy as np
 
+from repro.corruption import corrupted
 from repro.errors import ReproError
-from repro.interactions import Dataset, IntArray, Interactions
+from repro.interactions import Dataset, IntArray, Interactions, from_rows
 from repro.split import Cases, Split
 
 BATCH = 1024  # users whose negatives are drawn together; bounds the memory, not the result
@@ -45,6 +46,13 @@ class LeaveOneOut:
     """Hold out another interaction per user, at random, for validation."""
     seed: int = 0
     """Of the draws; the lists are the same for every model and every training seed."""
+    noise: tuple[float, ...] = ()
+    """Shares of noise in the vectors of users and items, under which the test is repeated without
+    training anew (DAVE, Figure 2); cases "noise 0.1" and so on."""
+    noise_kind: Literal["interactions", "entries", "replace"] = "interactions"
+    """What the share is taken of: see `repro.corruption`."""
+    noise_draws: int = 5
+    """Over how many draws of the noise the metrics are averaged."""
 
     SMOKE: ClassVar[dict[str, str]] = {"dataset": "toy/leave_one_out"}
 
@@ -66,16 +74,29 @@ class LeaveOneOut:
             lists = self._negatives(test, touched, rng)
         candidates = _beside(test, lists)
         users = np.arange(train.n_users)
-        if not self.validation:
-            return Split(train, None, Cases.of(users, train, test, candidates))
-        drawn = _one_per_user(train, rng)
-        train, valid = train.where(~drawn), train.where(drawn)
-        beside = _beside(valid, self._negatives(valid, touched, rng))
-        return Split(
-            train,
-            Cases.of(users, train, valid, beside),
-            Cases.of(users, train, test, candidates),
-        )
+        held = None
+        if self.validation:
+            drawn = _one_per_user(train, rng)
+            train, valid = train.where(~drawn), train.where(drawn)
+            beside = _beside(valid, self._negatives(valid, touched, rng))
+            held = Cases.of(users, train, valid, beside)
+        cases = Cases.of(users, train, test, candidates)
+        return Split(train, held, cases, self._noisy(train, cases))
+
+    def _noisy(self, train: Interactions, clean: Cases) -> dict[str, tuple[Cases, ...]]:
+        """Return the test under noise; every model is shown the same draws."""
+        by_item = from_rows(train.item, train.user, train.n_items, train.n_users, ordered=False)
+        found = {}
+        for level, share in enumerate(self.noise):
+            draws = []
+            for draw in range(self.noise_draws):
+                rng = np.random.default_rng([self.seed, level, draw])
+                users = corrupted(train, share, self.noise_kind, rng).rows(clean.queries.user)
+                items = corrupted(by_item, share, self.noise_kind, rng)
+                queries = replace(clean.queries, history=users, item_users=items)
+                draws.append(Cases(queries, clean.targets))
+            found[f"noise {share:g}"] = tuple(draws)
+        return found
 
     def _test(
         self, dataset: Dataset, rng: np.random.Generator

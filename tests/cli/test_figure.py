@@ -159,3 +159,72 @@ def test_a_parameter_that_the_model_does_not_have_is_refused(mine: Path) -> None
     mine.write_text(FIGURES.replace('param = "l2"', 'param = "l3"'))
     with pytest.raises(ReproError, match="l3"):
         tables.load("mine")
+
+
+BARS = """
+[figures.3]
+caption = "Side by side"
+kind = "bars"
+groups = ["toy"]
+metrics = { "NDCG@10" = "ndcg@10" }
+seeds = [0, 1]
+[[figures.3.lines]]
+label = "POP"
+model = "popularity"
+at.toy = {}
+[[figures.3.lines]]
+label = "EASE"
+model = "ease"
+at.toy = {}
+"""
+
+NOISE = """
+[views.noisy]
+label = "Noisy"
+dataset = "toy/leave_one_out"
+protocol = { name = "leave_one_out", noise = [0.25, 4.0], noise_draws = 2 }
+[figures.3]
+caption = "Under noise"
+kind = "sweep"
+groups = ["noisy"]
+metrics = { "NDCG@10" = "ndcg@10" }
+x = { label = "noise", cases = "noise", values = [0.25, 4.0] }
+[[figures.3.lines]]
+label = "EASE"
+model = "ease"
+at.noisy = {}
+"""
+
+
+def test_bars_are_one_number_for_each_line_and_seed(mine: Path, tmp_path: Path) -> None:
+    mine.write_text(FIGURES + BARS)
+    repro("run", "mine", "--figure", "3")
+    repro("figure", "mine", "3", "--to", str(tmp_path))
+    rows = numbers(tmp_path / "mine-3.csv")
+    assert [(row["line"], row["seed"]) for row in rows] == [
+        (line, seed) for line in ("POP", "EASE") for seed in "01"
+    ]
+    known = {record.id: record for record in records.load_all(paths.runs())}
+    for row in rows:
+        assert float(row["value"]) == known[row["experiment"]].results["ndcg@10"].value
+
+
+def test_one_run_is_asked_at_every_level_of_noise_and_more_noise_hurts(
+    mine: Path, tmp_path: Path
+) -> None:
+    mine.write_text(FIGURES + NOISE)
+    repro("run", "mine", "--figure", "3")
+    repro("figure", "mine", "3", "--to", str(tmp_path))
+    low, high = numbers(tmp_path / "mine-3.csv")
+    assert low["experiment"] == high["experiment"]
+    (record,) = records.load_all(paths.runs())
+    clean = record.results["ndcg@10"].value
+    assert clean > float(low["value"]) > float(high["value"])
+    assert float(low["value"]) == record.curve[-1]["noise 0.25"]["ndcg@10"]
+
+
+@pytest.mark.parametrize("axis", ['param = "l2", cases = "noise", ', ""])
+def test_an_axis_is_of_a_parameter_or_of_cases(mine: Path, axis: str) -> None:
+    mine.write_text((FIGURES + NOISE).replace('cases = "noise", ', axis))
+    with pytest.raises(ReproError, match="needs either param or cases"):
+        tables.load("mine")
