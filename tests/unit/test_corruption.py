@@ -15,7 +15,8 @@ N_COLUMNS = 40
 
 def rows(lists: list[list[int]]) -> Interactions:
     user = np.repeat(np.arange(len(lists)), [len(row) for row in lists])
-    return from_rows(user, np.array(sum(lists, [])), len(lists), N_COLUMNS, ordered=False)
+    item = np.array([column for row in lists for column in row])
+    return from_rows(user, item, len(lists), N_COLUMNS, ordered=False)
 
 
 def dense(of: Interactions) -> np.ndarray:
