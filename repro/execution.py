@@ -24,12 +24,11 @@ from repro import checkpoints, claims, planning, records
 from repro.claims import BusyError
 from repro.data import views
 from repro.errors import ReproError, UnsupportedError
-from repro.evaluation import Ranking
 from repro.experiment import MODELS, PROTOCOLS, Spec, canonical
 from repro.planning import Job
 from repro.records import Failure, Record
 from repro.split import Split, Splitter
-from repro.training import Progress, fit
+from repro.training import Outcome, Progress, fit
 
 Report = Callable[[str, int, int], None]
 """Told of every epoch: phase, epoch from 1, epochs of the phase."""
@@ -124,15 +123,18 @@ def run(
             for file in checkpoints.present(folder):
                 if file.stat().st_mtime < settings.since:
                     file.unlink()
-        record, ranking = _trained(job, settings, told, say)
+        record, outcome = _trained(job, settings, told, say)
         claim.check()
-        records.save(settings.runs, record, ranking.hits, ranking.n_targets)
+        ranking = outcome.ranking
+        assert ranking is not None, "the record tells of it"
+        embeddings = {name: rows.numpy() for name, rows in outcome.embeddings.items()}
+        records.save(settings.runs, record, ranking.hits, ranking.n_targets, embeddings)
         return record
 
 
 def _trained(
     job: Job, settings: Settings, report: Report, say: Callable[[str], None] | None
-) -> tuple[Record, Ranking]:
+) -> tuple[Record, Outcome]:
     device = chosen_device(settings)
     began = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
     code = code_version() | _user_code(job)
@@ -176,7 +178,7 @@ def _trained(
         peak_bytes=_peak(device),
         folder=settings.runs / id,
     )
-    return record, ranking
+    return record, outcome
 
 
 def model_of(job: Job) -> Any:

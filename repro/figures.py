@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from repro.clusters import picture
 from repro.errors import ReproError
 from repro.experiment import canonical
 from repro.records import Record
@@ -35,6 +36,8 @@ class Point:
     seed: int
     experiment: str
     """The run's id."""
+    cluster: int | None = None
+    """In a picture, whose points are rows in their order: x and value are the two dimensions."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class Found:
     points: list[Point]
     missing: list[str]
     """Runs without a record."""
+    numbers: list[dict[str, str | float]]
+    """What a picture does not show, by panel, line and seed."""
 
 
 def found(paper: Paper, number: str, records: Iterable[Record], smoke: bool = False) -> Found:
@@ -66,7 +71,8 @@ def found(paper: Paper, number: str, records: Iterable[Record], smoke: bool = Fa
         point(line.label, x): (line.label, x) for line in figure.lines for x in figure.trained()
     }
     points: list[Point] = []
-    missing = []
+    missing: list[str] = []
+    numbers: list[dict[str, str | float]] = []
     for entry in paper.entries(figure_key(number)):
         line, x = places[entry.row]
         for seed in entry.seeds:
@@ -78,11 +84,26 @@ def found(paper: Paper, number: str, records: Iterable[Record], smoke: bool = Fa
                 reason = ": ".join(entry.obstacle() or ("no record",))
                 missing.append(f"{entry.row} | {entry.group_label} | seed {seed}: {reason}")
                 continue
+            panel = entry.group_label
             for label, metric in figure.metrics.items():
+                if figure.kind == "picture":
+                    vectors = record.embeddings().get(metric.partition(":")[2])
+                    if vectors is None:
+                        missing.append(f"{entry.row} | {panel} | seed {seed}: has no vectors")
+                        continue
+                    shown = picture(vectors)
+                    points += [
+                        Point(number, panel, label, line, x1, x2, seed, record.id, cluster)
+                        for (x1, x2), cluster in zip(
+                            shown.xy.tolist(), shown.cluster.tolist(), strict=True
+                        )
+                    ]
+                    place = {"panel": panel, "line": line, "of": label}
+                    numbers.append({**place, "seed": seed, **shown.numbers})
+                    continue
                 for at, value in _values(figure, record, metric, x):
-                    panel = entry.group_label
                     points.append(Point(number, panel, label, line, at, value, seed, record.id))
-    return Found(points, missing)
+    return Found(points, missing, numbers)
 
 
 def _values(
@@ -107,10 +128,19 @@ def _values(
 
 def as_csv(points: list[Point]) -> str:
     """Return the numbers of a figure, a line each."""
+    return _csv([f.name for f in fields(Point)], [asdict(one) for one in points])
+
+
+def numbers_as_csv(numbers: list[dict[str, str | float]]) -> str:
+    """Return what a picture does not show, a line for each."""
+    return _csv(list(numbers[0]), numbers)
+
+
+def _csv(head: list[str], rows: list[dict[str, Any]]) -> str:
     out = io.StringIO()
-    writer = csv.DictWriter(out, [f.name for f in fields(Point)], lineterminator="\n")
+    writer = csv.DictWriter(out, head, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(asdict(one) for one in points)
+    writer.writerows(rows)
     return out.getvalue()
 
 
@@ -139,11 +169,13 @@ def drawn(paper: Paper, number: str, points: list[Point], mark: str = "") -> Dra
         raise ReproError("matplotlib is not installed", 'pip install "repro[figures]"') from error
     figure = paper.figure(number)
     panels = list(dict.fromkeys(one.panel for one in points))
+    if figure.kind == "picture":
+        panels = list(dict.fromkeys(_pane(one) for one in points))
     drawing = Drawing(figsize=(4.2 * len(panels), 3.2 * len(figure.metrics)), layout="constrained")
     grid = drawing.subplots(len(figure.metrics), len(panels), squeeze=False)
     for axes_row, label in zip(grid, figure.metrics, strict=True):
         for axes, panel in zip(axes_row, panels, strict=True):
-            for line in figure.lines:
+            for line in figure.lines if figure.kind != "picture" else []:
                 own = [
                     one
                     for one in points
@@ -152,7 +184,15 @@ def drawn(paper: Paper, number: str, points: list[Point], mark: str = "") -> Dra
                 _line(axes, line.label, own, figure)
             axes.set_title(panel)
             axes.set_ylabel(label)
-            if figure.kind == "bars":
+            if figure.kind == "picture":
+                own = [one for one in points if _pane(one) == panel and one.metric == label]
+                colours = [one.cluster for one in own]
+                axes.scatter(
+                    [one.x for one in own], [one.value for one in own], 4, colours, cmap="tab20"
+                )
+                axes.set_xticks([])
+                axes.set_yticks([])
+            elif figure.kind == "bars":
                 axes.tick_params(axis="x", labelrotation=30)
             else:
                 axes.set_xlabel(figure.x.label if figure.x else "epoch")
@@ -171,6 +211,11 @@ def drawn(paper: Paper, number: str, points: list[Point], mark: str = "") -> Dra
                 )
     drawing.suptitle(f"{paper.id}, Figure {number}: {figure.caption}", fontsize="medium")
     return drawing
+
+
+def _pane(point: Point) -> str:
+    """Return the panel of a picture: each line and seed has one."""
+    return f"{point.panel}, {point.line}, seed {point.seed}"
 
 
 def _line(axes: Any, label: str, points: list[Point], figure: Figure) -> None:

@@ -34,6 +34,15 @@ class Scorer(t.Protocol):
         ...
 
 
+@t.runtime_checkable
+class Embedding(t.Protocol):
+    """A scorer that can say where it places users and items; the record keeps that."""
+
+    def embeddings(self) -> dict[str, torch.Tensor]:
+        """Return, for "users" and "items", a float tensor with a row for each."""
+        ...
+
+
 class Model(t.Protocol):
     """Hyper-parameters, and how to train.
 

@@ -7,7 +7,7 @@ error or a paired test needs no new training.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from repro import checkpoints, metrics
 from repro.errors import ReproError
@@ -26,6 +27,7 @@ from repro.paths import write_atomically, write_json
 
 FILE = "record.json"
 HITS = "hits.npz"
+EMBEDDINGS = "embeddings.npz"
 FAILURE = "failure.json"
 
 
@@ -85,9 +87,35 @@ class Record:
             width = int(kept["width"])
             return np.unpackbits(kept["hits"], axis=1, count=width).astype(bool), kept["n_targets"]
 
+    def embeddings(self) -> dict[str, NDArray[np.float32]]:
+        """Return where the model places "users" and "items"; nothing if it does not say."""
+        assert self.folder is not None, "a record read from a file knows its folder"
+        if not (self.folder / EMBEDDINGS).exists():
+            return {}
+        with np.load(self.folder / EMBEDDINGS) as kept:
+            return dict(kept)
 
-def save(runs: Path, record: Record, hits: metrics.Hits, n_targets: IntArray) -> None:
-    """Write a record and its hits; the record comes last, so that it vouches for the hits."""
+
+def save(
+    runs: Path,
+    record: Record,
+    hits: metrics.Hits,
+    n_targets: IntArray,
+    embeddings: Mapping[str, NDArray[np.float32]] | None = None,
+) -> None:
+    """Write a record, its hits and embeddings; the record comes last, so that it vouches for them.
+
+    Parameters
+    ----------
+    runs : Path
+        The folder of records.
+    record : Record
+        What to write.
+    hits, n_targets : array
+        As of `repro.evaluation.Ranking`.
+    embeddings : mapping, optional
+        Of "users" and "items", a row for each.
+    """
     folder = runs / record.id
     (folder / FILE).unlink(missing_ok=True)  # an old record must not vouch for new hits
     buffer = BytesIO()
@@ -95,6 +123,11 @@ def save(runs: Path, record: Record, hits: metrics.Hits, n_targets: IntArray) ->
         buffer, hits=np.packbits(hits, axis=1), width=hits.shape[1], n_targets=n_targets
     )
     write_atomically(folder / HITS, buffer.getvalue())
+    (folder / EMBEDDINGS).unlink(missing_ok=True)
+    if embeddings:
+        buffer = BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **embeddings)
+        write_atomically(folder / EMBEDDINGS, buffer.getvalue())
     content = {key: value for key, value in asdict(record).items() if key != "folder"}
     write_json(folder / FILE, content)
     checkpoints.clear(folder)

@@ -130,14 +130,15 @@ class Figure(Strict):
     """One figure of a paper, drawn from records."""
 
     caption: str
-    kind: Literal["curve", "sweep", "bars"]
-    """Metrics over the epochs; over an axis; or one number for each line."""
+    kind: Literal["curve", "sweep", "bars", "picture"]
+    """Metrics over the epochs; over an axis; one number for each line; or the vectors of users or
+    items in two dimensions."""
     groups: list[str]
     """Panels from left to right: views, or keys of ``group``."""
     group: dict[str, Group] = {}
     metrics: dict[str, str]
     """Our metric by the label of the y axis, a panel below the other; or "loss:NAME", which is what
-    the model logs under that name."""
+    the model logs under that name; of a picture "embedding:users" or "embedding:items"."""
     cases: Literal["test", "valid"] = "test"
     """Whose metrics."""
     x: Axis | None = None
@@ -244,6 +245,9 @@ def faults_of(content: PaperFile) -> Iterator[str]:
     for number, figure in content.figures.items():
         if (figure.kind == "sweep") != (figure.x is not None):
             yield f"figures.{number}: a sweep has an x axis, and nothing else has one"
+        pictures = [name.startswith("embedding:") for name in figure.metrics.values()]
+        if any(pictures) != (figure.kind == "picture") or any(pictures) != all(pictures):
+            yield f"figures.{number}: a picture shows embedding:users or embedding:items alone"
         if figure.x and bool(figure.x.param) == bool(figure.x.cases):
             yield f"figures.{number}.x: needs either param or cases"
     for number, table in content.with_figures().items():

@@ -23,11 +23,14 @@ from repro import checkpoints
 from repro.errors import ReproError, UnsupportedError
 from repro.evaluation import Ranking, rank
 from repro.metrics import Result
-from repro.model import Model, Scorer, Stateful
+from repro.model import Embedding, Model, Scorer, Stateful
 from repro.split import Cases, Split
 
 CHECKPOINT_SECONDS = 60.0
 """At most so much work is lost when a run is cut off, or one epoch if that is longer."""
+
+KEPT_APART = ("ranking", "results", "embeddings")
+"""What of an outcome is not plain JSON."""
 
 
 @dataclass(eq=False)
@@ -50,13 +53,15 @@ class Outcome:
     """Spent in epochs and looks, over all attempts."""
     attempts: list[dict[str, Any]] = field(default_factory=list)
     """What is said of each start: the first, and one after every cut."""
+    embeddings: dict[str, torch.Tensor] = field(default_factory=dict)
+    """Where a model that says so places users and items, at the epoch that counts."""
     followed: list[str] = field(default_factory=list)
     """The metrics that every look so far has seen."""
 
     def forget(self) -> None:
         """Forget the best epoch; the curve stays."""
         self.ranking, self.epoch, self.selected, self.stale = None, 0, -np.inf, 0
-        self.results = {}
+        self.results, self.embeddings = {}, {}
 
 
 class Progress:
@@ -174,8 +179,9 @@ class Progress:
             "cuda": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
             "numpy": json.dumps(self.rng.bit_generator.state),
             "outcome": json.dumps(
-                {k: v for k, v in vars(self.outcome).items() if k not in ("ranking", "results")}
+                {k: v for k, v in vars(self.outcome).items() if k not in KEPT_APART}
             ),
+            "embeddings": self.outcome.embeddings,
             "results": json.dumps({k: asdict(v) for k, v in self.outcome.results.items()}),
             "ranking": ranking
             and {
@@ -226,6 +232,7 @@ def _outcome(saved: dict[str, Any]) -> Outcome:
             kept["hits"].numpy(), kept["n_targets"].numpy(), kept["tie_size"], kept["constant"]
         ),
         results={k: Result(**v) for k, v in json.loads(saved["results"]).items()},
+        embeddings=saved.get("embeddings", {}),
         **json.loads(saved["outcome"]),
     )
 
@@ -300,6 +307,8 @@ def fit(
         if better:
             outcome.ranking, outcome.epoch = test, progress.epoch + 1
             progress.look |= _means(scorer, split.others, name, metrics)
+            if isinstance(scorer, Embedding):
+                outcome.embeddings = {k: v.detach().cpu() for k, v in scorer.embeddings().items()}
         for metric in metrics:
             value = progress.look["test"][metric]
             best = outcome.results.get(metric)

@@ -18,6 +18,7 @@ FLOORS = [
     ["description"],
     ["rendering"],
     ["comparison", "figures", "cleaning"],
+    ["clusters"],
     ["engines", "estimate"],
     ["execution"],
     ["reference"],

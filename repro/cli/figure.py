@@ -41,4 +41,7 @@ def figure(
         drawing.savefig(drawn, format=form, dpi=150)
         paths.write_atomically(to / f"{paper}-{number}.{form}", drawn.getvalue())
     paths.write_atomically(to / f"{paper}-{number}.csv", figures.as_csv(have.points).encode())
+    if have.numbers:
+        file = to / f"{paper}-{number}-numbers.csv"
+        paths.write_atomically(file, figures.numbers_as_csv(have.numbers).encode())
     typer.echo(f"{len(have.points)} points in {to / f'{paper}-{number}'}.png, .svg and .csv")

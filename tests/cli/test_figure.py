@@ -228,3 +228,70 @@ def test_an_axis_is_of_a_parameter_or_of_cases(mine: Path, axis: str) -> None:
     mine.write_text((FIGURES + NOISE).replace('cases = "noise", ', axis))
     with pytest.raises(ReproError, match="needs either param or cases"):
         tables.load("mine")
+
+
+PLACED = '''
+import dataclasses
+import torch
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Placed:
+    """Two clouds of users, one of items."""
+
+    def epochs(self, train, run):
+        class Net:
+            def score(self, queries):
+                width = train.n_items if queries.candidates is None else queries.candidates.shape[1]
+                return torch.zeros(len(queries), width)
+
+            def embeddings(self):
+                users = torch.rand(train.n_users, 4)
+                users[::2] += 20
+                return {"users": users, "items": torch.rand(train.n_items, 4)}
+
+        yield Net()
+
+MODEL = Placed
+'''
+
+PICTURE = """
+[figures.3]
+caption = "Where users are"
+kind = "picture"
+groups = ["toy"]
+metrics = { "users" = "embedding:users" }
+[[figures.3.lines]]
+label = "placed"
+model = "placed"
+at.toy = {}
+[[figures.3.lines]]
+label = "POP"
+model = "popularity"
+at.toy = {}
+"""
+
+
+def test_a_picture_shows_every_row_and_numbers_beside(mine: Path, tmp_path: Path) -> None:
+    models = mine.parent.parent / "models"
+    models.mkdir()
+    (models / "placed.py").write_text(PLACED)
+    mine.write_text(FIGURES + PICTURE)
+    repro("run", "mine", "--figure", "3")
+    shown = repro("figure", "mine", "3", "--to", str(tmp_path))
+    assert "POP | Toy | seed 0: has no vectors" in shown.stderr
+    rows = numbers(tmp_path / "mine-3.csv")
+    found = {
+        record.experiment["model"]["name"]: record for record in records.load_all(paths.runs())
+    }
+    assert len(rows) == len(found["placed"].embeddings()["users"])
+    assert found["popularity"].embeddings() == {}
+    odd, even = ({row["cluster"] for row in rows[k::2]} for k in (1, 0))
+    assert not odd & even
+    (beside,) = numbers(tmp_path / "mine-3-numbers.csv")
+    assert float(beside["variance between clusters"]) > 0.9
+
+
+def test_a_picture_shows_vectors_and_nothing_else_does(mine: Path) -> None:
+    mine.write_text(FIGURES + PICTURE.replace('"picture"', '"bars"'))
+    with pytest.raises(ReproError, match="a picture shows embedding:users"):
+        tables.load("mine")
