@@ -52,6 +52,7 @@ QUICK: dict[str, Any] = {
 OWN: dict[str, dict[str, Any]] = {
     "acvae": {"n_epochs": 20},
     "bert4rec": {"embedding_dim": 32},
+    "ract": {"n_actor_epochs": 10, "n_critic_epochs": 2, "n_joint_epochs": 2},
 }
 """What one model needs otherwise, to learn a taste in so few updates."""
 
