@@ -53,6 +53,8 @@ OWN: dict[str, dict[str, Any]] = {
     "acvae": {"n_epochs": 20},
     "bert4rec": {"embedding_dim": 32},
     "ract": {"n_actor_epochs": 10, "n_critic_epochs": 2, "n_joint_epochs": 2},
+    "cdae": {"learning_rate": 0.1, "batch_size": 4},
+    "fawmf": {"learning_rate": 0.1, "n_epochs": 60},
 }
 """What one model needs otherwise, to learn a taste in so few updates."""
 
