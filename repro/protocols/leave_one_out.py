@@ -13,7 +13,8 @@ Six users, rows oldest first; T trained on, v validation, x must be found among 
 Every user appears in training, so a model may know them. Negatives are drawn uniformly without
 replacement from items that the user has in neither training, validation nor test; validation has a
 list of its own. A given list may contain the held-out item itself (156 of 6,040 users in NCF's
-ML-1M files): that negative is dropped, as a dictionary of scores does in NCF's own evaluation.
+ML-1M files) or another item twice: each item stands once, as in the dictionary of scores of NCF's
+own evaluation.
 
 Source: He et al. 2017 (NCF), Section 4.1; DAVE, Section 4.1.2, adds the validation item. Ties at
 the latest second are broken by the view's order.
@@ -156,14 +157,16 @@ def _one_per_user(rows: Interactions, rng: np.random.Generator) -> np.ndarray:
 def _beside(target: Interactions, negatives: IntArray) -> IntArray:
     """Return each user's target and negatives, ascending, -1 last; shape (U, C).
 
-    In ascending order the place of an item says nothing about whether it is the target.
+    In ascending order the place of an item says nothing about whether it is the target. What is
+    listed twice stands once.
     """
-    own = _padded(target)[:, :1]
-    others = np.where(negatives == own, -1, negatives)
-    together = np.concatenate([own, others], axis=1)
-    last = np.where(together < 0, np.iinfo(np.int32).max, together)
-    last.sort(axis=1)
-    return np.where(last == np.iinfo(np.int32).max, -1, last).astype(np.int32)
+    never = np.iinfo(np.int32).max
+    together = np.concatenate([_padded(target)[:, :1], negatives], axis=1)
+    together = np.sort(np.where(together < 0, never, together), axis=1)
+    again = together[:, 1:] == together[:, :-1]
+    together[:, 1:][again] = never
+    together.sort(axis=1)
+    return np.where(together == never, -1, together).astype(np.int32)
 
 
 def _padded(rows: Interactions) -> IntArray:

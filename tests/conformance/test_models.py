@@ -50,7 +50,15 @@ QUICK: dict[str, Any] = {
 """Hyper-parameters by name, for the models that have them."""
 
 OWN: dict[str, dict[str, Any]] = {
+    "acae": {
+        "n_pretrain_epochs": 40,
+        "learning_rate": 0.02,
+        "optimizer": "adam",
+        "l2": 0.0,
+        "decoder_adversarial_weight": 1.0,
+    },
     "acvae": {"n_epochs": 20},
+    "apr": {"n_pretrain_epochs": 10, "learning_rate": 0.05},
     "bert4rec": {"embedding_dim": 32},
     "ract": {"n_actor_epochs": 10, "n_critic_epochs": 2, "n_joint_epochs": 2},
     "cdae": {"learning_rate": 0.1, "batch_size": 4},

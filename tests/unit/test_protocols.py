@@ -212,6 +212,16 @@ class TestLeaveOneOut:
         split = given.split(dataset([[0, 1, 2], [3, 4, 5]], **parts))
         assert shown(split.test) == [[2, 7, 9], [5, 6, 7, 8]]
 
+    def test_a_given_negative_that_is_listed_again_stands_once(self, dataset: Make) -> None:
+        parts = {
+            "train": [[0, 1], [3, 4]],
+            "test": [[2], [0]],
+            "negatives": [[9, 7, 9, 9], [0, 6, 0, 6]],
+        }
+        given = LeaveOneOut(test="given", given_negatives=True, validation=False)
+        split = given.split(dataset([[0, 1, 2], [3, 4, 0]], **parts))
+        assert shown(split.test) == [[2, 7, 9], [0, 6]]
+
     @pytest.mark.parametrize(("validation", "needed"), [(True, 3), (False, 2)])
     def test_users_with_too_few_items_are_an_error(
         self, dataset: Make, validation: bool, needed: int
