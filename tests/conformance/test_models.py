@@ -63,6 +63,10 @@ OWN: dict[str, dict[str, Any]] = {
     "ract": {"n_actor_epochs": 10, "n_critic_epochs": 2, "n_joint_epochs": 2},
     "cdae": {"learning_rate": 0.1, "batch_size": 4},
     "fawmf": {"learning_rate": 0.1, "n_epochs": 60},
+    "avb": {"n_epochs": 40, "decoder_dims": (), "discriminator_dims": (16,), "n_noises": 4},
+    "bert4rec": {"embedding_dim": 32},
+    "cvae_gan": {"n_epochs": 40, "kl_weight": 0.1, "likelihood": "bernoulli"},
+    "vaegan": {"n_epochs": 40, "discriminator_dims": (16,), "n_noises": 4},
 }
 """What one model needs otherwise, to learn a taste in so few updates."""
 

@@ -1,0 +1,122 @@
+"""AVB: Mescheder et al., "Adversarial Variational Bayes", ICML 2017.
+
+**Implements** Algorithm 1 with the adaptive contrast of Section 4 or without, on user rows: the
+score of an item is its logit.
+**Reference**: LMescheder/AdversarialVariationalBayes (authors), commit ee29153, read for facts:
+encoders, initial weights, optimizers. The defaults are its for MNIST with 32 latent dimensions,
+with its fully connected encoder and decoder in place of the convolutional ones.
+**Deviations**: the model is for images, so the rows enter as in Mult-VAE, L2-normalised and through
+a sparse layer; the code centres pixels at 0. T reads x through the encoder's first layer; the
+code's T has networks of its own for x, z and both, and adds half the squared norm of its z. The
+code takes both updates from one state, as the paper does; here T goes first (`updates`). It adds
+1e-4 to the contrast's variance in one of two places, here in both, so that r is a density. It
+divides the loss by the pixels, which Adam undoes. At test it looks at likelihoods, not at z; here
+the logits are averaged over `n_test_draws` noises, the same for all users.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from repro.interactions import Interactions
+from repro.model import Run
+from repro.nn.adversarial import perceptron
+from repro.nn.batches import UserRows, rows_of
+from repro.nn.implicit import Adversary, Draw, NoiseBasisEncoder, NoisyEncoder
+from repro.nn.losses import bernoulli_nll
+from repro.nn.scoring import picked, scoring
+from repro.split import Queries
+
+
+@dataclass(frozen=True, kw_only=True)
+class AVB:
+    """A variational autoencoder whose posterior is drawn, and whose KL term is learned."""
+
+    hidden_dims: tuple[int, ...] = (768,)
+    """Of the encoder, softplus (code)."""
+    latent_dim: int = 32
+    decoder_dims: tuple[int, ...] = (300, 300)
+    """Hidden layers between z and the logits, softplus (code); none: a linear decoder."""
+    adaptive_contrast: bool = True
+    """Whether T compares q with the Gaussian of its mean and variance, not with the prior."""
+    noise_dim: int = 64
+    """Of each noise (code)."""
+    n_noises: int = 32
+    """v_i that are added up, with adaptive contrast (code)."""
+    discriminator_dims: tuple[int, ...] = (1024, 1024, 1024)
+    """Of T, leaky ReLU (code)."""
+    updates: Literal["adversary_first", "simultaneous"] = "adversary_first"
+    """Whether encoder and decoder see T after its step, or step from one state (Algorithm 1)."""
+    beta: float = 1.0
+    """Weight of the KL term; 1 is the evidence lower bound."""
+    anneal_steps: int = 0
+    """Updates in which that weight would rise from 0 to 1; it stops at beta. 0: none (code)."""
+    learning_rate: float = 0.00005
+    """Of encoder and decoder (code)."""
+    discriminator_learning_rate: float = 0.0001
+    """Of T (code)."""
+    adam_beta1: float = 0.5
+    """Decay of both Adams' first moment (code)."""
+    n_test_draws: int = 10
+    """Noises that the logits are averaged over; ours."""
+    batch_size: int = 128
+    n_epochs: int = 200
+    """Ours; the code makes 2.5 million updates."""
+
+    def epochs(self, train: Interactions, run: Run) -> Iterator["AVBNet"]:
+        """Maximise the lower bound, in which T stands for the KL term; every user once an epoch."""
+        net = AVBNet(train.n_items, self).to(run.device)
+        T = Adversary(self.hidden_dims[0], self.latent_dim, self.discriminator_dims).to(run.device)
+        own, betas = list(net.parameters()), (self.adam_beta1, 0.999)
+        by_vae = torch.optim.Adam(own, self.learning_rate, betas, fused=True)
+        by_t = torch.optim.Adam(T.parameters(), self.discriminator_learning_rate, betas, fused=True)
+        batches = UserRows(train, self.batch_size, run.device)
+        for epoch in run.epochs(self.n_epochs, net=net, T=T, by_vae=by_vae, by_t=by_t):
+            for step, x in enumerate(batches, start=epoch * len(batches)):
+                draw: Draw = net.encoder(x)
+                t_loss = T.loss(draw)
+                by_t.zero_grad()
+                t_loss.backward()
+                if self.updates == "adversary_first":
+                    by_t.step()
+                nll, kl = bernoulli_nll(net.decoder(draw.z), x), T.kl(draw)  # (B,) each
+                loss = (nll + self._weight(step) * kl).mean()  # Eq. 3.7
+                by_vae.zero_grad()
+                loss.backward(inputs=own)  # through T, not into it
+                if self.updates == "simultaneous":
+                    by_t.step()
+                by_vae.step()
+                run.log(loss=loss, nll=nll.mean(), kl=kl.mean(), t_loss=t_loss)
+            yield net
+
+    def _weight(self, step: int) -> float:
+        """Return the KL weight of an update."""
+        n = self.anneal_steps
+        return min(self.beta, step / n) if n else self.beta
+
+
+class AVBNet(nn.Module):
+    """I -> first layer -> hidden, noise -> z -> hidden -> I."""
+
+    def __init__(self, n_items: int, model: AVB) -> None:
+        super().__init__()
+        sizes = n_items, model.hidden_dims, model.latent_dim, model.noise_dim
+        self.encoder: NoisyEncoder | NoiseBasisEncoder
+        if model.adaptive_contrast:
+            self.encoder = NoiseBasisEncoder(*sizes, model.n_noises, 0.0, model.n_test_draws)
+        else:
+            self.encoder = NoisyEncoder(*sizes, 0.0, model.n_test_draws)
+        self.decoder = perceptron([model.latent_dim, *model.decoder_dims, n_items], nn.Softplus)
+
+    @scoring
+    def score(self, queries: Queries) -> Tensor:
+        """Return the mean logits over the test draws, shape (B, I) or (B, C)."""
+        z = self.encoder.test_draws(rows_of(queries.history, self.encoder.test_noise.device))
+        h = self.decoder[:-1](z).mean(dim=0)  # the last layer is linear: it may come after the mean
+        return picked(self.decoder[-1](h), queries)
+
+
+MODEL = AVB

@@ -1,0 +1,175 @@
+"""VAEGAN: Yu et al., "VAEGAN: A Collaborative Filtering Framework", IJCAI 2019.
+
+**Implements** AVB + D + C, as far as it is known: adversarial variational Bayes (AVB, Mescheder et
+al. 2017), an auxiliary discriminator of interaction vectors (D), and a contractive penalty (C).
+**Reference**: none. No code is public, and the paper was not at hand: the three parts are known
+from its abstract, the form of its encoder, noise inside a network, from ACVAE's paper, Section 3.2.
+**Ours** is all else: the encoders (those of AVB), widths, likelihood, weights, rates and schedules;
+D's form and what it sees (`generated`); the penalty's form (Rifai et al. 2011, on the first layer
+alone); that T and D step first, then encoder and decoder, once per batch; the average over
+`n_test_draws` noises, the same for all users, at test. Defaults are for DAVE's tables; SE-VAE's
+row is nearer to Mult-VAE. So a difference from a published number says little of the method.
+**Deviations**: cannot be told.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from repro.interactions import Interactions
+from repro.model import Run
+from repro.nn.adversarial import (
+    VectorDiscriminator,
+    logistic_loss,
+    non_saturating_loss,
+    perceptron,
+)
+from repro.nn.batches import Rows, UserRows, rows_of
+from repro.nn.implicit import Adversary, Draw, NoiseBasisEncoder, NoisyEncoder
+from repro.nn.losses import bernoulli_nll, multinomial_nll
+from repro.nn.scoring import picked, scoring
+from repro.split import Queries
+
+
+@dataclass(frozen=True, kw_only=True)
+class VAEGAN:
+    """AVB, with a discriminator of what is recommended and a contractive encoder."""
+
+    hidden_dims: tuple[int, ...] = (200,)
+    """Of the encoder, softplus."""
+    latent_dim: int = 64
+    decoder_dims: tuple[int, ...] = ()
+    """Hidden layers between z and the logits, softplus; none: a linear decoder."""
+    dropout: float = 0.0
+    """Share of the input that is dropped."""
+    likelihood: Literal["bernoulli", "multinomial"] = "bernoulli"
+    adaptive_contrast: bool = True
+    """Whether T compares q with the Gaussian of its mean and variance, not with the prior (AVB)."""
+    noise_dim: int = 64
+    """Of each noise."""
+    n_noises: int = 32
+    """Noise networks of the encoder with adaptive contrast."""
+    discriminator_dims: tuple[int, ...] = (200, 200)
+    """Of T, leaky ReLU."""
+    beta: float = 1.0
+    """Largest weight of the KL term."""
+    anneal_steps: int = 0
+    """Updates in which that weight would rise from 0 to 1; it stops at beta. 0: none."""
+    profile_discriminator_dims: tuple[int, ...] = (200,)
+    """Of D, leaky ReLU."""
+    generated: Literal["masked", "softmax"] = "masked"
+    """What D is to tell from real vectors: the probabilities of the user's own items, the others
+    masked as in CFGAN, against ones; or the softmax of all logits, against rows that sum to 1."""
+    adversarial_weight: float = 0.1
+    """Of the non-saturating loss that makes D take what is generated for real."""
+    contractive_weight: float = 0.001
+    """Of the squared Frobenius norm of the Jacobian of the encoder's first layer."""
+    learning_rate: float = 0.001
+    discriminator_learning_rate: float = 0.0001
+    """Of T and D."""
+    adam_beta1: float = 0.5
+    """Decay of both Adams' first moment (AVB's code)."""
+    n_test_draws: int = 10
+    """Noises that the logits are averaged over."""
+    batch_size: int = 128
+    n_epochs: int = 200
+
+    def epochs(self, train: Interactions, run: Run) -> Iterator["VAEGANNet"]:
+        """Train T and D, then encoder and decoder against both, on every batch of users."""
+        net = VAEGANNet(train.n_items, self).to(run.device)
+        T = Adversary(self.hidden_dims[0], self.latent_dim, self.discriminator_dims).to(run.device)
+        D = VectorDiscriminator(train.n_items, self.profile_discriminator_dims).to(run.device)
+        own, betas = list(net.parameters()), (self.adam_beta1, 0.999)
+        by_vae = torch.optim.Adam(own, self.learning_rate, betas, fused=True)
+        by_td = torch.optim.Adam(
+            [*T.parameters(), *D.parameters()], self.discriminator_learning_rate, betas, fused=True
+        )
+        batches = UserRows(train, self.batch_size, run.device)
+        for epoch in run.epochs(self.n_epochs, net=net, T=T, D=D, by_vae=by_vae, by_td=by_td):
+            for step, x in enumerate(batches, start=epoch * len(batches)):
+                draw: Draw = net.encoder(x)
+                logits = net.decoder(draw.z)  # (B, I)
+                t_loss = T.loss(draw)
+                d_loss = logistic_loss(self.real(D, x), self.fake(D, logits.detach(), x))
+                by_td.zero_grad()
+                (t_loss + d_loss).backward()
+                by_td.step()
+                nll, kl = self.nll(logits, x), T.kl(draw)  # (B,) each
+                fooling = non_saturating_loss(self.fake(D, logits, x))
+                penalty = contraction(draw.first, net.encoder.input.weight).mean()
+                loss = (nll + self.weight(step) * kl).mean()
+                loss = loss + self.adversarial_weight * fooling + self.contractive_weight * penalty
+                by_vae.zero_grad()
+                loss.backward(inputs=own)  # through T and D, not into them
+                by_vae.step()
+                run.log(loss=loss, nll=nll.mean(), kl=kl.mean(), t_loss=t_loss, d_loss=d_loss)
+                run.log(fooling=fooling, penalty=penalty)
+            yield net
+
+    def nll(self, logits: Tensor, x: Rows) -> Tensor:
+        """Return each user's negative log-likelihood, shape (B,)."""
+        loss = bernoulli_nll if self.likelihood == "bernoulli" else multinomial_nll
+        return loss(logits, x)
+
+    def weight(self, step: int) -> float:
+        """Return the KL weight of an update."""
+        n = self.anneal_steps
+        return min(self.beta, step / n) if n else self.beta
+
+    def real(self, d: VectorDiscriminator, x: Rows) -> Tensor:
+        """Return D's logits of the real vectors, shape (B,)."""
+        if self.generated == "masked":
+            return d(x)
+        return d(x, x.count[x.row].float().reciprocal())
+
+    def fake(self, d: VectorDiscriminator, logits: Tensor, x: Rows) -> Tensor:
+        """Return D's logits of what is generated, shape (B,)."""
+        if self.generated == "masked":
+            return d(x, logits[x.row, x.item].sigmoid())  # zero elsewhere, so sparse as well
+        return d(logits.softmax(dim=1))
+
+
+def contraction(first: Tensor, weight: Tensor) -> Tensor:
+    """Return the squared Frobenius norm of the first layer's Jacobian for each user, shape (B,).
+
+    Parameters
+    ----------
+    first : float tensor, shape (B, H)
+        The layer before its softplus, without noise.
+    weight : float tensor, shape (I, H)
+        The layer's.
+
+    Notes
+    -----
+    Rifai et al., "Contractive Auto-Encoders", ICML 2011, Section 3, with softplus for sigmoid:
+    dh_j / dx_i = sigma(a_j) W_ij, where x is the layer's input, the normalised row.
+    """
+    return first.sigmoid().square() @ weight.square().sum(dim=0)
+
+
+class VAEGANNet(nn.Module):
+    """I -> first layer -> hidden, noise -> z -> hidden -> I."""
+
+    def __init__(self, n_items: int, model: VAEGAN) -> None:
+        super().__init__()
+        sizes = n_items, model.hidden_dims, model.latent_dim, model.noise_dim
+        drop, S = model.dropout, model.n_test_draws
+        self.encoder: NoisyEncoder | NoiseBasisEncoder
+        if model.adaptive_contrast:
+            self.encoder = NoiseBasisEncoder(*sizes, model.n_noises, drop, S)
+        else:
+            self.encoder = NoisyEncoder(*sizes, drop, S)
+        self.decoder = perceptron([model.latent_dim, *model.decoder_dims, n_items], nn.Softplus)
+
+    @scoring
+    def score(self, queries: Queries) -> Tensor:
+        """Return the mean logits over the test draws, shape (B, I) or (B, C)."""
+        z = self.encoder.test_draws(rows_of(queries.history, self.encoder.test_noise.device))
+        h = self.decoder[:-1](z).mean(dim=0)  # the last layer is linear: it may come after the mean
+        return picked(self.decoder[-1](h), queries)
+
+
+MODEL = VAEGAN
