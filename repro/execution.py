@@ -155,6 +155,7 @@ def _trained(
         select=experiment.select,
         every=experiment.every,
         patience=experiment.patience,
+        patience_from=experiment.patience_from,
     )
     ranking = outcome.ranking
     assert ranking is not None, f"{experiment.model.name} yielded no scorer"

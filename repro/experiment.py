@@ -50,13 +50,18 @@ class Experiment:
     """Look at the metrics after the first epoch, then every so many, and after the last."""
     patience: int | None = None
     """Stop when so many looks in a row were no better than the best; None never stops early."""
+    patience_from: int = 0
+    """Count those looks from this epoch of a phase on, as EVCF does while its KL weight rises."""
     seed: int = 0
     smoke: bool = False
     """Shortened, on toy data: proves that the code runs, and nothing else."""
 
     def as_json(self) -> dict[str, Any]:
-        """Return the experiment as plain JSON values."""
-        return asdict(self)
+        """Return the experiment as plain JSON values; what was added later only where it is set."""
+        content = asdict(self)
+        if not self.patience_from:
+            del content["patience_from"]
+        return content
 
     def key(self) -> str:
         """Return the experiment's canonical JSON."""

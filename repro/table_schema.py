@@ -44,6 +44,7 @@ class Place(Strict):
     select: str | None = None
     every: int | None = Field(default=None, ge=1)
     patience: int | None = Field(default=None, ge=1)
+    patience_from: int | None = Field(default=None, ge=1)
     note: str = ""
     notes: dict[str, str] = {}
     """Notes on single cells, by metric label."""
@@ -61,6 +62,7 @@ class Row(Strict):
     select: str | None = None
     every: int | None = Field(default=None, ge=1)
     patience: int | None = Field(default=None, ge=1)
+    patience_from: int | None = Field(default=None, ge=1)
     quoted_from: str = ""
     """Where the paper took the numbers from, if not from a run of its own."""
     note: str = ""
@@ -107,6 +109,7 @@ class Table(Strict):
     select: str = "last"
     every: int = Field(default=1, ge=1)
     patience: int | None = Field(default=None, ge=1)
+    patience_from: int | None = Field(default=None, ge=1)
     seeds: list[int] = Field(default=[0], min_length=1)
     tolerance: list[Tolerance] = []
     note: str = ""
@@ -145,6 +148,7 @@ class Figure(Strict):
     select: str = "last"
     every: int = Field(default=1, ge=1)
     patience: int | None = Field(default=None, ge=1)
+    patience_from: int | None = Field(default=None, ge=1)
     seeds: list[int] = Field(default=[0], min_length=1)
     note: str = ""
     lines: list[Row] = Field(min_length=1)
@@ -174,6 +178,7 @@ class Figure(Strict):
             select=self.select,
             every=self.every,
             patience=self.patience,
+            patience_from=self.patience_from,
             seeds=self.seeds,
             note=self.note,
             rows=rows,

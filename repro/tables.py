@@ -85,6 +85,7 @@ class Recipe:
     select: str
     every: int
     patience: int | None
+    patience_from: int
 
     def experiment(self, seed: int) -> Experiment | None:
         """Return the experiment, or None while its model does not exist."""
@@ -102,6 +103,7 @@ class Recipe:
             select=checked_select(self.select, self.where),
             every=self.every,
             patience=self.patience,
+            patience_from=self.patience_from,
             seed=seed,
         )
 
@@ -229,6 +231,7 @@ class Paper:
                 select=select,
                 every=place.every or row.every or table.every,
                 patience=place.patience or row.patience or table.patience,
+                patience_from=place.patience_from or row.patience_from or table.patience_from or 0,
             )
         general = next((t for t in table.tolerance if key in (t.groups or [key])), None)
         added = tuple(what for what, ours in (("row", row.added), ("view", own)) if ours)

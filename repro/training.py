@@ -247,6 +247,7 @@ def fit(
     select: str = "last",
     every: int = 1,
     patience: int | None = None,
+    patience_from: int = 0,
 ) -> Outcome:
     """Train a model, and return its test metrics at the epoch that `select` names.
 
@@ -262,7 +263,7 @@ def fit(
         The model's, for messages.
     metrics : tuple of str
         What the results and the curve report, such as "ndcg@100".
-    select, every, patience
+    select, every, patience, patience_from
         As in `repro.experiment.Experiment`.
 
     Raises
@@ -299,7 +300,8 @@ def fit(
         test, progress.look = _look(scorer, split, name, (*metrics, criterion))
         if part in ("valid", "test") and criterion != "each":
             seen = progress.look[part][criterion]
-            outcome.stale = 0 if seen > outcome.selected else outcome.stale + 1
+            counted = progress.epoch + 1 >= patience_from
+            outcome.stale = 0 if seen > outcome.selected else outcome.stale + counted
             better = seen > outcome.selected
             outcome.selected = max(seen, outcome.selected)
         else:

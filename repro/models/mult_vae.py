@@ -22,7 +22,7 @@ from repro.interactions import Interactions
 from repro.model import Run
 from repro.nn.batches import Rows, UserRows, rows_of
 from repro.nn.layers import SparseInput
-from repro.nn.losses import gaussian_kl, multinomial_nll
+from repro.nn.losses import gaussian_kl, linear_multinomial_nll
 from repro.nn.scoring import picked, scoring
 from repro.split import Queries
 
@@ -68,16 +68,14 @@ class MultVAE:
         batches = UserRows(train, self.batch_size, run.device)
         for epoch in run.epochs(self.n_epochs, net=net, optimizer=optimizer):
             for step, x in enumerate(batches, start=epoch * len(batches)):
-                logits, mean, logvar = net(x)  # (B, I), (B, D), (B, D)
+                nll, kl = net(x)
                 beta = self._weight(step, epoch, x)
-                kl = beta * gaussian_kl(mean, logvar)
-                nll = multinomial_nll(logits, x)  # (B,)
-                loss = (nll + kl).mean()  # Eq. 6
+                loss = nll + (beta * kl).mean()  # Eq. 6
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
                 mean_beta = beta.mean() if isinstance(beta, Tensor) else beta
-                run.log(loss=loss, nll=nll.mean(), beta=mean_beta)
+                run.log(loss=loss, nll=nll, beta=mean_beta)
             yield net
 
     def _optimizer(self, net: nn.Module) -> torch.optim.Optimizer:
@@ -158,11 +156,16 @@ class MultVAENet(nn.Module):
         mean, logvar = self.encoder(self.input(x)).chunk(2, dim=1)
         return mean, logvar
 
-    def forward(self, x: Rows) -> tuple[Tensor, Tensor, Tensor]:
-        """Return logits of a sampled z, mean and log variance: (B, I), (B, D), (B, D)."""
+    def forward(self, x: Rows) -> tuple[Tensor, Tensor]:
+        """Return the mean negative log-likelihood of a sampled z, and each user's KL term, (B,)."""
         mean, logvar = self.encode(x)
         z = mean + torch.randn_like(mean) * (0.5 * logvar).exp()
-        return self.decoder(z), mean, logvar
+        *hidden, output = self.decoder
+        for layer in hidden:
+            z = layer(z)
+        assert isinstance(output, nn.Linear)
+        nll = linear_multinomial_nll(z, output.weight, output.bias, x)
+        return nll, gaussian_kl(mean, logvar)
 
     @scoring
     def score(self, queries: Queries) -> Tensor:

@@ -1,9 +1,17 @@
-"""Losses that several models share. Shape letters: B users, I items, D latent size."""
+"""Losses that several models share.
+
+Shape letters: B users, I items, D latent size, H units, m interactions of a batch.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn.functional import softplus
 
 from repro.nn.batches import Rows
@@ -15,7 +23,7 @@ def own_logits(logits: Tensor, x: Rows) -> Tensor:
     return own.index_add(0, x.row, logits[x.row, x.item])
 
 
-def bernoulli_nll(logits: Tensor, x: Rows) -> Tensor:
+def bernoulli_nll(logits: Tensor, x: Rows, least: float = 0.0) -> Tensor:
     """Return each user's negative Bernoulli log-likelihood, summed over all items; shape (B,).
 
     Parameters
@@ -24,12 +32,17 @@ def bernoulli_nll(logits: Tensor, x: Rows) -> Tensor:
         The decoder's output.
     x : Rows
         What the users touched.
+    least : float
+        If not 0, probabilities are cut to [least, 1 - least], beyond which no gradient flows.
 
     Notes
     -----
     Liang et al. 2018, Eq. 4, unweighted: with binary x, the binary cross-entropy of an item is
     softplus(logit) - x * logit, so x is never dense.
     """
+    if least:
+        bound = math.log1p(-least) - math.log(least)
+        logits = logits.clamp(-bound, bound)
     return softplus(logits).sum(dim=1) - own_logits(logits, x)
 
 
@@ -59,3 +72,80 @@ def gaussian_kl(mean: Tensor, logvar: Tensor) -> Tensor:
     Kingma & Welling 2014, Appendix B.
     """
     return 0.5 * (logvar.exp() + mean.square() - 1.0 - logvar).sum(dim=1)
+
+
+def linear_multinomial_nll(
+    hidden: Tensor, weight: Tensor, bias: Tensor, x: Rows, share: Tensor | None = None
+) -> Tensor:
+    """Return the mean over users of `multinomial_nll` behind a linear layer; a number.
+
+    Loss and gradients are found in one pass over the logits, which are then forgotten: layers one
+    after the other, such as the experts', never hold more than one matrix of logits.
+
+    Parameters
+    ----------
+    hidden : float tensor, shape (B, H)
+        What the layer reads.
+    weight, bias : float tensor, shape (I, H) and (I,)
+        The layer's.
+    x : Rows
+        What the users touched.
+    share : float tensor, shape (m,), optional
+        How much each interaction counts; None: 1 each.
+
+    Notes
+    -----
+    -1/B sum_(u, i) share_ui log softmax(weight hidden_u + bias)_i. Beside the three matrix products
+    that any form needs there are the softmax and its scaling. It differs from
+    ``multinomial_nll(linear(hidden), x).mean()`` in that a second derivative does not exist.
+    """
+    if share is None:
+        share = torch.ones(len(x.item), device=hidden.device, dtype=hidden.dtype)
+    apply: Callable[..., Tensor] = _LinearMultinomial.apply
+    return apply(hidden, weight, bias, share, x)
+
+
+Gradients = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+class _LinearMultinomial(torch.autograd.Function):
+    """The loss, whose gradients are made with it and wait to be asked for."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, share: Tensor, x: Rows
+    ) -> Tensor:
+        ctx.save_for_backward(hidden, weight, bias, share)
+        ctx.x = x
+        loss, ctx.gradients = _loss_and_gradients(hidden, weight, bias, share, x)
+        return loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *above: Tensor) -> tuple[Tensor | None, ...]:
+        # given away, for they are scaled where they are; a second time they are made anew
+        gradients, ctx.gradients = ctx.gradients, None
+        if gradients is None:
+            hidden, weight, bias, share = ctx.saved_tensors
+            _, gradients = _loss_and_gradients(hidden, weight, bias, share, ctx.x)
+        return *(gradient.mul_(above[0]) for gradient in gradients), None
+
+
+def _loss_and_gradients(
+    hidden: Tensor, weight: Tensor, bias: Tensor, share: Tensor, x: Rows
+) -> tuple[Tensor, Gradients]:
+    """Return the loss, and its gradients by the first four arguments."""
+    n_users = len(hidden)
+    # item by item, (I, B): on CPUs the tall product is the faster one
+    logits = torch.addmm(bias[:, None], weight, hidden.t())
+    logits.sub_(logits.amax(dim=0))
+    own = logits[x.item, x.row]  # (m,)
+    pi = logits.exp_()
+    mass = pi.sum(dim=0)  # (B,)
+    own = (own - mass.log()[x.row]) / n_users
+    loss = -(share * own).sum()
+    total = torch.zeros(n_users, device=hidden.device, dtype=hidden.dtype)
+    total = total.index_add(0, x.row, share) / n_users
+    by_logit = pi.mul_(total / mass)
+    by_logit.index_put_((x.item, x.row), -share / n_users, accumulate=True)
+    return loss, (by_logit.t() @ weight, by_logit @ hidden, by_logit.sum(dim=1), -own)

@@ -6,15 +6,22 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.distributions import Independent, Normal, kl_divergence
-from torch.nn.functional import log_softmax, normalize
+from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
+from torch.nn.functional import linear, log_softmax, normalize
 from torch.testing import assert_close
 
 from repro.errors import UnsupportedError
 from repro.interactions import Interactions
 from repro.nn.batches import Positives, Rows, UserRows, rows_of
+from repro.nn.gated import GaussianHeads, ItemLinear, Layer, he_normal, normalized
 from repro.nn.layers import SparseInput
-from repro.nn.losses import gaussian_kl, multinomial_nll
+from repro.nn.losses import (
+    bernoulli_nll,
+    gaussian_kl,
+    linear_multinomial_nll,
+    multinomial_nll,
+)
+from repro.nn.optimizers import NormalizedAdam
 from repro.nn.scoring import known_users, picked, scoring
 from repro.split import Queries
 
@@ -93,6 +100,155 @@ def test_multinomial_nll_equals_the_dense_log_softmax(x: Rows) -> None:
 def test_multinomial_nll_of_equal_logits_is_log_n_items_per_interaction(x: Rows) -> None:
     nll = multinomial_nll(torch.zeros(len(LISTS), N_ITEMS), x)
     assert_close(nll, x.count * np.log(N_ITEMS).astype(np.float32).item())
+
+
+def made(*shape: int, scale: float = 1.0) -> Tensor:
+    """Return random numbers in double precision that ask for a gradient."""
+    return (scale * torch.randn(*shape, dtype=torch.double)).requires_grad_()
+
+
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+def test_the_linear_multinomial_nll_and_its_gradients_are_those_of_the_parts(
+    x: Rows, scale: float
+) -> None:
+    torch.manual_seed(0)
+    given = made(len(LISTS), 4, scale=scale), made(N_ITEMS, 4), made(N_ITEMS)
+    ours = linear_multinomial_nll(*given, x)
+    parts = multinomial_nll(linear(*given), x).mean()
+    assert_close(ours, parts)
+    assert_close(torch.autograd.grad(3 * ours, given), torch.autograd.grad(3 * parts, given))
+
+
+def test_the_gradients_of_the_linear_multinomial_nll_pass_gradcheck(x: Rows) -> None:
+    torch.manual_seed(0)
+    given = made(len(LISTS), 4), made(N_ITEMS, 4), made(N_ITEMS), made(len(x.item))
+    assert torch.autograd.gradcheck(lambda h, w, b: linear_multinomial_nll(h, w, b, x), given[:3])
+    assert torch.autograd.gradcheck(
+        lambda h, w, b, share: linear_multinomial_nll(h, w, b, x, share), given
+    )
+
+
+def test_shares_of_the_linear_multinomial_nll_weigh_the_interactions(x: Rows) -> None:
+    torch.manual_seed(0)
+    given = made(len(LISTS), 4), made(N_ITEMS, 4), made(N_ITEMS)
+    share = torch.rand(len(x.item), dtype=torch.double)
+    log_pi = log_softmax(linear(*given), dim=1)[x.row, x.item]
+    assert_close(linear_multinomial_nll(*given, x, share), -(share * log_pi).sum() / len(LISTS))
+
+
+def test_the_linear_multinomial_nll_keeps_no_matrix_of_logits(x: Rows) -> None:
+    kept: list[int] = []
+
+    def note(tensor: Tensor) -> Tensor:
+        kept.append(tensor.numel())
+        return tensor
+
+    h, weight, bias = (made(*shape) for shape in ((len(LISTS), 2), (N_ITEMS, 2), (N_ITEMS,)))
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        loss = linear_multinomial_nll(h, weight, bias, x)
+    node: object = loss.grad_fn
+    waiting = [gradient.numel() for gradient in getattr(node, "gradients", ())]
+    assert len(waiting) == 4
+    assert max(kept + waiting) < len(LISTS) * N_ITEMS
+
+
+def test_the_bernoulli_nll_is_that_of_torch_distributions(x: Rows) -> None:
+    logits = 3 * torch.randn(len(LISTS), N_ITEMS, generator=torch.manual_seed(0))
+    expected = -Bernoulli(logits=logits).log_prob(x.dense()).sum(dim=1)
+    assert_close(bernoulli_nll(logits, x), expected)
+
+
+def test_the_bernoulli_nll_cuts_probabilities_and_their_gradients(build: Build) -> None:
+    x = rows_of(build([[0, 1]], n_items=4), CPU)
+    logits = torch.tensor([[-20.0, 1.0, -20.0, 20.0]], requires_grad=True)
+    p = torch.tensor([[1e-5, torch.tensor(1.0).sigmoid(), 1e-5, 1 - 1e-5]])
+    nll = bernoulli_nll(logits, x, least=1e-5)
+    assert_close(nll, -Bernoulli(p).log_prob(x.dense()).sum(dim=1), rtol=1e-3, atol=0)
+    nll.sum().backward()
+    assert logits.grad is not None
+    assert_close(logits.grad, torch.tensor([[0.0, p[0, 1] - 1, 0.0, 0.0]]))
+
+
+def test_items_in_sparse_rows_and_in_dense_ones_give_the_same_units(x: Rows) -> None:
+    torch.manual_seed(0)
+    layer = Layer(N_ITEMS, 7, gated=True, linear=ItemLinear)
+    sparse = layer(normalized(x, nn.Identity()))
+    dense = layer(normalize(x.dense()))
+    assert_close(sparse, dense)
+    assert_close(
+        torch.autograd.grad(sparse.sum(), [*layer.parameters()]),
+        torch.autograd.grad(dense.sum(), [*layer.parameters()]),
+    )
+
+
+def test_a_gated_layer_multiplies_linear_units_by_their_gate_and_another_is_a_tanh() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(3, 4)
+    gated, plain = Layer(4, 2, gated=True), Layer(4, 2, gated=False)
+    w, b, v, c = gated.parameters()
+    expected = (x @ w.T + b) / (1 + (-(x @ v.T + c)).exp())
+    assert_close(gated(x), expected)
+    w, b = plain.parameters()
+    assert_close(plain(x), (x @ w.T + b).tanh())
+
+
+def test_heads_are_one_per_expert_and_their_log_variance_is_bounded() -> None:
+    heads = GaussianHeads(4, 3, 2)
+    mean, logvar = heads(1000 * torch.randn(50, 4, generator=torch.manual_seed(0)))
+    assert mean.shape == logvar.shape == (50, 3, 2)
+    assert logvar.aminmax() == (-12.0, 4.0)
+    assert mean.abs().max() > 100
+
+
+def test_he_initialisation_leaves_the_biases(x: Rows) -> None:
+    torch.manual_seed(0)
+    layer = nn.Linear(1000, 100)
+    bias = layer.bias.detach().clone()
+    he_normal(nn.Sequential(layer))
+    assert float(layer.weight.detach().std()) == pytest.approx(0.002**0.5, rel=0.01)
+    assert torch.equal(layer.bias, bias)
+
+
+def parameters() -> list[nn.Parameter]:
+    torch.manual_seed(0)
+    return [nn.Parameter(torch.randn(*shape)) for shape in ((3, 4), (5,), (2, 2), (4,))]
+
+
+def test_normalized_adam_is_adam_on_gradients_of_length_one() -> None:
+    ours, theirs = parameters(), parameters()
+    normalized_adam = NormalizedAdam(ours, lr=0.01, fused=True)
+    adam = torch.optim.Adam(theirs, lr=0.01)
+    for _ in range(5):
+        for p, q in zip(ours[:3], theirs[:3], strict=True):  # the last has no gradient
+            gradient = 100 * torch.randn_like(p)
+            p.grad = gradient.clone()
+            q.grad = gradient / (gradient.norm() + 1e-7)
+        ours[2].grad, theirs[2].grad = torch.zeros(2, 2), torch.zeros(2, 2)
+        normalized_adam.step()
+        adam.step()
+    assert_close(ours, theirs)
+
+
+def test_normalized_adam_goes_on_from_its_state() -> None:
+    def stepped(p: list[nn.Parameter], optimizer: NormalizedAdam) -> list[nn.Parameter]:
+        def loss() -> Tensor:
+            optimizer.zero_grad()
+            total = torch.stack([(v - 1).square().sum() for v in p]).sum()
+            total.backward()
+            return total
+
+        value = optimizer.step(loss)
+        assert value > 0
+        return p
+
+    p, q = parameters(), parameters()
+    whole, first, second = (NormalizedAdam(v, lr=0.1, fused=True) for v in (p, q, q))
+    stepped(p, whole)
+    stepped(p, whole)
+    stepped(q, first)
+    second.load_state_dict(first.state_dict())
+    stepped(q, second)
+    assert_close(p, q, rtol=0, atol=0)
 
 
 def test_gaussian_kl_equals_that_of_torch_distributions() -> None:
