@@ -50,22 +50,24 @@ QUICK: dict[str, Any] = {
 """Hyper-parameters by name, for the models that have them."""
 
 OWN: dict[str, dict[str, Any]] = {
-    "decoder_adversarial_weight": 1.0,
-    "l2": 0.0,
-    "learning_rate": 0.02,
-    "n_pretrain_epochs": 40,
-    "optimizer": "adam",
     "acae": {
-        "acvae": {"n_epochs": 20},
-        "apr": {"n_pretrain_epochs": 10, "learning_rate": 0.05},
-        "avb": {"n_epochs": 40, "decoder_dims": (), "discriminator_dims": (16,), "n_noises": 4},
-        "bert4rec": {"embedding_dim": 32},
-        "cdae": {"learning_rate": 0.1, "batch_size": 4},
-        "cvae_gan": {"n_epochs": 40, "kl_weight": 0.1, "likelihood": "bernoulli"},
-        "fawmf": {"learning_rate": 0.1, "n_epochs": 60},
-        "ract": {"n_actor_epochs": 10, "n_critic_epochs": 2, "n_joint_epochs": 2},
-        "vaegan": {"n_epochs": 40, "discriminator_dims": (16,), "n_noises": 4},
+        "n_pretrain_epochs": 40,
+        "optimizer": "adam",
+        "learning_rate": 0.02,
+        "l2": 0.0,
+        "decoder_adversarial_weight": 1.0,
     },
+    "acvae": {"n_epochs": 20},
+    "apr": {"n_pretrain_epochs": 10, "learning_rate": 0.05},
+    "avb": {"n_epochs": 40, "decoder_dims": (), "discriminator_dims": (16,), "n_noises": 4},
+    "bert4rec": {"embedding_dim": 32},
+    "cdae": {"learning_rate": 0.1, "batch_size": 4},
+    "cvae_gan": {"n_epochs": 40, "kl_weight": 0.1, "likelihood": "bernoulli"},
+    "fawmf": {"learning_rate": 0.1, "n_epochs": 60},
+    "ract": {"n_actor_epochs": 10, "n_critic_epochs": 2, "n_joint_epochs": 2},
+    "slim": {"l1": 0.1, "block_size": 50},
+    "vaegan": {"n_epochs": 40, "discriminator_dims": (16,), "n_noises": 4},
+    "wmf": {"latent_dim": 8, "l2": 1.0},
 }
 """What one model needs otherwise, to learn a taste in so few updates."""
 

@@ -1,0 +1,81 @@
+"""Item-kNN: items that the same users touched; a user's items vote for their neighbours.
+
+Sarwar et al., "Item-Based Collaborative Filtering Recommendation Algorithms", WWW 2001; in the form
+for implicit feedback of Deshpande and Karypis, "Item-Based Top-N Recommendation Algorithms", ACM
+TOIS 2004.
+
+**Implements** cosine similarity between the items' columns, the k most similar neighbours of every
+item that is scored, and the sum of their similarities over the user's history.
+**Reference**: MaurizioFD/RecSys2019_DeepLearning_Evaluation, commit f5618c6, read for facts: where
+the shrink term stands, and that the neighbours are those of the item that is *scored*. Taking the k
+nearest of the item in the history instead gives NDCG@10 0.0514 on JCA's Yelp, not 0.0556. The
+papers were not at hand.
+**Deviations**: of neighbours that are equally similar the lower item numbers are taken. A repeated
+pair counts once.
+
+Similarities are made for a block of items at a time, so that no (I, I) matrix exists; what is kept
+has k entries an item.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix
+from torch import Tensor
+
+from repro.interactions import Interactions
+from repro.model import Run
+from repro.nn.item_weights import ITEM_ROWS, SparseItemWeights, stacked
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemKNN:
+    """The sum of the cosines between an item and those of its neighbours that the user has."""
+
+    n_neighbors: int = 100
+    """k per item; our choice (Ferrari Dacrema et al. tune it from 5 to 1,000)."""
+    shrink: float = 0.0
+    """Added to the product of the norms, which makes similarities of rare items smaller; 0 is the
+    plain cosine of Sarwar et al."""
+    normalize: bool = False
+    """Divide an item's score by the sum of its neighbours' similarities, as Sarwar et al. do for
+    ratings ("weighted sum")."""
+
+    def epochs(self, train: Interactions, run: Run) -> Iterator[SparseItemWeights]:
+        """Find every item's neighbours; there is one epoch."""
+        x = train.matrix()  # (U, I)
+        by_item = x.T.tocsr()
+        norm = torch.from_numpy(np.diff(by_item.indptr)).float().sqrt()  # of a 0/1 column, (I,)
+        blocks = []
+        for start in range(0, train.n_items, ITEM_ROWS):
+            both = torch.from_numpy((by_item[start : start + ITEM_ROWS] @ x).toarray())  # (B, I)
+            both.diagonal(start).zero_()  # an item is no neighbour of itself
+            norms = torch.outer(norm[start : start + ITEM_ROWS], norm)
+            similar = nearest(both / (norms + self.shrink).clamp(min=1e-12), self.n_neighbors)
+            if self.normalize:
+                similar /= similar.sum(dim=1, keepdim=True).clamp(min=1e-12)
+            blocks.append(csr_matrix(similar.numpy()))
+        yield SparseItemWeights(stacked(blocks), run.device)
+
+
+def nearest(similar: Tensor, k: int) -> Tensor:
+    """Return the k largest similarities of every row, zeros elsewhere.
+
+    Parameters
+    ----------
+    similar : float tensor, shape (B, I)
+        Not negative.
+    k : int
+        Of several that are equal, the lower numbers are taken.
+    """
+    if k >= similar.shape[1]:
+        return similar
+    least = similar.topk(k, dim=1).values[:, -1:]  # (B, 1)
+    above, equal = similar > least, similar == least
+    room = k - above.sum(dim=1, keepdim=True)
+    return similar * (above | (equal & (equal.cumsum(dim=1, dtype=torch.int32) <= room)))
+
+
+MODEL = ItemKNN

@@ -1,0 +1,42 @@
+"""Linear models of items: a user's scores are the history times sparse item-item weights.
+
+Shape letters: B users, I items.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from scipy.sparse import csr_matrix, vstack
+from torch import Tensor
+
+from repro.nn.scoring import picked
+from repro.split import Queries
+
+ITEM_ROWS = 1024
+"""Rows of the items' co-occurrence matrix that are made at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class SparseItemWeights:
+    """Scores are a user's history times W.
+
+    The product is made on the CPU: a history has tens of items and a row of W hundreds of entries,
+    so it costs less than the dense scores that it fills.
+    """
+
+    w: csr_matrix
+    """Weight of each item in the history (row) for each item that is scored, shape (I, I)."""
+    device: torch.device
+    """Where the scores go."""
+
+    def score(self, queries: Queries) -> Tensor:
+        """Return scores of shape (B, I) or (B, C), float32."""
+        scores = (queries.history.matrix() @ self.w).toarray()  # (B, I)
+        return picked(torch.from_numpy(scores).to(self.device), queries)
+
+
+def stacked(blocks: list[csr_matrix]) -> csr_matrix:
+    """Return W from the blocks of its transpose's rows, one below the other."""
+    return vstack(blocks, format="csr").T.tocsr()
