@@ -63,6 +63,7 @@ OWN: dict[str, dict[str, Any]] = {
     "bert4rec": {"embedding_dim": 32},
     "cdae": {"learning_rate": 0.1, "batch_size": 4},
     "cvae_gan": {"n_epochs": 40, "kl_weight": 0.1, "likelihood": "bernoulli"},
+    "dave": {"batch_size": 128},
     "fawmf": {"learning_rate": 0.1, "n_epochs": 60},
     "ract": {"n_actor_epochs": 10, "n_critic_epochs": 2, "n_joint_epochs": 2},
     "slim": {"l1": 0.1, "block_size": 50},

@@ -1,0 +1,224 @@
+"""Batches of user-item pairs whose sides are interaction vectors, sparse throughout.
+
+The first layer of an encoder and the Bernoulli likelihood of a decoder over all entries of the
+vectors, at the cost of the ones that are there and of one pass over the logits.
+
+Shape letters: B pairs, K distinct vectors of a batch, m their ones, n a vector's length, H units.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import embedding_bag, softplus
+
+from repro.interactions import Interactions
+from repro.nn.batches import Rows, rows_of
+
+PIECE = 2**18  # logits at a time, 1 MiB: still in the cache when they are read again
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """The users, or the items, of a batch of pairs: their distinct interaction vectors.
+
+    Parameters
+    ----------
+    rows : Rows
+        The K vectors.
+    pair : int64 tensor, shape (B,)
+        Which of them each pair has.
+    target : int64 tensor, shape (B,), optional
+        Each pair's own entry in its vector, to be masked; None: nothing is.
+    label : float tensor, shape (B,), optional
+        1 where there is a one to mask, else 0.
+    """
+
+    rows: Rows
+    pair: Tensor
+    target: Tensor | None = None
+    label: Tensor | None = None
+
+    @property
+    def n(self) -> int:
+        """The length of a vector."""
+        return self.rows.n_items
+
+    @cached_property
+    def columns(self) -> Rows:
+        """The transpose of `rows`: at each of n entries the vectors that have a one there."""
+        rows, n = self.rows, self.n
+        entry, order = rows.item.sort()
+        every = torch.arange(n, dtype=entry.dtype, device=entry.device)
+        start = torch.searchsorted(entry, every, out_int32=entry.dtype == torch.int32)
+        count = start.diff(append=start.new_tensor([len(entry)]))
+        return Rows(entry, rows.row.index_select(0, order), start, count, every, len(rows.count))
+
+    def spread(self, values: Tensor) -> Tensor:
+        """Return for each pair, shape (B, ...), what its vector has among K, shape (K, ...)."""
+        return values.index_select(0, self.pair)
+
+    def of_pairs(self, values: Tensor) -> Tensor:
+        """Return for each pair, shape (B, ...), what was computed from `VectorInput`'s output."""
+        return values if self.target is not None else self.spread(values)
+
+    def ones(self) -> tuple[Tensor, Tensor]:
+        """Return pair and entry of every one in all B vectors."""
+        count, start = self.spread(self.rows.count), self.spread(self.rows.start)
+        pair = torch.repeat_interleave(torch.arange(len(count), device=count.device), count)
+        within = torch.arange(len(pair), device=pair.device) - (count.cumsum(0) - count)[pair]
+        return pair, self.rows.item[start[pair] + within]
+
+
+class Vectors:
+    """The interaction vectors of all users, or of all items, on the device."""
+
+    def __init__(self, interactions: Interactions, device: torch.device) -> None:
+        self.all = rows_of(interactions, device)
+        self._item = self.all.item.int()  # halves what a batch gathers and sorts
+
+    def of(self, number: Tensor, other: Tensor, label: Tensor, masked: bool) -> Side:
+        """Return a side of a batch of pairs.
+
+        Parameters
+        ----------
+        number, other : int64 tensor, shape (B,)
+            Whose vectors, and with whom they are paired.
+        label : float tensor, shape (B,)
+            1 where the two have interacted.
+        masked : bool
+            Whether that one is to be masked.
+        """
+        distinct, pair = number.unique(return_inverse=True)
+        count = self.all.count[distinct]
+        start = count.cumsum(0) - count
+        which = torch.arange(len(distinct), dtype=torch.int32, device=distinct.device)
+        row = torch.repeat_interleave(which, count)
+        at = torch.repeat_interleave((self.all.start[distinct] - start).int(), count)
+        at += torch.arange(len(at), dtype=torch.int32, device=at.device)
+        item = self._item.index_select(0, at)
+        rows = Rows(row, item, start.int(), count.int(), distinct, self.all.n_items)
+        return Side(rows, pair, other, label) if masked else Side(rows, pair)
+
+
+class _RowSums(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, side: Side) -> Tensor:
+        ctx.side = side
+        return embedding_bag(side.rows.item, weight, side.rows.start, mode="sum")
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        columns = ctx.side.columns
+        return embedding_bag(columns.item, grad.contiguous(), columns.start, mode="sum"), None
+
+
+def row_sums(weight: Tensor, side: Side) -> Tensor:
+    """Return the sum of a matrix's rows, (n, H), at the ones of each distinct vector: (K, H).
+
+    The gradient is a sum of rows again, over the transposed vectors: some times faster than that of
+    `embedding_bag`, and on every device the same bits each time.
+    """
+    return _RowSums.apply(weight, side)  # type: ignore[no-untyped-call]
+
+
+class _SoftplusSum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        total, dh = h.new_zeros(()), torch.zeros_like(h)
+        dw, db = torch.empty_like(weight), torch.empty_like(bias)
+        size = max(1, PIECE // len(h))
+        for first in range(0, len(bias), size):
+            at = slice(first, first + size)
+            logits = torch.addmm(bias[at], h, weight[at].T)  # (B, size)
+            total += softplus(logits).sum()
+            slope = logits.sigmoid_()
+            dh.addmm_(slope, weight[at])
+            torch.mm(slope.T, h, out=dw[at])
+            torch.sum(slope, 0, out=db[at])
+        ctx.save_for_backward(dh, dw, db)
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
+        return tuple(grad * of_one for of_one in ctx.saved_tensors)
+
+
+def softplus_sum(h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Return the sum of softplus(h W' + b), a scalar; its gradient is computed along with it.
+
+    Worked off in pieces of `PIECE` logits, so that B x n of them are never there at once: memory is
+    that of h and W once more.
+
+    Parameters
+    ----------
+    h : float tensor, shape (B, H)
+        Hidden units.
+    weight : float tensor, shape (n, H)
+        W.
+    bias : float tensor, shape (n,)
+        b.
+    """
+    return _SoftplusSum.apply(h, weight, bias)  # type: ignore[no-untyped-call]
+
+
+class VectorInput(nn.Module):
+    """A linear layer over interaction vectors, which `normalize` scales to length 1.
+
+    Its weight has a row for each of n entries.
+    """
+
+    def __init__(self, n: int, n_units: int, normalize: bool) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(nn.init.xavier_uniform_(torch.empty(n, n_units)))
+        self.bias = nn.Parameter(torch.zeros(n_units))
+        self.normalize = normalize
+
+    def forward(self, side: Side) -> Tensor:
+        """Return the output of the K distinct vectors, (K, H), or of B where some are masked.
+
+        A vector without ones gives the bias.
+        """
+        summed, count = row_sums(self.weight, side), side.rows.count
+        if side.target is not None and side.label is not None:
+            own = self.weight.index_select(0, side.target) * side.label[:, None]
+            summed, count = side.spread(summed) - own, side.spread(count) - side.label
+        if self.normalize:  # a binary vector's L2 norm is sqrt(count)
+            summed = summed * count.clamp(min=1).float().rsqrt()[:, None]
+        return summed + self.bias
+
+
+def bernoulli_nll(h: Tensor, weight: Tensor, bias: Tensor, side: Side) -> Tensor:
+    """Return the negative log-likelihood of all entries of all pairs' vectors, a scalar.
+
+    Their logits are h W' + b as in `softplus_sum`. Of a logit a, a one costs softplus(a) - a, a
+    zero softplus(a): only the ones are read from the vectors, and their a are sums of W's rows.
+    """
+    of_ones = (h * side.spread(row_sums(weight, side))).sum()
+    of_ones = of_ones + side.spread(row_sums(bias[:, None], side)).sum()
+    return softplus_sum(h, weight, bias) - of_ones
+
+
+def sampled_bernoulli_nll(
+    h: Tensor, weight: Tensor, bias: Tensor, side: Side, n_entries: int
+) -> Tensor:
+    """Return an unbiased estimate of `bernoulli_nll`, from all ones and some zeros.
+
+    So many entries are drawn, the same for all pairs; a pair's zeros among them stand for all its
+    zeros, each n / n_entries times.
+    """
+    drawn = torch.randperm(side.n, device=h.device)[:n_entries]
+    scale = side.n / len(drawn)
+    logits = torch.addmm(bias[drawn], h, weight[drawn].T)  # (B, n_entries), ones among them
+    pair, entry = side.ones()
+    ones = (h.index_select(0, pair) * weight.index_select(0, entry)).sum(dim=1) + bias[entry]
+    is_drawn = torch.zeros(side.n, device=h.device).index_fill(0, drawn, scale)
+    zeros = scale * softplus(logits).sum() - (is_drawn[entry] * softplus(ones)).sum()
+    return zeros + softplus(-ones).sum()
