@@ -1,6 +1,11 @@
-"""Layers that several models share. Shape letters: B users, I items, H units, m entries."""
+"""Layers that several models share.
+
+Shape letters: B users, I items, H units, m entries; n columns, K rank of factors.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -38,3 +43,35 @@ class SparseInput(nn.Module):
         value = self.dropout(value)
         summed = embedding_bag(x.item, self.weight, x.start, per_sample_weights=value, mode="sum")
         return summed + self.bias
+
+
+def sparse_product(x: Rows, weight: Tensor, value: Tensor | None = None) -> Tensor:
+    """Return 0/1 rows (or rows of the given values) times a weight of shape (n, H): (B, H)."""
+    return embedding_bag(x.item, weight, x.start, per_sample_weights=value, mode="sum")
+
+
+@dataclass(frozen=True, eq=False)
+class Input:
+    """Rows that are dense, or the product of two factors, or single cells, or the last two added.
+
+    Parameters
+    ----------
+    dense : float tensor, shape (B, n), optional
+        The rows; then there is nothing else.
+    cells : tuple of Rows and float tensor of shape (m,), optional
+        Single cells and their values.
+    factors : tuple of float tensor, shapes (B, K) and (n, K), optional
+        Of low-rank rows, to which the cells are added.
+    """
+
+    dense: Tensor | None = None
+    cells: tuple[Rows, Tensor] | None = None
+    factors: tuple[Tensor, Tensor] | None = None
+
+    def times(self, weight: Tensor) -> Tensor:
+        """Return the rows times a weight of shape (n, H), shape (B, H)."""
+        if self.dense is not None:
+            return self.dense @ weight
+        assert self.cells is not None
+        out = sparse_product(self.cells[0], weight, self.cells[1])
+        return out if self.factors is None else out + self.factors[0] @ (self.factors[1].T @ weight)

@@ -1,6 +1,6 @@
 """Losses that several models share.
 
-Shape letters: B users, I items, D latent size, H units, m interactions of a batch.
+Shape letters: B users, I items, D latent size, H units, m interactions of a batch, n outputs.
 """
 
 from __future__ import annotations
@@ -12,9 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import softplus
+from torch.nn.functional import embedding, softplus
 
 from repro.nn.batches import Rows
+from repro.nn.layers import sparse_product
+
+HELD_LOGITS, FEWEST_ROWS = 3_000_000, 128
+"""`linear_reconstruction` holds so many logits at a time, and so many rows of them at least."""
 
 
 def own_logits(logits: Tensor, x: Rows) -> Tensor:
@@ -149,3 +153,111 @@ def _loss_and_gradients(
     by_logit = pi.mul_(total / mass)
     by_logit.index_put_((x.item, x.row), -share / n_users, accumulate=True)
     return loss, (by_logit.t() @ weight, by_logit @ hidden, by_logit.sum(dim=1), -own)
+
+
+def linear_bernoulli_nll(h: Tensor, weight: Tensor, bias: Tensor, x: Rows) -> Tensor:
+    """Return the summed cross-entropy of 0/1 rows and the logits ``h @ weight.T + bias``.
+
+    Parameters
+    ----------
+    h : float tensor, shape (B, H)
+        The last hidden layer.
+    weight, bias : float tensor, shapes (n, H) and (n,)
+        The output layer.
+    x : Rows
+        B rows over n columns.
+
+    Notes
+    -----
+    The sum of softplus(logit) over all cells, minus the logits at the ones: the latter are sums of
+    weights, as in a sparse first layer, so that x is never dense.
+    """
+    ones = (h * sparse_product(x, weight)).sum() + embedding(x.item, bias[:, None]).sum()
+    return linear_reconstruction(h, weight, bias) - ones
+
+
+def linear_reconstruction(
+    h: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    x: Tensor | None = None,
+    cells: Tensor | None = None,
+    positive_weight: float = 1.0,
+    gaussian: bool = False,
+) -> Tensor:
+    """Return a likelihood term of the logits ``h @ weight.T + bias``, summed over cells.
+
+    The logits are made, turned into loss and gradient, and dropped, some rows at a time.
+
+    Parameters
+    ----------
+    h : float tensor, shape (B, H)
+        The last hidden layer.
+    weight, bias : float tensor, shapes (n, H) and (n,)
+        The output layer.
+    x : float tensor, shape (B, n), optional
+        Targets in [0, 1]; None: zeros.
+    cells : bool tensor, shape (B, n), optional
+        Which cells count; None: all.
+    positive_weight : float
+        Times the term of x in the cross-entropy; that of 1 - x has weight 1.
+    gaussian : bool
+        Half the squared distance of the sigmoid outputs from x instead of the cross-entropy.
+    """
+    total: Tensor = _LinearReconstruction.apply(  # type: ignore[no-untyped-call]
+        h, weight, bias, x, cells, positive_weight, gaussian
+    )
+    return total
+
+
+class _LinearReconstruction(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        h: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        x: Tensor | None,
+        cells: Tensor | None,
+        positive_weight: float,
+        gaussian: bool,
+    ) -> Tensor:
+        total = torch.zeros((), device=h.device, dtype=h.dtype)
+        dh, dw, db = torch.empty_like(h), torch.zeros_like(weight), torch.zeros_like(bias)
+        n_rows = max(FEWEST_ROWS, HELD_LOGITS // len(weight))
+        held = h.new_empty(min(n_rows, len(h)), len(weight))  # used again by every part
+        for begin in range(0, len(h), n_rows):
+            part = slice(begin, begin + n_rows)
+            logits = held[: len(h[part])]
+            torch.addmm(bias, h[part], weight.T, out=logits)
+            if x is None and not gaussian:
+                loss, slope = softplus(logits), logits.sigmoid_()
+            else:
+                want = torch.zeros_like(logits) if x is None else x[part]
+                loss, slope = _reconstruction_terms(logits, want, positive_weight, gaussian)
+            if cells is not None:
+                loss, slope = loss * cells[part], slope * cells[part]
+            total += loss.sum()
+            torch.mm(slope, weight, out=dh[part])
+            dw.addmm_(slope.T, h[part])
+            db += slope.sum(dim=0)
+        ctx.save_for_backward(dh, dw, db)
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        return *(grads[0] * slope for slope in ctx.saved_tensors), None, None, None, None
+
+
+def _reconstruction_terms(
+    logits: Tensor, x: Tensor, weight: float, gaussian: bool
+) -> tuple[Tensor, Tensor]:
+    """Return each cell's loss and its slope; all of one shape."""
+    s = logits.sigmoid()
+    if gaussian:
+        off = s - x
+        return off.square() / 2, off * s * (1 - s)
+    zero = softplus(logits)  # -log(1 - s); minus the logit it is -log s
+    loss = (1 - x) * zero + weight * x * (zero - logits)
+    return loss, (1 - x) * s - weight * x * (1 - s)
