@@ -19,11 +19,12 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding_bag, linear, softplus
+from torch.nn.functional import linear, softplus
 
 from repro.interactions import Interactions
 from repro.model import Run
 from repro.nn.batches import Rows, UserRows, rows_of
+from repro.nn.layers import sparse_product
 from repro.nn.scoring import known_users, picked, scoring
 from repro.split import Queries
 
@@ -108,8 +109,7 @@ class AutoEncoder(nn.Module):
 
     def encode(self, x: Rows, user: Tensor, w1: Tensor) -> Tensor:
         """Return the hidden layer, shape (B, H), of rows of the users with these numbers, (B,)."""
-        summed = embedding_bag(x.item, w1, x.start, mode="sum")
-        return (summed + self.b1 + self.user[user]).sigmoid()
+        return (sparse_product(x, w1) + self.b1 + self.user[user]).sigmoid()
 
     def decode(self, h: Tensor, w2: Tensor) -> Tensor:
         """Return the logits of a hidden layer, shape (B, I)."""

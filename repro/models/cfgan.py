@@ -23,11 +23,12 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding_bag, softplus
+from torch.nn.functional import softplus
 
 from repro.interactions import Interactions, from_rows
 from repro.model import Run, Scorer
 from repro.nn.batches import Rows, UserRows, rows_of
+from repro.nn.layers import sparse_product
 from repro.nn.scoring import known_users, picked, scoring
 from repro.split import Queries
 
@@ -201,10 +202,7 @@ class Perceptron(nn.Module):
         """Return the last hidden layer of inputs, sparse or of shape (B, I)."""
         h: Tensor = self.bias
         for x, weight in zip(inputs, self.weights, strict=True):
-            if isinstance(x, Rows):
-                h = h + embedding_bag(x.item, weight, x.start, mode="sum")  # (B, H)
-            else:
-                h = h + x @ weight
+            h = h + (sparse_product(x, weight) if isinstance(x, Rows) else x @ weight)  # (B, H)
         for layer in self.hidden:
             h = layer(h.sigmoid())
         return h.sigmoid()

@@ -24,8 +24,9 @@ from repro.interactions import Interactions
 from repro.model import Run
 from repro.nn.adversarial import VectorDiscriminator, perceptron
 from repro.nn.batches import Rows, UserRows, rows_of
+from repro.nn.gaussians import drawn, gaussian_kl
 from repro.nn.layers import SparseInput
-from repro.nn.losses import bernoulli_nll, gaussian_kl, own_logits
+from repro.nn.losses import bernoulli_nll, own_logits
 from repro.nn.scoring import picked, scoring
 from repro.split import Queries
 
@@ -143,8 +144,7 @@ class CVAEGANNet(nn.Module):
     def forward(self, x: Rows) -> tuple[Tensor, Tensor, Tensor]:
         """Return logits of a sampled z, mean and log variance: (B, I), (B, D), (B, D)."""
         mean, logvar = self.encode(x)
-        z = mean + torch.randn_like(mean) * (0.5 * logvar).exp()
-        return self.decoder(z), mean, logvar
+        return self.decoder(drawn(mean, logvar)), mean, logvar
 
     @scoring
     def score(self, queries: Queries) -> Tensor:

@@ -42,7 +42,7 @@ from repro.errors import ReproError
 from repro.interactions import Interactions, from_rows
 from repro.model import Run
 from repro.nn.batches import Positives, Rows, rows_of, to_device
-from repro.nn.losses import gaussian_kl
+from repro.nn.gaussians import gaussian_kl
 from repro.nn.pairs import Side, VectorInput, Vectors, bernoulli_nll, sampled_bernoulli_nll
 from repro.split import Queries
 

@@ -41,18 +41,11 @@ from repro.nn.gated import (
     layers,
     normalized,
 )
+from repro.nn.gaussians import Gaussian, divergence, drawn, normal_log_density, standard
 from repro.nn.losses import bernoulli_nll
 from repro.nn.optimizers import NormalizedAdam
 from repro.nn.scoring import picked, scoring
-from repro.nn.vamp import (
-    Gaussian,
-    PseudoInputs,
-    divergence,
-    drawn,
-    normal_log_density,
-    standard,
-    vamp_log_density,
-)
+from repro.nn.vamp import PseudoInputs, vamp_log_density
 from repro.split import Queries
 
 

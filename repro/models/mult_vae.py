@@ -21,8 +21,9 @@ from torch import Tensor, nn
 from repro.interactions import Interactions
 from repro.model import Run
 from repro.nn.batches import Rows, UserRows, rows_of
+from repro.nn.gaussians import drawn, gaussian_kl
 from repro.nn.layers import SparseInput
-from repro.nn.losses import gaussian_kl, linear_multinomial_nll
+from repro.nn.losses import linear_multinomial_nll
 from repro.nn.scoring import picked, scoring
 from repro.split import Queries
 
@@ -159,7 +160,7 @@ class MultVAENet(nn.Module):
     def forward(self, x: Rows) -> tuple[Tensor, Tensor]:
         """Return the mean negative log-likelihood of a sampled z, and each user's KL term, (B,)."""
         mean, logvar = self.encode(x)
-        z = mean + torch.randn_like(mean) * (0.5 * logvar).exp()
+        z = drawn(mean, logvar)
         *hidden, output = self.decoder
         for layer in hidden:
             z = layer(z)

@@ -23,6 +23,7 @@ from repro.errors import UnsupportedError
 from repro.interactions import Interactions
 from repro.model import Run
 from repro.nn.batches import rows_of
+from repro.nn.layers import sparse_product
 from repro.nn.scoring import picked
 from repro.split import Queries
 
@@ -64,8 +65,7 @@ class Projection:
     def score(self, queries: Queries) -> Tensor:
         """Return scores of shape (B, I) or (B, C)."""
         x = rows_of(queries.history, self.q.device)
-        embedded = torch.nn.functional.embedding_bag(x.item, self.q, x.start, mode="sum")  # (B, D)
-        return picked(embedded @ self.q.T, queries)
+        return picked(sparse_product(x, self.q) @ self.q.T, queries)
 
 
 MODEL = PureSVD

@@ -19,12 +19,14 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding_bag, relu
+from torch.nn.functional import relu
 
 from repro.interactions import Interactions
 from repro.model import Run
 from repro.nn.batches import Rows, UserRows, rows_of
-from repro.nn.losses import gaussian_kl, multinomial_nll
+from repro.nn.gaussians import drawn, gaussian_kl
+from repro.nn.layers import sparse_product
+from repro.nn.losses import multinomial_nll
 from repro.nn.scoring import picked, scoring
 from repro.split import Queries
 
@@ -191,15 +193,13 @@ class Actor(nn.Module):
         value = x.count[x.row].float().rsqrt()  # a binary row's L2 norm is sqrt(count)
         if keep is not None:
             value = value * keep / (1.0 - self.dropout)
-        summed = embedding_bag(x.item, self.input, x.start, per_sample_weights=value, mode="sum")
-        h = (summed + self.bias).tanh()  # (B, H)
+        h = (sparse_product(x, self.input, value) + self.bias).tanh()  # (B, H)
         return self.mean(h), self.logvar(h)
 
     def forward(self, x: Rows, keep: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return logits of a sampled z, mean and log variance: (B, I), (B, D), (B, D)."""
         mean, logvar = self.encode(x, keep)
-        z = mean + torch.randn_like(mean) * (0.5 * logvar).exp()
-        return self.decoder(z), mean, logvar
+        return self.decoder(drawn(mean, logvar)), mean, logvar
 
     @scoring
     def score(self, queries: Queries) -> Tensor:

@@ -26,8 +26,9 @@ from torch.nn.functional import silu
 from repro.interactions import Interactions
 from repro.model import Run
 from repro.nn.batches import Rows, UserRows, rows_of
+from repro.nn.gaussians import drawn, log_normal
 from repro.nn.layers import SparseInput
-from repro.nn.losses import multinomial_nll
+from repro.nn.losses import linear_multinomial_nll
 from repro.nn.scoring import picked, scoring
 from repro.split import Queries
 
@@ -82,19 +83,19 @@ class RecVAE:
             net.train()
             for _ in range(self.n_encoder_passes):
                 for x in batches:
-                    nll, kl = self.encoder_terms(net, old, x)  # (B,) each
-                    loss = (nll + self.gamma * x.count * kl).mean()
+                    nll, kl = self.encoder_terms(net, old, x)  # a number, and (B,)
+                    loss = nll + (self.gamma * x.count * kl).mean()
                     e_adam.zero_grad()
-                    loss.backward(inputs=[*net.encoder.parameters()])  # through the decoder
+                    loss.backward()
                     e_adam.step()
-                    run.log(loss=loss, nll=nll.mean(), kl=kl.mean())
+                    run.log(loss=loss, nll=nll, kl=kl.mean())
             net.encoder.eval()  # no dropout from here on
             old.renew(net.encoder, batches)
             for _ in range(self.n_decoder_passes):
                 for x in batches:
                     with torch.no_grad():
-                        z = sampled(*net.encoder(x))
-                    loss = multinomial_nll(net.decoder(z), x).mean()
+                        z = drawn(*net.encoder(x))
+                    loss = linear_multinomial_nll(z, net.decoder.weight, net.decoder.bias, x)
                     d_adam.zero_grad()
                     loss.backward()
                     d_adam.step()
@@ -104,11 +105,15 @@ class RecVAE:
     def encoder_terms(
         self, net: "RecVAENet", old: "OldPosteriors | OldEncoder", x: Rows
     ) -> tuple[Tensor, Tensor]:
-        """Return each user's likelihood term and KL, of one sample of z; shape (B,) each."""
+        """Return the mean likelihood term and each user's KL, shape (B,), of one sample of z.
+
+        Gradients go through the decoder to the encoder, and not into the decoder.
+        """
         mean, logvar = net.encoder(x)
-        z = sampled(mean, logvar)  # (B, D)
+        z = drawn(mean, logvar)  # (B, D)
         log_ratio = log_normal(z, mean, logvar) - self.log_prior(z, *old(x))
-        return multinomial_nll(net.decoder(z), x), log_ratio.sum(dim=1)
+        weight, bias = net.decoder.weight.detach(), net.decoder.bias.detach()
+        return linear_multinomial_nll(z, weight, bias, x), log_ratio.sum(dim=1)
 
     def log_prior(self, z: Tensor, old_mean: Tensor, old_logvar: Tensor) -> Tensor:
         """Return the composite prior's log density of every dimension by itself, shape (B, D).
@@ -130,16 +135,6 @@ class RecVAE:
             for weight, mean, logvar in zip(self.prior_weights, means, logvars, strict=True)
         ]
         return torch.stack(parts).logsumexp(dim=0)
-
-
-def sampled(mean: Tensor, logvar: Tensor) -> Tensor:
-    """Return a sample of N(mean, exp(logvar)), with gradients to both."""
-    return mean + torch.randn_like(mean) * (0.5 * logvar).exp()
-
-
-def log_normal(z: Tensor, mean: Tensor, logvar: Tensor) -> Tensor:
-    """Return the log density of N(mean, exp(logvar)) at z, element by element."""
-    return -0.5 * (math.log(2 * math.pi) + logvar + (z - mean).square() * (-logvar).exp())
 
 
 class Encoder(nn.Module):

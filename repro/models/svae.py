@@ -22,7 +22,7 @@ from repro.errors import UnsupportedError
 from repro.interactions import Interactions
 from repro.model import Run
 from repro.nn.batches import to_device
-from repro.nn.losses import gaussian_kl
+from repro.nn.gaussians import gaussian_kl
 from repro.nn.scoring import picked, scoring
 from repro.split import Queries
 

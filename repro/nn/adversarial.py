@@ -7,9 +7,10 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding_bag, leaky_relu, softplus
+from torch.nn.functional import leaky_relu, softplus
 
 from repro.nn.batches import Rows
+from repro.nn.layers import sparse_product
 
 
 def logistic_loss(positive: Tensor, negative: Tensor) -> Tensor:
@@ -86,10 +87,7 @@ class VectorDiscriminator(nn.Module):
         value : float tensor, shape (m,), optional
             The entries of sparse ones; None: ones.
         """
-        if isinstance(x, Rows):
-            h = embedding_bag(x.item, self.weight, x.start, mode="sum", per_sample_weights=value)
-        else:
-            h = x @ self.weight
+        h = sparse_product(x, self.weight, value) if isinstance(x, Rows) else x @ self.weight
         return self.hidden(leaky_relu(h + self.bias, LEAK))
 
     def forward(self, x: Rows | Tensor, value: Tensor | None = None) -> Tensor:

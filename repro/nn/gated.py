@@ -11,10 +11,11 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding_bag, hardtanh
+from torch.nn.functional import hardtanh
 
 from repro.nn.batches import Rows
-from repro.nn.vamp import Gaussian
+from repro.nn.gaussians import Gaussian
+from repro.nn.layers import sparse_product
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +35,7 @@ class Entries:
 
     def __matmul__(self, weight: Tensor) -> Tensor:
         """Return the product with weights of shape (I, H), shape (B, H)."""
-        x = self.x
-        return embedding_bag(x.item, weight, x.start, per_sample_weights=self.value, mode="sum")
+        return sparse_product(self.x, weight, self.value)
 
 
 def normalized(x: Rows, dropout: nn.Module) -> Entries:

@@ -41,8 +41,7 @@ class SparseInput(nn.Module):
         """Return the layer's output, shape (B, H); a user without items gets the bias."""
         value = x.count[x.row].float().rsqrt()  # a binary row's L2 norm is sqrt(count)
         value = self.dropout(value)
-        summed = embedding_bag(x.item, self.weight, x.start, per_sample_weights=value, mode="sum")
-        return summed + self.bias
+        return sparse_product(x, self.weight, value) + self.bias
 
 
 def sparse_product(x: Rows, weight: Tensor, value: Tensor | None = None) -> Tensor:

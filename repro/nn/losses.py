@@ -19,6 +19,8 @@ from repro.nn.layers import sparse_product
 
 HELD_LOGITS, FEWEST_ROWS = 3_000_000, 128
 """`linear_reconstruction` holds so many logits at a time, and so many rows of them at least."""
+PIECE = 2**18
+"""`softplus_sum` holds so many logits at a time, 1 MiB: still in the cache when read again."""
 
 
 def own_logits(logits: Tensor, x: Rows) -> Tensor:
@@ -68,16 +70,6 @@ def multinomial_nll(logits: Tensor, x: Rows) -> Tensor:
     return x.count * logits.logsumexp(dim=1) - own_logits(logits, x)
 
 
-def gaussian_kl(mean: Tensor, logvar: Tensor) -> Tensor:
-    """Return KL(N(mean, exp(logvar)) || N(0, I)) of each row, shape (B,).
-
-    Notes
-    -----
-    Kingma & Welling 2014, Appendix B.
-    """
-    return 0.5 * (logvar.exp() + mean.square() - 1.0 - logvar).sum(dim=1)
-
-
 def linear_multinomial_nll(
     hidden: Tensor, weight: Tensor, bias: Tensor, x: Rows, share: Tensor | None = None
 ) -> Tensor:
@@ -91,7 +83,7 @@ def linear_multinomial_nll(
     hidden : float tensor, shape (B, H)
         What the layer reads.
     weight, bias : float tensor, shape (I, H) and (I,)
-        The layer's.
+        The layer's; no product is spent on the gradient of what needs none.
     x : Rows
         What the users touched.
     share : float tensor, shape (m,), optional
@@ -109,7 +101,7 @@ def linear_multinomial_nll(
     return apply(hidden, weight, bias, share, x)
 
 
-Gradients = tuple[Tensor, Tensor, Tensor, Tensor]
+Gradients = tuple[Tensor | None, Tensor | None, Tensor | None, Tensor]
 
 
 class _LinearMultinomial(torch.autograd.Function):
@@ -121,7 +113,9 @@ class _LinearMultinomial(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(hidden, weight, bias, share)
         ctx.x = x
-        loss, ctx.gradients = _loss_and_gradients(hidden, weight, bias, share, x)
+        loss, ctx.gradients = _loss_and_gradients(
+            hidden, weight, bias, share, x, ctx.needs_input_grad
+        )
         return loss
 
     @staticmethod
@@ -131,14 +125,20 @@ class _LinearMultinomial(torch.autograd.Function):
         gradients, ctx.gradients = ctx.gradients, None
         if gradients is None:
             hidden, weight, bias, share = ctx.saved_tensors
-            _, gradients = _loss_and_gradients(hidden, weight, bias, share, ctx.x)
-        return *(gradient.mul_(above[0]) for gradient in gradients), None
+            needed = ctx.needs_input_grad
+            _, gradients = _loss_and_gradients(hidden, weight, bias, share, ctx.x, needed)
+        return *(part if part is None else part.mul_(above[0]) for part in gradients), None
 
 
 def _loss_and_gradients(
-    hidden: Tensor, weight: Tensor, bias: Tensor, share: Tensor, x: Rows
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    share: Tensor,
+    x: Rows,
+    needed: tuple[bool, ...],
 ) -> tuple[Tensor, Gradients]:
-    """Return the loss, and its gradients by the first four arguments."""
+    """Return the loss, and its gradients by the first four arguments, of these those needed."""
     n_users = len(hidden)
     # item by item, (I, B): on CPUs the tall product is the faster one
     logits = torch.addmm(bias[:, None], weight, hidden.t())
@@ -152,7 +152,51 @@ def _loss_and_gradients(
     total = total.index_add(0, x.row, share) / n_users
     by_logit = pi.mul_(total / mass)
     by_logit.index_put_((x.item, x.row), -share / n_users, accumulate=True)
-    return loss, (by_logit.t() @ weight, by_logit @ hidden, by_logit.sum(dim=1), -own)
+    of_hidden = by_logit.t() @ weight if needed[0] else None
+    of_weight = by_logit @ hidden if needed[1] else None
+    of_bias = by_logit.sum(dim=1) if needed[2] else None
+    return loss, (of_hidden, of_weight, of_bias, -own)
+
+
+class _SoftplusSum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        total, dh = h.new_zeros(()), torch.zeros_like(h)
+        dw, db = torch.empty_like(weight), torch.empty_like(bias)
+        size = max(1, PIECE // len(h))
+        for first in range(0, len(bias), size):
+            at = slice(first, first + size)
+            logits = torch.addmm(bias[at], h, weight[at].T)  # (B, size)
+            total += softplus(logits).sum()
+            slope = logits.sigmoid_()
+            dh.addmm_(slope, weight[at])
+            torch.mm(slope.T, h, out=dw[at])
+            torch.sum(slope, 0, out=db[at])
+        ctx.save_for_backward(dh, dw, db)
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
+        return tuple(grad * of_one for of_one in ctx.saved_tensors)
+
+
+def softplus_sum(h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Return the sum of softplus(h W' + b), a scalar; its gradient is computed along with it.
+
+    Worked off in pieces of `PIECE` logits, so that B x n of them are never there at once: memory is
+    that of h and W once more.
+
+    Parameters
+    ----------
+    h : float tensor, shape (B, H)
+        Hidden units.
+    weight : float tensor, shape (n, H)
+        W.
+    bias : float tensor, shape (n,)
+        b.
+    """
+    return _SoftplusSum.apply(h, weight, bias)  # type: ignore[no-untyped-call]
 
 
 def linear_bernoulli_nll(h: Tensor, weight: Tensor, bias: Tensor, x: Rows) -> Tensor:
@@ -173,14 +217,14 @@ def linear_bernoulli_nll(h: Tensor, weight: Tensor, bias: Tensor, x: Rows) -> Te
     weights, as in a sparse first layer, so that x is never dense.
     """
     ones = (h * sparse_product(x, weight)).sum() + embedding(x.item, bias[:, None]).sum()
-    return linear_reconstruction(h, weight, bias) - ones
+    return softplus_sum(h, weight, bias) - ones
 
 
 def linear_reconstruction(
     h: Tensor,
     weight: Tensor,
     bias: Tensor,
-    x: Tensor | None = None,
+    x: Tensor,
     cells: Tensor | None = None,
     positive_weight: float = 1.0,
     gaussian: bool = False,
@@ -195,8 +239,8 @@ def linear_reconstruction(
         The last hidden layer.
     weight, bias : float tensor, shapes (n, H) and (n,)
         The output layer.
-    x : float tensor, shape (B, n), optional
-        Targets in [0, 1]; None: zeros.
+    x : float tensor, shape (B, n)
+        Targets in [0, 1].
     cells : bool tensor, shape (B, n), optional
         Which cells count; None: all.
     positive_weight : float
@@ -217,7 +261,7 @@ class _LinearReconstruction(torch.autograd.Function):
         h: Tensor,
         weight: Tensor,
         bias: Tensor,
-        x: Tensor | None,
+        x: Tensor,
         cells: Tensor | None,
         positive_weight: float,
         gaussian: bool,
@@ -230,11 +274,7 @@ class _LinearReconstruction(torch.autograd.Function):
             part = slice(begin, begin + n_rows)
             logits = held[: len(h[part])]
             torch.addmm(bias, h[part], weight.T, out=logits)
-            if x is None and not gaussian:
-                loss, slope = softplus(logits), logits.sigmoid_()
-            else:
-                want = torch.zeros_like(logits) if x is None else x[part]
-                loss, slope = _reconstruction_terms(logits, want, positive_weight, gaussian)
+            loss, slope = _reconstruction_terms(logits, x[part], positive_weight, gaussian)
             if cells is not None:
                 loss, slope = loss * cells[part], slope * cells[part]
             total += loss.sum()

@@ -19,8 +19,7 @@ from torch.nn.functional import embedding_bag, softplus
 
 from repro.interactions import Interactions
 from repro.nn.batches import Rows, rows_of
-
-PIECE = 2**18  # logits at a time, 1 MiB: still in the cache when they are read again
+from repro.nn.losses import softplus_sum
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,47 +125,6 @@ def row_sums(weight: Tensor, side: Side) -> Tensor:
     `embedding_bag`, and on every device the same bits each time.
     """
     return _RowSums.apply(weight, side)  # type: ignore[no-untyped-call]
-
-
-class _SoftplusSum(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        total, dh = h.new_zeros(()), torch.zeros_like(h)
-        dw, db = torch.empty_like(weight), torch.empty_like(bias)
-        size = max(1, PIECE // len(h))
-        for first in range(0, len(bias), size):
-            at = slice(first, first + size)
-            logits = torch.addmm(bias[at], h, weight[at].T)  # (B, size)
-            total += softplus(logits).sum()
-            slope = logits.sigmoid_()
-            dh.addmm_(slope, weight[at])
-            torch.mm(slope.T, h, out=dw[at])
-            torch.sum(slope, 0, out=db[at])
-        ctx.save_for_backward(dh, dw, db)
-        return total
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
-        return tuple(grad * of_one for of_one in ctx.saved_tensors)
-
-
-def softplus_sum(h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Return the sum of softplus(h W' + b), a scalar; its gradient is computed along with it.
-
-    Worked off in pieces of `PIECE` logits, so that B x n of them are never there at once: memory is
-    that of h and W once more.
-
-    Parameters
-    ----------
-    h : float tensor, shape (B, H)
-        Hidden units.
-    weight : float tensor, shape (n, H)
-        W.
-    bias : float tensor, shape (n,)
-        b.
-    """
-    return _SoftplusSum.apply(h, weight, bias)  # type: ignore[no-untyped-call]
 
 
 class VectorInput(nn.Module):

@@ -16,7 +16,7 @@ from torch.nn.functional import embedding, linear, relu
 
 from repro.nn.batches import Rows, rows_of
 from repro.nn.blocks import Block
-from repro.nn.losses import gaussian_kl
+from repro.nn.gaussians import drawn, gaussian_kl
 from repro.nn.scoring import known_users, picked
 from repro.split import Queries
 
@@ -116,7 +116,7 @@ class Side(nn.Module):
         """
         h = self.act(self.hidden((product + self.bias).tanh()))
         mean, logvar = self.mean(h), self.logvar(h)
-        z = mean + torch.randn_like(mean) * (0.5 * logvar).exp() if sample else mean
+        z = drawn(mean, logvar) if sample else mean
         return self.decoder(z), gaussian_kl(mean, logvar)
 
 

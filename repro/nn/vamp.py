@@ -1,4 +1,4 @@
-"""Gaussian densities, and the VampPrior: a mixture of the posteriors of learnt inputs.
+"""The VampPrior: a mixture of the posteriors of learnt inputs.
 
 Shape letters: B users, I items, D latent size, C components (pseudo-inputs).
 """
@@ -13,42 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-LOG_2_PI = math.log(2.0 * math.pi)
-
-Gaussian = tuple[Tensor, Tensor]
-"""Mean and log variance of independent normal distributions."""
-
-
-def standard(like: Tensor) -> Gaussian:
-    """Return N(0, I) of a tensor's shape."""
-    return torch.zeros_like(like), torch.zeros_like(like)
-
-
-def drawn(mean: Tensor, logvar: Tensor) -> Tensor:
-    """Return a sample of N(mean, exp(logvar)), through which gradients flow."""
-    return mean + torch.randn_like(mean) * (0.5 * logvar).exp()
-
-
-def normal_log_density(z: Tensor, mean: Tensor, logvar: Tensor) -> Tensor:
-    """Return log N(z; mean, exp(logvar)), summed over the last dimension."""
-    each = logvar + (z - mean).square() * (-logvar).exp() + LOG_2_PI
-    return -0.5 * each.sum(dim=-1)
-
-
-def normal_kl(mean: Tensor, logvar: Tensor, p_mean: Tensor, p_logvar: Tensor) -> Tensor:
-    """Return KL(N(mean, exp(logvar)) || N(p_mean, exp(p_logvar))), summed over the last dimension.
-
-    Notes
-    -----
-    Kingma & Welling 2014, Appendix B, with a prior that is not the standard one.
-    """
-    error = logvar.exp() + (mean - p_mean).square()
-    return 0.5 * (p_logvar - logvar + error * (-p_logvar).exp() - 1.0).sum(dim=-1)
-
-
-def divergence(z: Tensor, q: Gaussian, p: Gaussian, exact: bool) -> Tensor:
-    """Return KL(q || p) over the last dimension: in closed form, or as z, a draw of q, has it."""
-    return normal_kl(*q, *p) if exact else normal_log_density(z, *q) - normal_log_density(z, *p)
+from repro.nn.gaussians import LOG_2_PI
 
 
 def vamp_log_density(z: Tensor, mean: Tensor, logvar: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from repro.models.acvae import (
     ordered,
     padded,
 )
-from repro.nn.losses import gaussian_kl
+from repro.nn.gaussians import gaussian_kl
 from repro.split import Cases, Queries, Split
 from repro.training import Progress, fit
 

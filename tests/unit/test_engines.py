@@ -13,11 +13,10 @@ from typing import Any
 
 import pytest
 
-from repro import claims, engines, execution, paths, planning, records
+from repro import claims, engines, execution, paths, planning, records, training
 from repro.claims import BusyError, Claim
 from repro.engines import Done, Ended, Here, Processes, Ray, run_all
 from repro.errors import ReproError, UnsupportedError
-from repro.evaluation import Ranking
 from repro.execution import Settings
 from repro.planning import Asked, Job
 from repro.records import Record
@@ -210,7 +209,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     labels: list[str] = []
     train = execution._trained
 
-    def noted(job: Job, *rest: Any) -> tuple[Record, Ranking]:
+    def noted(job: Job, *rest: Any) -> tuple[Record, training.Outcome]:
         labels.append(job.label)
         return train(job, *rest)
 

@@ -14,13 +14,9 @@ from repro.errors import UnsupportedError
 from repro.interactions import Interactions
 from repro.nn.batches import Positives, Rows, UserRows, rows_of
 from repro.nn.gated import GaussianHeads, ItemLinear, Layer, he_normal, normalized
+from repro.nn.gaussians import gaussian_kl
 from repro.nn.layers import SparseInput
-from repro.nn.losses import (
-    bernoulli_nll,
-    gaussian_kl,
-    linear_multinomial_nll,
-    multinomial_nll,
-)
+from repro.nn.losses import bernoulli_nll, linear_multinomial_nll, multinomial_nll
 from repro.nn.optimizers import NormalizedAdam
 from repro.nn.scoring import known_users, picked, scoring
 from repro.split import Queries
@@ -126,6 +122,18 @@ def test_the_gradients_of_the_linear_multinomial_nll_pass_gradcheck(x: Rows) -> 
     assert torch.autograd.gradcheck(
         lambda h, w, b, share: linear_multinomial_nll(h, w, b, x, share), given
     )
+
+
+def test_the_linear_multinomial_nll_leaves_out_the_gradients_that_nobody_asks_for(x: Rows) -> None:
+    torch.manual_seed(0)
+    hidden, weight, bias = made(len(LISTS), 4), made(N_ITEMS, 4), made(N_ITEMS)
+    (expected,) = torch.autograd.grad(linear_multinomial_nll(hidden, weight, bias, x), hidden)
+    linear_multinomial_nll(hidden, weight.detach(), bias.detach(), x).backward()
+    assert_close(hidden.grad, expected)
+    assert weight.grad is None
+    hidden = hidden.detach()
+    linear_multinomial_nll(hidden, weight, bias, x).backward()
+    assert weight.grad is not None
 
 
 def test_shares_of_the_linear_multinomial_nll_weigh_the_interactions(x: Rows) -> None:

@@ -10,7 +10,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits, linear, softpl
 from torch.testing import assert_close
 
 from repro.interactions import Interactions
-from repro.nn import pairs
+from repro.nn import losses
+from repro.nn.losses import softplus_sum
 from repro.nn.pairs import (
     Side,
     VectorInput,
@@ -18,7 +19,6 @@ from repro.nn.pairs import (
     bernoulli_nll,
     row_sums,
     sampled_bernoulli_nll,
-    softplus_sum,
 )
 
 Build = Callable[..., Interactions]
@@ -102,7 +102,7 @@ def test_row_sums_of_vectors_without_any_one_are_zero(build: Build) -> None:
 def test_softplus_sum_is_what_it_says_in_any_number_of_pieces(
     monkeypatch: pytest.MonkeyPatch, piece: int
 ) -> None:
-    monkeypatch.setattr(pairs, "PIECE", piece)
+    monkeypatch.setattr(losses, "PIECE", piece)
     inputs = h, weight, bias = parameters((6, 5), (12, 5), (12,))
     ours, theirs = softplus_sum(h, weight, bias), softplus(linear(h, weight, bias)).sum()
     assert_close(ours, theirs)

@@ -18,8 +18,9 @@ from torch.testing import assert_close
 
 from repro import training
 from repro.interactions import Interactions
-from repro.models.recvae import Encoder, OldEncoder, OldPosteriors, RecVAE, RecVAENet, sampled
+from repro.models.recvae import Encoder, OldEncoder, OldPosteriors, RecVAE, RecVAENet
 from repro.nn.batches import Rows, UserRows, rows_of
+from repro.nn.gaussians import drawn
 from repro.split import Queries
 from repro.training import Progress
 
@@ -176,7 +177,7 @@ def test_the_kl_of_a_user_weighs_gamma_times_the_users_items(
 ) -> None:
     def terms(self: RecVAE, net: RecVAENet, old: Any, x: Rows) -> tuple[Tensor, Tensor]:
         zero = 0.0 * net.encoder(x)[0].sum(dim=1)
-        return zero + 7.0, zero + 10.0**x.user  # the KL tells the users apart
+        return zero.sum() + 7.0, zero + 10.0**x.user  # the KL tells the users apart
 
     monkeypatch.setattr(RecVAE, "encoder_terms", terms)
     watching = Watching(0, CPU)
@@ -256,7 +257,7 @@ def test_scores_are_the_logits_at_the_posterior_mean_without_dropout(build: Buil
     mean, logvar = made.encoder.eval()(x)
     scores = made.train().score(Queries(np.full(5, -1), history))
     assert_close(scores, (mean @ made.decoder.weight.T + made.decoder.bias).detach())
-    assert not torch.equal(sampled(mean, logvar), sampled(mean, logvar))
+    assert not torch.equal(drawn(mean, logvar), drawn(mean, logvar))
 
 
 @pytest.mark.parametrize("eps", [1e-5, 0.1])
