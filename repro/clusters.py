@@ -17,6 +17,8 @@ from repro.errors import ReproError
 
 PERPLEXITY = 30.0
 """Neighbours that t-SNE looks at; scikit-learn's default, van der Maaten and Hinton's middle."""
+FEWEST = 32
+"""Distinct rows that a picture needs; t-SNE and k-means fail on fewer."""
 MOST_CLUSTERS = 15
 """k-means tries 2 to so many, and the best silhouette in the picture wins."""
 ACTIVE_VARIANCE = 0.01
@@ -64,6 +66,11 @@ def picture(vectors: NDArray[np.float32], seed: int = 0) -> Picture:
     except ImportError as error:
         raise ReproError("scikit-learn is not installed", 'pip install "repro[figures]"') from error
     n = len(vectors)
+    if len(np.unique(vectors, axis=0)) < FEWEST:
+        raise ReproError(
+            f"fewer than {FEWEST} of {n} vectors differ: there is nothing to show",
+            "a posterior that has collapsed to one point looks so",
+        )
     perplexity = min(PERPLEXITY, (n - 1) / 3)
     place = TSNE(init="pca", perplexity=perplexity, random_state=seed)
     xy = place.fit_transform(vectors).astype(np.float64)

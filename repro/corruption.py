@@ -3,10 +3,10 @@
 DAVE's Figure 2 adds "noise ratio" to the vectors of users and items and says neither of what the
 ratio is taken nor what noise is. Three readings:
 
-    vector        1 1 0 1 0 0 0 0 0 0          four ones in ten entries, share 0.5
-    interactions  1 0 0 1 0 0 1 0 0 0          round(0.5 * 4) positions, drawn from all, flipped
+    vector        1 1 0 1 0 0 0 0 1 0          four ones in ten entries, share 0.5
+    interactions  1 0 0 1 0 0 1 0 1 0          round(0.5 * 4) positions, drawn from all, flipped
     entries       0 1 0 1 1 0 1 1 0 1          each entry flipped with probability 0.5
-    replace       0 1 1 0 0 0 0 1 0 1          round(0.5 * 4) ones deleted, as many zeros filled
+    replace       0 1 1 0 0 0 1 0 1 0          round(0.5 * 4) ones deleted, as many zeros filled
 
 Shape letters: U rows, I columns.
 """

@@ -40,7 +40,7 @@ class _Stopwatch(Progress):
         return super().epochs(n, **state)
 
     def checkpoint_bytes(self) -> int:
-        """Return how large a checkpoint of the loop in progress is, but for a few kilobytes."""
+        """Return how large the state in a checkpoint of the loop in progress is."""
         return sum(_bytes(part.state_dict()) for part in self._state.values())
 
     def log(self, **losses: Any) -> None:
@@ -115,6 +115,7 @@ def _measured(job: Job, settings: Settings, seconds: float) -> Estimate | str:
             began = time.monotonic()
             rank(scorer, split.test, experiment.model.name)
             look = time.monotonic() - began
+            look *= 1 + sum(len(draws) for draws in split.others.values())
         epoch = spent * n_users / len(users)
         size = size or watch.checkpoint_bytes()  # of all users, or as near as can be had
         return Estimate(n_epochs * epoch + n_epochs / experiment.every * look, True, size)

@@ -80,6 +80,8 @@ def found(paper: Paper, number: str, records: Iterable[Record], smoke: bool = Fa
             if experiment and smoke:
                 experiment = experiment.smoked()
             record = known.get(canonical(experiment.as_json())) if experiment else None
+            if record is None and entry.added:
+                continue  # a view of ours, which nobody has run
             if record is None:
                 reason = ": ".join(entry.obstacle() or ("no record",))
                 missing.append(f"{entry.row} | {entry.group_label} | seed {seed}: {reason}")
@@ -101,7 +103,11 @@ def found(paper: Paper, number: str, records: Iterable[Record], smoke: bool = Fa
                     place = {"panel": panel, "line": line, "of": label}
                     numbers.append({**place, "seed": seed, **shown.numbers})
                     continue
-                for at, value in _values(figure, record, metric, x):
+                values = _values(figure, record, metric, x)
+                wanted = len(figure.x.values) if figure.x and figure.x.cases else 1
+                if len(values) < wanted:
+                    missing.append(f"{entry.row} | {panel} | seed {seed}: lacks some {label}")
+                for at, value in values:
                     points.append(Point(number, panel, label, line, at, value, seed, record.id))
     return Found(points, missing, numbers)
 

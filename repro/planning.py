@@ -36,7 +36,7 @@ class Asked:
     model: str | None = None
     """A model to put under the tables' protocols, instead of their own rows."""
     every_model: bool = False
-    """Put every model there is under the tables' protocols, beside their own rows."""
+    """Put every model there is once under every protocol, beside the tables' own rows."""
     smoke: bool = False
 
 
@@ -48,6 +48,8 @@ class Job:
     metrics: tuple[str, ...]
     label: str
     """Paper, table, row, view and seed, for people."""
+    needs: tuple[str, ...] = ()
+    """What its record must hold besides, for figures."""
 
 
 @dataclass
@@ -77,7 +79,10 @@ def plan(asked: Asked) -> Plan:
     made = Plan()
     jobs: dict[str, Job] = {}
     used: set[str] = set()
+    under: set[tuple[str, str]] = set()
     for entry in _entries(asked):
+        if asked.every_model and entry.added and not _first(entry, under):
+            continue
         label = f"{entry.paper} {entry.table} | {entry.row} | {entry.group_label}"
         obstacle = entry.obstacle()
         if obstacle and not (asked.smoke and entry.experiment()):  # toy data is always there
@@ -90,13 +95,14 @@ def plan(asked: Asked) -> Plan:
             used |= fitted
             if asked.smoke:
                 experiment = experiment.smoked()
-            metrics = tuple(cell.metric for cell in entry.cells)
+            job = Job(
+                experiment,
+                tuple(cell.metric for cell in entry.cells),
+                f"{label} | seed {seed}",
+                entry.needs,
+            )
             known = jobs.get(experiment.key())
-            if known:  # another table asks for the same run
-                metrics = tuple(dict.fromkeys([*known.metrics, *metrics]))
-                jobs[experiment.key()] = replace(known, metrics=metrics)
-            else:
-                jobs[experiment.key()] = Job(experiment, metrics, f"{label} | seed {seed}")
+            jobs[experiment.key()] = _both(known, job) if known else job
     for key in settings.keys() - used:
         names = {name for job in jobs.values() for name in job.experiment.model.params}
         raise unknown("parameter of the selected rows", key, names, "--set")
@@ -160,7 +166,9 @@ def known(job: Job, runs: Path) -> records.Record | None:
 def finished(job: Job, runs: Path) -> str | None:
     """Return the id of a job's record, or None if it is still to run (or its data is not here)."""
     record = known(job, runs)
-    return record.id if record and all(record.has(metric) for metric in job.metrics) else None
+    if record is None or not all(record.holds(need) for need in job.needs):
+        return None
+    return record.id if all(record.has(metric) for metric in job.metrics) else None
 
 
 @dataclass(frozen=True)
@@ -259,7 +267,24 @@ def _table_entries(paper: Paper, number: str, asked: Asked) -> Iterator[Entry]:
             if asked.added or all(named[what] for what in entry.added):
                 yield entry
     for model in MODELS.names() if asked.every_model else [asked.model] if asked.model else []:
-        yield from paper.added(number, model, {})
+        for entry in paper.added(number, model, {}):
+            if asked.added or asked.view or "view" not in entry.added:
+                yield entry
+
+
+def _first(entry: Entry, under: set[tuple[str, str]]) -> bool:
+    """Return whether the row's model comes under its protocol for the first time; note that."""
+    experiment = entry.experiment()
+    pair = (entry.model or "", experiment.protocol.name if experiment else "")
+    new = pair not in under
+    under.add(pair)
+    return new
+
+
+def _both(one: Job, other: Job) -> Job:
+    """Return a job for two that are one run, asked for by two tables or figures."""
+    metrics = tuple(dict.fromkeys([*one.metrics, *other.metrics]))
+    return replace(one, metrics=metrics, needs=tuple(dict.fromkeys([*one.needs, *other.needs])))
 
 
 def _setting(text: str) -> tuple[str, Any]:

@@ -71,6 +71,21 @@ class Record:
         """
         return metric in self.results or self.experiment["select"] != "test:each"
 
+    def holds(self, need: str) -> bool:
+        """Return whether the record has what a figure needs.
+
+        Parameters
+        ----------
+        need : str
+            "embedding:users"; "loss:NAME"; or cases and a metric that some look has seen, as in
+            "valid:ndcg@10" and "noise 0.1:ndcg@10".
+        """
+        of, _, name = need.rpartition(":")
+        if of == "embedding":
+            return self.folder is not None and name in self.embeddings()
+        key = "losses" if of == "loss" else of
+        return any(name in entry.get(key, {}) for entry in self.curve)
+
     def result(self, metric: str) -> Result:
         """Return a test metric that the record has; one not asked for in the run from its hits."""
         if metric in self.results:
@@ -126,7 +141,7 @@ def save(
     (folder / EMBEDDINGS).unlink(missing_ok=True)
     if embeddings:
         buffer = BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, **embeddings)
+        np.savez_compressed(buffer, **dict[str, Any](embeddings))
         write_atomically(folder / EMBEDDINGS, buffer.getvalue())
     content = {key: value for key, value in asdict(record).items() if key != "folder"}
     write_json(folder / FILE, content)

@@ -90,7 +90,7 @@ class View(Strict):
     added_for: str = ""
     """A view of ours, which the paper does not have, on which every row of this view runs, too."""
     params: dict[str, dict[str, Any]] = {}
-    """By model, hyper-parameters that have to differ on it."""
+    """By model, or by a row's label, hyper-parameters that have to differ on it."""
     select: str | None = None
     """Which epoch counts on it, whatever the rows say."""
     note: str = ""
@@ -115,6 +115,8 @@ class Table(Strict):
     note: str = ""
     transposed: bool = False
     """The paper prints our rows as columns."""
+    needs: list[str] = []
+    """What a record must hold besides the metrics, as `repro.records.Record.holds` has it."""
     rows: list[Row]
 
 
@@ -181,8 +183,20 @@ class Figure(Strict):
             patience_from=self.patience_from,
             seeds=self.seeds,
             note=self.note,
+            needs=self.needs(),
             rows=rows,
         )
+
+    def needs(self) -> list[str]:
+        """Return what a record must hold to be drawn, besides its test metrics."""
+        plain = [name for name in self.metrics.values() if ":" not in name]
+        cases: list[str] = []
+        if self.kind == "curve" or self.cases == "valid":
+            cases = [self.cases]
+        if self.x and self.x.cases:
+            cases = [f"{self.x.cases} {value:g}" for value in self.x.values]
+        named = [name for name in self.metrics.values() if ":" in name]
+        return named + [f"{case}:{name}" for case in cases for name in plain]
 
 
 def point(line: str, x: float | None) -> str:
@@ -245,8 +259,15 @@ def unit_in(printed: str) -> Decimal:
 def faults_of(content: PaperFile) -> Iterator[str]:
     """Yield what pydantic cannot see: references between the parts of a file."""
     for key, view in content.views.items():
-        if view.added_for and view.added_for not in content.views:
-            yield str(unknown("view", view.added_for, content.views, f"views.{key}.added_for"))
+        at, whose = f"views.{key}", view.added_for
+        if whose and whose not in content.views:
+            yield str(unknown("view", whose, content.views, f"{at}.added_for"))
+        elif whose and content.views[whose].added_for:
+            yield f"{at}.added_for: {whose} is itself a view of ours"
+        names = {name for t in content.with_figures().values() for name in _names(t)}
+        for name in view.params:
+            if name not in names:
+                yield str(unknown("model or row of this paper", name, names, f"{at}.params"))
     for number, figure in content.figures.items():
         if (figure.kind == "sweep") != (figure.x is not None):
             yield f"figures.{number}: a sweep has an x axis, and nothing else has one"
@@ -280,6 +301,12 @@ def faults_of(content: PaperFile) -> Iterator[str]:
             yield from _row_faults(content, table, row, f'{at}, row "{row.label}"')
 
 
+def _names(table: Table) -> Iterator[str]:
+    for row in table.rows:
+        models = [row.model, *(place.model for place in row.at.values())]
+        yield from (name for name in [row.label, *models] if name)
+
+
 def _row_faults(content: PaperFile, table: Table, row: Row, at: str) -> Iterator[str]:
     for key, place in row.at.items():
         here = f"{at}, at.{key}"
@@ -287,7 +314,7 @@ def _row_faults(content: PaperFile, table: Table, row: Row, at: str) -> Iterator
             yield str(unknown("column group", key, table.groups, here))
         if place.view is not None and place.view not in content.views:
             yield str(unknown("view", place.view, content.views, here))
-        if row.added and place.published:
+        if row.added and any(place.published):
             yield f"{here}: an added row has no published values"
         elif not row.added and len(place.published) != len(table.metrics):
             yield (
@@ -303,6 +330,8 @@ def _row_faults(content: PaperFile, table: Table, row: Row, at: str) -> Iterator
         own = place.patience or row.patience
         if own and rule in ("last", "test:each"):
             yield f"{here}: patience means nothing where select = '{rule}'"
+        if (place.patience_from or row.patience_from) and not (own or table.patience):
+            yield f"{here}: patience_from means nothing without patience"
         for label in place.notes:
             if label not in table.metrics:
                 yield str(unknown("metric of this table", label, table.metrics, here))

@@ -46,6 +46,8 @@ class Entry:
     quoted_from: str
     seeds: tuple[int, ...]
     cells: tuple["Cell", ...]
+    needs: tuple[str, ...]
+    """What a record must hold besides, as `repro.records.Record.holds` has it."""
     notes: tuple[str, ...]
     apart: str
     """What sets it apart from the other rows of its table: another view, another selection."""
@@ -164,8 +166,8 @@ class Paper:
                 if key in row.at:
                     entry = self._entry(number, table, row, key)
                     yield entry
-                    for name, view in self.views.items():
-                        if view.added_for == entry.view:
+                    if table.kind == "results":
+                        for name in self._added_for(entry.view):
                             yield self._entry(number, table, row, key, name)
 
     @cached_property
@@ -206,7 +208,12 @@ class Paper:
                 continue
             seen.add(view)
             row = Row(label=model, added=True, model=model, params=params, at={key: Place()})
-            yield replace(self._entry(number, table, row, key), row=f"{model} (ours)")
+            for own in ["", *self._added_for(view)]:
+                yield replace(self._entry(number, table, row, key, own), row=f"{model} (ours)")
+
+    def _added_for(self, view: str) -> list[str]:
+        """Return the views of ours on which that view's rows also run."""
+        return [name for name, own in self.views.items() if own.added_for == view]
 
     def _entry(self, number: str, table: Table, row: Row, key: str, own: str = "") -> Entry:
         """Return a row in a column group, or on a view of ours in its stead."""
@@ -227,7 +234,12 @@ class Paper:
                 dataset=view.dataset,
                 protocol=view.protocol,
                 model=model,
-                params={**row.params, **place.params, **view.params.get(model, {})},
+                params={
+                    **row.params,
+                    **place.params,
+                    **view.params.get(model, {}),
+                    **view.params.get(row.label, {}),
+                },
                 select=select,
                 every=place.every or row.every or table.every,
                 patience=place.patience or row.patience or table.patience,
@@ -254,6 +266,7 @@ class Paper:
                 for (label, metric), text in zip(table.metrics.items(), published, strict=True)
                 if text or added or number in self._drawn
             ),
+            needs=tuple(table.needs),
             notes=tuple(note for note in (row.note, place.note) if note),
             apart=", ".join(
                 what

@@ -309,8 +309,7 @@ def fit(
         if better:
             outcome.ranking, outcome.epoch = test, progress.epoch + 1
             progress.look |= _means(scorer, split.others, name, metrics)
-            if isinstance(scorer, Embedding):
-                outcome.embeddings = {k: v.detach().cpu() for k, v in scorer.embeddings().items()}
+            outcome.embeddings = _embeddings(scorer)
         for metric in metrics:
             value = progress.look["test"][metric]
             best = outcome.results.get(metric)
@@ -322,6 +321,16 @@ def fit(
     if progress.look:  # the model does not count its epochs
         progress.close_epoch()
     return outcome
+
+
+def _embeddings(scorer: Scorer) -> dict[str, torch.Tensor]:
+    """Return a copy of where the scorer places users and items, if it says so."""
+    # By its type: a submodule of that name lies on the instance.
+    if not callable(getattr(type(scorer), "embeddings", None)):
+        return {}
+    assert isinstance(scorer, Embedding)
+    with torch.random.fork_rng():
+        return {name: rows.detach().cpu().clone() for name, rows in scorer.embeddings().items()}
 
 
 def _means(

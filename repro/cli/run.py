@@ -34,7 +34,9 @@ def run(
     table: Annotated[str | None, typer.Option(help="One table, by its printed number.")] = None,
     figure: Annotated[str | None, typer.Option(help="What one figure is drawn from.")] = None,
     row: Annotated[str | None, typer.Option(help="One row, by its printed label.")] = None,
-    added: Annotated[bool, typer.Option(help="Also the rows of ours that the tables add.")] = False,
+    added: Annotated[
+        bool, typer.Option(help="Also the rows and views of ours that the tables add.")
+    ] = False,
     view: Annotated[str | None, typer.Option(help="One dataset or column group.")] = None,
     seeds: Annotated[
         str, typer.Option(help="Seeds instead of the table's, as in 0,1,2 or 0..4.")
@@ -204,6 +206,7 @@ def _print_plan(
     settings = Settings(folder, device, _threads(threads, todo))
     measured: dict[str, Estimate | str] = {}  # seeds and tables share it
     total, sure, checkpoint = 0.0, True, 0
+    told = False
     for job in plan.jobs:
         state = "to run" if job in todo else f"done {done[job.label]}"
         typer.echo(f"{state:<18} {job.label}")
@@ -224,7 +227,7 @@ def _print_plan(
             kind = "about" if found.ended else "more than"
             typer.echo(f"{'':<18} {kind} {duration(found.seconds)}")
             total, sure = total + found.seconds, sure and found.ended
-            checkpoint = max(checkpoint, found.checkpoint)
+            checkpoint, told = max(checkpoint, found.checkpoint), True
     for label, reason in plan.left_out.items():
         typer.echo(f"{'left out':<18} {label}: {reason}")
     for dataset, how in lacking.items():
@@ -233,8 +236,8 @@ def _print_plan(
         there = next(at for at in [place.absolute(), *place.absolute().parents] if at.exists())
         free = shutil.disk_usage(there).free / 1e9
         typer.echo(f"{'disk':<18} {free:,.0f} GB free for {name} in {place}")
-    if todo:
-        most = 3 * checkpoint * min(jobs, len(todo)) / 1e6
-        typer.echo(f"{'disk':<18} about {most:,.0f} MB for checkpoints, as long as it runs")
     bound = "about" if sure else "more than"
+    if told:
+        most = 3 * checkpoint * min(jobs, len(todo)) / 1e6
+        typer.echo(f"{'disk':<18} {bound} {most:,.0f} MB for checkpoints, as long as it runs")
     typer.echo(f"{'in all':<18} {bound} {duration(total)} here, one after the other")

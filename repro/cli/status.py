@@ -18,7 +18,9 @@ def status(
     papers: Annotated[
         list[str] | None, typer.Argument(help="Papers; all if none is named.")
     ] = None,
-    added: Annotated[bool, typer.Option(help="Also the rows of ours that the tables add.")] = False,
+    added: Annotated[
+        bool, typer.Option(help="Also the rows and views of ours that the tables add.")
+    ] = False,
     runs: Annotated[Path | None, typer.Option(help="Folder of records.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

@@ -18,11 +18,11 @@ weights in the items' loss.
 **Findings**: Eq. 8 is the optimum of a discriminator of u and x, as AVB's (Mescheder et al. 2017),
 but Eq. 7 and Figure 1 give it x alone. Its optimum is then log p(x) - log q(x), q averaged over the
 pairs' users: nothing draws a single posterior to the prior, only their cloud, which is the AAE of
-Eq. 18 with a Gaussian encoder. The scale of the terms decides. On MovieLens 100K, one seed, a
-reconstruction summed over the vector starves F (HR@10 from 0.48 to 0.28 in three epochs), averaged
-it does not (0.62); DAVE-adv's KL must then be divided by the vector's length, too, or it collapses
-(0.03; at 0.0008 of it 0.67). D(x) costs: weight 1 0.62, 0.01 0.66, 0 0.67, where the paper has
-0.67.
+Eq. 18 with a Gaussian encoder. The scale of the terms decides. In a trial before this code was
+written, on MovieLens 100K with one seed, a reconstruction summed over the vector starved F (HR@10
+from 0.48 to 0.28 in three epochs), averaged it did not (0.62); DAVE-adv's KL then had to be divided
+by the vector's length, too, or it collapsed (0.03; at 0.0008 of it 0.67). D(x) cost: weight 1 0.62,
+0.01 0.66, 0 0.67, where the paper has 0.67.
 
 Shape letters: U users, I items, B pairs, C candidates, D latent size, n a vector's length (I of a
 user's, U of an item's).
@@ -65,12 +65,12 @@ class DAVE:
     """Whether vectors enter with length 1; our choice, as they have from 18 to 2,000 ones."""
     mask_target: bool = False
     """Whether a training pair's own one leaves both input vectors, as it is missing from them at
-    test time; the paper keeps it. HR@10 on MovieLens 100K, one seed: 0.617 kept, 0.628 masked."""
+    test time; the paper keeps it. In the trial HR@10 was 0.617 kept, 0.628 masked."""
     reconstruction: Literal["mean", "sum"] = "mean"
     """Of the entries' Bernoulli log-likelihoods, over the vector; our choice, see Findings."""
     decoder: Literal["full", "sampled"] = "full"
-    """"sampled": an unbiased estimate from a vector's ones and some of its zeros; it halves a step
-    on Pinterest, and is slower than "full" on ML-1M."""
+    """"sampled": an unbiased estimate from a vector's ones and some of its zeros, for vectors as
+    long as Pinterest's; on short ones it is the slower."""
     sampled_entries: int = 1000
     """Drawn per batch by "sampled"; our choice."""
     regularizer: Literal["marginal", "conditional", "kl"] = "marginal"

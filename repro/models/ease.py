@@ -8,12 +8,12 @@ float32 one loses digits at 20,000 items.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from repro.interactions import Interactions
 from repro.model import Run
+from repro.nn.item_weights import cooccurrence
 from repro.nn.scoring import picked
 from repro.split import Queries
 
@@ -27,11 +27,11 @@ class EASE:
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["ItemWeights"]:
         """Solve once; there is one epoch."""
-        x = train.matrix()  # (U, I)
-        gram = (x.T @ x).toarray().astype(np.float64)  # (I, I)
-        gram[np.diag_indices_from(gram)] += self.l2
-        p = torch.linalg.inv(torch.from_numpy(gram).to(run.device))
-        b = -p / p.diagonal()  # Eq. 8
+        gram = torch.from_numpy(cooccurrence(train)).to(run.device).double()  # (I, I), 8 I^2 bytes
+        gram.diagonal().add_(self.l2)
+        p = torch.linalg.inv(gram)
+        del gram
+        b = p.div_(-p.diagonal().clone())  # Eq. 8
         b.fill_diagonal_(0.0)
         yield ItemWeights(b.float())
 

@@ -86,7 +86,7 @@ class EVCF:
     """M (SE-VAE, Section 4.1)."""
     select: Literal["click", "user", "expected"] = "click"
     """What an expert is drawn for: every click (Section 3.1), every user (Eq. 5), or nothing: its
-    probability weighs the likelihood. The expected objective is the same."""
+    probability weighs the likelihood. The expected objective is the same if `hard`."""
     temperature: float = 1.0
     """Of the Gumbel-softmax; not given."""
     hard: bool = True
@@ -127,9 +127,9 @@ class EVCF:
         for epoch in run.epochs(self.n_epochs, net=net, optimizer=optimizer):
             beta = self.beta * min(1.0, (epoch + 1) / max(1, self.warmup_epochs))
             for x in batches:
+                optimizer.zero_grad()  # before the likelihood makes new gradients
                 nll, kl = net(x)
                 loss = nll + beta * kl  # SE-VAE, Eq. 4 and 5
-                optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
                 run.log(loss=loss, nll=nll, kl=kl, beta=beta)

@@ -69,10 +69,10 @@ class MultVAE:
         batches = UserRows(train, self.batch_size, run.device)
         for epoch in run.epochs(self.n_epochs, net=net, optimizer=optimizer):
             for step, x in enumerate(batches, start=epoch * len(batches)):
+                optimizer.zero_grad()  # before the likelihood makes new gradients
                 nll, kl = net(x)
                 beta = self._weight(step, epoch, x)
                 loss = nll + (beta * kl).mean()  # Eq. 6
-                optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
                 mean_beta = beta.mean() if isinstance(beta, Tensor) else beta

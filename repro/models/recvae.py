@@ -95,8 +95,8 @@ class RecVAE:
                 for x in batches:
                     with torch.no_grad():
                         z = drawn(*net.encoder(x))
+                    d_adam.zero_grad()  # before the likelihood makes new gradients
                     loss = linear_multinomial_nll(z, net.decoder.weight, net.decoder.bias, x)
-                    d_adam.zero_grad()
                     loss.backward()
                     d_adam.step()
                     run.log(decoder=loss)

@@ -21,14 +21,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from repro.interactions import Interactions
 from repro.model import Run
-from repro.nn.item_weights import ITEM_ROWS, SparseItemWeights, stacked
+from repro.nn.item_weights import SparseItemWeights, cooccurrence, stacked
 
 ITEMS_AT_A_TIME = 64
 """Rows whose products with W are made together; within them the descent follows every change."""
@@ -130,19 +129,6 @@ class Solved:
             csr_matrix(tuple(array.numpy() for array in three), shape=tuple(shape))
             for three, shape in zip(state["arrays"], state["shapes"], strict=True)
         ]
-
-
-def cooccurrence(train: Interactions) -> np.ndarray:
-    """Return how many users have both items, float32, shape (I, I); on the diagonal, either.
-
-    It is made in blocks of rows: scipy's sparse product as a whole would take twice its memory.
-    """
-    x = train.matrix()  # (U, I)
-    by_item = x.T.tocsr()
-    gram = np.empty((train.n_items, train.n_items), dtype=np.float32)  # exact below 2^24 users
-    for start in range(0, train.n_items, ITEM_ROWS):
-        gram[start : start + ITEM_ROWS] = (by_item[start : start + ITEM_ROWS] @ x).toarray()
-    return gram
 
 
 MODEL = SLIM

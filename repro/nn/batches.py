@@ -91,15 +91,27 @@ class UserRows:
         return -(-len(self.users) // self.batch_size)
 
     def __iter__(self) -> Iterator[Rows]:
-        order = torch.randperm(len(self.users), device=self.users.device)
-        for users in self.users[order].split(self.batch_size):
-            yield self.of(users)
+        users = self.users[torch.randperm(len(self.users), device=self.users.device)]
+        batches = users.split(self.batch_size)
+        counts = self.all.count[users].split(self.batch_size)
+        totals = torch.stack([count.sum() for count in counts]).tolist()  # an epoch's one wait
+        for batch, total in zip(batches, totals, strict=True):
+            yield self.of(batch, total)
 
-    def of(self, users: Tensor) -> Rows:
-        """Return the rows of some users, in the order given."""
+    def of(self, users: Tensor, total: int | None = None) -> Rows:
+        """Return the rows of some users, in the order given.
+
+        Parameters
+        ----------
+        users : int64 tensor, shape (B,)
+            Their numbers.
+        total : int, optional
+            m, how many entries they have; without it the device is asked, and waited for.
+        """
         count = self.all.count[users]
         start = count.cumsum(0) - count
-        row = torch.repeat_interleave(torch.arange(len(users), device=users.device), count)
+        numbers = torch.arange(len(users), device=users.device)
+        row = torch.repeat_interleave(numbers, count, output_size=total)
         within = torch.arange(len(row), device=users.device) - start[row]
         item = self.all.item[self.all.start[users][row] + within]
         return Rows(row, item, start, count, users, self.all.n_items)

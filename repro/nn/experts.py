@@ -37,7 +37,8 @@ class Experts(nn.Module):
         of experts, sum_i log sum_m a_m pi_m(i) with a = softmax(w / temperature).
     select : str
         Of stochastic experts: "click" draws e for every click, "user" once for all clicks of a
-        user, "expected" takes e's expectation under w. All three have the same expected objective.
+        user, "expected" takes e's expectation under w, which knows no temperature. If `hard`, all
+        three have the same expected objective.
     temperature : float
         Of the Gumbel-softmax, and of the weights at test time.
     hard : bool

@@ -7,15 +7,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from scipy.sparse import csr_matrix, vstack
 from torch import Tensor
 
+from repro.interactions import Interactions
 from repro.nn.scoring import picked
 from repro.split import Queries
 
 ITEM_ROWS = 1024
 """Rows of the items' co-occurrence matrix that are made at a time."""
+
+
+def cooccurrence(train: Interactions) -> np.ndarray:
+    """Return how many users have both items, float32, shape (I, I); on the diagonal, either.
+
+    It is made in blocks of rows: scipy's sparse product as a whole would take twice its memory.
+    """
+    x = train.matrix()  # (U, I)
+    by_item = x.T.tocsr()
+    gram = np.empty((train.n_items, train.n_items), dtype=np.float32)  # exact below 2^24 users
+    for start in range(0, train.n_items, ITEM_ROWS):
+        gram[start : start + ITEM_ROWS] = (by_item[start : start + ITEM_ROWS] @ x).toarray()
+    return gram
 
 
 @dataclass(frozen=True, eq=False)

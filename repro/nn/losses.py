@@ -19,8 +19,9 @@ from repro.nn.layers import sparse_product
 
 HELD_LOGITS, FEWEST_ROWS = 3_000_000, 128
 """`linear_reconstruction` holds so many logits at a time, and so many rows of them at least."""
-PIECE = 2**18
-"""`softplus_sum` holds so many logits at a time, 1 MiB: still in the cache when read again."""
+PIECE = {"cpu": 2**18, "cuda": 2**26}
+"""`softplus_sum` holds so many logits at a time: 1 MiB, still in a CPU's cache when read again, or
+256 MiB, lest a GPU wait for its launches."""
 
 
 def own_logits(logits: Tensor, x: Rows) -> Tensor:
@@ -163,7 +164,7 @@ class _SoftplusSum(torch.autograd.Function):
     def forward(ctx: Any, h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         total, dh = h.new_zeros(()), torch.zeros_like(h)
         dw, db = torch.empty_like(weight), torch.empty_like(bias)
-        size = max(1, PIECE // len(h))
+        size = max(1, PIECE.get(h.device.type, 2**18) // len(h))
         for first in range(0, len(bias), size):
             at = slice(first, first + size)
             logits = torch.addmm(bias[at], h, weight[at].T)  # (B, size)

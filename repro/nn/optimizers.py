@@ -16,8 +16,8 @@ class NormalizedAdam(Adam):
     -----
     EVCF's code (Kim & Suh 2019): g / (norm(g) + 1e-7) for every parameter tensor by itself. The
     gradients are scaled where they are; nothing waits for the device. Adam's epsilon is added as
-    torch does today; EVCF's version divides it by sqrt(1 - 0.999^t), which has faded to a twentieth
-    of it after a hundred updates.
+    torch does today; in EVCF's version it is 1 / sqrt(1 - 0.999^t) times as large: 32 times in the
+    first update, 3.2 in the hundredth, 1.3 in the thousandth.
     """
 
     @torch.no_grad()

@@ -98,7 +98,8 @@ class Vectors:
         start = count.cumsum(0) - count
         which = torch.arange(len(distinct), dtype=torch.int32, device=distinct.device)
         row = torch.repeat_interleave(which, count)
-        at = torch.repeat_interleave((self.all.start[distinct] - start).int(), count)
+        first = (self.all.start[distinct] - start).int()
+        at = torch.repeat_interleave(first, count, output_size=len(row))  # no second wait
         at += torch.arange(len(at), dtype=torch.int32, device=at.device)
         item = self._item.index_select(0, at)
         rows = Rows(row, item, start.int(), count.int(), distinct, self.all.n_items)

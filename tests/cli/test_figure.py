@@ -295,3 +295,54 @@ def test_a_picture_shows_vectors_and_nothing_else_does(mine: Path) -> None:
     mine.write_text(FIGURES + PICTURE.replace('"picture"', '"bars"'))
     with pytest.raises(ReproError, match="a picture shows embedding:users"):
         tables.load("mine")
+
+
+VALID = """
+[views.held]
+label = "Held"
+dataset = "toy/leave_one_out"
+protocol = { name = "leave_one_out" }
+[figures.3]
+caption = "Losses alone"
+kind = "curve"
+groups = ["held"]
+metrics = { "loss" = "loss:loss" }
+[[figures.3.lines]]
+label = "one"
+model = "mult_vae"
+params = { hidden_dims = [8], latent_dim = 4, n_epochs = 2 }
+at.held = {}
+[figures.4]
+caption = "Metrics of validation"
+kind = "curve"
+cases = "valid"
+groups = ["held"]
+metrics = { "NDCG@10" = "ndcg@10" }
+[[figures.4.lines]]
+label = "the same"
+model = "mult_vae"
+params = { hidden_dims = [8], latent_dim = 4, n_epochs = 2 }
+at.held = {}
+"""
+
+
+def test_a_run_that_another_figure_asked_for_is_run_again_if_it_lacks_something(
+    mine: Path, tmp_path: Path
+) -> None:
+    mine.write_text(FIGURES + VALID)
+    repro("run", "mine", "--figure", "3")
+    shown = repro("figure", "mine", "4", "--to", str(tmp_path), code=1)
+    assert "the same | Held | seed 0: lacks some NDCG@10" in shown.stderr
+    assert "1 to run" in repro("run", "mine", "--figure", "4").stderr
+    repro("figure", "mine", "4", "--to", str(tmp_path))
+    assert len(numbers(tmp_path / "mine-4.csv")) == 2
+    for number in "34":
+        assert "0 to run" in repro("run", "mine", "--figure", number).stderr
+
+
+def test_a_level_of_noise_that_was_not_asked_is_named(mine: Path, tmp_path: Path) -> None:
+    mine.write_text((FIGURES + NOISE).replace("values = [0.25, 4.0]", "values = [0.25, 0.5]"))
+    repro("run", "mine", "--figure", "3")
+    shown = repro("figure", "mine", "3", "--to", str(tmp_path))
+    assert "lacks some NDCG@10" in shown.stderr
+    assert len(numbers(tmp_path / "mine-3.csv")) == 1

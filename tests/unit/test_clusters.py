@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from repro.clusters import between, picture
+from repro.errors import ReproError
 
 
 def test_three_clouds_are_three_clusters() -> None:
@@ -28,3 +29,8 @@ def test_the_share_between_clusters_by_hand() -> None:
     vectors = np.array([[0.0], [2.0], [10.0], [12.0]], dtype=np.float32)
     assert between(vectors, np.array([0, 0, 1, 1])) == pytest.approx(100 / 104)
     assert between(vectors, np.array([0, 0, 0, 0])) == 0.0
+
+
+def test_vectors_that_hardly_differ_are_refused() -> None:
+    with pytest.raises(ReproError, match="of 50 vectors differ"):
+        picture(np.ones((50, 4), dtype=np.float32))

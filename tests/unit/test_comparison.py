@@ -621,3 +621,48 @@ def test_a_view_of_ours_runs_when_asked_for(
     own("0.420", text=PAPER.replace("\n[views.gone]", OUR_VIEW, 1))
     made = planning.plan(planning.Asked(papers=("mine",), table="1", **asked))
     assert {job.label.split(" | ")[2] for job in made.jobs} == (views or {"Toy", "More, ours"})
+
+
+def test_a_view_of_ours_leaves_the_statistics_of_the_paper_alone(own: Own) -> None:
+    counting = """
+[tables.2]
+caption = "Statistics"
+kind = "statistics"
+groups = ["toy"]
+metrics = { "Users" = "users" }
+[[tables.2.rows]]
+label = "Toy"
+at.toy = { published = ["300"] }
+"""
+    paper = own("0.420", text=PAPER.replace("\n[views.gone]", OUR_VIEW, 1) + counting)
+    assert [c.published for c in compare(paper, "2", []).cells] == ["300"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "views"),
+    [
+        ({}, {"Toy"}),
+        ({"view": "more"}, {"More, ours"}),
+        ({"added": True}, {"Toy", "More, ours"}),
+    ],
+)
+def test_any_model_can_be_put_on_a_view_of_ours(
+    own: Own, asked: dict[str, Any], views: set[str]
+) -> None:
+    own("0.420", text=PAPER.replace("\n[views.gone]", OUR_VIEW, 1))
+    made = planning.plan(planning.Asked(papers=("mine",), model="popularity", **asked))
+    assert {job.label.split(" | ")[2] for job in made.jobs} == views
+
+
+@pytest.mark.parametrize(
+    ("faulty", "message"),
+    [
+        ("params.eaze = { l2 = 7 }", "did you mean ease"),
+        ('added_for = "ours"', "no view is called 'ours'"),
+    ],
+)
+def test_faults_of_a_view_of_ours_are_named(own: Own, faulty: str, message: str) -> None:
+    key = faulty.partition(" =")[0]
+    lines = [faulty if line.startswith(key[:8]) else line for line in OUR_VIEW.splitlines()]
+    with pytest.raises(ReproError, match=message):
+        own("0.420", text=PAPER.replace("\n[views.gone]", "\n".join(lines), 1))

@@ -102,7 +102,7 @@ def test_row_sums_of_vectors_without_any_one_are_zero(build: Build) -> None:
 def test_softplus_sum_is_what_it_says_in_any_number_of_pieces(
     monkeypatch: pytest.MonkeyPatch, piece: int
 ) -> None:
-    monkeypatch.setattr(losses, "PIECE", piece)
+    monkeypatch.setattr(losses, "PIECE", {"cpu": piece})
     inputs = h, weight, bias = parameters((6, 5), (12, 5), (12,))
     ours, theirs = softplus_sum(h, weight, bias), softplus(linear(h, weight, bias)).sum()
     assert_close(ours, theirs)

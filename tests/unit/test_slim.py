@@ -13,7 +13,9 @@ from torch.testing import assert_close
 
 from repro.interactions import Interactions
 from repro.models import slim
-from repro.models.slim import SLIM, Solved, cooccurrence
+from repro.models.slim import SLIM, Solved
+from repro.nn import item_weights
+from repro.nn.item_weights import cooccurrence
 from repro.split import Queries
 from repro.training import Progress
 
@@ -152,7 +154,7 @@ def test_without_penalties_an_item_without_users_harms_nothing(rows: Interaction
 def test_cooccurrence_counts_users_of_both_items(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slim, "ITEM_ROWS", 2)
+    monkeypatch.setattr(item_weights, "ITEM_ROWS", 2)
     counts = cooccurrence(build([[0, 1, 1], [1, 2], [1]], n_items=3))
     assert counts.tolist() == [[1, 1, 0], [1, 3, 1], [0, 1, 1]]
 
