@@ -175,7 +175,7 @@ class Paper:
         """The archives that its views come from, each with the tables that it serves."""
         served: dict[str, list[str]] = {}
         for number in self.tables:
-            for entry in self.entries(number):
+            for entry in self._own(number):
                 numbers = served.setdefault(manifest.split_id(entry.dataset)[0], [])
                 if number not in numbers:
                     numbers.append(number)
@@ -184,7 +184,11 @@ class Paper:
     @cached_property
     def datasets(self) -> list[str]:
         """The views, by archive and name, that its tables need."""
-        return list(dict.fromkeys(e.dataset for n in self.tables for e in self.entries(n)))
+        return list(dict.fromkeys(e.dataset for n in self.tables for e in self._own(n)))
+
+    def _own(self, number: str) -> Iterator[Entry]:
+        """Yield the rows of a table on the paper's own views."""
+        return (entry for entry in self.entries(number) if "view" not in entry.added)
 
     def added(self, number: str, model: str, params: dict[str, Any]) -> Iterator[Entry]:
         """Yield a row of ours: any model under this table's views, protocol and selection.
