@@ -1,4 +1,4 @@
-"""What a file of ``tables/`` may say, and every fault that one can have.
+"""What a file of ``tables/`` may say.
 
 A published number stays the string that was printed: a float would lose the digit that says how
 well we must agree.
@@ -6,15 +6,13 @@ well we must agree.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
 from pydantic import Field
 
-from repro import metrics
 from repro.documents import Strict
-from repro.errors import ReproError, unknown
+from repro.errors import ReproError
 
 STATISTICS = ("users", "items", "interactions", "sparsity", "mean_length")
 """What a statistics table can print of a view; sparsity in per cent."""
@@ -254,111 +252,3 @@ def unit_in(printed: str) -> Decimal:
     scale = {"K": 1000, "M": 1_000_000}.get(text[-1:], 1)
     digits = text.rstrip("KM").partition(".")[2]
     return Decimal(1).scaleb(-len(digits)) * scale
-
-
-def faults_of(content: PaperFile) -> Iterator[str]:
-    """Yield what pydantic cannot see: references between the parts of a file."""
-    for key, view in content.views.items():
-        at, whose = f"views.{key}", view.added_for
-        if whose and whose not in content.views:
-            yield str(unknown("view", whose, content.views, f"{at}.added_for"))
-        elif whose and content.views[whose].added_for:
-            yield f"{at}.added_for: {whose} is itself a view of ours"
-        names = {name for t in content.with_figures().values() for name in _names(t)}
-        for name in view.params:
-            if name not in names:
-                yield str(unknown("model or row of this paper", name, names, f"{at}.params"))
-    for number, figure in content.figures.items():
-        if (figure.kind == "sweep") != (figure.x is not None):
-            yield f"figures.{number}: a sweep has an x axis, and nothing else has one"
-        pictures = [name.startswith("embedding:") for name in figure.metrics.values()]
-        if any(pictures) != (figure.kind == "picture") or any(pictures) != all(pictures):
-            yield f"figures.{number}: a picture shows embedding:users or embedding:items alone"
-        if figure.x and bool(figure.x.param) == bool(figure.x.cases):
-            yield f"figures.{number}.x: needs either param or cases"
-    for number, table in content.with_figures().items():
-        at = f"tables.{number}"
-        for key, group in table.group.items():
-            if group.view not in content.views:
-                yield str(unknown("view", group.view, content.views, f"{at}.group.{key}"))
-        for key in table.groups:
-            if key not in table.group and key not in content.views:
-                yield str(unknown("view", key, content.views, f"{at}.groups"))
-        for label, metric in table.metrics.items():
-            try:
-                if table.kind == "results":
-                    metrics.parse(metric, f"{at}.metrics.{label}")
-                elif metric not in STATISTICS:
-                    raise unknown("statistic", metric, STATISTICS, f"{at}.metrics.{label}")
-            except ReproError as error:
-                yield str(error)
-        for tolerance in table.tolerance:
-            yield from _tolerance_faults(tolerance, f"{at}.tolerance", table)
-        labels = [row.label for row in table.rows]
-        for label in {label for label in labels if labels.count(label) > 1}:
-            yield f'{at}: two rows are called "{label}"'
-        for row in table.rows:
-            yield from _row_faults(content, table, row, f'{at}, row "{row.label}"')
-
-
-def _names(table: Table) -> Iterator[str]:
-    for row in table.rows:
-        models = [row.model, *(place.model for place in row.at.values())]
-        yield from (name for name in [row.label, *models] if name)
-
-
-def _row_faults(content: PaperFile, table: Table, row: Row, at: str) -> Iterator[str]:
-    for key, place in row.at.items():
-        here = f"{at}, at.{key}"
-        if key not in table.groups:
-            yield str(unknown("column group", key, table.groups, here))
-        if place.view is not None and place.view not in content.views:
-            yield str(unknown("view", place.view, content.views, here))
-        if row.added and any(place.published):
-            yield f"{here}: an added row has no published values"
-        elif not row.added and len(place.published) != len(table.metrics):
-            yield (
-                f"{here}: {len(place.published)} published values for {len(table.metrics)} metrics"
-            )
-        for text in place.published:
-            try:
-                if text:
-                    number_in(text)
-            except ReproError as error:
-                yield f"{here}: {error}"
-        rule = place.select or row.select or table.select
-        own = place.patience or row.patience
-        if own and rule in ("last", "test:each"):
-            yield f"{here}: patience means nothing where select = '{rule}'"
-        if (place.patience_from or row.patience_from) and not (own or table.patience):
-            yield f"{here}: patience_from means nothing without patience"
-        for label in place.notes:
-            if label not in table.metrics:
-                yield str(unknown("metric of this table", label, table.metrics, here))
-        if place.tolerance:
-            yield from _tolerance_faults(place.tolerance, here, table)
-        view = content.views.get(place.view or _view_of(table, key))
-        if table.kind == "results" and view is not None and view.protocol is None:
-            yield f"{here}: its view has no protocol, which a results table needs"
-    if not row.at:
-        yield f"{at}: no numbers"
-    needs_model = table.kind == "results" and not row.quoted_from
-    if needs_model and not row.model and not all(place.model for place in row.at.values()):
-        yield f"{at}: needs a model, or quoted_from"
-
-
-def _view_of(table: Table, key: str) -> str:
-    return table.group[key].view if key in table.group else key
-
-
-def _tolerance_faults(tolerance: Tolerance, at: str, table: Table) -> Iterator[str]:
-    if (tolerance.within is None) == (tolerance.standard_errors is None):
-        yield f"{at}: needs either within or standard_errors"
-    if tolerance.within is not None:
-        try:
-            number_in(tolerance.within)
-        except ReproError as error:
-            yield f"{at}.within: {error}"
-    for key in tolerance.groups or []:
-        if key not in table.groups:
-            yield str(unknown("column group", key, table.groups, f"{at}.groups"))

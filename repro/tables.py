@@ -13,6 +13,7 @@ from repro import documents, paths
 from repro.data import manifest
 from repro.errors import ReproError, unknown
 from repro.experiment import MODELS, Experiment, Spec, checked_select, model_spec, protocol_spec
+from repro.table_faults import faults_of
 from repro.table_schema import (
     About,
     Figure,
@@ -23,7 +24,6 @@ from repro.table_schema import (
     Table,
     Tolerance,
     View,
-    faults_of,
     figure_key,
 )
 

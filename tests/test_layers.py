@@ -24,6 +24,7 @@ FLOORS = [
     ["reference"],
     ["planning"],
     ["tables"],
+    ["table_faults"],
     ["table_schema"],
     ["records"],
     ["training"],
