@@ -104,11 +104,14 @@ class Catalogue:
     def __init__(self, kind: str, attribute: str) -> None:
         self.kind = kind
         self.attribute = attribute
+        self._ours = Path(__file__).parent / kind
 
     def _files(self) -> dict[str, Path]:
-        ours = Path(__file__).parent / self.kind
-        folders = [ours, *(own / self.kind for own in paths.user_folders())]
+        folders = [self._ours, *(own / self.kind for own in paths.user_folders())]
         return paths.listed(folders, "[!_]*.py")
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._files()
 
     def names(self) -> list[str]:
         """Return the names of all plug-ins."""

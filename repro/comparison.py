@@ -10,7 +10,7 @@ from typing import Any
 
 from repro import reference, tables
 from repro.data import manifest, views
-from repro.experiment import MODELS, Experiment, Spec, canonical
+from repro.experiment import MODELS, Experiment, Spec, canonical, without_seed
 from repro.records import Record
 from repro.reference import Frozen
 from repro.table_schema import number_in, unit_in
@@ -101,7 +101,7 @@ def compare(
     table = paper.table(number)
     known: dict[str, list[Record]] = {}
     for record in records:
-        known.setdefault(_seedless(record.experiment), []).append(record)
+        known.setdefault(without_seed(record.experiment), []).append(record)
     cells: list[ComparedCell] = []
     notes: list[tuple[str, str]] = []
     for entry in paper.entries(number):
@@ -109,7 +109,7 @@ def compare(
             made = [_statistic(entry, cell) for cell in entry.cells]
         else:
             experiment = _experiment(entry, smoke)
-            found = known.get(_seedless(experiment.as_json()), []) if experiment else []
+            found = known.get(experiment.seedless, []) if experiment else []
             label = f"{entry.row} (ours)" if "row" in entry.added else ""
             made = [_cell(entry, cell, found, label) for cell in entry.cells]
         cells += made
@@ -182,17 +182,12 @@ def _experiment(entry: Entry, smoke: bool) -> Experiment | None:
     return experiment.smoked() if experiment and smoke else experiment
 
 
-def _seedless(experiment: dict[str, Any]) -> str:
-    return canonical({key: value for key, value in experiment.items() if key != "seed"})
-
-
 def _added(
     paper: Paper, number: str, known: dict[str, list[Record]], smoke: bool
 ) -> list[ComparedCell]:
     """Return the cells of rows that no table of the paper has: other models, other settings."""
     printed = {
-        _seedless((experiment.smoked() if smoke else experiment).as_json())
-        for experiment in paper.experiments
+        (experiment.smoked() if smoke else experiment).seedless for experiment in paper.experiments
     }
     places: dict[str, Entry] = {}
     for entry in paper.entries(number):
@@ -204,7 +199,7 @@ def _added(
         about = found[0].experiment
         at = places.get(_modelless(about))
         name = about["model"]["name"]
-        if at and key not in printed and name in MODELS.names():
+        if at and key not in printed and name in MODELS:
             label = _label(name, about["model"]["params"], MODELS.entry(name).defaults())
             label += f", {at.apart}" if at.apart else ""
             for cell in at.cells:

@@ -8,7 +8,8 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 from repro import metrics
@@ -58,10 +59,18 @@ class Experiment:
 
     def as_json(self) -> dict[str, Any]:
         """Return the experiment as plain JSON values; what was added later only where it is set."""
-        content = asdict(self)
+        content = {one.name: getattr(self, one.name) for one in fields(self)}
+        for kind in ("protocol", "model"):  # by hand: asdict copies every value, a thousand times
+            spec = content[kind]
+            content[kind] = {"name": spec.name, "params": dict(spec.params)}
         if not self.patience_from:
             del content["patience_from"]
         return content
+
+    @cached_property
+    def seedless(self) -> str:
+        """What all seeds of the experiment share, as canonical JSON."""
+        return without_seed(self.as_json())
 
     def key(self) -> str:
         """Return the experiment's canonical JSON."""
@@ -105,9 +114,14 @@ def completed(experiment: dict[str, Any]) -> dict[str, Any]:
     filled = dict(experiment)
     for kind, catalogue in (("model", MODELS), ("protocol", PROTOCOLS)):
         name, params = experiment[kind]["name"], experiment[kind]["params"]
-        if name in catalogue.names():
+        if name in catalogue:
             filled[kind] = {"name": name, "params": catalogue.entry(name).defaults() | params}
     return filled
+
+
+def without_seed(experiment: Mapping[str, Any]) -> str:
+    """Return canonical JSON of an experiment, as its `as_json` has it, but for the seed."""
+    return canonical({key: value for key, value in experiment.items() if key != "seed"})
 
 
 def canonical(value: Mapping[str, Any]) -> str:

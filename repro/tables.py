@@ -70,7 +70,7 @@ class Entry:
         archive = manifest.split_id(self.dataset)[0]
         if archive not in manifest.names():
             return "unrun", f"there is no manifest of {archive} yet"
-        if self.model is not None and self.model not in MODELS.names():
+        if self.model is not None and self.model not in MODELS:
             return "unrun", f"there is no model {self.model} yet"
         return None
 
@@ -91,7 +91,7 @@ class Recipe:
 
     def experiment(self, seed: int) -> Experiment | None:
         """Return the experiment, or None while its model does not exist."""
-        if self.model not in MODELS.names():
+        if self.model not in MODELS:
             self.under(Spec("", {}), seed)  # the rest of the recipe is checked all the same
             return None
         return self.under(model_spec(self.model, self.params, self.where), seed)
