@@ -145,7 +145,8 @@ def pairs(cases: Cases) -> list[tuple[Any, int]]:
 def test_queries_give_no_target_away(under: Split) -> None:
     for cases in parts(under):
         queries = cases.queries
-        assert set(vars(queries)) == {"user", "history", "candidates"}
+        assert set(vars(queries)) == {"user", "history", "candidates", "item_users"}
+        assert queries.item_users is None  # training's
         for row in range(len(cases)):
             assert not np.isin(cases.targets[row], queries.history[row]).any()
         if queries.candidates is not None:
