@@ -7,6 +7,7 @@ import io
 import statistics
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from repro.clusters import picture
@@ -18,6 +19,9 @@ from repro.tables import Paper
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
+
+TITLE_WIDTH = 48
+"""Letters of a title that fit above a panel."""
 
 
 @dataclass(frozen=True)
@@ -215,7 +219,8 @@ def drawn(paper: Paper, number: str, points: list[Point], mark: str = "") -> Dra
                     va="center",
                     rotation=30,
                 )
-    drawing.suptitle(f"{paper.id}, Figure {number}: {figure.caption}", fontsize="medium")
+    title = f"{paper.id}, Figure {number}: {figure.caption}"
+    drawing.suptitle(fill(title, TITLE_WIDTH * len(panels)), fontsize="medium")
     return drawing
 
 
