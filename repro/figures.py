@@ -236,9 +236,10 @@ def _line(axes: Any, label: str, points: list[Point], figure: Figure) -> None:
     xs = sorted(by_x)
     means = [statistics.fmean(by_x[x]) for x in xs]
     spread = [statistics.stdev(by_x[x]) if len(by_x[x]) > 1 else 0.0 for x in xs]
+    if not xs:
+        return  # named among what is missing
     if figure.kind == "bars":
-        if xs:
-            axes.bar(label, means[0], yerr=spread[0] or None)
+        axes.bar(label, means[0], yerr=spread[0] or None)
         return
     if figure.kind == "sweep":
         axes.errorbar(xs, means, yerr=spread if any(spread) else None, marker="o", label=label)
