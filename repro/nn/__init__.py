@@ -1,1 +1,1 @@
-"""Torch pieces that three models or more share: batches, losses, layers, scoring."""
+"""Torch pieces of models, shared or standing by themselves: batches, losses, layers, scoring."""
