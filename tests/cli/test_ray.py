@@ -88,7 +88,7 @@ at.toy = {{ published = ["0.5"] }}
 """
 
 CLUSTER = """
-import json, os, subprocess, sys, time
+import json, os, signal, subprocess, sys, time
 from pathlib import Path
 from ray.cluster_utils import Cluster
 
@@ -112,7 +112,13 @@ try:
     until(lambda: list(runs.glob("*/record.json")))
     until(lambda: len(list(runs.glob("*/checkpoint-000006.pt"))) == 2)
     print(json.dumps(sorted(file.parent.name for file in runs.glob("*/checkpoint-000006.pt"))))
+    workers = {json.loads(file.read_text())["pid"] for file in runs.glob("*/claim.json")}
     cluster.remove_node(doomed, allow_graceful=False)
+    for pid in workers:  # else they outlive it for a moment, go on, and are given more to do
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
     (user / "models" / "slow").unlink()
     cluster.add_node(num_cpus=2, include_dashboard=False)
     sys.exit(driver.wait(200))
