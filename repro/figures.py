@@ -14,7 +14,7 @@ from repro.clusters import picture
 from repro.errors import ReproError
 from repro.experiment import canonical
 from repro.records import Record
-from repro.table_schema import Figure, figure_key, point
+from repro.table_schema import Figure, Line, figure_key, point
 from repro.tables import Paper
 
 if TYPE_CHECKING:
@@ -71,9 +71,7 @@ def found(paper: Paper, number: str, records: Iterable[Record], smoke: bool = Fa
     """
     figure = paper.figure(number)
     known = {canonical(record.experiment): record for record in records}
-    places = {
-        point(line.label, x): (line.label, x) for line in figure.lines for x in figure.trained()
-    }
+    places = {point(line.label, x): (line, x) for line in figure.lines for x in figure.trained()}
     points: list[Point] = []
     missing: list[str] = []
     numbers: list[dict[str, str | float]] = []
@@ -99,29 +97,34 @@ def found(paper: Paper, number: str, records: Iterable[Record], smoke: bool = Fa
                         continue
                     shown = picture(vectors)
                     points += [
-                        Point(number, panel, label, line, x1, x2, seed, record.id, cluster)
+                        Point(number, panel, label, line.label, x1, x2, seed, record.id, cluster)
                         for (x1, x2), cluster in zip(
                             shown.xy.tolist(), shown.cluster.tolist(), strict=True
                         )
                     ]
-                    place = {"panel": panel, "line": line, "of": label}
+                    place = {"panel": panel, "line": line.label, "of": label}
                     numbers.append({**place, "seed": seed, **shown.numbers})
                     continue
-                values = _values(figure, record, metric, x)
+                values = _values(figure, line, record, metric, x)
                 wanted = len(figure.x.values) if figure.x and figure.x.cases else 1
                 if len(values) < wanted:
                     missing.append(f"{entry.row} | {panel} | seed {seed}: lacks some {label}")
                 for at, value in values:
-                    points.append(Point(number, panel, label, line, at, value, seed, record.id))
+                    found_at = (number, panel, label, line.label, at, value, seed)
+                    points.append(Point(*found_at, record.id))
     return Found(points, missing, numbers)
 
 
 def _values(
-    figure: Figure, record: Record, metric: str, x: float | None
+    figure: Figure, line: Line, record: Record, metric: str, x: float | None
 ) -> list[tuple[float, float]]:
     """Return a record's points: over its epochs, or its result at a place of the x axis."""
+    counted = (entry for entry in reversed(record.curve) if entry["epoch"] == record.epoch)
+    seen: dict[str, Any] = next(counted, {})
+    if line.part:
+        own = seen.get(line.part, {})
+        return [(x or 0.0, own[metric])] if metric in own else []
     if figure.x and figure.x.cases:
-        seen = [entry for entry in record.curve if entry["epoch"] == record.epoch][-1]
         asked = {value: seen.get(f"{figure.x.cases} {value:g}", {}) for value in figure.x.values}
         return [(value, found[metric]) for value, found in asked.items() if metric in found]
     of, _, name = metric.rpartition(":")

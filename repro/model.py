@@ -43,6 +43,15 @@ class Embedding(t.Protocol):
         ...
 
 
+@t.runtime_checkable
+class Composite(t.Protocol):
+    """A scorer whose parts can score alone; the curve keeps their metrics beside the whole's."""
+
+    def parts(self) -> dict[str, Scorer]:
+        """Return each part, by the name that the paper gives it."""
+        ...
+
+
 class Model(t.Protocol):
     """Hyper-parameters, and how to train.
 

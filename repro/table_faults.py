@@ -27,6 +27,8 @@ def faults_of(content: PaperFile) -> Iterator[str]:
         pictures = [name.startswith("embedding:") for name in figure.metrics.values()]
         if any(pictures) != (figure.kind == "picture") or any(pictures) != all(pictures):
             yield f"figures.{number}: a picture shows embedding:users or embedding:items alone"
+        if figure.kind != "bars" and any(line.part for line in figure.lines):
+            yield f"figures.{number}: only bars are of parts"
         if figure.x and bool(figure.x.param) == bool(figure.x.cases):
             yield f"figures.{number}.x: needs either param or cases"
     for number, table in content.with_figures().items():

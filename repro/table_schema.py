@@ -118,6 +118,13 @@ class Table(Strict):
     rows: list[Row]
 
 
+class Line(Row):
+    """A line or bar of a figure, or what else its numbers are drawn as."""
+
+    part: str = ""
+    """Whose metrics, if not the model's own: of the part of it that its scorer calls so."""
+
+
 class Axis(Strict):
     """What a sweep varies: a hyper-parameter, or what one and the same run is asked."""
 
@@ -151,7 +158,7 @@ class Figure(Strict):
     patience_from: int | None = Field(default=None, ge=1)
     seeds: list[int] = Field(default=[0], min_length=1)
     note: str = ""
-    lines: list[Row] = Field(min_length=1)
+    lines: list[Line] = Field(min_length=1)
 
     def trained(self) -> list[float | int] | list[None]:
         """Return the places of the axis that need runs of their own; without one, None alone."""
@@ -161,7 +168,7 @@ class Figure(Strict):
         """Return what has to run for it, as a table that prints nothing: a row for each point."""
         metrics = {label: name for label, name in self.metrics.items() if ":" not in name}
         nothing = ["" for _ in metrics]
-        rows = []
+        rows: list[Row] = []
         for line in self.lines:
             at = {
                 k: place.model_copy(update={"published": nothing}) for k, place in line.at.items()
@@ -193,6 +200,7 @@ class Figure(Strict):
             cases = [self.cases]
         if self.x and self.x.cases:
             cases = [f"{self.x.cases} {value:g}" for value in self.x.values]
+        cases += [line.part for line in self.lines if line.part]
         named = [name for name in self.metrics.values() if ":" in name]
         return named + [f"{case}:{name}" for case in cases for name in plain]
 

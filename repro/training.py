@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -23,8 +23,8 @@ from repro import checkpoints
 from repro.errors import ReproError, UnsupportedError
 from repro.evaluation import Ranking, rank
 from repro.metrics import Result
-from repro.model import Embedding, Model, Scorer, Stateful
-from repro.split import Cases, Split
+from repro.model import Composite, Embedding, Model, Scorer, Stateful
+from repro.split import Split
 
 CHECKPOINT_SECONDS = 60.0
 """At most so much work is lost when a run is cut off, or one epoch if that is longer."""
@@ -308,7 +308,7 @@ def fit(
             better = True
         if better:
             outcome.ranking, outcome.epoch = test, progress.epoch + 1
-            progress.look |= _means(scorer, split.others, name, metrics)
+            progress.look |= _means(scorer, split, name, metrics)
             outcome.embeddings = _embeddings(scorer)
         for metric in metrics:
             value = progress.look["test"][metric]
@@ -334,13 +334,18 @@ def _embeddings(scorer: Scorer) -> dict[str, torch.Tensor]:
 
 
 def _means(
-    scorer: Scorer, others: Mapping[str, tuple[Cases, ...]], name: str, metrics: tuple[str, ...]
+    scorer: Scorer, split: Split, name: str, metrics: tuple[str, ...]
 ) -> dict[str, dict[str, float]]:
-    """Return the metrics of further cases, by their name, mean over the draws of each."""
+    """Return the metrics of further cases, mean over the draws of each, and of a model's parts."""
+    parts: dict[str, Scorer] = {}
+    if callable(getattr(type(scorer), "parts", None)):
+        assert isinstance(scorer, Composite)
+        parts = scorer.parts()
     with torch.random.fork_rng():
         rankings = {
-            key: [rank(scorer, one, name) for one in cases] for key, cases in others.items()
+            key: [rank(scorer, one, name) for one in cases] for key, cases in split.others.items()
         }
+        rankings |= {key: [rank(part, split.test, key)] for key, part in parts.items()}
     return {
         key: {metric: float(np.mean([r.value(metric) for r in found])) for metric in metrics}
         for key, found in rankings.items()

@@ -11,7 +11,7 @@ a hash of numbers drawn per user and per item, so that it is never stored and bo
 What the paper leaves open is a field, with its default and the other readings; the epoch that
 counts and the number of seeds belong to the table. R' is P Q^T and never held whole. Eq. 8 couples
 the two sides by no term and they share no parameter: uVAE, iVAE and MVAE are one training with
-three values of alpha, and runs that differ in alpha alone train the same networks to the bit.
+three values of alpha: the parts of every run are scored as well as the whole.
 """
 
 from collections.abc import Iterator
@@ -94,7 +94,7 @@ class MVAE:
     decay: float = 1.0
     """Times the rate every 50 * ceil(U / 1500) updates; 0.96 in JoVA's code."""
     alpha: float = 0.5
-    """Weight of uVAE's output in a score (Eq. 7); 1 is uVAE alone, 0 iVAE alone (Figure 2)."""
+    """Weight of uVAE's output in a score (Eq. 7); 1 is uVAE alone, 0 iVAE alone."""
     test_input: Literal["pseudo", "observed", "masked"] = "pseudo"
     """What is encoded at test time: R', R, or R' under a mask."""
     test_latent: Literal["mean", "sample"] = "mean"
@@ -138,7 +138,7 @@ class MVAE:
                 loss.backward()
                 optimizer.step()
                 run.log(loss=loss)
-            yield BothSides(
+            yield Joint(
                 name="MVAE",
                 user_hidden=partial(uvae.hidden, keys=keys.user),
                 item_hidden=partial(ivae.all_hidden, blocks.items, keys=keys.item),
@@ -167,6 +167,15 @@ class MVAE:
 
     def _beta(self, step: int) -> float:
         return self.beta * min(1.0, step / self.anneal_steps) if self.anneal_steps else self.beta
+
+
+@dataclass(frozen=True, eq=False)
+class Joint(BothSides):
+    """Eq. 7, and either side alone: what Figure 2 compares is one training."""
+
+    def parts(self) -> dict[str, Scorer]:
+        """Return the sides' own scores."""
+        return {"uVAE": replace(self, alpha=1.0), "iVAE": replace(self, alpha=0.0)}
 
 
 @dataclass(frozen=True, eq=False)

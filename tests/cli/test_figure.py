@@ -209,6 +209,44 @@ def test_bars_are_one_number_for_each_line_and_seed(mine: Path, tmp_path: Path) 
         assert float(row["value"]) == known[row["experiment"]].results["ndcg@10"].value
 
 
+PARTS = """
+[figures.3]
+caption = "A whole and its parts"
+kind = "bars"
+groups = ["toy"]
+metrics = { "NDCG@10" = "ndcg@10" }
+[[figures.3.lines]]
+label = "users"
+part = "uVAE"
+model = "mvae"
+at.toy = {}
+[[figures.3.lines]]
+label = "both"
+model = "mvae"
+at.toy = {}
+"""
+
+
+def test_parts_of_a_model_are_drawn_from_the_one_run_of_the_whole(
+    mine: Path, tmp_path: Path
+) -> None:
+    mine.write_text(FIGURES + PARTS.replace('"mvae"', '"mvae"\nparams = { n_epochs = 2 }'))
+    repro("run", "mine", "--figure", "3")
+    repro("figure", "mine", "3", "--to", str(tmp_path))
+    part, whole = numbers(tmp_path / "mine-3.csv")
+    (record,) = records.load_all(paths.runs())
+    assert part["experiment"] == whole["experiment"] == record.id
+    assert float(part["value"]) == record.curve[-1]["uVAE"]["ndcg@10"]
+    assert float(whole["value"]) == record.results["ndcg@10"].value
+    assert set(record.curve[-1]) >= {"uVAE", "iVAE"}
+
+
+def test_only_bars_are_of_parts(mine: Path) -> None:
+    mine.write_text(FIGURES + PARTS.replace('"bars"', '"curve"'))
+    with pytest.raises(ReproError, match=r"figures\.3: only bars are of parts"):
+        tables.load("mine")
+
+
 def test_one_run_is_asked_at_every_level_of_noise_and_more_noise_hurts(
     mine: Path, tmp_path: Path
 ) -> None:

@@ -12,10 +12,10 @@ from torch.nn.functional import binary_cross_entropy_with_logits, linear
 from torch.testing import assert_close
 
 from repro.interactions import Interactions
-from repro.models.mvae import MVAE, Batch, Half
+from repro.models.mvae import MVAE, Batch, Half, Joint
 from repro.nn.batches import rows_of
 from repro.nn.masks import Keys, hashed
-from repro.nn.two_sided import BothSides, Side
+from repro.nn.two_sided import Side
 from repro.split import Queries
 from repro.training import Progress
 
@@ -45,10 +45,10 @@ class Watching(Progress):
         super().log(**losses)
 
 
-def trained(model: MVAE, train: Interactions) -> tuple[BothSides, Watching]:
+def trained(model: MVAE, train: Interactions) -> tuple[Joint, Watching]:
     watching = Watching(0, CPU)
     *_, scorer = model.epochs(train, watching)
-    assert isinstance(scorer, BothSides)
+    assert isinstance(scorer, Joint)
     return scorer, watching
 
 
@@ -95,6 +95,9 @@ def test_uvae_ivae_and_mvae_are_one_training_with_three_score_rules(build: Build
     by_user, by_item, both = (scorer.score(asked(train)) for scorer, _ in runs.values())
     assert_close(both, 0.5 * by_user + 0.5 * by_item)
     assert not torch.allclose(by_user, by_item)
+    parts = {name: part.score(asked(train)) for name, part in runs[0.5][0].parts().items()}
+    assert list(parts) == ["uVAE", "iVAE"]
+    assert_close(list(parts.values()), [by_user, by_item], rtol=0, atol=0)
 
 
 def at_the_mean(side: Side, x: Tensor) -> Tensor:
