@@ -24,16 +24,12 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from repro.errors import ReproError
 from repro.interactions import Interactions, from_rows
 from repro.model import Run
 from repro.nn.batches import Rows, rows_of
+from repro.nn.least_squares import solved
 from repro.nn.scoring import picked, scoring
 from repro.split import Queries
-
-BLOCK_NUMBERS = {"cpu": 2**23, "cuda": 2**26}
-"""Numbers in the systems solved at a time: 32 MiB in float32, near a CPU's caches, or 256 MiB; the
-solution takes thrice that beside them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,68 +82,12 @@ class WMF:
     def solve(self, rows: Rows, fixed: Tensor) -> tuple[Tensor, Tensor]:
         """Return the factors of some rows that are best beside the other side's, and what they win.
 
-        Parameters
-        ----------
-        rows : Rows
-            The ones of B rows.
-        fixed : float tensor, shape (n, D)
-            The other side's factors.
-
-        Returns
-        -------
-        factors : float tensor, shape (B, D)
-            Zero for an empty row.
-        explained : float64 tensor, shape ()
-            By how much the cost of these rows is below that of factors at zero.
-
-        Raises
-        ------
-        ReproError
-            If a system is singular to the precision of its numbers.
-
-        Notes
-        -----
-        Eq. 4 and 5 of Hu et al. Rows are sorted by their number of ones, and the systems of a block
-        of rows are summed up together, so many ones of each at a time that what is gathered is no
-        larger than the systems; rows that have no more are left out.
+        Hu et al., Eq. 4 and 5; see `repro.nn.least_squares.solved`.
         """
-        n, dim = fixed.shape
         more = self.positive_weight
         more -= self.unobserved_weight if self.weighting == "replace" else 0.0
-        padded = torch.cat([fixed, fixed.new_zeros(1, dim)])
-        gram = self.unobserved_weight * fixed.T @ fixed  # (D, D)
-        ridge = self.strength(rows.count, n).to(fixed.dtype)  # (B,)
-        factors = fixed.new_zeros(len(rows.count), dim)
-        explained = torch.zeros((), dtype=torch.float64, device=fixed.device)
-        order = rows.count.argsort(descending=True, stable=True)
-        sorted_counts = rows.count[order].cpu()
-        size = max(1, BLOCK_NUMBERS.get(fixed.device.type, 2**23) // dim**2)
-        for block, counts in zip(order.split(size), sorted_counts.split(size), strict=True):
-            a = gram.repeat(len(block), 1, 1)  # (b, D, D)
-            a.diagonal(dim1=1, dim2=2).add_(ridge[block, None])
-            b = fixed.new_zeros(len(block), dim)
-            for first in range(0, int(counts[0]), dim):
-                active = int((counts > first).sum())
-                width = min(dim, int(counts[0]) - first)
-                v = padded[_ones(rows, block[:active], first, width, n)]  # (active, width, D)
-                a[:active].baddbmm_(v.mT, v, alpha=more)
-                b[:active] += self.positive_weight * v.sum(dim=1)
-            root, failed = torch.linalg.cholesky_ex(a)
-            if bool(failed.any()):
-                raise ReproError(
-                    "WMF: a system of equations is singular to the precision of its numbers",
-                    "a larger l2, or --set precision=float64",
-                )
-            factors[block] = torch.cholesky_solve(b[:, :, None], root)[:, :, 0]
-            explained += (b * factors[block]).sum(dtype=torch.float64)
-        return factors, explained
-
-
-def _ones(rows: Rows, block: Tensor, first: int, width: int, padding: int) -> Tensor:
-    """Return some of the ones of some rows, shape (b, width), padded behind the last."""
-    place = first + torch.arange(width, device=block.device)  # (width,)
-    there = place < rows.count[block, None]
-    return rows.item[(rows.start[block, None] + place).where(there, 0)].where(there, padding)
+        ridge = self.strength(rows.count, len(fixed))
+        return solved(rows, fixed, ridge, self.unobserved_weight, more, self.positive_weight)
 
 
 class WMFNet(nn.Module):

@@ -1,6 +1,6 @@
 """Factors P and Q of a 0/1 matrix, whose product fills in what is not observed.
 
-Shape letters: U users, I items, K rank; of a part B rows of at most L entries each.
+Shape letters: U users, I items, K rank.
 """
 
 from __future__ import annotations
@@ -11,9 +11,7 @@ from torch import Tensor
 
 from repro.interactions import Interactions
 from repro.nn.batches import UserRows
-
-PART = 64
-"""Rows of about the same length that `als` solves at a time."""
+from repro.nn.least_squares import solved
 
 
 def truncated_svd(train: Interactions, rank: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -79,25 +77,9 @@ def als(
     """
     q = 0.1 * torch.randn(items.all.count.shape[0], rank, device=items.all.item.device).double()
     p = q
+    weights = unobserved, observed, unobserved + observed
+    ridges = [torch.full_like(side.all.count, l2, dtype=q.dtype) for side in (users, items)]
     for _ in range(n_sweeps):
-        p = _solved(users, q, l2, unobserved, observed)
-        q = _solved(items, p, l2, unobserved, observed)
+        p, _ = solved(users.all, q, ridges[0], *weights)
+        q, _ = solved(items.all, p, ridges[1], *weights)
     return p.float(), q.float()
-
-
-def _solved(rows: UserRows, q: Tensor, l2: float, unobserved: float, observed: float) -> Tensor:
-    """Return the factors of all rows, given those of the columns."""
-    n, rank = q.shape
-    common = unobserved * q.T @ q + l2 * torch.eye(rank, device=q.device, dtype=q.dtype)
-    padded = torch.cat([q, q.new_zeros(1, rank)])
-    count, order = rows.all.count.sort()
-    out = q.new_zeros(len(order), rank)
-    for part, lengths in zip(order.split(PART), count.split(PART), strict=True):
-        x = rows.of(part)
-        within = torch.arange(len(x.row), device=q.device) - x.start[x.row]
-        index = torch.full((len(part), int(lengths[-1])), n, device=q.device)
-        index[x.row, within] = x.item
-        own = padded[index]  # (B, L, K)
-        gram = common + observed * own.mT @ own
-        out[part] = torch.linalg.solve(gram, (unobserved + observed) * own.sum(dim=1))
-    return out

@@ -12,8 +12,8 @@ from torch.testing import assert_close
 
 from repro.errors import ReproError
 from repro.interactions import Interactions
-from repro.models import wmf
 from repro.models.wmf import WMF, WMFNet
+from repro.nn import least_squares
 from repro.nn.batches import rows_of
 from repro.split import Queries
 from repro.training import Progress
@@ -67,7 +67,9 @@ def trained(model: WMF, train: Interactions) -> tuple[WMFNet, list[float]]:
 def test_factors_solve_the_normal_equations_of_every_user(
     build: Build, monkeypatch: pytest.MonkeyPatch, model: WMF, numbers: int
 ) -> None:
-    monkeypatch.setitem(wmf.BLOCK_NUMBERS, "cpu", numbers)  # a user alone, two, all together
+    monkeypatch.setitem(
+        least_squares.BLOCK_NUMBERS, "cpu", numbers
+    )  # a user alone, two, all together
     rows, y = build(LISTS), factors(12)
     x, _ = model.solve(rows_of(rows, CPU), y)
     r, plain = dense(rows).numpy(), y.numpy()
