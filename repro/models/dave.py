@@ -43,7 +43,7 @@ from repro.interactions import Interactions, from_rows
 from repro.model import Run
 from repro.nn.batches import Positives, Rows, rows_of, to_device
 from repro.nn.gaussians import gaussian_kl
-from repro.nn.pairs import Side, VectorInput, Vectors, bernoulli_nll, sampled_bernoulli_nll
+from repro.nn.pairs import Side, VectorInput, Vectors, pairs_nll, sampled_pairs_nll
 from repro.split import Queries
 
 SCORED_PAIRS = 2**18  # whose products of embeddings are held at a time: 64 MiB at D = 64
@@ -208,9 +208,9 @@ class AVE(nn.Module):
         """Return -log g(vector | x) of embeddings x, shape (B, D): the mean over the pairs."""
         h, G = self.decoder(x), (self.output.weight, self.output.bias)
         if self.model.decoder == "full":
-            total = bernoulli_nll(h, *G, side)
+            total = pairs_nll(h, *G, side)
         else:
-            total = sampled_bernoulli_nll(h, *G, side, self.model.sampled_entries)
+            total = sampled_pairs_nll(h, *G, side, self.model.sampled_entries)
         return total / (len(x) * (side.n if self.model.reconstruction == "mean" else 1))
 
 

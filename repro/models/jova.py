@@ -26,7 +26,7 @@ from repro.nn.batches import Rows
 from repro.nn.blocks import Block, Blocks
 from repro.nn.layers import sparse_product
 from repro.nn.losses import linear_bernoulli_nll
-from repro.nn.two_sided import BothSides, Side, pair_hinge, staircase
+from repro.nn.two_sided import BothSides, SideVAE, pair_hinge, staircase
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ class JoVA:
             )
 
 
-def hidden(side: Side, x: Rows, sample: bool = True) -> tuple[Tensor, Tensor]:
+def hidden(side: SideVAE, x: Rows, sample: bool = True) -> tuple[Tensor, Tensor]:
     """Return a decoder's last hidden layer, and the KL term, of 0/1 rows: (B, H) and (B,)."""
     return side(sparse_product(x, side.weight), sample)
 
@@ -93,7 +93,7 @@ class JoVANet(nn.Module):
     def __init__(self, n_users: int, n_items: int, model: JoVA) -> None:
         super().__init__()
         self.model = model
-        made = partial(Side, second="sigmoid", n_decoder_layers=1)
+        made = partial(SideVAE, second="sigmoid", n_decoder_layers=1)
         self.user = made(n_items, model.hidden_dim, model.latent_dim)
         self.item = made(n_users, model.hidden_dim, model.latent_dim)
 

@@ -31,7 +31,7 @@ from repro.nn.completion import als, truncated_svd
 from repro.nn.layers import Input, sparse_product
 from repro.nn.losses import linear_bernoulli_nll, linear_reconstruction
 from repro.nn.masks import HASHED_ROWS, Keys, hashed
-from repro.nn.two_sided import BothSides, Side, staircase
+from repro.nn.two_sided import BothSides, SideVAE, staircase
 
 Step = tuple[Tensor | None, Tensor | None, Block | None]  # users, items, and the block if literal
 
@@ -213,7 +213,7 @@ class Half(nn.Module):
         super().__init__()
         self.model, self.own, self.other = model, own, other
         sizes = n_columns, model.hidden_dim, model.latent_dim
-        self.side = Side(*sizes, model.second_activation, n_decoder_layers=2)
+        self.side = SideVAE(*sizes, model.second_activation, n_decoder_layers=2)
 
     def batch(
         self, rows: Rows, keys: tuple[Tensor, Tensor] | None, columns: Tensor | None = None

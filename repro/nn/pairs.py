@@ -154,7 +154,7 @@ class VectorInput(nn.Module):
         return summed + self.bias
 
 
-def bernoulli_nll(h: Tensor, weight: Tensor, bias: Tensor, side: Side) -> Tensor:
+def pairs_nll(h: Tensor, weight: Tensor, bias: Tensor, side: Side) -> Tensor:
     """Return the negative log-likelihood of all entries of all pairs' vectors, a scalar.
 
     Their logits are h W' + b as in `softplus_sum`. Of a logit a, a one costs softplus(a) - a, a
@@ -165,10 +165,10 @@ def bernoulli_nll(h: Tensor, weight: Tensor, bias: Tensor, side: Side) -> Tensor
     return softplus_sum(h, weight, bias) - of_ones
 
 
-def sampled_bernoulli_nll(
+def sampled_pairs_nll(
     h: Tensor, weight: Tensor, bias: Tensor, side: Side, n_entries: int
 ) -> Tensor:
-    """Return an unbiased estimate of `bernoulli_nll`, from all ones and some zeros.
+    """Return an unbiased estimate of `pairs_nll`, from all ones and some zeros.
 
     So many entries are drawn, the same for all pairs; a pair's zeros among them stand for all its
     zeros, each n / n_entries times.

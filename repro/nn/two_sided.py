@@ -62,7 +62,7 @@ def _logits(h: Tensor, output: nn.Linear, row: Tensor, column: Tensor) -> Tensor
     return (embedding(row, h) * embedding(column, output.weight)).sum(dim=1) + bias
 
 
-class Side(nn.Module):
+class SideVAE(nn.Module):
     """The variational autoencoder of one side: n -> H -> H -> D -> H (-> H) -> n.
 
     Glorot's uniform weights and zero biases, Keras's default. The first product and the output are

@@ -15,7 +15,7 @@ from repro.interactions import Interactions
 from repro.model import Scorer
 from repro.models.jova import JoVA, JoVANet
 from repro.nn.blocks import Blocks
-from repro.nn.two_sided import Side
+from repro.nn.two_sided import SideVAE
 from repro.split import Queries
 from repro.training import Progress
 
@@ -47,7 +47,7 @@ def trained(model: JoVA, train: Interactions) -> tuple[Scorer, Watching]:
     return scorer, watching
 
 
-def whole(side: Side, x: Tensor, sample: bool) -> tuple[Tensor, Tensor, Tensor]:
+def whole(side: SideVAE, x: Tensor, sample: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Return outputs, mean and log variance of dense rows, layer by layer."""
     h = torch.sigmoid(side.hidden(torch.tanh(x @ side.weight + side.bias)))
     mean, logvar = side.mean(h), side.logvar(h)

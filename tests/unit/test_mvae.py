@@ -15,7 +15,7 @@ from repro.interactions import Interactions
 from repro.models.mvae import MVAE, Batch, Half, Joint
 from repro.nn.batches import rows_of
 from repro.nn.masks import Keys, hashed
-from repro.nn.two_sided import Side
+from repro.nn.two_sided import SideVAE
 from repro.split import Queries
 from repro.training import Progress
 
@@ -100,7 +100,7 @@ def test_uvae_ivae_and_mvae_are_one_training_with_three_score_rules(build: Build
     assert_close(list(parts.values()), [by_user, by_item], rtol=0, atol=0)
 
 
-def at_the_mean(side: Side, x: Tensor) -> Tensor:
+def at_the_mean(side: SideVAE, x: Tensor) -> Tensor:
     """Return the outputs of dense rows at the mean of z, layer by layer."""
     h = torch.tanh(side.hidden(torch.tanh(x @ side.weight + side.bias)))
     for layer in (side.mean, side.decoder[0], torch.tanh, side.decoder[2], torch.tanh):

@@ -16,9 +16,9 @@ from repro.nn.pairs import (
     Side,
     VectorInput,
     Vectors,
-    bernoulli_nll,
+    pairs_nll,
     row_sums,
-    sampled_bernoulli_nll,
+    sampled_pairs_nll,
 )
 
 Build = Callable[..., Interactions]
@@ -111,7 +111,7 @@ def test_softplus_sum_is_what_it_says_in_any_number_of_pieces(
 
 def test_likelihoods_stay_finite_and_exact_at_extreme_logits(build: Build) -> None:
     h, weight, bias = parameters((6, 5), (12, 5), (12,))
-    ours = bernoulli_nll(1e4 * h, weight, bias, side(build))
+    ours = pairs_nll(1e4 * h, weight, bias, side(build))
     target, logits = dense(build), linear(1e4 * h, weight, bias)
     assert_close(ours, binary_cross_entropy_with_logits(logits, target, reduction="sum"))
     same_gradients(ours, (softplus(logits) - target * logits).sum(), [weight, bias])
@@ -119,7 +119,7 @@ def test_likelihoods_stay_finite_and_exact_at_extreme_logits(build: Build) -> No
 
 def test_bernoulli_nll_is_the_cross_entropy_of_all_entries(build: Build) -> None:
     inputs = h, weight, bias = parameters((6, 5), (12, 5), (12,))
-    ours = bernoulli_nll(h, weight, bias, side(build))
+    ours = pairs_nll(h, weight, bias, side(build))
     theirs = binary_cross_entropy_with_logits(
         linear(h, weight, bias), dense(build), reduction="sum"
     )
@@ -129,8 +129,8 @@ def test_bernoulli_nll_is_the_cross_entropy_of_all_entries(build: Build) -> None
 
 def test_sampling_every_entry_is_the_whole_likelihood(build: Build) -> None:
     inputs = h, weight, bias = parameters((6, 5), (12, 5), (12,))
-    ours = sampled_bernoulli_nll(h, weight, bias, side(build), 100)
-    theirs = bernoulli_nll(h, weight, bias, side(build))
+    ours = sampled_pairs_nll(h, weight, bias, side(build), 100)
+    theirs = pairs_nll(h, weight, bias, side(build))
     assert_close(ours, theirs)
     same_gradients(ours, theirs, inputs)
 
@@ -146,9 +146,9 @@ def test_sampled_entries_are_unbiased_in_value_and_gradient(
     estimates = []
     for order in every:
         monkeypatch.setattr(torch, "randperm", lambda n, device, order=order: order)
-        estimates.append(sampled_bernoulli_nll(h, weight, bias, made, 2))
+        estimates.append(sampled_pairs_nll(h, weight, bias, made, 2))
     assert len({round(one.item(), 4) for one in estimates}) == 6  # as many as pairs of entries
-    ours, theirs = torch.stack(estimates).mean(), bernoulli_nll(h, weight, bias, made)
+    ours, theirs = torch.stack(estimates).mean(), pairs_nll(h, weight, bias, made)
     assert_close(ours, theirs)
     same_gradients(ours, theirs, inputs)
 
