@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -58,6 +59,14 @@ class Estimate:
     """Whether an epoch was seen to its end; else the run takes longer."""
     checkpoint: int
     """Bytes of one of its checkpoints; three lie on disk at most, and none when it has ended."""
+
+
+def load() -> float:
+    """Return how busy this machine was in the last minute: 1 if all processors were; 0 if unknown.
+
+    Threads of a small model that wait for each other on a busy machine make it many times slower.
+    """
+    return os.getloadavg()[0] / (os.cpu_count() or 1) if hasattr(os, "getloadavg") else 0.0
 
 
 def measure(job: Job, settings: Settings, seconds: float) -> Estimate | str:

@@ -185,6 +185,9 @@ def _run(todo: list[Job], settings: Settings, engine: str, jobs: int) -> int:
     return len(done.failed)
 
 
+BUSY = 0.5
+"""Share of the processors in use from which on a measured time is not that of a run alone."""
+
 MEASURED_SECONDS = 5.0
 """How long a dry run may watch the first epoch of a model."""
 
@@ -197,7 +200,7 @@ def _print_plan(
 
     from repro import paths, planning
     from repro.cli.progress import duration
-    from repro.estimate import Estimate, measure
+    from repro.estimate import Estimate, load, measure
     from repro.execution import Settings
 
     lacking = planning.lacking(plan)
@@ -206,7 +209,7 @@ def _print_plan(
     settings = Settings(folder, device, _threads(threads, todo))
     measured: dict[str, Estimate | str] = {}  # seeds and tables share it
     total, sure, checkpoint = 0.0, True, 0
-    told = False
+    told, busy = False, load()
     for job in plan.jobs:
         state = "to run" if job in todo else f"done {done[job.label]}"
         typer.echo(f"{state:<18} {job.label}")
@@ -237,6 +240,9 @@ def _print_plan(
         free = shutil.disk_usage(there).free / 1e9
         typer.echo(f"{'disk':<18} {free:,.0f} GB free for {name} in {place}")
     bound = "about" if sure else "more than"
+    if told and busy > BUSY:
+        why = f"{busy:.0%} of its processors were in use; a run alone takes less, maybe far less"
+        typer.echo(f"{'busy machine':<18} {why}")
     if told:
         most = 3 * checkpoint * min(jobs, len(todo)) / 1e6
         typer.echo(f"{'disk':<18} {bound} {most:,.0f} MB for checkpoints, as long as it runs")
