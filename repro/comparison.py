@@ -37,6 +37,10 @@ MARKS = {
 }
 
 
+OURS = " (ours)"
+"""Behind the name of a row that the paper does not have."""
+
+
 @dataclass(frozen=True)
 class ComparedCell:
     """One cell: what was printed, what we got, and what to make of it."""
@@ -110,7 +114,7 @@ def compare(
         else:
             experiment = _experiment(entry, smoke)
             found = known.get(experiment.seedless, []) if experiment else []
-            label = f"{entry.row} (ours)" if "row" in entry.added else ""
+            label = entry.row + OURS if "row" in entry.added else ""
             made = [_cell(entry, cell, found, label) for cell in entry.cells]
         cells += made
         if any(cell.ours is not None for cell in made):
@@ -214,7 +218,7 @@ def _modelless(experiment: dict[str, Any]) -> str:
 
 def _label(name: str, params: dict[str, object], defaults: dict[str, object]) -> str:
     changed = [f"{k}={v}" for k, v in params.items() if defaults.get(k) != v]
-    return f"{name} [{', '.join(changed)}] (ours)" if changed else f"{name} (ours)"
+    return (f"{name} [{', '.join(changed)}]" if changed else name) + OURS
 
 
 def _cell(entry: Entry, cell: Cell, found: list[Record], label: str = "") -> ComparedCell:

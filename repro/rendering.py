@@ -13,6 +13,7 @@ from textwrap import fill
 from tabulate import tabulate
 
 from repro.comparison import MARKS, VERDICTS, ComparedCell, ComparedTable
+from repro.leaders import leaders
 from repro.table_schema import unit_in
 from repro.tables import Paper
 
@@ -76,6 +77,8 @@ def _prose(table: ComparedTable, form: str, heading: str, strong: str) -> str:
             parts += [strong.format(label), ""]
         head = ["", "", *columns]
         parts += [tabulate(lines, head, tablefmt=form, disable_numparse=True), ""]
+        ahead = leaders(cells)
+        parts += [str(ahead), ""] if ahead else []
     parts += [legend(table.cells), ""]
     reasons = _reasons(table.cells)
     if reasons:

@@ -17,6 +17,7 @@ FLOORS = [
     ["cli"],
     ["description"],
     ["rendering"],
+    ["leaders"],
     ["comparison", "figures", "cleaning"],
     ["clusters"],
     ["engines", "estimate"],

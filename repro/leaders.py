@@ -1,0 +1,110 @@
+"""Who is ahead in a table: as printed, as it comes out here, and with rows that the paper lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from repro.comparison import OURS, ComparedCell
+from repro.table_schema import STATISTICS, number_in, unit_in
+
+
+@dataclass(frozen=True)
+class Leaders:
+    """Of one column group, rows by the number of columns that they lead; a tie counts for all."""
+
+    columns: int
+    published: dict[str, int]
+    """The printed numbers."""
+    here: dict[str, int]
+    """Ours, of the paper's own rows."""
+    found: int
+    """How many of those have a number of ours."""
+    rows: int
+    """How many of those there are."""
+    with_added: dict[str, int]
+    """Ours, of all rows; empty if there are none of ours."""
+    above: dict[str, int]
+    """Rows whose number, rounded as the printed ones, is above all of these in a column."""
+
+    def __str__(self) -> str:
+        """Return it as sentences."""
+        columns = f"{self.columns} columns" if self.columns > 1 else "the column"
+        some = f" ({self.found} of {self.rows} rows)" if self.found < self.rows else ""
+        said = [
+            ("Published", self.published),
+            (f"Here{some}", self.here),
+            ("Here, with rows of ours", self.with_added),
+            ("Above every published number", self.above),
+        ]
+        parts = [f"{what}: {_counts(rows)}." for what, rows in said if rows]
+        return f"Best of {columns}. {' '.join(parts)}"
+
+
+def leaders(cells: Iterable[ComparedCell]) -> Leaders | None:
+    """Return who is ahead in one column group; None if fewer than two rows have a number of ours.
+
+    A frozen number stands in where there is no record. Of smoke runs nothing is told.
+
+    Parameters
+    ----------
+    cells : iterable of ComparedCell
+        Those of the group. More is better in every metric there is.
+    """
+    known = [c for c in cells if "s" not in c.marks and c.metric not in STATISTICS]
+    own = [cell for cell in known if not cell.row.endswith(OURS)]
+    with_number = {cell.row for cell in known if _ours(cell) is not None}
+    if len(with_number) < 2:
+        return None
+    by_column: dict[str, list[ComparedCell]] = {}
+    for cell in known:
+        by_column.setdefault(cell.label, []).append(cell)
+    above: dict[str, int] = {}
+    for column in by_column.values():
+        printed = [cell.published for cell in column if cell.published]
+        if printed:
+            best = max(map(number_in, printed))
+            unit = min(map(unit_in, printed))
+            for cell in column:
+                value = _ours(cell)
+                if value is not None and value > float(best + unit / 2):
+                    above[cell.row] = above.get(cell.row, 0) + 1
+    return Leaders(
+        columns=len(by_column),
+        published=_led(known, lambda cell: float(number_in(cell.published or "-1"))),
+        here=_led(own, _ours),
+        found=len(with_number & {cell.row for cell in own}),
+        rows=len({cell.row for cell in own}),
+        with_added=_led(known, _ours) if len(own) < len(known) else {},
+        above=_sorted(above),
+    )
+
+
+def _ours(cell: ComparedCell) -> float | None:
+    return cell.reference if cell.ours is None else cell.ours
+
+
+def _led(
+    cells: Iterable[ComparedCell], value: Callable[[ComparedCell], float | None]
+) -> dict[str, int]:
+    """Return how many columns each row leads."""
+    columns: dict[str, list[tuple[float, str]]] = {}
+    for cell in cells:
+        own = value(cell)
+        if own is not None and own >= 0:
+            columns.setdefault(cell.label, []).append((own, cell.row))
+    led: dict[str, int] = {}
+    for column in columns.values():
+        best = max(column)[0]
+        for own, row in column:
+            if own == best:
+                led[row] = led.get(row, 0) + 1
+    return _sorted(led)
+
+
+def _sorted(counts: dict[str, int]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: -item[1]))
+
+
+def _counts(rows: dict[str, int]) -> str:
+    return ", ".join(f"{row} {n}" for row, n in rows.items())

@@ -1,0 +1,69 @@
+"""Who is ahead in a table: a hand-worked one, and what must not be counted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from repro.comparison import ComparedCell
+from repro.leaders import leaders
+
+CELL = ComparedCell("mine", "1", "A", "Toy", "NDCG@10", "ndcg@10", published="", note="")
+
+
+def table(*rows: tuple[str, list[str], list[float | None]]) -> list[ComparedCell]:
+    """Return the cells of rows: a name, and per column what is printed and what is ours."""
+    return [
+        replace(CELL, row=row, label=f"column {column}", published=printed, ours=own)
+        for row, published, ours in rows
+        for column, (printed, own) in enumerate(zip(published, ours, strict=True))
+    ]
+
+
+HAND = table(
+    ("A", [".41", ".50", ".30"], [0.40, 0.52, 0.31]),
+    ("B", [".42", ".50", ".20"], [0.424, 0.50, 0.30]),
+    ("C", [".10", ".10", ".60"], [None, None, None]),
+    ("EASE (ours)", ["", "", ""], [0.426, 0.51, 0.10]),
+)
+
+
+def test_a_table_worked_by_hand() -> None:
+    ahead = leaders(HAND)
+    assert ahead is not None
+    assert ahead.columns == 3
+    assert ahead.published == {"A": 1, "B": 2, "C": 1}  # A and B tie in the second column
+    assert ahead.here == {"A": 2, "B": 1}
+    assert (ahead.found, ahead.rows) == (2, 3)
+    assert ahead.with_added == {"A": 2, "EASE (ours)": 1}
+    # 0.424 is .42 when printed, and so not above it; 0.426 is .43, 0.52 and 0.51 are above .50.
+    assert ahead.above == {"EASE (ours)": 2, "A": 1}
+    assert str(ahead) == (
+        "Best of 3 columns. Published: B 2, A 1, C 1. Here (2 of 3 rows): A 2, B 1. Here, with "
+        "rows of ours: A 2, EASE (ours) 1. Above every published number: EASE (ours) 2, A 1."
+    )
+
+
+def test_the_row_that_leads_most_comes_first() -> None:
+    ahead = leaders(HAND)
+    assert ahead is not None
+    assert list(ahead.published) == ["B", "A", "C"]
+
+
+def test_a_frozen_number_stands_in_for_a_missing_record() -> None:
+    frozen = [replace(cell, ours=None, reference=cell.ours) for cell in HAND]
+    assert leaders(frozen) == leaders(HAND)
+
+
+def test_without_two_rows_of_numbers_nobody_is_ahead() -> None:
+    assert leaders([]) is None
+    assert leaders(table(("A", [".4"], [0.4]), ("B", [".5"], [None]))) is None
+
+
+def test_smoke_runs_and_counts_of_data_are_no_contest() -> None:
+    assert leaders([replace(cell, marks="s") for cell in HAND]) is None
+    assert leaders([replace(cell, metric="users") for cell in HAND]) is None
+
+
+def test_a_view_of_ours_has_leaders_without_any_published_number() -> None:
+    ahead = leaders(table(("A", [""], [0.2]), ("B", [""], [0.3])))
+    assert str(ahead) == "Best of the column. Here: B 1."
