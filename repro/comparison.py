@@ -21,6 +21,7 @@ VERDICTS = {
     "close": "ours lies within a tolerance whose source the table names",
     "higher": "ours is higher than published; this needs a reason as much as lower does",
     "lower": "ours is lower than published",
+    "misprint": "the printed number cannot be this row's result, so that ours is not judged by it",
     "ours": "a row or a view that the paper does not have; nothing to compare with",
     "unrun": "no record; the note says what is missing",
     "quoted": "the paper took the number from elsewhere, and there is no recipe to run",
@@ -31,8 +32,11 @@ VERDICTS = {
 MARKS = {
     "u": "data not verified against its manifest",
     "t": "epoch chosen on test, as the paper did",
+    "a": "run on another view of the data than its column group, as the row's note says",
     "c": "scores are constant for some users",
     "s": "smoke: toy data, two epochs",
+    "m": "printed number that cannot be this row's result; its note says why",
+    "p": "printed numbers at the level of the most popular items",
     "v": "there are runs on several versions of the data, or of one seed; the latest is shown",
 }
 
@@ -64,8 +68,11 @@ class ComparedCell:
     seeds: int = 0
     planned: int = 0
     """How many seeds the table asks for."""
+    doubts: str = ""
+    """Marks of the published number."""
     verdict: str = "unrun"
     marks: str = ""
+    """Marks of ours."""
     reason: str = ""
     """Why there is no number, or how near the tolerance lets ours be."""
     runs: tuple[str, ...] = ()
@@ -207,7 +214,7 @@ def _added(
             label = _label(name, about["model"]["params"], MODELS.entry(name).defaults())
             label += f", {at.apart}" if at.apart else ""
             for cell in at.cells:
-                ours = replace(cell, published="", tolerance=None, note="")
+                ours = replace(cell, published="", tolerance=None, note="", doubts="")
                 cells.append(_cell(at, ours, found, label))
     return sorted(cells, key=lambda cell: cell.row)
 
@@ -233,6 +240,7 @@ def _cell(entry: Entry, cell: Cell, found: list[Record], label: str = "") -> Com
     if latest:
         marks += "u" if not all(record.verified for record in latest) else ""
         marks += "t" if latest[0].experiment["select"].startswith("test") else ""
+        marks += "a" if entry.view in entry.apart.split(", ") else ""
         marks += "c" if any(record.constant > 0 for record in latest) else ""
         marks += "s" if latest[0].experiment["smoke"] else ""
         marks += "v" if several else ""
@@ -263,6 +271,7 @@ def _printed(entry: Entry, cell: Cell) -> ComparedCell:
         metric=cell.metric,
         published=cell.published,
         note=cell.note,
+        doubts=cell.doubts,
     )
 
 
@@ -290,6 +299,8 @@ def _verdict(
         return "smoke", ""
     if not cell.published:
         return "ours", ""
+    if "m" in cell.doubts:
+        return "misprint", ""
     published, unit = number_in(cell.published), unit_in(cell.published)
     difference = Decimal(repr(ours)) - published
     if abs(difference) <= unit / 2:

@@ -17,7 +17,7 @@ class Leaders:
     published: dict[str, int]
     """The printed numbers."""
     here: dict[str, int]
-    """Ours, of the paper's own rows."""
+    """Ours, of the paper's own rows; empty if fewer than two have a number."""
     found: int
     """How many of those have a number of ours."""
     rows: int
@@ -44,24 +44,26 @@ class Leaders:
 def leaders(cells: Iterable[ComparedCell]) -> Leaders | None:
     """Return who is ahead in one column group; None if fewer than two rows have a number of ours.
 
-    A frozen number stands in where there is no record. Of smoke runs nothing is told.
+    A frozen number stands in where there is no record. Smoke runs do not count, nor does a row that
+    was run on other data than its group.
 
     Parameters
     ----------
     cells : iterable of ComparedCell
         Those of the group. More is better in every metric there is.
     """
-    known = [c for c in cells if "s" not in c.marks and c.metric not in STATISTICS]
+    known = [c for c in cells if not set("as") & set(c.marks) and c.metric not in STATISTICS]
     own = [cell for cell in known if not cell.row.endswith(OURS)]
     with_number = {cell.row for cell in known if _ours(cell) is not None}
     if len(with_number) < 2:
         return None
+    found = with_number & {cell.row for cell in own}
     by_column: dict[str, list[ComparedCell]] = {}
     for cell in known:
         by_column.setdefault(cell.label, []).append(cell)
     above: dict[str, int] = {}
     for column in by_column.values():
-        printed = [cell.published for cell in column if cell.published]
+        printed = [cell.published for cell in column if _published(cell) is not None]
         if printed:
             best = max(map(number_in, printed))
             unit = min(map(unit_in, printed))
@@ -71,13 +73,18 @@ def leaders(cells: Iterable[ComparedCell]) -> Leaders | None:
                     above[cell.row] = above.get(cell.row, 0) + 1
     return Leaders(
         columns=len(by_column),
-        published=_led(known, lambda cell: float(number_in(cell.published or "-1"))),
-        here=_led(own, _ours),
-        found=len(with_number & {cell.row for cell in own}),
+        published=_led(known, _published),
+        here=_led(own, _ours) if len(found) > 1 else {},
+        found=len(found),
         rows=len({cell.row for cell in own}),
         with_added=_led(known, _ours) if len(own) < len(known) else {},
         above=_sorted(above),
     )
+
+
+def _published(cell: ComparedCell) -> float | None:
+    believed = cell.published and "m" not in cell.doubts
+    return float(number_in(cell.published)) if believed else None
 
 
 def _ours(cell: ComparedCell) -> float | None:
@@ -91,7 +98,7 @@ def _led(
     columns: dict[str, list[tuple[float, str]]] = {}
     for cell in cells:
         own = value(cell)
-        if own is not None and own >= 0:
+        if own is not None:
             columns.setdefault(cell.label, []).append((own, cell.row))
     led: dict[str, int] = {}
     for column in columns.values():

@@ -57,7 +57,7 @@ def legend(cells: Iterable[ComparedCell]) -> str:
     """Return what the verdicts and marks in some cells mean, a line each."""
     seen = list(cells)
     verdicts = {cell.verdict for cell in seen}
-    marks = {mark for cell in seen for mark in cell.marks}
+    marks = {mark for cell in seen for mark in cell.marks + cell.doubts}
     lines = [f"{name}: {meaning}" for name, meaning in VERDICTS.items() if name in verdicts]
     lines += [f"[{mark}] {meaning}" for mark, meaning in MARKS.items() if mark in marks]
     return "\n".join(f"- {line}" for line in lines)
@@ -97,8 +97,9 @@ def _lines(
     def line(of: Callable[[ComparedCell], str]) -> list[str]:
         return [of(cells[column]) if column in cells else "" for column in columns]
 
-    published = line(lambda cell: cell.published)
-    lines = [[row, "published", *published]] if any(published) else []
+    doubts = "".join(m for m in MARKS if all(m in cell.doubts for cell in cells.values()))
+    published = line(lambda cell: _marked(cell.published, cell.doubts, besides=doubts))
+    lines = [[row, _marked("published", doubts), *published]] if any(published) else []
     if any(cell.reference is not None for cell in cells.values()):
         lines.append(["" if lines else row, "reference", *line(_reference)])
     with_number = [cell for cell in cells.values() if cell.ours is not None]
@@ -151,7 +152,7 @@ def ours_text(cell: ComparedCell, besides: str = "") -> str:
         shown = f"{cell.ours:.{digits}f}"
         if cell.spread is not None:
             shown += f" ± {cell.spread:.{digits}f}"
-    return _marked(shown, "".join(mark for mark in cell.marks if mark not in besides))
+    return _marked(shown, cell.marks, besides)
 
 
 def _digits(cell: ComparedCell) -> int:
@@ -160,8 +161,8 @@ def _digits(cell: ComparedCell) -> int:
     return max(printed, 0) + 1
 
 
-def _marked(text: str, marks: str) -> str:
-    return text + "".join(f" [{mark}]" for mark in marks)
+def _marked(text: str, marks: str, besides: str = "") -> str:
+    return text + "".join(f" [{mark}]" for mark in marks if mark not in besides)
 
 
 def _reasons(cells: Iterable[ComparedCell]) -> list[str]:

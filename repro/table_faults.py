@@ -90,6 +90,11 @@ def _row_faults(content: PaperFile, table: Table, row: Row, at: str) -> Iterator
         for label in place.notes:
             if label not in table.metrics:
                 yield str(unknown("metric of this table", label, table.metrics, here))
+        for label in place.misprints:
+            if label not in table.metrics:
+                yield str(unknown("metric of this table", label, table.metrics, here))
+            elif not (row.note or place.note or place.notes.get(label)):
+                yield f"{here}.misprints: no note says why {label} cannot be this row's"
         if place.tolerance:
             yield from _tolerance_faults(place.tolerance, here, table)
         view = content.views.get(place.view or _view_of(table, key))

@@ -46,6 +46,8 @@ class Place(Strict):
     note: str = ""
     notes: dict[str, str] = {}
     """Notes on single cells, by metric label."""
+    misprints: list[str] = []
+    """Metric labels whose printed number cannot be this row's result, as a note says."""
     tolerance: Tolerance | None = None
 
 
@@ -63,6 +65,8 @@ class Row(Strict):
     patience_from: int | None = Field(default=None, ge=1)
     quoted_from: str = ""
     """Where the paper took the numbers from, if not from a run of its own."""
+    at_popularity: bool = False
+    """The printed numbers are at the level of the most popular items, as the note says."""
     note: str = ""
     at: dict[str, Place]
     """By column group."""

@@ -121,6 +121,8 @@ class Cell:
     """As printed."""
     tolerance: Tolerance | None
     note: str
+    doubts: str = ""
+    """Marks of what was printed, see `repro.comparison.MARKS`."""
 
 
 @dataclass(frozen=True)
@@ -224,7 +226,8 @@ class Paper:
         place = row.at[key]
         group = _group(self.views, table, key)
         if own:
-            place = place.model_copy(update={"view": own, "published": [], "notes": {}, "note": ""})
+            printed = {"published": [], "notes": {}, "note": "", "misprints": []}
+            place = place.model_copy(update={"view": own, **printed})
             group = _on(group, key, own, self.views[own].label)
             key = f"{key} on {own}" if key in table.group else own
         view_key = place.view or group.view
@@ -266,7 +269,14 @@ class Paper:
             quoted_from=row.quoted_from,
             seeds=tuple(table.seeds),
             cells=tuple(
-                Cell(label, metric, text, place.tolerance or general, place.notes.get(label, ""))
+                Cell(
+                    label,
+                    metric,
+                    text,
+                    place.tolerance or general,
+                    place.notes.get(label, ""),
+                    "m" * (label in place.misprints) + "p" * (row.at_popularity and bool(text)),
+                )
                 for (label, metric), text in zip(table.metrics.items(), published, strict=True)
                 if text or added or number in self._drawn
             ),

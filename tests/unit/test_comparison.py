@@ -133,6 +133,51 @@ def test_ours_is_held_against_the_printed_digits(
     assert verdict(own, published, ours).verdict == expected
 
 
+MISPRINT = PAPER.replace("at.gone =", 'at.toy.misprints = ["NDCG@10"]\nat.gone =').replace(
+    'at.toy = { published = ["PUBLISHED"], notes."NDCG@10" = "a note on the cell" }',
+    'at.toy.published = ["PUBLISHED"]',
+)
+
+
+def test_ours_is_not_judged_by_a_number_that_cannot_be_the_rows(own: Own) -> None:
+    paper = own("0.319", text=MISPRINT)
+    found = cell(compare(paper, "1", [record(experiment(paper), 0.39)]))
+    assert (found.verdict, found.doubts, found.ours) == ("misprint", "m", 0.39)
+    assert cell(compare(paper, "1", [])).verdict == "unrun"
+    others = [c for c in compare(paper, "1", []).cells if c is not found and c.row != "EASE"]
+    assert not any(c.doubts for c in others)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ('misprints = ["NDCG@10"]', 'misprints = ["NDCG@9"]', "NDCG@9"),
+        ('note = "a note on the row"', "", "no note says why NDCG@10 cannot be this row's"),
+    ],
+)
+def test_a_misprint_is_of_a_cell_of_the_table_and_has_its_reason(
+    own: Own, before: str, after: str, said: str
+) -> None:
+    with pytest.raises(ReproError, match=said):
+        own(text=MISPRINT.replace(before, after))
+
+
+def test_a_row_printed_at_the_level_of_popularity_is_marked_and_judged(own: Own) -> None:
+    paper = own(text=PAPER.replace('note = "a note on', 'at_popularity = true\nnote = "a note on'))
+    found = cell(compare(paper, "1", [record(experiment(paper), 0.5)]))
+    assert (found.verdict, found.doubts) == ("higher", "p")
+
+
+def test_a_row_on_other_data_than_its_column_group_is_marked(own: Own) -> None:
+    protocol = '{ name = "given_split", leaked = "drop" }'
+    view = f'[views.other]\nlabel = "Other"\ndataset = "toy/split"\nprotocol = {protocol}\n'
+    text = PAPER.replace("[tables.1]", view + "[tables.1]").replace(
+        'published = ["PUBLISHED"],', 'published = ["PUBLISHED"], view = "other",'
+    )
+    paper = own(text=text)
+    assert cell(compare(paper, "1", [record(experiment(paper), 0.42)])).marks == "a"
+
+
 @pytest.mark.parametrize(
     ("ours", "expected"),
     [(0.42, "exact"), (0.422, "close"), (0.418, "close"), (0.4221, "higher"), (0.4179, "lower")],

@@ -64,6 +64,23 @@ def test_smoke_runs_and_counts_of_data_are_no_contest() -> None:
     assert leaders([replace(cell, metric="users") for cell in HAND]) is None
 
 
+def test_a_number_that_was_not_measured_leads_nothing_and_is_beaten_by_nobody() -> None:
+    doubted = [replace(c, doubts="m") if c.published == ".60" else c for c in HAND]
+    ahead = leaders(doubted)
+    assert ahead is not None
+    assert ahead.published == {"A": 2, "B": 2}
+    assert ahead.above == {"EASE (ours)": 2, "A": 2}  # 0.31 is above .30
+
+
+def test_a_row_that_was_run_on_other_data_is_no_rival() -> None:
+    elsewhere = [replace(c, marks="a") if c.row == "A" else c for c in HAND]
+    ahead = leaders(elsewhere)
+    assert ahead is not None
+    assert "A" not in ahead.published | ahead.above
+    assert ahead.here == {}  # one row of the paper's is left
+    assert ahead.with_added == {"EASE (ours)": 2, "B": 1}
+
+
 def test_a_view_of_ours_has_leaders_without_any_published_number() -> None:
     ahead = leaders(table(("A", [""], [0.2]), ("B", [""], [0.3])))
     assert str(ahead) == "Best of the column. Here: B 1."
