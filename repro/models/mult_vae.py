@@ -42,8 +42,8 @@ class MultVAE:
     beta: float = 0.2
     """Cap of the KL weight (code)."""
     schedule: Literal["linear", "cyclical", "activity", "constant"] = "linear"
-    """"linear": min(beta, step / anneal_steps). "cyclical": Fu et al. 2019, per epoch. "activity":
-    gamma times the user's interactions, neither annealed nor capped. "constant": beta."""
+    """"linear": min(beta, step / anneal_steps). "cyclical": Fu et al. 2019. "activity": gamma times
+    the user's interactions, not annealed. "constant": beta."""
     anneal_steps: int = 200_000
     """Updates until the weight would reach 1 (code)."""
     n_cycles: int = 10
@@ -53,8 +53,12 @@ class MultVAE:
     cycle_cap: Literal["clip", "scale", "replace"] = "clip"
     """How beta caps a cycle that rises to 1: clip it, scale it, or replace the ones alone; the
     ablation's text allows all three for its Table V."""
+    cycle_unit: Literal["epoch", "update"] = "epoch"
+    """How often the weight changes in a cycle; Fu et al.'s helper fills in one value per epoch."""
     gamma: float = 0.005
     """KL weight per interaction of the user (ablation, Table VI)."""
+    gamma_cap: float | None = None
+    """The largest of these weights; the ablation names none: 2.5 for 500 interactions."""
     optimizer: Literal["adam", "sgd"] = "adam"
     """SGD is the ablation's Table VIII, which states no rate."""
     momentum: float = 0.0
@@ -71,7 +75,7 @@ class MultVAE:
             for step, x in enumerate(batches, start=epoch * len(batches)):
                 optimizer.zero_grad()  # before the likelihood makes new gradients
                 nll, kl = net(x)
-                beta = self._weight(step, epoch, x)
+                beta = self._weight(step, len(batches), x)
                 loss = nll + (beta * kl).mean()  # Eq. 6
                 loss.backward()
                 optimizer.step()
@@ -84,28 +88,30 @@ class MultVAE:
             return torch.optim.SGD(net.parameters(), self.learning_rate, self.momentum)
         return torch.optim.Adam(net.parameters(), self.learning_rate, fused=True)
 
-    def _weight(self, step: int, epoch: int, x: Rows) -> float | Tensor:
+    def _weight(self, step: int, n_steps: int, x: Rows) -> float | Tensor:
         """Return the KL weight of an update: one number, or one per user, shape (B,)."""
         if self.schedule == "activity":
-            return self.gamma * x.count
+            weight = self.gamma * x.count
+            return weight if self.gamma_cap is None else weight.clamp(max=self.gamma_cap)
         if self.schedule == "constant":
             return self.beta
         if self.schedule == "linear":
             return min(self.beta, step / self.anneal_steps)
-        return cyclical(
-            epoch, self.n_epochs, self.n_cycles, self.cycle_ratio, self.beta, self.cycle_cap
-        )
+        at, n = step, self.n_epochs * n_steps
+        if self.cycle_unit == "epoch":
+            at, n = step // n_steps, self.n_epochs
+        return cyclical(at, n, self.n_cycles, self.cycle_ratio, self.beta, self.cycle_cap)
 
 
-def cyclical(epoch: int, n: int, n_cycles: int, ratio: float, cap: float, how: str) -> float:
-    """Return the KL weight of an epoch under a cyclical schedule.
+def cyclical(at: int, n: int, n_cycles: int, ratio: float, cap: float, how: str) -> float:
+    """Return the KL weight of an epoch, or of an update, under a cyclical schedule.
 
     Parameters
     ----------
-    epoch, n : int
-        The epoch from 0, and how many there are.
+    at, n : int
+        Which one, from 0, and how many there are.
     n_cycles : int
-        Cycles in all epochs.
+        Cycles in all of them.
     ratio : float
         Share of a cycle in which the weight rises from 0 to 1; then it stays.
     cap : float
@@ -121,7 +127,7 @@ def cyclical(epoch: int, n: int, n_cycles: int, ratio: float, cap: float, how: s
     it, once a cycle; here it is 1.
     """
     length = n / n_cycles
-    weight = min(1.0, math.fmod(epoch, length) / (length * ratio))
+    weight = min(1.0, math.fmod(at, length) / (length * ratio))
     if how == "clip":
         return min(weight, cap)
     if how == "scale":

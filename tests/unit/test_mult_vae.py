@@ -65,9 +65,25 @@ def test_ten_cycles_in_two_hundred_epochs(
         ({"anneal_steps": 30}, [0.0, 1 / 30, 2 / 30, 3 / 30, 4 / 30, 5 / 30]),
         ({"schedule": "constant"}, [0.2] * 6),
         ({"schedule": "cyclical", "n_cycles": 1, "beta": 1.0}, [0.0, 0.0, 2 / 3, 2 / 3, 1.0, 1.0]),
+        (
+            {"schedule": "cyclical", "n_cycles": 1, "beta": 1.0, "cycle_unit": "update"},
+            [0.0, 1 / 3, 2 / 3, 1.0, 1.0, 1.0],
+        ),
         ({"schedule": "activity", "batch_size": 4}, [0.5 * (3 + 2 + 4 + 1) / 4] * 3),
+        (
+            {"schedule": "activity", "batch_size": 4, "gamma_cap": 1.2},
+            [(1.2 + 0.5 * 2 + 1.2 + 0.5 * 1) / 4] * 3,
+        ),
     ],
-    ids=["linear", "linear that stays below", "constant", "cyclical", "activity"],
+    ids=[
+        "linear",
+        "linear that stays below",
+        "constant",
+        "cyclical",
+        "cyclical by the update",
+        "activity",
+        "activity, capped",
+    ],
 )
 def test_the_weight_of_the_kl_term_follows_its_schedule(
     build: Build, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], expected: list[float]
