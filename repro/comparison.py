@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from repro import reference, tables
 from repro.data import manifest, views
 from repro.experiment import MODELS, Experiment, Spec, canonical, without_seed
+from repro.paired import Pair, paired
 from repro.records import Record
 from repro.reference import Frozen
 from repro.table_schema import number_in, unit_in
@@ -91,10 +92,17 @@ class ComparedTable:
     cells: tuple[ComparedCell, ...]
     notes: tuple[tuple[str, str], ...]
     """Row and note, of rows that have a number of ours."""
+    pairs: tuple[Pair, ...] = ()
+    """Rows compared user by user."""
 
 
 def compare(
-    paper: Paper, number: str, records: Iterable[Record], *, smoke: bool = False
+    paper: Paper,
+    number: str,
+    records: Iterable[Record],
+    *,
+    smoke: bool = False,
+    against: str = "",
 ) -> ComparedTable:
     """Return a table's published cells beside ours.
 
@@ -108,10 +116,14 @@ def compare(
         All there are.
     smoke : bool
         Look for smoke runs, which otherwise never count.
+    against : str
+        A row that all others are compared with, user by user, in place of the table's contests.
     """
     table = paper.table(number)
     known: dict[str, list[Record]] = {}
+    by_id: dict[str, Record] = {}
     for record in records:
+        by_id[record.id] = record
         known.setdefault(without_seed(record.experiment), []).append(record)
     cells: list[ComparedCell] = []
     notes: list[tuple[str, str]] = []
@@ -136,9 +148,37 @@ def compare(
         for cell in cells
         if cell.verdict != "ours" or cell.ours is not None or cell.reference is not None
     ]
+    contests = [(contest.row, contest.against) for contest in table.contests]
+    if against:
+        rows = dict.fromkeys(cell.row.removesuffix(OURS) for cell in cells)
+        contests = [(row, against) for row in rows if row != against]
     return ComparedTable(
-        paper.id, number, table.caption, table.note, tuple(cells), tuple(dict.fromkeys(notes))
+        paper.id,
+        number,
+        table.caption,
+        table.note,
+        tuple(cells),
+        tuple(dict.fromkeys(notes)),
+        tuple(_pairs(cells, by_id, contests)),
     )
+
+
+def _pairs(
+    cells: list[ComparedCell], known: dict[str, Record], contests: list[tuple[str, str]]
+) -> Iterator[Pair]:
+    """Yield the rows that are compared, in each column group where both have records."""
+    for group in dict.fromkeys(cell.group for cell in cells):
+        found: dict[str, list[Record]] = {}
+        for cell in cells:
+            if cell.group == group and cell.runs:
+                found[cell.row.removesuffix(OURS)] = [known[run] for run in cell.runs]
+        columns = {cell.label: cell.metric for cell in cells if cell.group == group}
+        for names in contests:
+            row, against = names
+            if row in found and against in found:
+                made = paired(group, (row, found[row]), (against, found[against]), columns)
+                if made:
+                    yield made
 
 
 def _beside_reference(paper: str, number: str, cells: list[ComparedCell]) -> list[ComparedCell]:

@@ -14,6 +14,7 @@ from tabulate import tabulate
 
 from repro.comparison import MARKS, VERDICTS, ComparedCell, ComparedTable
 from repro.leaders import leaders
+from repro.paired import Pair
 from repro.table_schema import unit_in
 from repro.tables import Paper
 
@@ -79,6 +80,8 @@ def _prose(table: ComparedTable, form: str, heading: str, strong: str) -> str:
         parts += [tabulate(lines, head, tablefmt=form, disable_numparse=True), ""]
         ahead = leaders(cells)
         parts += [str(ahead), ""] if ahead else []
+        pairs = [_paired(pair) for pair in table.pairs if pair.group == label]
+        parts += [*pairs, ""] if pairs else []
     parts += [legend(table.cells), ""]
     reasons = _reasons(table.cells)
     if reasons:
@@ -116,6 +119,20 @@ def _lines(
         return [*lines, ["" if lines else row, "ours" + marked, *ours], *error]
     verdicts = ["", "verdict", *line(lambda cell: cell.verdict)]
     return [*lines, ["", strong.format("ours") + marked, *ours], *error, verdicts]
+
+
+def _paired(pair: Pair) -> str:
+    """Return how far a row is above another, with the standard error over users."""
+    seeds = f"seed{'s' * (len(pair.seeds) > 1)} {', '.join(map(str, pair.seeds))}"
+    parts = [
+        f"{d.label} {d.value:+.4f}"
+        + ("" if d.standard_error is None else f" ± {d.standard_error:.4f}")
+        for d in pair.differences
+    ]
+    return (
+        f"- {pair.row} minus {pair.against}, user by user ({pair.n_users:,} users, {seeds}): "
+        f"{', '.join(parts)}"
+    )
 
 
 def _error(cell: ComparedCell) -> str:

@@ -98,6 +98,13 @@ class View(Strict):
     note: str = ""
 
 
+class Contest(Strict):
+    """Two rows of a table whose difference a claim rests on."""
+
+    row: str
+    against: str
+
+
 class Table(Strict):
     """One table of a paper."""
 
@@ -119,6 +126,8 @@ class Table(Strict):
     """The paper prints our rows as columns."""
     needs: list[str] = []
     """What a record must hold besides the metrics, as `repro.records.Record.holds` has it."""
+    contests: list[Contest] = []
+    """Rows that are compared user by user."""
     rows: list[Row]
 
 

@@ -19,6 +19,7 @@ FLOORS = [
     ["rendering"],
     ["leaders"],
     ["comparison", "figures", "cleaning"],
+    ["paired"],
     ["clusters"],
     ["engines", "estimate"],
     ["execution"],

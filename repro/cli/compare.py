@@ -29,12 +29,17 @@ def compare(
     form: Annotated[Form, typer.Option("--format", help="How to print.")] = Form.markdown,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     smoke: Annotated[bool, typer.Option(help="Show smoke runs instead of real ones.")] = False,
+    against: Annotated[
+        str, typer.Option(help="A row; how far the others are above it, user by user.")
+    ] = "",
     strict: Annotated[bool, typer.Option(help="Exit 1 if a cell is higher or lower.")] = False,
     runs: Annotated[Path | None, typer.Option(help="Folder of records.")] = None,
 ) -> None:
     """Compare published numbers with the records, cell by cell."""
     from repro import paths, records, rendering, tables
+    from repro.comparison import OURS
     from repro.comparison import compare as compared
+    from repro.errors import unknown
 
     chosen = [tables.load(paper) for paper in papers or tables.papers()]
     known = list(records.load_all(runs or paths.runs()))
@@ -42,11 +47,14 @@ def compare(
         for paper in chosen:
             paper.table(table)
     done = [
-        compared(paper, number, known, smoke=smoke)
+        compared(paper, number, known, smoke=smoke, against=against)
         for paper in chosen
         for number in paper.tables
         if table in (None, number)
     ]
+    rows = {cell.row.removesuffix(OURS) for compared_table in done for cell in compared_table.cells}
+    if against and against not in rows:
+        raise unknown("row", against, rows)
     typer.echo(rendering.FORMATS["json" if as_json else form.value](done))
     if strict and any(cell.verdict in ("higher", "lower") for t in done for cell in t.cells):
         raise typer.Exit(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -258,6 +259,21 @@ def test_seeds_are_runs_of_their_own_shown_with_their_spread() -> None:
     assert cell["seeds"] == 3
     assert cell["spread"] > 0
     assert " ± " in repro_("compare", "toy", "--table", "1").stdout
+
+
+def test_rows_are_compared_user_by_user_with_the_one_that_is_named() -> None:
+    repro_("run", "toy", "--table", "1", "--row", "EASE", "--view", "split")
+    repro_("run", "toy", "--table", "1", "--row", "POP", "--view", "split")
+    asked = repro_("compare", "toy", "--table", "1", "--against", "EASE").stdout
+    (line,) = re.findall(r"^- POP minus EASE, user by user .*$", asked, re.M)
+    cells = [cell for cell in compared("toy", "--table", "1") if cell["label"] == "NDCG@10"]
+    values = {cell["row"]: cell["ours"] for cell in cells if cell["ours"] is not None}
+    said = re.search(r"NDCG@10 ([+-]\d\.\d+) ± \d\.\d+", line)
+    assert said is not None
+    assert float(said[1]) == pytest.approx(values["POP"] - values["EASE"], abs=1e-4)
+    assert "minus" not in repro_("compare", "toy", "--table", "1").stdout
+    wrong = repro_("compare", "toy", "--against", "EAES", code=1).stderr
+    assert "no row is called 'EAES'" in wrong
 
 
 def test_a_model_under_a_papers_protocol_is_a_row_of_ours() -> None:

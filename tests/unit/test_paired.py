@@ -1,0 +1,123 @@
+"""Two rows, user by user: worked by hand, and what must not be paired."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from repro import records
+from repro.experiment import Experiment, model_spec, protocol_spec
+from repro.paired import paired
+from repro.records import Record
+
+TARGETS = np.array([1, 1, 2, 2])
+COLUMNS = {"Recall@1": "recall@1", "HR@2": "hit_rate@2"}
+
+
+def record(
+    folder: Path, hits: list[list[int]], *, targets: Any = TARGETS, **changed: Any
+) -> Record:
+    """Return a record that has these hits on disk."""
+    experiment = Experiment(
+        dataset=changed.pop("dataset", "toy/split"),
+        protocol=protocol_spec({"name": "given_split"}, "here"),
+        model=model_spec("ease", {}, "here"),
+        seed=changed.pop("seed", 0),
+        select=changed.pop("select", "last"),
+    )
+    plain = Record(
+        id=experiment.id(str(hits)),
+        experiment=experiment.as_json(),
+        digest="d",
+        verified=True,
+        code={},
+        environment={},
+        began="2024-01-01T00:00:00+00:00",
+        seconds=1.0,
+        epoch=1,
+        n_users=len(hits),
+        tie_size=0.0,
+        constant=0.0,
+        results={},
+        curve=[],
+    )
+    made = replace(plain, **changed)
+    records.save(folder, made, np.array(hits, dtype=bool), targets)
+    return replace(made, folder=folder / made.id)
+
+
+@pytest.fixture
+def both(tmp_path: Path) -> tuple[Record, Record]:
+    # Recall@1 by user: 1, 0, 0.5, 0 and 0, 0, 0.5, 0.5; HR@2: 1, 1, 1, 0 and 0, 0, 1, 1.
+    mine = record(tmp_path, [[1, 0], [0, 1], [1, 0], [0, 0]])
+    theirs = record(tmp_path, [[0, 0], [0, 0], [1, 1], [1, 0]])
+    return mine, theirs
+
+
+def test_a_difference_worked_by_hand(both: tuple[Record, Record]) -> None:
+    mine, theirs = both
+    pair = paired("Toy", ("A", [mine]), ("B", [theirs]), COLUMNS)
+    assert pair is not None
+    assert (pair.row, pair.against, pair.n_users, pair.seeds) == ("A", "B", 4, (0,))
+    recall, hit_rate = pair.differences
+    # The users' differences: 1, 0, 0, -0.5 and 1, 1, 0, -1.
+    assert (recall.label, recall.value) == ("Recall@1", 0.125)
+    assert recall.standard_error == pytest.approx(np.std([1, 0, 0, -0.5], ddof=1) / 2)
+    assert hit_rate.value == 0.25
+    assert hit_rate.standard_error == pytest.approx(np.std([1, 1, 0, -1], ddof=1) / 2)
+
+
+def test_the_other_way_round_it_is_the_same_with_the_other_sign(
+    both: tuple[Record, Record],
+) -> None:
+    mine, theirs = both
+    there = paired("Toy", ("A", [mine]), ("B", [theirs]), COLUMNS)
+    back = paired("Toy", ("B", [theirs]), ("A", [mine]), COLUMNS)
+    assert there is not None
+    assert back is not None
+    for one, other in zip(there.differences, back.differences, strict=True):
+        assert (one.value, one.standard_error) == (-other.value, other.standard_error)
+
+
+def test_seeds_that_both_have_are_averaged_for_each_user(
+    both: tuple[Record, Record], tmp_path: Path
+) -> None:
+    mine, theirs = both
+    more = [record(tmp_path, [[0, 0]] * 4, seed=1), record(tmp_path, [[1, 0]] * 4, seed=2)]
+    against = [theirs, record(tmp_path, [[1, 0], [0, 0], [0, 0], [0, 0]], seed=1)]
+    pair = paired("Toy", ("A", [mine, *more]), ("B", against), {"Recall@1": "recall@1"})
+    assert pair is not None
+    assert pair.seeds == (0, 1)
+    values = [(1 - 1) / 2, 0, 0, -0.5 / 2]
+    assert pair.differences[0].value == pytest.approx(np.mean(values))
+    assert pair.differences[0].standard_error == pytest.approx(np.std(values, ddof=1) / 2)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"seed": 1},
+        {"select": "test:each"},  # its hits are of the last epoch, its results of the best ones
+        {"dataset": "toy/ratings", "cases": "other"},
+        {"digest": "e", "cases": "other"},
+        {"targets": np.array([1, 1, 2, 1])},
+    ],
+    ids=["seed", "select", "dataset", "data", "targets"],
+)
+def test_what_was_not_asked_the_same_is_not_paired(
+    both: tuple[Record, Record], tmp_path: Path, changed: dict[str, Any]
+) -> None:
+    other = record(tmp_path, [[0, 0], [0, 0], [1, 1], [1, 1]], **changed)
+    assert paired("Toy", ("A", [both[0]]), ("B", [other]), COLUMNS) is None
+
+
+def test_equal_cases_of_differently_named_data_are_paired(
+    both: tuple[Record, Record], tmp_path: Path
+) -> None:
+    mine = replace(both[0], cases="same")
+    other = record(tmp_path, [[0, 0]] * 4, dataset="toy/ratings", digest="e", cases="same")
+    assert paired("Toy", ("A", [mine]), ("B", [other]), COLUMNS) is not None
