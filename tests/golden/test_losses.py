@@ -1,0 +1,139 @@
+"""What an epoch of every model logs, and what it scores then, on a toy and one CPU thread.
+
+They are no published numbers: a change of one says that the model, its defaults, its initial
+weights or the order of its random draws has changed. torch may change its random streams between
+versions, too. `python tests/golden/test_losses.py` pins them anew, in losses.json.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from repro.experiment import MODELS
+from repro.interactions import Interactions, from_rows
+from repro.split import Queries
+from repro.training import Progress
+
+LOSSES = Path(__file__).with_name("losses.json")
+PIN = "`python tests/golden/test_losses.py` pins every model anew"
+CHANGED = f"if this was meant to change, {PIN}"
+
+SMALL: dict[str, Any] = {
+    "batch_size": 16,
+    "block_size": 25,
+    "discriminator_batch_size": 16,
+    "generator_batch_size": 16,
+    "embedding_dim": 8,
+    "hidden_dim": 16,
+    "hidden_dims": (16,),
+    "latent_dim": 6,
+    "rank": 6,
+    "n_pseudo_inputs": 20,
+    "learning_rate": 0.01,
+    "discriminator_learning_rate": 0.01,
+    "generator_learning_rate": 0.01,
+    "anneal_steps": 10,
+}
+"""By name, for the models that have them: quick, and enough to move weights in a few updates."""
+
+OWN: dict[str, dict[str, Any]] = {
+    "acae": {"l2": 1.0},
+    "apr": {"learning_rate": 0.5},
+    "avb": {"anneal_steps": 2},
+    "bert4rec": {"warmup_steps": 2},
+    "ease": {"l2": 10.0},
+    "item_knn": {"n_neighbors": 5},
+    "ract": {"critic_learning_rate": 0.01, "joint_learning_rate": 0.01, "cutoff": 10},
+    "vaegan": {"anneal_steps": 2},
+    "wmf": {"l2": 1.0},
+}
+"""What one model needs otherwise, for its numbers to depend on it."""
+
+MULTI = {"family": "multi_vae", "gated": False, "n_layers": 1}
+GATED = {"family": "multi_vae"}
+SE, MOE = {"expert": "stochastic"}, {"expert": "mixture"}
+EVCF_ROWS: dict[str, dict[str, Any]] = {
+    "Multi-VAE": MULTI,
+    "Multi-VAE (SE)": MULTI | SE,
+    "Multi-VAE with MoE": MULTI | MOE,
+    "Multi-VAE, three times the K": MULTI | {"latent_dim": 18},
+    "Multi-VAE (Gated)": GATED,
+    "Multi-VAE (Gated, SE)": GATED | SE,
+    "Multi-VAE (Gated) with MoE": GATED | MOE,
+    "Multi-VAE (Gated, SE), an expert per user": GATED | SE | {"select": "user"},
+    "H+Vamp (Gated), Bernoulli": {"likelihood": "bernoulli"},
+    "H+Vamp (Gated, SE)": SE,
+    "H+Vamp (Gated, SE), an encoder for every expert": SE | {"individual_encoders": True},
+    "H+Vamp (Gated) with MoE": MOE,
+}
+"""The tables' other rows of the model whose defaults are H+Vamp (Gated)."""
+
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    **{name: (name, {}) for name in MODELS.names()},
+    **{f"evcf: {row}": ("evcf", params) for row, params in EVCF_ROWS.items()},
+}
+"""The model, and what is given beside `SMALL` and `OWN`, by what it is pinned as."""
+
+Numbers = dict[str, dict[str, float]]
+
+
+def toy() -> Interactions:
+    """Return 60 users of 40 items; each goes through 5 to 10 of them in steps of 3 or of 11."""
+    user, place = np.divmod(np.arange(60 * 10), 10)
+    item = (user * (user + 1) // 2 + np.where(user % 2, 3, 11) * place) % 40
+    taken = place < 5 + user % 6
+    return from_rows(user[taken], item[taken], 60, 40, ordered=True)
+
+
+def numbers(case: str) -> Numbers:
+    """Return the mean losses of every phase's epoch by name, and some scores after the last."""
+    name, given = CASES[case]
+    known = [field.name for field in MODELS.entry(name).fields]
+    once = {key: 1 for key in known if key.endswith("epochs")}
+    params = SMALL | once | OWN.get(name, {}) | given
+    model = MODELS.load(name)(**{key: params[key] for key in known if key in params})
+    train, progress = toy(), Progress(0, torch.device("cpu"))
+    *_, scorer = model.epochs(train, progress)
+    curve = {f"{look['phase']} {look['epoch']}": look["losses"] for look in progress.outcome.curve}
+    scores = scorer.score(Queries(np.arange(5), train.rows(np.arange(5))))
+    some = {f"user {n}, item {7 * n}": float(scores[n, 7 * n]) for n in (1, 2, 3)}
+    return {**curve, "scores": {"deviation": float(scores.std()), **some}}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_an_epochs_losses_and_scores_are_what_they_were(case: str) -> None:
+    pinned = json.loads(LOSSES.read_text())
+    assert case in pinned, f"nothing is pinned of {case}: {PIN}"
+    expected, found = pinned[case], numbers(case)
+    assert found.keys() == expected.keys(), CHANGED
+    small = {"scores": 1e-4 * expected["scores"]["deviation"]}  # a score may lie next to zero
+    for part in expected:
+        near = pytest.approx(expected[part], rel=1e-4, abs=small.get(part))
+        assert found[part] == near, CHANGED
+
+
+def test_nothing_is_pinned_of_models_that_are_gone() -> None:
+    assert json.loads(LOSSES.read_text()).keys() <= CASES.keys(), PIN
+
+
+def pin() -> None:
+    """Write every case's numbers, with six digits, a case a line."""
+    lines = []
+    for case in CASES:
+        rounded = {
+            part: {key: float(f"{value:.6g}") for key, value in found.items()}
+            for part, found in numbers(case).items()
+        }
+        lines.append(f"{json.dumps(case)}: {json.dumps(rounded)}")
+    LOSSES.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    pin()
