@@ -35,7 +35,7 @@ from repro.split import Queries
 class AVB:
     """A variational autoencoder whose posterior is drawn, and whose KL term is learned."""
 
-    hidden_dims: tuple[int, ...] = (768,)
+    hidden_dims: tuple[int, ...] = (300, 300)
     """Of the encoder, softplus (code)."""
     latent_dim: int = 32
     decoder_dims: tuple[int, ...] = (300, 300)

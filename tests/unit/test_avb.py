@@ -289,12 +289,13 @@ def test_the_first_draws_are_near_the_prior_s_mean(build: Build, model: AVB) -> 
 
 def test_the_defaults_have_the_sizes_of_the_authors_networks() -> None:
     with torch.device("meta"):
-        net, t = AVBNet(784, AVB()), Adversary(768, 32, AVB().discriminator_dims)
+        net, t = AVBNet(784, AVB()), Adversary(300, 32, AVB().discriminator_dims)
     one = (64 * 128 + 128) + 2 * (128 * 128 + 128) + (128 * 32 + 32)
-    encoder = (784 * 768 + 768) + (768 * 32 + 32) + (768 * 32 * 32 + 32 * 32) + 32 * one
+    hidden = (784 * 300 + 300) + (300 * 300 + 300)
+    encoder = hidden + (300 * 32 + 32) + (300 * 32 * 32 + 32 * 32) + 32 * one
     decoder = (32 * 300 + 300) + (300 * 300 + 300) + (300 * 784 + 784)
     assert sum(parameter.numel() for parameter in net.parameters()) == encoder + decoder
-    widths = [800, 1024, 1024, 1024, 1]
+    widths = [332, 1024, 1024, 1024, 1]
     expected = sum((a + 1) * b for a, b in pairwise(widths))
     assert sum(parameter.numel() for parameter in t.parameters()) == expected
 
