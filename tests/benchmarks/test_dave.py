@@ -21,7 +21,8 @@ literal
 A pair and an entry cost a dense encoder of 200 units 2 x 200 multiplications (forward, and the
 gradient of its weights), a decoder of d = 64 3 x 64 of them, and its logits stay dense in every
 form. So no sparse first layer can gain more than 592 / 192 = 3.1 times here, even if it cost
-nothing, and at 600 units 7.3 times.
+nothing, and at 600 units 7.3 times. Three times were aimed at and are not reached: beside other
+work on two cores a dense step takes 1.5 and a literal one 2.0 times ours, at 600 units 1.9 and 2.7.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ from repro.training import Progress
 
 CPU = torch.device("cpu")
 STEPS = 30
+LEAST = {200: 1.3, 600: 1.6}
+"""Times a step of ours that a dense one takes at least, by units of the encoder."""
 
 Batch = tuple[Tensor, Tensor, Tensor]
 
@@ -177,7 +180,7 @@ def test_steps_at_ml_1m_against_dense_vectors(n_units: int) -> None:
     told(
         f"{len(train):,} pairs, {n_units} units, a step: {times}; an epoch of ours {epoch:.1f} min"
     )
-    assert best["ours"] < best["dense"]
+    assert best["dense"] > LEAST[n_units] * best["ours"]
 
 
 def test_pinterest_fits_into_4_gib() -> None:
