@@ -3,7 +3,8 @@
 DAVE's Figures 3 and 4 show [mean, sigma] of every user and item by t-SNE, coloured by clusters, and
 say neither how it was set nor how the clusters were found. Gaps in such a picture are no evidence
 of several modes by themselves (Wattenberg et al., "How to Use t-SNE Effectively", Distill 2016), so
-what holds in the full space stands beside it.
+what holds in the full space stands beside it. Hartigan's dip of single components, which would test
+for several modes, is not among it: silhouettes ask the same of the whole space.
 """
 
 from __future__ import annotations
