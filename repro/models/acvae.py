@@ -25,6 +25,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from repro.errors import UnsupportedError
 from repro.interactions import Interactions
 from repro.model import Run
+from repro.nn.batches import sent
 from repro.nn.gaussians import gaussian_kl
 from repro.nn.scoring import picked, scoring
 from repro.split import Queries
@@ -175,8 +176,7 @@ def ordered(s: Tensor, steps: Tensor, users: Tensor, padding: int) -> Batch:
     length, place = steps[users].sort(descending=True, stable=True)
     following = place.argsort()[(place + 1) % len(users)]
     own = (torch.arange(int(length[0])) < length[:, None]).flatten().nonzero()[:, 0]
-    index = torch.cat([users[place], following, own])
-    index = (index.pin_memory() if s.is_cuda else index).to(s.device, non_blocking=True)
+    index = sent(torch.cat([users[place], following, own]), s.device)
     users, following, own = index.split([len(users), len(users), len(own)])
     s = s[users, : int(length[0]) + 1]
     x = s[:, :-1].masked_fill(s[:, 1:] == padding, padding)

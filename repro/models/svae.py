@@ -7,8 +7,8 @@ the encoder's second output is a log standard deviation where z is sampled and a
 the KL is computed (`log_sigma = "code"`; the paper has one meaning, "consistent"). The code counts
 the updates, and with them the KL weight, anew in every epoch (`anneal = "epoch"`), so that 604
 users end at 0.003 and not at 0.2. It updates on one user at a time; `batch_size` averages over
-more. At test it samples z (`test_latent`), and leaves the last item of the history out of the
-input, unmasked: here the whole history is read and masked.
+more. At test it samples z (`test_latent`) and reads all known items but the last (`test_history`).
+That item it does not mask; here the evaluation masks all that is known, and no field changes that.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from repro.errors import UnsupportedError
 from repro.interactions import Interactions
 from repro.model import Run
-from repro.nn.batches import to_device
+from repro.nn.batches import sent, to_device
 from repro.nn.gaussians import gaussian_kl
 from repro.nn.scoring import picked, scoring
 from repro.split import Queries
@@ -48,6 +48,10 @@ class SVAE:
     log_sigma: Literal["code", "consistent"] = "code"
     """Whether the KL reads the log standard deviation as a log variance, as the code does."""
     test_latent: Literal["sample", "mean"] = "sample"
+    test_history: Literal["whole", "without_last"] = "whole"
+    """What is read of the known items. "whole": all of them. "without_last": all but the newest, as
+    in the code (`iter_eval`), whose scores are so those of a step that is already known. In either
+    reading the evaluation, not the model, masks all known items."""
     learning_rate: float = 0.001
     weight_decay: float = 0.005
     """Adam's L2 term."""
@@ -65,15 +69,13 @@ class SVAE:
             net.parameters(), self.learning_rate, weight_decay=self.weight_decay, fused=True
         )
         sequence = to_device(train.sequences(), run.device)
-        length = to_device(train.counts, run.device)
+        length = torch.from_numpy(train.counts)  # on the host: sizes are known without waiting
         users = (length > 1).nonzero()[:, 0]
         for epoch in run.epochs(self.n_epochs, net=net, optimizer=optimizer):
-            order = users[torch.randperm(len(users), device=run.device)]
-            batches = order.split(self.batch_size)
+            batches = users[torch.randperm(len(users))].split(self.batch_size)
             before = epoch * len(batches) if self.anneal == "run" else 0
             for step, batch in enumerate(batches, start=before):
-                longest = int(length[batch].max())
-                s = sequence[batch, :longest]  # (B, T)
+                s = sequence[sent(batch, run.device), : int(length[batch].max())]  # (B, T)
                 nll, kl = net.loss(s, length[batch])  # (B,) each
                 loss = (nll + min(self.beta, step / self.anneal_steps) * kl).mean()
                 optimizer.zero_grad()
@@ -114,32 +116,36 @@ class SVAENet(nn.Module):
         s : int64 tensor, shape (B, T)
             Item sequences, oldest first; what stands behind a sequence's end is not looked at.
         length : int64 tensor, shape (B,)
-            Their lengths, at least 2.
+            Their lengths, at least 2; on the host, which need not wait for the device then.
         """
         n_steps = s.shape[1] - 1
         h, _ = self.gru(self.item(s[:, :-1]))  # (B, T - 1, H)
-        step = torch.arange(n_steps, device=s.device)
-        valid = step < (length - 1)[:, None]  # (B, T - 1)
-        row, t = valid.nonzero(as_tuple=True)
+        valid = torch.arange(n_steps) < (length - 1)[:, None]  # (B, T - 1)
+        steps = sent(torch.cat([length, *valid.nonzero(as_tuple=True)]), s.device)
+        length, row, t = steps[: len(s)], *steps[len(s) :].chunk(2)
         mean, log_sigma = self.encoder(h[row, t]).chunk(2, dim=1)  # (m, D) each
         z = mean + torch.randn_like(mean) * log_sigma.exp()
         logits = self.decoder(z)  # (m, I)
         ahead = t[:, None] + torch.arange(1, self.model.next_k + 1, device=s.device)  # (m, k)
-        there = ahead < length[row, None]
         target = s[row[:, None], ahead.clamp(max=n_steps)]
+        again = (target[:, :, None] == target[:, None]).tril(-1).any(dim=2)  # counts once
+        there = (ahead < length[row, None]) & ~again
+        n_there = there.sum(dim=1, dtype=torch.float32)
         own = (logits.gather(1, target) * there).sum(dim=1)
-        nll = there.sum(dim=1) * logits.logsumexp(dim=1) - own  # (m,)
+        nll = n_there * logits.logsumexp(dim=1) - own  # (m,)
         kl = gaussian_kl(mean, log_sigma if self.model.log_sigma == "code" else 2 * log_sigma)
         zeros = torch.zeros(len(s), device=s.device)
-        n_ahead = (length - 1).clamp(max=self.model.next_k)  # ones in the first step's target
-        return zeros.index_add(0, row, nll) / n_ahead, zeros.index_add(0, row, kl) / (length - 1)
+        n_first = zeros.index_add(0, row, n_there * (t == 0))  # ones in the first step's target
+        return zeros.index_add(0, row, nll) / n_first, zeros.index_add(0, row, kl) / (length - 1)
 
     @scoring
     def score(self, queries: Queries) -> Tensor:
-        """Return the logits behind the last item of each history, shape (B, I) or (B, C)."""
+        """Return the logits behind the last item read of each history, shape (B, I) or (B, C)."""
         device = self.item.weight.device
         s = to_device(queries.history.sequences(), device)
         length = to_device(queries.history.counts, device)
+        if self.model.test_history == "without_last":
+            length = length - 1
         h, _ = self.gru(self.item(s))
         last = h[torch.arange(len(s), device=device), (length - 1).clamp(min=0)]
         last = last * (length > 0)[:, None]  # without a history the GRU is where it began

@@ -21,6 +21,13 @@ def to_device(numbers: np.ndarray, device: torch.device) -> Tensor:
     return torch.from_numpy(numbers.astype(np.int64)).to(device)
 
 
+def sent(numbers: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor of the host on the device, without waiting for it to arrive."""
+    if device.type == "cuda":  # from memory that may be swapped out it would have to wait
+        numbers = numbers.pin_memory()
+    return numbers.to(device, non_blocking=True)
+
+
 @dataclass(frozen=True, eq=False)
 class Rows:
     """The 0/1 rows of a batch of users, sparse.

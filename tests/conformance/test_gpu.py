@@ -1,22 +1,28 @@
-"""On a GPU: every model trains there, and gives the same bits each time."""
+"""On a GPU: every model trains there, gives the same bits each time, and some never wait for it."""
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from repro import planning
 from repro.errors import UnsupportedError
-from repro.execution import Settings, attempt
+from repro.execution import Settings, attempt, chosen_device
 from repro.experiment import MODELS
+from repro.interactions import from_rows
 from repro.planning import Asked
 from repro.records import Record
+from repro.training import Progress
 
 pytestmark = pytest.mark.gpu
 
 EVERY = Asked(("toy",), every_model=True, smoke=True)
+NEVER_WAITING = ("acvae", "avb", "cvae_gan", "evcf", "mult_vae", "svae", "vaegan")
+"""Models whose updates ask the GPU for nothing; an epoch may, once, as `UserRows` does."""
 
 
 def made(name: str, runs: Path, device: str) -> list[Record]:
@@ -41,3 +47,30 @@ def test_a_model_gives_the_same_bits_each_time(tmp_path: Path, name: str) -> Non
         assert [entry["losses"] for entry in one.curve] == [e["losses"] for e in other.curve]
         for ours, theirs in zip(one.hits(), other.hits(), strict=True):
             assert ours.tolist() == theirs.tolist()
+
+
+def waits(name: str, n_users: int, device: torch.device) -> int:
+    """Return how often the host waits for the GPU in an epoch, not the first, of batches of 4."""
+    rng = np.random.default_rng(0)
+    item = rng.permuted(np.tile(np.arange(60), (n_users, 1)), axis=1)[:, :12].ravel()
+    train = from_rows(np.repeat(np.arange(n_users), 12), item, n_users, 60, ordered=True)
+    epochs = MODELS.load(name)(n_epochs=2, batch_size=4).epochs(train, Progress(0, device))
+    next(epochs)  # loads what is loaded once
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            next(epochs)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    return sum("synchronizing CUDA operation" in str(one.message) for one in caught)
+
+
+@pytest.mark.parametrize("name", NEVER_WAITING)
+def test_an_epoch_of_more_updates_waits_for_the_gpu_no_more_often(
+    tmp_path: Path, name: str
+) -> None:
+    device = chosen_device(Settings(tmp_path, "cuda"))
+    few, many = waits(name, 8, device), waits(name, 80, device)
+    assert few > 0  # its losses are read at the end
+    assert many == few

@@ -98,7 +98,8 @@ def trained(model: ACVAE, train: Interactions, run: Progress | None = None) -> A
 
 
 @pytest.mark.parametrize(
-    ("n_items", "parameters"), [(7363, 2_136_224), (3533, 1_151_914), (31_637, 8_374_642)]
+    ("n_items", "parameters"),
+    [(7363, 2_136_224), (3533, 1_151_914), (10_472, 2_935_237), (31_637, 8_374_642)],
 )
 def test_the_networks_have_the_authors_sizes(n_items: int, parameters: int) -> None:
     with torch.device("meta"):
