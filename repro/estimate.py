@@ -1,12 +1,18 @@
-"""Estimate how long a run takes on this machine, from an epoch and a look at it."""
+"""Estimate how long a run takes on this machine: play two epochs of every loop, and a look.
+
+That is done on ever more of the users, while time allows, and continued in a straight line: what
+does not depend on the users does not grow with them. Where an epoch on all of them takes too long,
+its first steps tell if it is slower than on the line, as where blocks have whole columns.
+"""
 
 from __future__ import annotations
 
-import contextlib
+import math
 import os
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,38 +22,130 @@ from repro.data import views
 from repro.errors import ReproError
 from repro.evaluation import rank
 from repro.execution import Settings, chosen_device, model_of, split_of
-from repro.model import Stateful
+from repro.model import Scorer, Stateful
 from repro.planning import Job
-from repro.training import Progress
+from repro.split import Cases, Split
+from repro.training import Progress, check_users
 
-MEASURED_SHARES = (1.0, 1 / 8, 1 / 64, 1 / 512)
-"""Of the users, of which one epoch is tried, until one is short enough."""
+SHARES = (1 / 512, 1 / 64, 1 / 8, 1.0)
+"""Of the users, on which a model is played; the first to its end, the others if time allows."""
+
+LONG = 1 / 8
+"""Of the time allowed, an epoch that is not played twice, as what it does but once is small."""
+
+LOOK = 1 / 16
+"""Of the time allowed, what a look at ever more test cases may take."""
+
+BETTER = 0.4
+"""Of the looks, those that are better than all before and go further, where an epoch is selected;
+the mean of twelve runs of DAVE's Table 4."""
 
 
 class _Enough(Exception):  # noqa: N818 - it is no error
-    """A measured step is over."""
+    """The time is up."""
 
 
-class _Stopwatch(Progress):
-    """A run that stops after its first epoch, or within it when its time is up."""
+class _Play(Progress):
+    """A run on n of the users that plays two epochs from the middle of every loop.
 
-    def __init__(self, seed: int, device: torch.device, seconds: float) -> None:
-        super().__init__(seed, device)
-        self._deadline = time.monotonic() + seconds
-        self._state: dict[str, Stateful] = {}
+    The first of them also does what is done but once; the second stands for all others.
+    """
+
+    def __init__(
+        self, job: Job, split: Split, n: int, device: torch.device, reached: tuple[int, int]
+    ) -> None:
+        super().__init__(job.experiment.seed, device)
+        self.n = n
+        self._job, self._split, self._reached = job, split, reached
+        self._users = np.arange(n) * split.train.n_users // n  # from all over the data
+        self.n_pairs = int(split.train.counts[self._users].sum())
+        self.once = self.aside = 0.0  # seconds outside of epochs: the model's; to time a look
+        self.played = self.all = 0.0  # seconds of epochs: those played; all that are to come
+        self.steps, self.pace = 0, 0.0  # logged in an epoch of the first loop; seconds of each
+        self.looks = 0.0  # seconds of all looks at all cases
+        self.checkpoint = 0  # bytes
+        self._n_looks = self._steps = 0
+        self._unseen = 1  # looks at a loop's scorers; one at what is scored outside of all loops
+
+    def run(self, seconds: float, deadline: float) -> None:
+        """Play, and be cut off behind a deadline of `time.monotonic`; those seconds are allowed."""
+        self._seconds, self._deadline = seconds, deadline
+        model, train = model_of(self._job), self._split.train.rows(self._users)
+        look: float | None = None
+        began = self._since = self._clock()
+        for scorer in model.epochs(train, self):
+            ready = self._clock()
+            look = self._look(scorer) if look is None else look
+            self._n_looks, self._unseen = self._n_looks + self._unseen, 0
+            self.aside += self._clock() - ready
+        if look is None and not self.outcome.curve:
+            raise ReproError("the model has no epoch")
+        self.once = self._clock() - began - self.played
+        self.looks = self._n_looks * (look or 0.0)
 
     def epochs(self, n: int, **state: Stateful) -> Iterator[int]:
-        self._state = state
-        return super().epochs(n, **state)
-
-    def checkpoint_bytes(self) -> int:
-        """Return how large the state in a checkpoint of the loop in progress is."""
-        return sum(_bytes(part.state_dict()) for part in self._state.values())
+        """Count the two of n epochs that are played."""
+        self._loop += 1
+        loop, done = self._reached
+        to_come = range(done if self._loop == loop else n if self._loop < loop else 0, n)
+        every = self._job.experiment.every
+        self._unseen = sum(not epoch % every or epoch == n - 1 for epoch in to_come)
+        spent: list[float] = []
+        first_loop = not self.outcome.curve
+        first = max(0, min(n // 2, n - 2))
+        for epoch in range(first, min(first + 2, n)):
+            if spent and spent[0] > LONG * self._seconds:
+                break
+            self.epoch, self.final = epoch, epoch == n - 1
+            self._steps, self._since = 0, self._clock()
+            yield epoch
+            self.close_epoch()
+            spent.append(self._clock() - self._since)
+            if first_loop:
+                self.steps, self.pace = self._steps, spent[-1] / max(1, self._steps)
+        if to_come:
+            self.all += spent[0] + spent[-1] * (len(to_come) - 1)
+        self.played += sum(spent)
+        size = sum(_bytes(part.state_dict()) for part in state.values())
+        self.checkpoint, self._unseen = max(self.checkpoint, size), 1
 
     def log(self, **losses: Any) -> None:
+        """Note losses, as long as there is time."""
         super().log(**losses)
+        self._steps += 1
         if time.monotonic() > self._deadline:
+            self.pace = self.pace or (self._clock() - self._since) / self._steps
             raise _Enough
+
+    def _clock(self) -> float:
+        """Return the model's seconds so far, once the device has done what it was told."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.monotonic() - self.aside
+
+    def _look(self, scorer: Scorer) -> float:
+        """Return the seconds of a look at all cases, told from some whose users are known."""
+        split, experiment = self._split, self._job.experiment
+        test, asked = split.test, split.test.queries.user
+        row = np.searchsorted(self._users, asked).clip(max=self.n - 1)
+        known = np.flatnonzero((asked < 0) | (self._users[row] == asked))
+        if not len(known):
+            return 0.0
+        queries = replace(test.queries, user=np.where(asked < 0, -1, row))
+        seen = [(0, 0.0)]
+        for n in sorted({min(8**k, len(test)) for k in range(8)}):
+            if len(seen) > 2 and _line(seen, n) > LOOK * self._seconds:
+                break
+            some = np.resize(known, n)  # over and over, where they are fewer
+            began = time.monotonic()
+            rank(scorer, Cases(queries.rows(some), test.targets.rows(some)), experiment.model.name)
+            seen.append((n, time.monotonic() - began))
+        parts = getattr(type(scorer), "parts", None)
+        further = sum(map(len, sum(split.others.values(), ())))
+        further += len(test) * len(parts(scorer) if callable(parts) else ())
+        share = 1.0 if experiment.select in ("last", "test:each") else BETTER
+        n_cases = len(test) + len(split.valid or ()) + share * further
+        return _line(seen, len(test)) * n_cases / len(test)
 
 
 @dataclass(frozen=True)
@@ -56,7 +154,7 @@ class Estimate:
 
     seconds: float
     ended: bool
-    """Whether an epoch was seen to its end; else the run takes longer."""
+    """Whether enough was seen to tell; else the run takes longer."""
     checkpoint: int
     """Bytes of one of its checkpoints; three lie on disk at most, and none when it has ended."""
 
@@ -69,10 +167,10 @@ def load() -> float:
     return os.getloadavg()[0] / (os.cpu_count() or 1) if hasattr(os, "getloadavg") else 0.0
 
 
-def measure(job: Job, settings: Settings, seconds: float) -> Estimate | str:
+def measure(
+    job: Job, settings: Settings, seconds: float, reached: tuple[int, int] = (0, 0)
+) -> Estimate | str:
     """Return how long a run will take on this machine, or why that cannot be said.
-
-    It is told from a look, and from the second epoch: the first also loads what is loaded once.
 
     Parameters
     ----------
@@ -81,54 +179,97 @@ def measure(job: Job, settings: Settings, seconds: float) -> Estimate | str:
     settings : Settings
         Where and how.
     seconds : float
-        How long an epoch may be watched, until its next batch. One that takes longer is tried
-        again on ever fewer users, and taken to grow with their number.
+        How long the model may be watched. Its smallest share of the users may take longer, and so
+        may a step or a fit that cannot be stopped.
+    reached : tuple of int
+        What lies behind the run, as `repro.training.reached` tells it.
     """
     try:
-        return _measured(job, settings, seconds)
+        with warnings.catch_warnings(action="ignore"):  # of so few users
+            return _measured(job, settings, seconds, reached)
     except ReproError as error:
         return error.message
     except Exception as error:  # a model's bug is for the run to tell
         return f"{type(error).__name__}: {error}"
 
 
-def _measured(job: Job, settings: Settings, seconds: float) -> Estimate | str:
+def _measured(job: Job, settings: Settings, seconds: float, reached: tuple[int, int]) -> Estimate:
     device = chosen_device(settings)
-    experiment = job.experiment
-    data = views.load(experiment.dataset)
-    split = split_of(job, data.digest)
-    params = experiment.model.params
-    n_epochs = sum(n for key, n in params.items() if key.endswith("epochs") and n) or 1
-    n_users = split.train.n_users
-    size = 0
-    for share in MEASURED_SHARES:
-        users = np.arange(max(1, int(share * n_users)))
-        watch = _Stopwatch(experiment.seed, device, seconds)
-        epochs = iter(model_of(job).epochs(split.train.rows(users), watch))
-        began = time.monotonic()
-        try:
-            scorer = next(epochs, None)
-        except _Enough:
-            size = size or watch.checkpoint_bytes()
+    split = split_of(job, views.load(job.experiment.dataset).digest)
+    check_users(model_of(job), split, job.experiment.model.name)
+    n_users, params = split.train.n_users, job.experiment.model.params
+    batch = max((size for key, size in params.items() if key.endswith("batch_size")), default=0)
+    per_step = batch or params.get("block_size", n_users)
+    plays: list[_Play] = []
+    cut: _Play | None = None
+    obstacle: Exception | None = None
+    began = time.monotonic()
+    for n in _shares(n_users, batch):
+        play = _Play(job, split, n, device, reached)
+        left = began + seconds - time.monotonic()
+        left -= _line([(p.n, p.once + p.aside) for p in plays], n)
+        fits = left > _line([(p.n, p.played) for p in plays], n, batch)
+        in_part = n == n_users and len(plays) > 1 and _steps(play, plays, per_step) > 1
+        in_part = in_part and left > 4 * plays[-1].pace  # or little is seen
+        if (plays or obstacle) and not fits and not in_part:
             continue
-        if scorer is None:
-            return "the model has no epoch"
-        spent = time.monotonic() - began
-        if n_epochs > 1:
-            began = time.monotonic()
-            with contextlib.suppress(_Enough):  # then the first has to do
-                scorer = next(epochs, None) or scorer
-                spent = min(spent, time.monotonic() - began)
-        look = 0.0
-        if len(users) == n_users:  # else the scorer does not know them all
-            began = time.monotonic()
-            rank(scorer, split.test, experiment.model.name)
-            look = time.monotonic() - began
-            look *= 1 + sum(len(draws) for draws in split.others.values())
-        epoch = spent * n_users / len(users)
-        size = size or watch.checkpoint_bytes()  # of all users, or as near as can be had
-        return Estimate(n_epochs * epoch + n_epochs / experiment.every * look, True, size)
-    return Estimate(n_epochs * seconds, False, size)
+        try:
+            play.run(seconds, began + seconds if plays or obstacle else math.inf)
+            plays.append(play)
+        except _Enough:
+            cut = play
+            break
+        except Exception as error:  # such as too few users for a model's dimensions
+            obstacle = error
+    if obstacle and not plays:
+        raise obstacle
+    full = [p for p in plays if p.n >= batch] or plays  # of a short step little can be told
+    slower = 1.0
+    if cut and len(plays) > 1:
+        on_line = _line([(p.n, p.pace * p.steps) for p in full], cut.n, batch)
+        seen = cut.pace * (cut.steps or _steps(cut, plays, per_step))
+        slower = max(1.0, seen / on_line) if on_line else 1.0
+    once = _line([(p.n, p.once) for p in plays], n_users)
+    epochs = _line([(p.n, p.all) for p in full], n_users, batch)
+    size = _line([(p.n, p.checkpoint) for p in plays], n_users)
+    told = len(full) > 1 or full[0].n == n_users or full[0].n >= batch > 0
+    return Estimate(once + slower * epochs + plays[-1].looks, told, round(size))
+
+
+def _shares(n_users: int, batch: int) -> list[int]:
+    """Return how many users each share has: whole batches, if that is not far more."""
+    found = set()
+    for share in SHARES:
+        n = max(1, int(share * n_users))
+        whole = math.ceil(n / batch) * batch if batch else n
+        found.add(min(n_users, whole if whole <= 8 * n else n))
+    return sorted(found)
+
+
+def _line(points: Sequence[tuple[int, float]], x: int, batch: int = 0) -> float:
+    """Return what lies at x on the line through the last two points, which does not fall.
+
+    Where there is but one, all have what it has; with batches of users, it has what one has.
+    """
+    if not points:
+        return 0.0
+    if batch and len(points) == 1:
+        points = [(0, 0.0), (max(batch, points[0][0]), points[0][1])]
+    *_, (x1, y1), (x2, y2) = [points[0], *points]
+    return y2 + max(0.0, y2 - y1) / max(1, x2 - x1) * max(0, x - x2)
+
+
+def _steps(play: _Play, plays: list[_Play], batch: int) -> float:
+    """Return the steps of an epoch that was not seen to its end.
+
+    They are as many as the batches of users, if that holds for the last two that ended; else so
+    many times the pairs are so many times the steps.
+    """
+    one, two = plays[-2:]
+    batches = {p: math.ceil(p.n / batch) for p in (one, two, play)}
+    by_batch = one.steps * batches[two] == two.steps * batches[one]
+    ratio = batches[play] / batches[two] if by_batch else play.n_pairs / two.n_pairs
+    return two.steps * ratio
 
 
 def _bytes(state: Any) -> int:

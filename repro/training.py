@@ -7,6 +7,7 @@ network, and a checkpoint need not hold a scorer. Selection still sees only what
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import time
@@ -210,12 +211,28 @@ class Progress:
         self.rng.bit_generator.state = json.loads(saved["numpy"])
 
 
+def reached(folder: Path) -> tuple[int, int]:
+    """Return which loop of epochs a run's checkpoint lies in, from 0, and its epochs behind it.
+
+    Without a checkpoint that can be read it is the beginning of the first; no file is touched.
+    """
+    for file in checkpoints.present(folder):
+        with contextlib.suppress(Exception):  # the run will say
+            saved = _read(file)
+            return saved["loop"], saved["epoch"] + 1
+    return 0, 0
+
+
+def _read(file: Path) -> dict[str, Any]:
+    content = BytesIO(checkpoints.read(file))
+    return torch.load(content, weights_only=True, map_location="cpu")
+
+
 def _newest(folder: Path, say: Callable[[str], None]) -> dict[str, Any] | None:
     """Return the newest checkpoint that can be read; put aside, and name, those that cannot."""
     for file in checkpoints.present(folder):
         try:
-            content = BytesIO(checkpoints.read(file))
-            return torch.load(content, weights_only=True, map_location="cpu")
+            return _read(file)
         except (OSError, MemoryError):
             raise  # of the machine, not of the file
         except Exception as error:  # torch documents no narrower set for a damaged file
@@ -279,12 +296,7 @@ def fit(
             f"select = '{select}' needs validation cases, and this protocol holds out none",
             "select = 'last', or give the protocol a validation part",
         )
-    known_only = getattr(model, "KNOWN_USERS_ONLY", False)
-    if known_only and (split.test.queries.user < 0).any():
-        raise UnsupportedError(
-            f"{name} knows only the users of its training data, and this protocol asks for others",
-            "choose a model that scores from a history",
-        )
+    check_users(model, split, name)
     if set(metrics) - set(progress.outcome.followed) and criterion == "each":
         progress.begin_anew()  # the best epochs of a metric that was not looked at are lost
     outcome = progress.outcome
@@ -321,6 +333,16 @@ def fit(
     if progress.look:  # the model does not count its epochs
         progress.close_epoch()
     return outcome
+
+
+def check_users(model: Model, split: Split, name: str) -> None:
+    """Raise UnsupportedError if a model, here under its name, cannot score a split's users."""
+    known_only = getattr(model, "KNOWN_USERS_ONLY", False)
+    if known_only and (split.test.queries.user < 0).any():
+        raise UnsupportedError(
+            f"{name} knows only the users of its training data, and this protocol asks for others",
+            "choose a model that scores from a history",
+        )
 
 
 def _embeddings(scorer: Scorer) -> dict[str, torch.Tensor]:

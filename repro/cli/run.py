@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -188,8 +187,8 @@ def _run(todo: list[Job], settings: Settings, engine: str, jobs: int) -> int:
 BUSY = 0.5
 """Share of the processors in use from which on a measured time is not that of a run alone."""
 
-MEASURED_SECONDS = 5.0
-"""How long a dry run may watch the first epoch of a model."""
+MEASURED_SECONDS = 10.0
+"""How long a dry run may watch a model, unless the smallest share of its users takes longer."""
 
 
 def _print_plan(
@@ -202,12 +201,13 @@ def _print_plan(
     from repro.cli.progress import duration
     from repro.estimate import Estimate, load, measure
     from repro.execution import Settings
+    from repro.training import reached
 
     lacking = planning.lacking(plan)
     done = {job.label: planning.finished(job, folder) for job in plan.jobs}
     todo = [job for job in plan.jobs if force or not done[job.label]]
     settings = Settings(folder, device, _threads(threads, todo))
-    measured: dict[str, Estimate | str] = {}  # seeds and tables share it
+    measured: dict[tuple[str, int, int], Estimate | str] = {}  # seeds and tables share it
     total, sure, checkpoint = 0.0, True, 0
     told, busy = False, load()
     for job in plan.jobs:
@@ -217,12 +217,13 @@ def _print_plan(
         typer.echo(f"{'':<18} {job.experiment.model.title()}, select {job.experiment.select}")
         if job not in todo:
             continue
-        key = replace(job.experiment, seed=0).key()
-        if job.experiment.dataset in lacking:
-            measured[key] = "its data is not here"
-        elif key not in measured:
-            measured[key] = measure(job, settings, MEASURED_SECONDS)
-        found = measured[key]
+        found: Estimate | str = "its data is not here"
+        if job.experiment.dataset not in lacking:
+            behind = (0, 0) if force else reached(folder / planning.run_id(job))
+            key = (job.experiment.seedless, *behind)
+            if key not in measured:
+                measured[key] = measure(job, settings, MEASURED_SECONDS, behind)
+            found = measured[key]
         if isinstance(found, str):
             typer.echo(f"{'':<18} time unknown: {found}")
             sure = False

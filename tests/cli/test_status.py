@@ -13,16 +13,19 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from repro import checkpoints, claims, estimate, paths, planning, records
 from repro.claims import Claim
 from repro.cli import app
 from repro.data import views
+from repro.estimate import Estimate
 from repro.planning import Asked, Job
 from repro.records import Failure, Record
 
@@ -514,14 +517,10 @@ def test_a_dry_run_measures_what_is_alike_but_once_and_adds_up(
     planning.prepare("toy/ratings")
     asked: list[str] = []
 
-    def measured(job: Job, *_: object) -> estimate.Estimate:
+    def measured(job: Job, *_: object) -> Estimate:
         asked.append(job.experiment.model.name)
         is_ease = asked[-1] == "ease"
-        return (
-            estimate.Estimate(100.0, True, 2_000_000)
-            if is_ease
-            else estimate.Estimate(3600.0, False, 0)
-        )
+        return Estimate(100.0, True, 2_000_000) if is_ease else Estimate(3600.0, False, 0)
 
     monkeypatch.setattr(estimate, "measure", measured)
     told = repro_("run", "mine", "--dry-run").stdout
@@ -540,6 +539,28 @@ def test_a_dry_run_measures_what_is_alike_but_once_and_adds_up(
     )
 
 
+def test_a_dry_run_tells_what_is_left_of_a_run_that_was_cut_off(
+    mine: Mine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine(row("BPR", "bpr"), seeds="[0, 1, 2]")
+    planning.prepare("toy/ratings")
+    first, second, _ = planning.plan(Asked(("mine",))).jobs
+    buffer = BytesIO()
+    torch.save({"loop": 1, "epoch": 3}, buffer)
+    checkpoints.save(folder(first), buffer.getvalue())
+    checkpoints.save(folder(second), b"not a checkpoint")
+
+    def measured(_job: Job, _how: object, _s: float, reached: tuple[int, int]) -> Estimate:
+        return Estimate({(0, 0): 60.0, (1, 4): 20.0}[reached], True, 0)
+
+    monkeypatch.setattr(estimate, "measure", measured)
+    told = repro_("run", "mine", "--dry-run").stdout
+    assert times(told) == ["about 20 s", "about 1 min 00 s", "about 1 min 00 s"]
+    forced = repro_("run", "mine", "--dry-run", "--force").stdout
+    assert times(forced) == ["about 1 min 00 s"] * 3
+    assert [file.name for file in folder(second).iterdir()] == ["checkpoint-000001.pt"]
+
+
 def test_runs_under_other_protocols_are_measured_by_themselves(
     mine: Mine, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -550,9 +571,9 @@ def test_runs_under_other_protocols_are_measured_by_themselves(
     write("tables/mine.toml", text + late + second)
     planning.prepare("toy/ratings")
 
-    def measured(job: Job, *_: object) -> estimate.Estimate:
+    def measured(job: Job, *_: object) -> Estimate:
         seconds = {"random_split": 100.0, "sequential_split": 200.0}
-        return estimate.Estimate(seconds[job.experiment.protocol.name], True, 0)
+        return Estimate(seconds[job.experiment.protocol.name], True, 0)
 
     monkeypatch.setattr(estimate, "measure", measured)
     told = repro_("run", "mine", "--dry-run").stdout

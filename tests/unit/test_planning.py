@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import socket
 import subprocess
@@ -18,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from repro import checkpoints, claims, estimate, execution, paths, planning, records
+from repro import checkpoints, claims, paths, planning, records
 from repro.claims import Claim
 from repro.data import views
 from repro.errors import ReproError
@@ -66,41 +64,6 @@ quoted_from = "an older paper"
 at.toy = { published = ["0.4", "0.5"] }
 """
 
-SLOW = '''
-"""A model that takes its time."""
-
-import time
-from dataclasses import dataclass
-
-import torch
-
-
-@dataclass(frozen=True, kw_only=True)
-class Slow:
-    """Take some time for an epoch, and some for every user in it."""
-
-    per_user: float = 0.0
-    per_epoch: float = 0.0
-    n_epochs: int = 3
-    n_pretrain_epochs: int = 0
-
-    def epochs(self, train, run):
-        for n in filter(None, (self.n_pretrain_epochs, self.n_epochs)):
-            for epoch in run.epochs(n):
-                time.sleep(self.per_epoch)
-                run.log(loss=1.0)
-                for user in range(train.n_users):
-                    time.sleep(self.per_user)
-                    run.log(loss=1.0)
-                yield self
-
-    def score(self, queries):
-        return torch.arange(float(queries.history.n_items)).repeat(len(queries), 1)
-
-
-MODEL = Slow
-'''
-
 LEVEL = '''
 """A model with one score for everything."""
 
@@ -133,7 +96,6 @@ def own(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Own:
     monkeypatch.setenv("REPRO_PATH", str(user))
     (user / "tables").mkdir(parents=True)
     (user / "models").mkdir()
-    (user / "models" / "slow.py").write_text(SLOW)
 
     def load(model: str = "popularity", params: str = "", seeds: str = "", more: str = "") -> Plan:
         text = PAPER.replace("MODEL", model).replace("PARAMS", params).replace("SEEDS", seeds)
@@ -434,101 +396,3 @@ def test_many_records_are_looked_through_in_a_moment(own: Own) -> None:
     found = planning.states(plan, paths.runs())
     assert time.process_time() - began < 2
     assert [s.kind for s in found] == ["done", "missing"] * 60
-
-
-def measured(own: Own, params: str, seconds: float) -> tuple[float, bool]:
-    """Return what is said of the slow model's time when an epoch may be watched so long."""
-    planning.prepare("toy/ratings")
-    (job,) = own("slow", params).jobs
-    found = estimate.measure(job, settings(), seconds)
-    assert isinstance(found, estimate.Estimate), found
-    return found.seconds, found.ended
-
-
-def test_a_checkpoint_is_as_large_as_the_model_and_its_optimizer(own: Own) -> None:
-    planning.prepare("toy/ratings")
-    (job,) = own("bpr", "embedding_dim = 4").jobs
-    found = estimate.measure(job, settings(), 30.0)
-    assert isinstance(found, estimate.Estimate), found
-    train = execution.split_of(job, "d").train
-    table = 4 * 4 * (train.n_users + train.n_items)
-    assert table <= found.checkpoint <= 3.6 * table  # parameters, two moments, item biases
-
-
-@pytest.mark.parametrize(
-    ("per_user", "seconds"),
-    [(0.002, 30.0), (0.004, 0.4), (0.025, 0.3), (0.08, 0.15)],
-    ids=["whole", "an eighth", "a 64th", "a 512th"],
-)
-def test_the_time_of_a_run_is_told_from_an_epoch_on_as_many_users_as_fit(
-    own: Own, per_user: float, seconds: float
-) -> None:
-    told, ended = measured(own, f"per_user = {per_user}", seconds)
-    truth = 3 * N_USERS * per_user
-    assert ended
-    assert truth / 2 < told < 2 * truth
-
-
-def test_an_epoch_is_watched_until_its_time_is_up_and_no_longer(own: Own) -> None:
-    began = time.monotonic()
-    measured(own, "per_user = 0.025", 0.3)
-    assert time.monotonic() - began < 5  # a whole epoch takes six seconds
-
-
-def test_all_phases_are_counted(own: Own) -> None:
-    planning.prepare("toy/ratings")
-    once, _ = measured(own, "per_user = 0.001, n_epochs = 10", 30)
-    twice, _ = measured(own, "per_user = 0.001, n_epochs = 10, n_pretrain_epochs = 10", 30)
-    assert 1.3 < twice / once < 3
-
-
-def test_where_no_epoch_ends_the_run_takes_longer_than_what_is_told(own: Own) -> None:
-    told, ended = measured(own, "per_user = 0.3", 0.1)
-    assert not ended
-    assert told <= 3 * N_USERS * 0.3
-
-
-def test_what_a_run_surely_takes_does_not_grow_with_users_that_cost_nothing(own: Own) -> None:
-    told, ended = measured(own, "per_epoch = 0.3", 0.1)
-    assert told <= 2 * 3 * 0.3 if ended else told <= 3 * 0.3
-
-
-@pytest.mark.parametrize("model", ["popularity", "ease", "random"])
-def test_a_model_in_closed_form_is_measured_whole(own: Own, model: str) -> None:
-    planning.prepare("toy/ratings")
-    found = estimate.measure(own(model).jobs[0], settings(), 0.001)
-    assert isinstance(found, estimate.Estimate), found
-    told, ended = found.seconds, found.ended
-    assert ended
-    assert 0 < told < 5
-    assert math.isfinite(told)
-
-
-def test_measuring_leaves_nothing_behind(own: Own) -> None:
-    measured(own, "per_user = 0.001", 0.05)
-    assert not paths.runs().exists()
-
-
-FRESH = """
-import json, sys
-from pathlib import Path
-from repro import estimate, execution, planning
-from repro.planning import Asked
-planning.prepare("toy/split")
-(job,) = planning.plan(Asked(("toy",), row="BPR")).jobs
-settings = execution.Settings(Path(sys.argv[1]), "cpu", threads=1)
-found = estimate.measure(job, settings, 5.0)
-told, ended = found.seconds, found.ended
-print(json.dumps([told, ended, execution.run(job, settings).seconds]))
-"""
-
-
-def test_what_a_process_does_but_once_is_not_counted_for_every_epoch(own_folders: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", FRESH, str(own_folders / "fresh")],
-        stdout=subprocess.PIPE,
-        check=True,
-    )
-    told, ended, truth = json.loads(done.stdout)
-    assert ended
-    assert told < 5 * truth + 2

@@ -395,6 +395,18 @@ def test_with_no_checkpoint_that_can_be_read_training_begins_anew_and_says_so(
     assert [text.count("cannot be read") for text in said] == [1, 1]
 
 
+def test_a_checkpoint_tells_how_many_epochs_lie_behind_it(
+    clusters: Split, checkpoint: Path
+) -> None:
+    assert training.reached(checkpoint) == (0, 0)
+    with pytest.raises(CutError):
+        fitted(MULT_VAE, clusters, Progress(5, CPU, checkpoint, Interrupted(4)))
+    assert training.reached(checkpoint) == (0, 3)  # it is written after the report
+    checkpoints.present(checkpoint)[0].write_bytes(b"damaged")
+    assert training.reached(checkpoint) == (0, 2)
+    assert len(checkpoints.present(checkpoint)) == 2
+
+
 def cut_and_resumed(split: Split, folder: Path, select: str) -> Outcome:
     """Return the outcome of a run that was cut off with one metric, and goes on with another."""
     progress = Progress(5, CPU, folder, Interrupted(4))
