@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from threadpoolctl import threadpool_limits
 
 import repro
 from repro import checkpoints, claims, planning, records
@@ -43,7 +44,7 @@ class Settings:
     device: str = "auto"
     """"auto", "cpu", "cuda" or "cuda:1"."""
     threads: int = 0
-    """CPU threads; 0: torch's own choice."""
+    """CPU threads, of torch and of what numpy and scipy multiply with; 0: torch's own choice."""
     deterministic: bool = True
     """On a GPU, only algorithms that give the same bits each time."""
     since: float | None = None
@@ -211,6 +212,10 @@ def chosen_device(settings: Settings) -> torch.device:
         torch.use_deterministic_algorithms(settings.deterministic)
     if settings.threads:
         torch.set_num_threads(settings.threads)
+    # What numpy and scipy multiply with has threads of its own, whose number moves last digits.
+    import scipy.linalg  # noqa: F401 - loads it, so that there is something to limit
+
+    threadpool_limits(torch.get_num_threads(), user_api="blas")
     return torch.device(name)
 
 

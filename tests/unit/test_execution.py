@@ -1,0 +1,31 @@
+"""The machine as a run sets it up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from repro.execution import Settings, chosen_device
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    """Give back the threads that the other tests had."""
+    before = torch.get_num_threads()
+    with threadpool_limits():
+        yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_what_numpy_and_scipy_multiply_with_has_as_many_threads_as_torch(
+    tmp_path: Path, n: int
+) -> None:
+    chosen_device(Settings(tmp_path, "cpu", threads=n))
+    pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+    assert any("scipy" in pool["filepath"] for pool in pools)
+    assert {pool["num_threads"] for pool in pools} == {torch.get_num_threads()} == {n}
