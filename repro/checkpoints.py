@@ -6,7 +6,6 @@ Behind a checkpoint's content stands its sha256: a disk that turns a bit must no
 from __future__ import annotations
 
 import hashlib
-import re
 from pathlib import Path
 
 from repro.paths import write_atomically
@@ -16,15 +15,14 @@ KEPT = 2
 
 def present(folder: Path) -> list[Path]:
     """Return a run's checkpoints, the newest first."""
-    found = {int(m[1]): file for file in folder.glob("checkpoint-*.pt") if (m := _numbered(file))}
-    return [found[number] for number in sorted(found, reverse=True)]
+    found = [file for file in folder.glob("checkpoint-*.pt") if _digits(file).isdecimal()]
+    return sorted(found, key=lambda file: int(_digits(file)), reverse=True)
 
 
 def save(folder: Path, content: bytes) -> None:
     """Write the next checkpoint, and let all but the newest two go."""
-    newest = next(iter(present(folder)), None)
-    last = _numbered(newest) if newest else None
-    file = folder / f"checkpoint-{int(last[1]) + 1 if last else 1:06}.pt"
+    number = max((int(_digits(file)) for file in present(folder)), default=0) + 1
+    file = folder / f"checkpoint-{number:06}.pt"
     write_atomically(file, content + hashlib.sha256(content).digest())
     for old in [*present(folder)[KEPT:], *_unfinished(folder)]:
         old.unlink()
@@ -66,5 +64,5 @@ def remains(folder: Path) -> list[Path]:
     return [*folder.glob("checkpoint-*.damaged"), *_unfinished(folder)]
 
 
-def _numbered(file: Path) -> re.Match[str] | None:
-    return re.fullmatch(r"checkpoint-(\d+)\.pt", file.name)
+def _digits(file: Path) -> str:
+    return file.stem.removeprefix("checkpoint-")

@@ -7,7 +7,6 @@ tells `repro status` how far the run is, whatever host it is on.
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import socket
@@ -19,7 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from repro.errors import ReproError
-from repro.paths import write_json
+from repro.paths import read_json, write_json
 
 FILE = "claim.json"
 BEAT_SECONDS = 5.0
@@ -132,13 +131,10 @@ def held(folder: Path, label: str) -> Iterator[Holder]:
         If another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    other: Claim | None = None
     claim = Claim(secrets.token_hex(8), socket.gethostname(), os.getpid(), label, time.time())
     with _guarded(folder):
-        with suppress(ReproError):  # a damaged claim is nobody's
-            other = read(folder)
-        if other and other.is_held(folder):
-            raise BusyError(f"{label} is being run by process {other.pid} on {other.host}")
+        if error := busy(folder, label):
+            raise error
         write_json(folder / FILE, asdict(claim))
     holder = Holder(folder, claim)
     try:
@@ -156,13 +152,22 @@ def read(folder: Path) -> Claim | None:
         If the file is damaged.
     """
     try:
-        return Claim(**json.loads((folder / FILE).read_text()))
+        return Claim(**read_json(folder / FILE))
     except FileNotFoundError:
         return None
     except (ValueError, TypeError) as error:
         raise ReproError(
             f"{folder / FILE} is damaged: {error}", "delete it, if no process is at this run"
         ) from error
+
+
+def busy(folder: Path, label: str) -> BusyError | None:
+    """Return the error of a run that another process is at; a damaged claim is nobody's."""
+    with suppress(ReproError):
+        claim = read(folder)
+        if claim and claim.is_held(folder):
+            return BusyError(f"{label} is being run by process {claim.pid} on {claim.host}")
+    return None
 
 
 @contextmanager

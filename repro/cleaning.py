@@ -66,6 +66,8 @@ def _of_runs(runs: Path, unfinished: bool) -> Iterator[tuple[str, Path]]:
 
 def _of_data(unfinished: bool) -> Iterator[tuple[str, Path]]:
     for name in manifest.names():
+        if cache.is_busy(name):
+            continue
         found = manifest.load(name)
         folder = cache.folder(name)
         used = {views.folder(f"{name}/{view}") for view in found.views}

@@ -173,8 +173,7 @@ def _pairs(
             if cell.group == group and cell.runs:
                 found[cell.row.removesuffix(OURS)] = [known[run] for run in cell.runs]
         columns = {cell.label: cell.metric for cell in cells if cell.group == group}
-        for names in contests:
-            row, against = names
+        for row, against in contests:
             if row in found and against in found:
                 made = paired(group, (row, found[row]), (against, found[against]), columns)
                 if made:
@@ -252,7 +251,7 @@ def _added(
         name = about["model"]["name"]
         if at and key not in printed and name in MODELS:
             label = _label(name, about["model"]["params"], MODELS.entry(name).defaults())
-            label += f", {at.apart}" if at.apart else ""
+            label = ", ".join([label, *at.apart])
             for cell in at.cells:
                 ours = replace(cell, published="", tolerance=None, note="", doubts="")
                 cells.append(_cell(at, ours, found, label))
@@ -280,7 +279,7 @@ def _cell(entry: Entry, cell: Cell, found: list[Record], label: str = "") -> Com
     if latest:
         marks += "u" if not all(record.verified for record in latest) else ""
         marks += "t" if latest[0].experiment["select"].startswith("test") else ""
-        marks += "a" if entry.view in entry.apart.split(", ") else ""
+        marks += "a" if entry.view in entry.apart else ""
         marks += "c" if any(record.constant > 0 for record in latest) else ""
         marks += "s" if latest[0].experiment["smoke"] else ""
         marks += "v" if several else ""

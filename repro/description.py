@@ -13,6 +13,7 @@ from repro import comparison, rendering
 from repro.catalogue import Entry
 from repro.data import cache, views
 from repro.data.manifest import Manifest, Step
+from repro.rendering import WIDTH
 from repro.tables import Paper
 
 
@@ -60,7 +61,7 @@ def dataset(found: Manifest) -> str:
         "note": about.note,
     }
     parts = [
-        fill(f"{key}: {text}", 100, subsequent_indent="  ", break_long_words=False)
+        fill(f"{key}: {text}", WIDTH, subsequent_indent="  ", break_long_words=False)
         for key, text in said.items()
         if text
     ]
@@ -162,7 +163,8 @@ def plugin(entry: Entry) -> str:
     """Return a model or protocol: what it is, and its parameters with their sources."""
     parts = [f"{entry.name}: {entry.class_doc}", "", entry.doc, "", "Parameters:"]
     for field in entry.fields:
-        parts.append(f"  {field.name}: {field.annotation} = {field.default!r}")
+        default = "" if field.required else f" = {field.default!r}"
+        parts.append(f"  {field.name}: {field.annotation}{default}")
         parts += [f"      {field.doc}"] if field.doc else []
     return "\n".join(parts)
 

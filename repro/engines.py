@@ -110,7 +110,7 @@ def run_all(jobs: list[Job], engine: Engine, settings: Settings, watch: Watch) -
                     del elsewhere[label]
             while waiting and engine.has_room():
                 job = waiting.popleft()
-                if busy := _busy(job, settings):
+                if busy := claims.busy(settings.runs / planning.run_id(job), job.label):
                     is_elsewhere(job, busy)
                 else:
                     engine.start(job)
@@ -136,28 +136,12 @@ def run_all(jobs: list[Job], engine: Engine, settings: Settings, watch: Watch) -
     return done
 
 
-def _claim(job: Job, settings: Settings) -> claims.Claim | None:
-    """Return the claim on a run, if it has one that can be read."""
-    try:
-        return claims.read(settings.runs / planning.run_id(job))
-    except ReproError:
-        return None
-
-
-def _busy(job: Job, settings: Settings) -> BusyError | None:
-    """Return the error of a run that another process is at, without starting one to find out."""
-    claim = _claim(job, settings)
-    if claim and claim.is_held(settings.runs / planning.run_id(job)):
-        return BusyError(f"{job.label} is being run by process {claim.pid} on {claim.host}")
-    return None
-
-
 def _follow(engine: Engine, settings: Settings, watch: Watch, reports: dict[str, Report]) -> None:
     """Tell how far the runs in other processes are, as their claims say."""
-    if isinstance(engine, Here):
-        return
     for job in engine.active():
-        claim = _claim(job, settings)
+        claim = None
+        with contextlib.suppress(ReproError):  # what is damaged tells nothing
+            claim = claims.read(settings.runs / planning.run_id(job))
         if claim and claim.n_epochs:
             if job.label not in reports:
                 reports[job.label] = watch.begin(job.label)
@@ -182,13 +166,11 @@ class Here:
 
     def wait(self) -> list[Ended]:
         """Run the job that was started, and return what became of it."""
-        ended: list[Ended] = []
-        while self._jobs:
-            job = self._jobs[0]
-            report = self._watch.begin(job.label)
-            ended.append((job, attempt(job, self._settings, report, self._watch.say), []))
-            self._jobs.pop(0)
-        return ended
+        jobs, self._jobs = self._jobs, []
+        told = self._watch
+        return [
+            (job, attempt(job, self._settings, told.begin(job.label), told.say), []) for job in jobs
+        ]
 
     def active(self) -> list[Job]:
         """Return the job that was started."""
@@ -246,7 +228,7 @@ class Processes:
             job, process, place = self._running.pop(pipe)
             try:
                 outcome, said = pipe.recv()
-            except EOFError:
+            except (EOFError, OSError):  # killed before it sent anything, or meanwhile
                 process.join()
                 outcome, said = _died(process.exitcode), []
             process.join()

@@ -9,8 +9,10 @@ import os
 import platform
 import resource
 import subprocess
+import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from importlib import metadata
@@ -114,9 +116,10 @@ def run(
             if report:
                 report(phase, epoch, n)
 
-        known = planning.known(job, settings.runs)
+        digest = views.load(job.experiment.dataset).digest
+        known = records.find(settings.runs, digest, job.experiment.as_json(), folder.name)
         fresh = known and (settings.since is None or _seconds(known.began) >= settings.since)
-        if known and fresh and planning.finished(job, settings.runs):
+        if known and fresh and job.is_done_by(known):
             return known
         if known:  # another table asked for other metrics; they are not to be lost
             job = replace(job, metrics=tuple(dict.fromkeys([*job.metrics, *known.results])))
@@ -221,9 +224,8 @@ def chosen_device(settings: Settings) -> torch.device:
 
 def _forget_peak(device: torch.device) -> None:
     """Begin to measure the most memory from here on, where the system can."""
-    forget = Path("/proc/self/clear_refs")
-    if forget.exists() and os.access(forget, os.W_OK):
-        forget.write_text("5")
+    with suppress(OSError):  # there is no such file, or it may not be written
+        Path("/proc/self/clear_refs").write_text("5")
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
 
@@ -233,7 +235,8 @@ def _peak(device: torch.device) -> dict[str, int]:
     status = Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []
     peaks = [1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
-    found = {"process": (peaks or [1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss])[0]}
+    unit = 1 if sys.platform == "darwin" else 1024
+    found = {"process": (peaks or [unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss])[0]}
     if device.type == "cuda":
         found["device"] = torch.cuda.max_memory_allocated(device)
     return found

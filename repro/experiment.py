@@ -1,7 +1,7 @@
 """All that can change a number, save the machine: the experiment, and its id.
 
-The design keeps a model and a protocol in it as objects. Here they are names with *all* parameters,
-defaults included: `repro compare` must find the record of a cell without importing torch.
+Model and protocol stand in it not as objects but as names with *all* parameters, defaults included:
+`repro compare` must find the record of a cell without importing torch.
 """
 
 import hashlib

@@ -7,6 +7,7 @@ import io
 import statistics
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +71,8 @@ def found(paper: Paper, number: str, records: Iterable[Record], smoke: bool = Fa
         Look for smoke runs, which otherwise never count.
     """
     figure = paper.figure(number)
-    known = {canonical(record.experiment): record for record in records}
+    by_age = sorted(records, key=lambda record: record.began)  # of several, the latest counts
+    known = {canonical(record.experiment): record for record in by_age}
     places = {point(line.label, x): (line, x) for line in figure.lines for x in figure.trained()}
     points: list[Point] = []
     missing: list[str] = []
@@ -81,37 +83,30 @@ def found(paper: Paper, number: str, records: Iterable[Record], smoke: bool = Fa
             experiment = entry.experiment(seed)
             if experiment and smoke:
                 experiment = experiment.smoked()
-            record = known.get(canonical(experiment.as_json())) if experiment else None
-            if record is None and entry.added:
-                continue  # a view of ours, which nobody has run
-            if record is None:
-                reason = ": ".join(entry.obstacle() or ("no record",))
-                missing.append(f"{entry.row} | {entry.group_label} | seed {seed}: {reason}")
-                continue
+            record = known.get(experiment.key()) if experiment else None
             panel = entry.group_label
+            run = f"{entry.row} | {panel} | seed {seed}"
+            if record is None:
+                if not entry.added:  # nobody misses a view of ours
+                    missing.append(f"{run}: {': '.join(entry.obstacle() or ('no record',))}")
+                continue
             for label, metric in figure.metrics.items():
-                if figure.kind == "picture":
-                    vectors = record.embeddings().get(metric.partition(":")[2])
-                    if vectors is None:
-                        missing.append(f"{entry.row} | {panel} | seed {seed}: has no vectors")
-                        continue
+                place = number, panel, label, line.label
+                made = partial(Point, *place, seed=seed, experiment=record.id)
+                if figure.kind != "picture":
+                    values = _values(figure, line, record, metric, x)
+                    points += [made(x=at, value=value) for at, value in values]
+                    wanted = len(figure.x.values) if figure.x and figure.x.cases else 1
+                    if len(values) < wanted:
+                        missing.append(f"{run}: lacks some {label}")
+                elif (vectors := record.embeddings().get(metric.partition(":")[2])) is None:
+                    missing.append(f"{run}: has no vectors")
+                else:
                     shown = picture(vectors)
-                    points += [
-                        Point(number, panel, label, line.label, x1, x2, seed, record.id, cluster)
-                        for (x1, x2), cluster in zip(
-                            shown.xy.tolist(), shown.cluster.tolist(), strict=True
-                        )
-                    ]
-                    place = {"panel": panel, "line": line.label, "of": label}
-                    numbers.append({**place, "seed": seed, **shown.numbers})
-                    continue
-                values = _values(figure, line, record, metric, x)
-                wanted = len(figure.x.values) if figure.x and figure.x.cases else 1
-                if len(values) < wanted:
-                    missing.append(f"{entry.row} | {panel} | seed {seed}: lacks some {label}")
-                for at, value in values:
-                    found_at = (number, panel, label, line.label, at, value, seed)
-                    points.append(Point(*found_at, record.id))
+                    rows = zip(*shown.xy.T.tolist(), shown.cluster.tolist(), strict=True)
+                    points += [made(x=x1, value=x2, cluster=cluster) for x1, x2, cluster in rows]
+                    numbers.append({"panel": panel, "line": line.label, "of": label, "seed": seed})
+                    numbers[-1] |= shown.numbers
     return Found(points, missing, numbers)
 
 
@@ -181,55 +176,44 @@ def drawn(paper: Paper, number: str, points: list[Point], mark: str = "") -> Dra
     except ImportError as error:
         raise ReproError("matplotlib is not installed", 'pip install "repro[figures]"') from error
     figure = paper.figure(number)
-    panels = list(dict.fromkeys(one.panel for one in points))
-    if figure.kind == "picture":
-        panels = list(dict.fromkeys(_pane(one) for one in points))
+    panels = list(dict.fromkeys(map(_pane, points)))
     drawing = Drawing(figsize=(4.2 * len(panels), 3.2 * len(figure.metrics)), layout="constrained")
     grid = drawing.subplots(len(figure.metrics), len(panels), squeeze=False)
     for axes_row, label in zip(grid, figure.metrics, strict=True):
         for axes, panel in zip(axes_row, panels, strict=True):
-            for line in figure.lines if figure.kind != "picture" else []:
-                own = [
-                    one
-                    for one in points
-                    if (one.panel, one.metric, one.line) == (panel, label, line.label)
-                ]
-                _line(axes, line.label, own, figure)
+            own = [one for one in points if _pane(one) == panel and one.metric == label]
             axes.set_title(panel)
             axes.set_ylabel(label)
-            if figure.kind == "picture":
-                own = [one for one in points if _pane(one) == panel and one.metric == label]
-                colours = [one.cluster for one in own]
-                axes.scatter(
-                    [one.x for one in own], [one.value for one in own], 4, colours, cmap="tab20"
-                )
-                axes.set_xticks([])
-                axes.set_yticks([])
-            elif figure.kind == "bars":
-                axes.tick_params(axis="x", labelrotation=30)
-            else:
-                axes.set_xlabel(figure.x.label if figure.x else "epoch")
-                axes.legend(fontsize="small")
-            if mark:
-                axes.text(
-                    0.5,
-                    0.5,
-                    mark,
-                    transform=axes.transAxes,
-                    fontsize=40,
-                    alpha=0.3,
-                    ha="center",
-                    va="center",
-                    rotation=30,
-                )
+            _fill(axes, own, figure)
+            centred = {"transform": axes.transAxes, "ha": "center", "va": "center"}
+            axes.text(0.5, 0.5, mark, fontsize=40, alpha=0.3, rotation=30, **centred)
     title = f"{paper.id}, Figure {number}: {figure.caption}"
     drawing.suptitle(fill(title, TITLE_WIDTH * len(panels)), fontsize="medium")
     return drawing
 
 
 def _pane(point: Point) -> str:
-    """Return the panel of a picture: each line and seed has one."""
+    """Return the title of a point's panel; in a picture each line and seed has one."""
+    if point.cluster is None:
+        return point.panel
     return f"{point.panel}, {point.line}, seed {point.seed}"
+
+
+def _fill(axes: Any, points: list[Point], figure: Figure) -> None:
+    """Draw the points of one panel."""
+    if figure.kind == "picture":
+        colours = [one.cluster for one in points]
+        axes.scatter([p.x for p in points], [p.value for p in points], 4, colours, cmap="tab20")
+        axes.set_xticks([])
+        axes.set_yticks([])
+        return
+    for line in figure.lines:
+        _line(axes, line.label, [one for one in points if one.line == line.label], figure)
+    if figure.kind == "bars":
+        axes.tick_params(axis="x", labelrotation=30)
+    else:
+        axes.set_xlabel(figure.x.label if figure.x else "epoch")
+        axes.legend(fontsize="small")
 
 
 def _line(axes: Any, label: str, points: list[Point], figure: Figure) -> None:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from repro.errors import ReproError
+
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
@@ -95,10 +97,13 @@ class Interactions:
             None if self.row is None else self.row[index],
         )
 
+    def _pair(self) -> NDArray[np.int64]:
+        """Return user * I + item of every row."""
+        return self.user.astype(np.int64) * self.n_items + self.item
+
     def distinct(self) -> Interactions:
         """Return the rows without the later occurrences of a pair."""
-        pair = self.user.astype(np.int64) * self.n_items + self.item
-        _, first = np.unique(pair, return_index=True)
+        _, first = np.unique(self._pair(), return_index=True)
         if len(first) == len(self):
             return self
         keep = np.zeros(len(self), dtype=bool)
@@ -107,7 +112,7 @@ class Interactions:
 
     def pairs(self) -> NDArray[np.int64]:
         """Return user * I + item of every distinct pair, ascending."""
-        return np.unique(self.user.astype(np.int64) * self.n_items + self.item)
+        return np.unique(self._pair())
 
     def matrix(self) -> csr_matrix:
         """Return the sparse 0/1 matrix, float32, shape (U, I)."""
@@ -133,8 +138,7 @@ class Interactions:
     def without(self, other: Interactions) -> Interactions:
         """Return the rows whose pair does not occur in the other, which has as many items."""
         assert self.n_items == other.n_items
-        pair = self.user.astype(np.int64) * self.n_items + self.item
-        return self.where(~np.isin(pair, other.pairs()))
+        return self.where(~np.isin(self._pair(), other.pairs()))
 
 
 def from_rows(
@@ -206,6 +210,22 @@ class Dataset:
     parts: Mapping[str, Interactions] = field(default_factory=dict)
     verified: bool = True
 
+    def given(self, *names: str) -> list[Interactions]:
+        """Return parts by name.
+
+        Raises
+        ------
+        ReproError
+            Naming those that the archive does not come with.
+        """
+        missing = [name for name in names if name not in self.parts]
+        if missing:
+            raise ReproError(
+                f"{self.id} does not come with its own {' and '.join(missing)}",
+                "take a view that has them, or a protocol that draws its own",
+            )
+        return [self.parts[name] for name in names]
+
 
 def digest(arrays: Mapping[str, NDArray[np.generic]]) -> str:
     """Return the sha256 of named arrays: names, types, shapes and bytes."""
@@ -213,5 +233,5 @@ def digest(arrays: Mapping[str, NDArray[np.generic]]) -> str:
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         total.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        total.update(array.tobytes())
+        total.update(array.reshape(-1).view(np.uint8).data)  # no copy of what may be gigabytes
     return total.hexdigest()

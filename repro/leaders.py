@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -61,7 +62,7 @@ def leaders(cells: Iterable[ComparedCell]) -> Leaders | None:
     by_column: dict[str, list[ComparedCell]] = {}
     for cell in known:
         by_column.setdefault(cell.label, []).append(cell)
-    above: dict[str, int] = {}
+    above: Counter[str] = Counter()
     for column in by_column.values():
         printed = [cell.published for cell in column if _published(cell) is not None]
         if printed:
@@ -70,7 +71,7 @@ def leaders(cells: Iterable[ComparedCell]) -> Leaders | None:
             for cell in column:
                 value = _ours(cell)
                 if value is not None and value > float(best + unit / 2):
-                    above[cell.row] = above.get(cell.row, 0) + 1
+                    above[cell.row] += 1
     return Leaders(
         columns=len(by_column),
         published=_led(known, _published),
@@ -78,7 +79,7 @@ def leaders(cells: Iterable[ComparedCell]) -> Leaders | None:
         found=len(found),
         rows=len({cell.row for cell in own}),
         with_added=_led(known, _ours) if len(own) < len(known) else {},
-        above=_sorted(above),
+        above=dict(above.most_common()),
     )
 
 
@@ -100,17 +101,11 @@ def _led(
         own = value(cell)
         if own is not None:
             columns.setdefault(cell.label, []).append((own, cell.row))
-    led: dict[str, int] = {}
+    led: Counter[str] = Counter()
     for column in columns.values():
         best = max(column)[0]
-        for own, row in column:
-            if own == best:
-                led[row] = led.get(row, 0) + 1
-    return _sorted(led)
-
-
-def _sorted(counts: dict[str, int]) -> dict[str, int]:
-    return dict(sorted(counts.items(), key=lambda item: -item[1]))
+        led.update(row for own, row in column if own == best)
+    return dict(led.most_common())
 
 
 def _counts(rows: dict[str, int]) -> str:

@@ -152,11 +152,10 @@ def parse(name: str, where: str = "") -> tuple[Metric, int]:
     label, _, cutoff = name.partition("@")
     if label not in METRICS:
         raise unknown("metric", label, METRICS, where)
+    prefix = f"{where}: " if where else ""
     if not cutoff.isdecimal() or int(cutoff) < 1:
-        prefix = f"{where}: " if where else ""
         raise ReproError(f"{prefix}metric '{name}' has no cut-off", f"write it as {label}@10")
     if int(cutoff) > DEPTH:
-        prefix = f"{where}: " if where else ""
         raise ReproError(f"{prefix}metric '{name}' looks deeper than the {DEPTH} ranks kept")
     return METRICS[label], int(cutoff)
 

@@ -1,5 +1,7 @@
 """Where things lie: shipped files, the user's own folders, the data cache, the runs.
 
+And how files are written there: whole or not at all.
+
 Environment: ``REPRO_HOME`` (data cache), ``REPRO_RUNS`` (records), ``REPRO_MIRROR`` (a folder that
 ``repro fetch`` reads before the network), ``REPRO_PATH`` (folders with a user's own ``tables/``,
 ``data_manifests/``, ``models/`` and ``protocols/``, searched after ours).
@@ -118,3 +120,8 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a mapping as JSON, atomically."""
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     write_atomically(path, (text + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """Return what `write_json` wrote; ValueError if the file is damaged."""
+    return json.loads(path.read_text(encoding="utf-8"))  # whatever the system's encoding is

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from repro import checkpoints, claims, records, tables
 from repro.data import archive, cache, manifest, views
 from repro.data.download import Tell
 from repro.errors import ReproError, unknown
-from repro.experiment import MODELS, Experiment, Spec
+from repro.experiment import MODELS, Experiment, Spec, canonical
+from repro.records import Record
 from repro.table_schema import figure_key
 from repro.tables import Entry, Paper
 
@@ -51,14 +52,18 @@ class Job:
     needs: tuple[str, ...] = ()
     """What its record must hold besides, for figures."""
 
+    def is_done_by(self, record: Record) -> bool:
+        """Return whether a record of the experiment has all that is to be measured."""
+        return all(map(record.holds, self.needs)) and all(map(record.has, self.metrics))
+
 
 @dataclass
 class Plan:
     """Experiments, each once, and the rows that give none."""
 
     jobs: list[Job] = field(default_factory=list)
-    left_out: dict[str, str] = field(default_factory=dict)
-    """Why, by row."""
+    left_out: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Why, as verdict and reason, by row."""
 
     def datasets(self) -> list[str]:
         """Return the views that the experiments need."""
@@ -86,7 +91,7 @@ def plan(asked: Asked) -> Plan:
         label = f"{entry.paper} {entry.table} | {entry.row} | {entry.group_label}"
         obstacle = entry.obstacle()
         if obstacle and not (asked.smoke and entry.experiment()):  # toy data is always there
-            made.left_out[label] = ": ".join(obstacle)
+            made.left_out[label] = obstacle
             continue
         for seed in asked.seeds or (entry.seeds[:1] if asked.smoke else entry.seeds):
             experiment = entry.experiment(seed)
@@ -103,7 +108,7 @@ def plan(asked: Asked) -> Plan:
             )
             known = jobs.get(experiment.key())
             jobs[experiment.key()] = _both(known, job) if known else job
-    for key in settings.keys() - used:
+    for key in sorted(settings.keys() - used):
         names = {name for job in jobs.values() for name in job.experiment.model.params}
         raise unknown("parameter of the selected rows", key, names, "--set")
     made.jobs = list(jobs.values())
@@ -132,13 +137,14 @@ def lacking(plan: Plan) -> dict[str, str]:
         if views.prepared(dataset) is None:
             archive_id, view = manifest.split_id(dataset)
             source = manifest.load(archive_id)
-            missing = cache.missing(source, source.view(view))
-            size = manifest.size_text(source)
-            how = (
-                f"repro fetch {dataset}, by hand" if source.archive.manual else f"download, {size}"
-            )
-            how = "generated" if source.generate else how
-            found[dataset] = how if missing else "in the cache, to be built"
+            if not cache.missing(source, source.view(view)):
+                found[dataset] = "in the cache, to be built"
+            elif source.generate:
+                found[dataset] = "generated"
+            elif source.archive.manual:
+                found[dataset] = f"repro fetch {dataset}, by hand"
+            else:
+                found[dataset] = f"download, {manifest.size_text(source)}"
     return found
 
 
@@ -155,20 +161,33 @@ def run_id(job: Job) -> str:
     return job.experiment.id(known.digest)
 
 
-def known(job: Job, runs: Path) -> records.Record | None:
-    """Return the record of a job's experiment, whichever metrics it has; None without its data."""
-    view = views.prepared(job.experiment.dataset)
-    if view is None:
-        return None
-    return records.find(runs, view.digest, job.experiment.as_json(), run_id(job))
+def finished(jobs: Iterable[Job], every: Iterable[Record]) -> dict[str, str]:
+    """Return the ids of the records that jobs need not run for again, by the jobs' labels.
+
+    Parameters
+    ----------
+    jobs : iterable of Job
+        One whose data is not here has no record.
+    every : iterable of Record
+        All there are.
+    """
+    jobs = list(jobs)
+    digests = _digests(jobs)
+    known = {record.id: record for record in every}
+    older = {(record.digest, canonical(record.experiment)): record for record in known.values()}
+    found = {}
+    for job in jobs:
+        experiment, digest = job.experiment, digests.get(job.experiment.dataset, "")
+        record = known.get(experiment.id(digest)) or older.get((digest, experiment.key()))
+        if record and job.is_done_by(record):
+            found[job.label] = record.id
+    return found
 
 
-def finished(job: Job, runs: Path) -> str | None:
-    """Return the id of a job's record, or None if it is still to run (or its data is not here)."""
-    record = known(job, runs)
-    if record is None or not all(record.holds(need) for need in job.needs):
-        return None
-    return record.id if all(record.has(metric) for metric in job.metrics) else None
+def _digests(jobs: Iterable[Job]) -> dict[str, str]:
+    """Return the digests of the jobs' views, as far as they are in the cache."""
+    datasets = dict.fromkeys(job.experiment.dataset for job in jobs)
+    return {name: view.digest for name in datasets if (view := views.prepared(name))}
 
 
 @dataclass(frozen=True)
@@ -186,28 +205,27 @@ class State:
 
 def states(plan: Plan, runs: Path) -> list[State]:
     """Return how every run of a plan stands, then the rows that give none."""
+    every = list(records.load_all(runs))
     spent: dict[tuple[str, str], list[float]] = {}
-    for record in records.load_all(runs):
-        if record.experiment["smoke"]:
-            continue
-        key = (record.experiment["model"]["name"], record.experiment["dataset"])
-        spent.setdefault(key, []).append(record.seconds)
-    found = [_state(job, runs, spent) for job in plan.jobs]
-    return found + [State(label, *_reason(why)) for label, why in plan.left_out.items()]
+    for record in every:
+        if not record.experiment["smoke"]:
+            key = (record.experiment["model"]["name"], record.experiment["dataset"])
+            spent.setdefault(key, []).append(record.seconds)
+    done, digests = finished(plan.jobs, every), _digests(plan.jobs)
+    found = []
+    for job in plan.jobs:
+        dataset = job.experiment.dataset
+        if dataset not in digests:
+            found.append(State(job.label, "no data", f"repro fetch {dataset}"))
+        elif job.label in done:
+            found.append(State(job.label, "done", done[job.label]))
+        else:
+            found.append(_state(job, runs / job.experiment.id(digests[dataset]), spent))
+    return found + [State(label, *why) for label, why in plan.left_out.items()]
 
 
-def _reason(why: str) -> tuple[str, str]:
-    kind, _, reason = why.partition(": ")
-    return kind, reason
-
-
-def _state(job: Job, runs: Path, spent: dict[tuple[str, str], list[float]]) -> State:
-    if views.prepared(job.experiment.dataset) is None:
-        return State(job.label, "no data", f"repro fetch {job.experiment.dataset}")
-    done = finished(job, runs)
-    if done:
-        return State(job.label, "done", done)
-    folder = runs / run_id(job)
+def _state(job: Job, folder: Path, spent: dict[tuple[str, str], list[float]]) -> State:
+    """Return how a run without a record stands."""
     claim = claims.read(folder)
     if claim and claim.is_held(folder):
         at = f"{claim.phase} {claim.epoch}/{claim.n_epochs}" if claim.n_epochs else "begun"
@@ -246,8 +264,14 @@ def _entries(asked: Asked) -> Iterator[Entry]:
         raise unknown("row", asked.row, rows)
     if asked.view and not any_view:
         raise unknown("view", asked.view, places)
-    if not any_both:
+    if not any_both and asked.row:
         raise ReproError(f"row '{asked.row}' has no numbers under view '{asked.view}'")
+    if not any_both:
+        where = f"table {asked.table}" if asked.table else "the tables"
+        raise ReproError(
+            f"there is nothing to run in {where} of {', '.join(asked.papers)}",
+            "a table that counts the data is shown by repro compare; rows of ours need --added",
+        )
 
 
 def _numbers(paper: Paper, asked: Asked) -> list[str]:
@@ -267,7 +291,7 @@ def _table_entries(paper: Paper, number: str, asked: Asked) -> Iterator[Entry]:
             if asked.added or all(named[what] for what in entry.added):
                 yield entry
     for model in MODELS.names() if asked.every_model else [asked.model] if asked.model else []:
-        for entry in paper.added(number, model, {}):
+        for entry in paper.added(number, model):
             if asked.added or asked.view or "view" not in entry.added:
                 yield entry
 

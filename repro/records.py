@@ -6,12 +6,10 @@ error or a paired test needs no new training.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,7 @@ from repro.errors import ReproError
 from repro.experiment import canonical, completed
 from repro.interactions import IntArray
 from repro.metrics import Result
-from repro.paths import write_atomically, write_json
+from repro.paths import read_json, whole, write_json
 
 FILE = "record.json"
 HITS = "hits.npz"
@@ -133,20 +131,20 @@ def save(
     """
     folder = runs / record.id
     (folder / FILE).unlink(missing_ok=True)  # an old record must not vouch for new hits
-    buffer = BytesIO()
-    np.savez_compressed(
-        buffer, hits=np.packbits(hits, axis=1), width=hits.shape[1], n_targets=n_targets
-    )
-    write_atomically(folder / HITS, buffer.getvalue())
+    packed = {"hits": np.packbits(hits, axis=1), "width": hits.shape[1], "n_targets": n_targets}
+    _save_arrays(folder / HITS, packed)
     (folder / EMBEDDINGS).unlink(missing_ok=True)
     if embeddings:
-        buffer = BytesIO()
-        np.savez_compressed(buffer, **dict[str, Any](embeddings))
-        write_atomically(folder / EMBEDDINGS, buffer.getvalue())
+        _save_arrays(folder / EMBEDDINGS, embeddings)
     content = {key: value for key, value in asdict(record).items() if key != "folder"}
     write_json(folder / FILE, content)
     checkpoints.clear(folder)
     (folder / FAILURE).unlink(missing_ok=True)
+
+
+def _save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    with whole(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)
 
 
 def load(folder: Path) -> Record:
@@ -158,7 +156,7 @@ def load(folder: Path) -> Record:
         If it cannot be read.
     """
     try:
-        content = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        content = read_json(folder / FILE)
         content["experiment"] = completed(content["experiment"])
         content["results"] = {k: Result(**v) for k, v in content["results"].items()}
         return Record(**content, folder=folder)
@@ -226,7 +224,7 @@ def failure(folder: Path) -> Failure | None:
     """
     file = folder / FAILURE
     try:
-        return Failure(**json.loads(file.read_text())) if file.exists() else None
+        return Failure(**read_json(file)) if file.exists() else None
     except (ValueError, TypeError) as error:
         raise ReproError(f"{file} is damaged: {error}", "delete it") from error
 

@@ -78,12 +78,7 @@ def frozen(place: tuple[str, str, str, str], metric: str, result: Result, record
         version=record.code.get("version", ""),
         commit=record.code.get("commit", ""),
         dirty=any(code.get("dirty", False) for code in [record.code, *record.attempts]),
-        device=made["device"],
-        cpu=made["cpu"],
-        threads=made["threads"],
-        python=made["python"],
-        torch=made["torch"],
-        numpy=made["numpy"],
+        **{key: made[key] for key in ("device", "cpu", "threads", "python", "torch", "numpy")},
         began=record.began,
         seconds=record.seconds,
     )

@@ -18,6 +18,9 @@ from repro.paired import Pair
 from repro.table_schema import unit_in
 from repro.tables import Paper
 
+WIDTH = 100
+WIDEST = 8  # columns that stand side by side; more are stacked by group
+
 
 def markdown(compared: list[ComparedTable]) -> str:
     """Return comparisons as Markdown that pastes into an issue."""
@@ -251,7 +254,3 @@ def bullets(notes: Iterable[str]) -> list[str]:
         fill(f"- {' '.join(note.split())}", WIDTH, subsequent_indent="  ", break_long_words=False)
         for note in notes
     ]
-
-
-WIDTH = 100
-WIDEST = 8  # columns that stand side by side; more are stacked by group

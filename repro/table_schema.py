@@ -30,13 +30,9 @@ class Tolerance(Strict):
     """The column groups it holds for; None: all."""
 
 
-class Place(Strict):
-    """A row in one column group: its numbers, and what differs there."""
+class RowSettings(Strict):
+    """What a row says of its runs, in all column groups or in one."""
 
-    published: list[str] = []
-    """One per metric of the table, as printed; "" where the paper prints none; of a figure, and of
-    an added row, none."""
-    view: str | None = None
     model: str | None = None
     params: dict[str, Any] = {}
     select: str | None = None
@@ -44,6 +40,15 @@ class Place(Strict):
     patience: int | None = Field(default=None, ge=1)
     patience_from: int | None = Field(default=None, ge=1)
     note: str = ""
+
+
+class Place(RowSettings):
+    """A row in one column group: its numbers, and what differs there."""
+
+    published: list[str] = []
+    """One per metric of the table, as printed; "" where the paper prints none; of a figure, and of
+    an added row, none."""
+    view: str | None = None
     notes: dict[str, str] = {}
     """Notes on single cells, by metric label."""
     misprints: list[str] = []
@@ -51,23 +56,16 @@ class Place(Strict):
     tolerance: Tolerance | None = None
 
 
-class Row(Strict):
+class Row(RowSettings):
     """A row of a table: a model with its settings, or a quotation."""
 
     label: str
     added: bool = False
     """A row of ours, which the paper does not have."""
-    model: str | None = None
-    params: dict[str, Any] = {}
-    select: str | None = None
-    every: int | None = Field(default=None, ge=1)
-    patience: int | None = Field(default=None, ge=1)
-    patience_from: int | None = Field(default=None, ge=1)
     quoted_from: str = ""
     """Where the paper took the numbers from, if not from a run of its own."""
     at_popularity: bool = False
     """The printed numbers are at the level of the most popular items, as the note says."""
-    note: str = ""
     at: dict[str, Place]
     """By column group."""
 
@@ -105,23 +103,31 @@ class Contest(Strict):
     against: str
 
 
-class Table(Strict):
-    """One table of a paper."""
+class Grid(Strict):
+    """What a table and a figure have in common: what is shown, and how its runs go."""
 
     caption: str
-    kind: Literal["results", "statistics"] = "results"
     groups: list[str]
-    """Column groups in printed order: views, or keys of ``group``."""
+    """Column groups in printed order, or panels from left to right: views, or keys of
+    ``group``."""
     group: dict[str, Group] = {}
     metrics: dict[str, str]
-    """Our metric (or statistic) by printed label, in printed order."""
+    """Our metric (or statistic) by printed label, in printed order; of a figure by the label of the
+    y axis, a panel below the other: also "loss:NAME", which is what the model logs under that name;
+    of a picture "embedding:users" or "embedding:items"."""
     select: str = "last"
     every: int = Field(default=1, ge=1)
     patience: int | None = Field(default=None, ge=1)
     patience_from: int | None = Field(default=None, ge=1)
     seeds: list[int] = Field(default=[0], min_length=1)
-    tolerance: list[Tolerance] = []
     note: str = ""
+
+
+class Table(Grid):
+    """One table of a paper."""
+
+    kind: Literal["results", "statistics"] = "results"
+    tolerance: list[Tolerance] = []
     transposed: bool = False
     """The paper prints our rows as columns."""
     needs: list[str] = []
@@ -149,28 +155,15 @@ class Axis(Strict):
     values: list[float | int] = Field(min_length=2)
 
 
-class Figure(Strict):
+class Figure(Grid):
     """One figure of a paper, drawn from records."""
 
-    caption: str
     kind: Literal["curve", "sweep", "bars", "picture"]
     """Metrics over the epochs; over an axis; one number for each line; or the vectors of users or
     items in two dimensions."""
-    groups: list[str]
-    """Panels from left to right: views, or keys of ``group``."""
-    group: dict[str, Group] = {}
-    metrics: dict[str, str]
-    """Our metric by the label of the y axis, a panel below the other; or "loss:NAME", which is what
-    the model logs under that name; of a picture "embedding:users" or "embedding:items"."""
     cases: Literal["test", "valid"] = "test"
     """Whose metrics."""
     x: Axis | None = None
-    select: str = "last"
-    every: int = Field(default=1, ge=1)
-    patience: int | None = Field(default=None, ge=1)
-    patience_from: int | None = Field(default=None, ge=1)
-    seeds: list[int] = Field(default=[0], min_length=1)
-    note: str = ""
     lines: list[Line] = Field(min_length=1)
 
     def trained(self) -> list[float | int] | list[None]:
@@ -190,20 +183,8 @@ class Figure(Strict):
                 own = {self.x.param: x} if self.x and x is not None else {}
                 update = {"label": point(line.label, x), "params": line.params | own, "at": at}
                 rows.append(line.model_copy(update=update))
-        return Table(
-            caption=self.caption,
-            groups=self.groups,
-            group=self.group,
-            metrics=metrics,
-            select=self.select,
-            every=self.every,
-            patience=self.patience,
-            patience_from=self.patience_from,
-            seeds=self.seeds,
-            note=self.note,
-            needs=self.needs(),
-            rows=rows,
-        )
+        shared = {name: getattr(self, name) for name in Grid.model_fields}
+        return Table(**shared | {"metrics": metrics, "needs": self.needs(), "rows": rows})
 
     def needs(self) -> list[str]:
         """Return what a record must hold to be drawn, besides its test metrics."""

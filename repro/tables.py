@@ -49,7 +49,7 @@ class Entry:
     needs: tuple[str, ...]
     """What a record must hold besides, as `repro.records.Record.holds` has it."""
     notes: tuple[str, ...]
-    apart: str
+    apart: tuple[str, ...]
     """What sets it apart from the other rows of its table: another view, another selection."""
     _recipe: "Recipe | None"
 
@@ -57,9 +57,9 @@ class Entry:
         """Return what to run for this row, or None if it is a quotation or its model is missing."""
         return self._recipe.experiment(seed) if self._recipe else None
 
-    def under(self, model: Spec, seed: int = 0) -> Experiment | None:
+    def under(self, model: Spec) -> Experiment | None:
         """Return the same with another model, or None if this is a quotation."""
-        return self._recipe.under(model, seed) if self._recipe else None
+        return self._recipe.under(model, 0) if self._recipe else None
 
     def obstacle(self) -> tuple[str, str] | None:
         """Return why this row cannot be run, as verdict and reason; None if it can."""
@@ -192,18 +192,8 @@ class Paper:
         """Yield the rows of a table on the paper's own views."""
         return (entry for entry in self.entries(number) if "view" not in entry.added)
 
-    def added(self, number: str, model: str, params: dict[str, Any]) -> Iterator[Entry]:
-        """Yield a row of ours: any model under this table's views, protocol and selection.
-
-        Parameters
-        ----------
-        number : str
-            The table.
-        model : str
-            The model's name.
-        params : mapping
-            Hyper-parameters that differ from its defaults.
-        """
+    def added(self, number: str, model: str) -> Iterator[Entry]:
+        """Yield a row of ours: any model under a table's views, protocol and selection."""
         table = self.table(number)
         if table.kind != "results":
             return
@@ -213,7 +203,7 @@ class Paper:
             if view in seen:
                 continue
             seen.add(view)
-            row = Row(label=model, added=True, model=model, params=params, at={key: Place()})
+            row = Row(label=model, added=True, model=model, at={key: Place()})
             for own in ["", *self._added_for(view)]:
                 yield replace(self._entry(number, table, row, key, own), row=f"{model} (ours)")
 
@@ -282,7 +272,7 @@ class Paper:
             ),
             needs=tuple(table.needs),
             notes=tuple(note for note in (row.note, place.note) if note),
-            apart=", ".join(
+            apart=tuple(
                 what
                 for what, own in ((view_key, group.view), (select, table.select))
                 if what != own

@@ -1,8 +1,8 @@
 """Fit: drive a model's epochs, look at the metrics, keep what `select` names; survive a cut.
 
-The design keeps a deep copy of the best scorer and ranks the test cases at the end. Here the test
-cases are ranked at every look, and the best epoch's hits are kept: no second copy of a large
-network, and a checkpoint need not hold a scorer. Selection still sees only what `select` names.
+The test cases are ranked at every look, and the best epoch's hits are kept, not a copy of its
+scorer: so there is no second copy of a large network, and a checkpoint need not hold a scorer.
+Selection still sees only what `select` names.
 """
 
 from __future__ import annotations

@@ -29,7 +29,8 @@ def clean(
 
     from repro import cleaning, paths
 
-    found = cleaning.leftovers(runs or paths.runs(), unfinished)
+    runs = runs or paths.runs()
+    found = cleaning.leftovers(runs, unfinished)
     if not found:
         typer.echo("there is nothing to delete")
         return
@@ -39,6 +40,8 @@ def clean(
     typer.echo(f"\n{len(found)} things, {total:,.1f} MB")
     if not yes and not typer.confirm("Delete them?"):
         return
+    still = {one.path for one in cleaning.leftovers(runs, unfinished)}
     for one in found:
-        one.delete()
+        if one.path in still:  # no process has come for it while you were asked
+            one.delete()
     typer.echo("deleted")

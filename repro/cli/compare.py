@@ -55,6 +55,8 @@ def compare(
     rows = {cell.row.removesuffix(OURS) for compared_table in done for cell in compared_table.cells}
     if against and against not in rows:
         raise unknown("row", against, rows)
+    if table and not done:
+        raise unknown("table", table, {number for paper in chosen for number in paper.tables})
     typer.echo(rendering.FORMATS["json" if as_json else form.value](done))
     if strict and any(cell.verdict in ("higher", "lower") for t in done for cell in t.cells):
         raise typer.Exit(1)

@@ -95,7 +95,7 @@ def _check(chosen: list[Manifest], named: bool) -> None:
     for found in chosen:
         rows += _states(found) or ([(found.id, "", "not in the cache")] if named else [])
     typer.echo(tabulate(rows, ["dataset", "file or view", "state"], tablefmt="simple"))
-    if any(state.split(":")[0].split()[0].isupper() for _, _, state in rows):
+    if any(state.split()[0].isupper() for _, _, state in rows):
         raise typer.Exit(1)
 
 

@@ -85,17 +85,19 @@ def _datasets() -> list[dict[str, Any]]:
                 "dataset": name,
                 "size": manifest.size_text(found),
                 "licence": found.archive.license,
-                "obtained": "generated"
-                if found.generate
-                else "by hand"
-                if found.archive.manual
-                else "download",
+                "obtained": _obtained(found),
                 "serves": "; ".join(served.get(name, [])) or "no table",
                 "here": _state(found),
                 "views": ", ".join(found.views),
             }
         )
     return rows
+
+
+def _obtained(found: Manifest) -> str:
+    if found.generate:
+        return "generated"
+    return "by hand" if found.archive.manual else "download"
 
 
 def _state(found: Manifest) -> str:
@@ -129,7 +131,10 @@ def _plugin(entry: Any, kind: str) -> dict[str, Any]:
     return {
         kind: entry.name,
         "what": entry.class_doc.partition("\n")[0],
-        "parameters": ", ".join(f"{field.name}={field.default}" for field in entry.fields),
+        "parameters": ", ".join(
+            field.name if field.required else f"{field.name}={field.default}"
+            for field in entry.fields
+        ),
     }
 
 

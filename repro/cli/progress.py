@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Self
 
 import typer
 from rich.console import Console
@@ -14,6 +13,7 @@ from rich.progress import (
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
@@ -31,21 +31,41 @@ LINE_SECONDS = 30.0
 """How often a plain line tells of a run that goes on."""
 
 
-class Files(AbstractContextManager["Files"]):
-    """Progress of files: how much, how fast, how long still; and what is worth a word."""
+class _Bars:
+    """Bars that stand as long as a block of code runs, and words above them."""
 
-    def __init__(self) -> None:
-        self._bar = _bar(DownloadColumn(), TransferSpeedColumn())
-        self._tasks: dict[str, TaskID] = {}
-        self._begun: dict[str, tuple[float, int]] = {}
-        self._told = time.monotonic()
+    def __init__(self, *columns: ProgressColumn) -> None:
+        console = Console(stderr=True)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            *columns,
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
 
-    def __enter__(self) -> Files:
+    def __enter__(self) -> Self:
         self._bar.start()
         return self
 
     def __exit__(self, *error: object) -> None:
         self._bar.stop()
+
+    def say(self, text: str) -> None:
+        """Tell what the user should know."""
+        self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+class Files(_Bars):
+    """Progress of files: how much, how fast, how long still; and what is worth a word."""
+
+    def __init__(self) -> None:
+        super().__init__(DownloadColumn(), TransferSpeedColumn())
+        self._tasks: dict[str, TaskID] = {}
+        self._begun: dict[str, tuple[float, int]] = {}
+        self._told = time.monotonic()
 
     def bytes(self, name: str, done: int, total: int | None) -> None:
         """Tell how much of a file has arrived."""
@@ -64,28 +84,17 @@ class Files(AbstractContextManager["Files"]):
                 line += f", {done / total:.0%}, {duration((total - done) / speed)} left"
             typer.echo(line, err=True)
 
-    def say(self, text: str) -> None:
-        """Tell what the user should know."""
-        self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-
-class Runs(AbstractContextManager["Runs"]):
+class Runs(_Bars):
     """Progress of many runs: each by its epochs, all together with the time left."""
 
     def __init__(self, total: int) -> None:
-        self._bar = _bar(MofNCompleteColumn(), TimeElapsedColumn())
+        super().__init__(MofNCompleteColumn(), TimeElapsedColumn())
         self._all = self._bar.add_task(f"{total} runs", total=total)
         self._each: dict[str, TaskID] = {}
         self._total = total
         self._count = 0
         self._began = self._told = time.monotonic()
-
-    def __enter__(self) -> Runs:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._bar.stop()
 
     def begin(self, label: str) -> Callable[[str, int, int], None]:
         """Begin a run; return what is told of its epochs."""
@@ -121,10 +130,6 @@ class Runs(AbstractContextManager["Runs"]):
             line += f"; about {duration(left)} left"
         self.say(line)
 
-    def say(self, text: str) -> None:
-        """Tell what the user should know."""
-        self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
-
 
 def _said(outcome: Record | ReproError) -> str:
     """Return what became of a run, in a line."""
@@ -136,19 +141,6 @@ def _said(outcome: Record | ReproError) -> str:
     if outcome.constant:
         first += f"; CONSTANT scores for {outcome.constant:.0%} of the users"
     return f"{first} ({outcome.seconds:.0f} s, {outcome.id})"
-
-
-def _bar(*columns: Any) -> Progress:
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        *columns,
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
-    )
 
 
 def duration(seconds: float) -> str:

@@ -70,7 +70,7 @@ def run(
     runs: Annotated[Path | None, typer.Option(help="Folder of records.")] = None,
 ) -> None:
     """Train and evaluate the rows of a paper's tables that have no record yet."""
-    from repro import paths, planning, tables
+    from repro import paths, planning, records, tables
     from repro.errors import ReproError
 
     if paper is None and not smoke:
@@ -90,7 +90,7 @@ def run(
     )
     plan = planning.plan(asked)
     folder = runs or paths.runs()
-    if engine != "local" and engine != "ray" and not engine.startswith("ray://"):
+    if engine not in ("local", "ray") and not engine.startswith("ray://"):
         raise ReproError(
             f"no engine is called '{engine}'", "there are: local; ray; ray://host:port"
         )
@@ -98,10 +98,11 @@ def run(
         _print_plan(plan, folder, device.value, threads, jobs, force)
         return
     for label, reason in plan.left_out.items():
-        typer.echo(f"left out: {label}: {reason}", err=True)
+        typer.echo(f"left out: {label}: {': '.join(reason)}", err=True)
     unprepared = _prepare(plan)
     ready = [job for job in plan.jobs if job.experiment.dataset not in unprepared]
-    todo = [job for job in ready if force or planning.finished(job, folder) is None]
+    done = {} if force else planning.finished(ready, records.load_all(folder))
+    todo = [job for job in ready if job.label not in done]
     typer.echo(
         f"{len(todo)} to run, {len(ready) - len(todo)} have a record already, "
         f"{len(plan.jobs) - len(ready)} without data",
@@ -197,25 +198,25 @@ def _print_plan(
     """Print what would run, with its record if there is one; data, disk and time."""
     import shutil
 
-    from repro import paths, planning
+    from repro import paths, planning, records
     from repro.cli.progress import duration
     from repro.estimate import Estimate, load, measure
     from repro.execution import Settings
     from repro.training import reached
 
     lacking = planning.lacking(plan)
-    done = {job.label: planning.finished(job, folder) for job in plan.jobs}
-    todo = [job for job in plan.jobs if force or not done[job.label]]
+    done = {} if force else planning.finished(plan.jobs, records.load_all(folder))
+    todo = [job for job in plan.jobs if job.label not in done]
     settings = Settings(folder, device, _threads(threads, todo))
     measured: dict[tuple[str, int, int], Estimate | str] = {}  # seeds and tables share it
-    total, sure, checkpoint = 0.0, True, 0
-    told, busy = False, load()
+    known: list[Estimate] = []
+    busy = load()
     for job in plan.jobs:
-        state = "to run" if job in todo else f"done {done[job.label]}"
+        state = f"done {done[job.label]}" if job.label in done else "to run"
         typer.echo(f"{state:<18} {job.label}")
         typer.echo(f"{'':<18} {job.experiment.dataset}, {job.experiment.protocol.title()}")
         typer.echo(f"{'':<18} {job.experiment.model.title()}, select {job.experiment.select}")
-        if job not in todo:
+        if job.label in done:
             continue
         found: Estimate | str = "its data is not here"
         if job.experiment.dataset not in lacking:
@@ -226,25 +227,25 @@ def _print_plan(
             found = measured[key]
         if isinstance(found, str):
             typer.echo(f"{'':<18} time unknown: {found}")
-            sure = False
         else:
             kind = "about" if found.ended else "more than"
             typer.echo(f"{'':<18} {kind} {duration(found.seconds)}")
-            total, sure = total + found.seconds, sure and found.ended
-            checkpoint, told = max(checkpoint, found.checkpoint), True
+            known.append(found)
     for label, reason in plan.left_out.items():
-        typer.echo(f"{'left out':<18} {label}: {reason}")
+        typer.echo(f"{'left out':<18} {label}: {': '.join(reason)}")
     for dataset, how in lacking.items():
         typer.echo(f"{'to fetch':<18} {dataset}: {how}")
     for name, place in {"data": paths.home(), "records": folder}.items():
         there = next(at for at in [place.absolute(), *place.absolute().parents] if at.exists())
         free = shutil.disk_usage(there).free / 1e9
         typer.echo(f"{'disk':<18} {free:,.0f} GB free for {name} in {place}")
+    total = sum(one.seconds for one in known)
+    sure = len(known) == len(todo) and all(one.ended for one in known)
     bound = "about" if sure else "more than"
-    if told and busy > BUSY:
+    if known and busy > BUSY:
         why = f"{busy:.0%} of its processors were in use; a run alone takes less, maybe far less"
         typer.echo(f"{'busy machine':<18} {why}")
-    if told:
-        most = 3 * checkpoint * min(jobs, len(todo)) / 1e6
+    if known:
+        most = 3 * max(one.checkpoint for one in known) * min(jobs, len(todo)) / 1e6
         typer.echo(f"{'disk':<18} {bound} {most:,.0f} MB for checkpoints, as long as it runs")
     typer.echo(f"{'in all':<18} {bound} {duration(total)} here, one after the other")

@@ -5,7 +5,6 @@ One process at a time fetches or builds an archive; the others wait.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import IO
 
@@ -105,7 +104,7 @@ class _Fetch:
                     raise
 
     def _wanted(self, names: list[str]) -> list[str]:
-        """Return those that are cache.missing, or unverified where that is not good enough."""
+        """Return those that are missing, or unverified where that is not good enough."""
         have = cache.receipts(self._manifest)
         return [name for name in names if name not in have or not self._is_enough(name, have[name])]
 
@@ -164,7 +163,7 @@ class _Fetch:
         found = cache.digests(self._raw / name)
         verified = bool(stated.stated()) and not cache.differences(found, stated)
         if verified or self._unverified:
-            self._sign(name, found, verified, "the cache, where it lay")
+            cache.sign(self._manifest, name, found, verified, "the cache, where it lay")
             return True
         self._tell.say(f"{self._raw / name} is not what its manifest says; it is fetched anew")
         return False
@@ -180,9 +179,7 @@ class _Fetch:
             raise ReproError(
                 f"{self._source} holds {either}", f"expected {self._source / found.id / name}"
             )
-        of: Hashes = member if member.url else found.archive
-        urls = [member.url, *member.mirrors] if member.url else [found.archive.url]
-        urls += [] if member.url else found.archive.mirrors
+        of = member if member.url else found.archive
         stated = Hashes() if self._unverified else of
         title = name if member.url else found.archive.file_name
         if not self._unverified and not of.stated() and not member.stated():
@@ -190,7 +187,7 @@ class _Fetch:
         part = cache.folder(found.id) / "parts" / f"{title}.part"
         part.parent.mkdir(exist_ok=True)
         url = download.download(
-            [url for url in urls if url],
+            [url for url in [of.url, *of.mirrors] if url],
             part,
             stated.bytes,
             bool(stated.stated()),
@@ -241,15 +238,11 @@ class _Fetch:
             found = states.digests()
             verified = vouched and not stated.stated()
             verified = verified or self._check(name, found, stated)
-        self._sign(name, found, verified, source)
+        cache.sign(self._manifest, name, found, verified, source)
         self._taken.add(name)
         if not verified:
             pin = f'bytes = {found["bytes"]}, sha256 = "{found["sha256"]}"'
             self._tell.say(f"{name} is UNVERIFIED; what came, should you come to trust it: {pin}")
-
-    def _sign(self, name: str, found: dict[str, str], verified: bool, source: str) -> None:
-        receipt = cache.Receipt(int(found["bytes"]), found["sha256"], verified, source)
-        cache.sign(self._manifest, name, receipt)
 
     def _check(
         self, name: str, found: dict[str, str], stated: Hashes, lenient: bool = False
@@ -259,7 +252,7 @@ class _Fetch:
         Parameters
         ----------
         name, found, stated
-            The file, its cache.digests, and what they should be.
+            The file, its digests, and what they should be.
         lenient : bool
             Whether nothing need be stated: of an archive whose members have hashes of their own.
 
@@ -319,9 +312,6 @@ def _generate(manifest: Manifest) -> dict[str, cache.Receipt]:
     ):
         return cache.receipts(manifest)
     toy.generate(manifest.generate, raw)
-    entries = {}
     for name in manifest.all_members():
-        found = cache.digests(raw / name)
-        entries[name] = asdict(cache.Receipt(int(found["bytes"]), found["sha256"], True, made))
-    paths.write_json(raw / "receipt.json", entries)
+        cache.sign(manifest, name, cache.digests(raw / name), True, made)
     return cache.receipts(manifest)

@@ -58,7 +58,7 @@ def _signed(manifest: Manifest) -> dict[str, Receipt]:
     if not file.exists():
         return {}
     try:
-        return {name: Receipt(**entry) for name, entry in json.loads(file.read_text()).items()}
+        return {name: Receipt(**entry) for name, entry in paths.read_json(file).items()}
     except (ValueError, TypeError, AttributeError) as error:
         raise ReproError(
             f"{file} is damaged: {error}",
@@ -66,12 +66,15 @@ def _signed(manifest: Manifest) -> dict[str, Receipt]:
         ) from error
 
 
-def members(manifest: Manifest, view: View | None = None) -> list[str]:
+def members(
+    manifest: Manifest, view: View | None = None, have: dict[str, Receipt] | None = None
+) -> list[str]:
     """Return the members that a view reads, or that all views do.
 
-    Of an entry that leaves a choice, these are the first members that are there.
+    Of an entry that leaves a choice, these are the first members that are there: those that have a
+    receipt, which are looked up if they are not given.
     """
-    have = receipts(manifest)
+    have = receipts(manifest) if have is None else have
     entries = view.read.values() if view else manifest.read
     found = [name for entry in entries for name in _choice(manifest, entry, have)]
     return list(dict.fromkeys(found))
@@ -91,7 +94,7 @@ def _choice(manifest: Manifest, entry: str, have: dict[str, Receipt]) -> list[st
 def missing(manifest: Manifest, view: View | None = None) -> list[str]:
     """Return the members that a view reads, or that any does, and the cache lacks."""
     have = receipts(manifest)
-    return [member for member in members(manifest, view) if member not in have]
+    return [member for member in members(manifest, view, have) if member not in have]
 
 
 def check(manifest: Manifest) -> dict[str, str]:
@@ -131,8 +134,22 @@ def locked(archive: str, tell: Tell) -> Iterator[None]:
         lock.release()
 
 
-def sign(manifest: Manifest, name: str, receipt: Receipt) -> None:
-    """Write the receipt of a member that has come."""
+def is_busy(archive: str) -> bool:
+    """Return whether a process fetches or builds an archive this moment."""
+    from filelock import FileLock, Timeout
+
+    if not (folder(archive) / ".lock").exists():
+        return False
+    try:
+        with FileLock(folder(archive) / ".lock", timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def sign(manifest: Manifest, name: str, found: dict[str, str], verified: bool, source: str) -> None:
+    """Write the receipt of a member that has come, with its digests and whence."""
+    receipt = Receipt(int(found["bytes"]), found["sha256"], verified, source)
     known = {**receipts(manifest), name: receipt}
     paths.write_json(
         raw_folder(manifest.id) / "receipt.json",

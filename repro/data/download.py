@@ -8,7 +8,6 @@ else would notice that the file has changed meanwhile).
 from __future__ import annotations
 
 import errno
-import json
 import re
 import shutil
 import ssl
@@ -358,7 +357,7 @@ def _known(part: Path) -> dict[str, Any]:
     """Return where the bytes of a part came from, as far as that is known."""
     nothing = {"url": "", "validator": None}
     try:
-        return nothing | json.loads(_about(part).read_text()) if part.exists() else nothing
+        return nothing | paths.read_json(_about(part)) if part.exists() else nothing
     except (FileNotFoundError, ValueError, TypeError):
         return nothing
 

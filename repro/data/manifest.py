@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
@@ -165,17 +164,11 @@ class ManifestFile(Strict):
     generate: Generate | None = None
 
 
-@dataclass(frozen=True)
-class Manifest:
+class Manifest(ManifestFile):
     """An archive by id, with its views."""
 
     id: str
     path: Path
-    archive: Archive
-    members: dict[str, Member]
-    read: dict[str, Read]
-    views: dict[str, View]
-    generate: Generate | None
 
     def view(self, name: str) -> View:
         """Return one view by name."""
@@ -245,10 +238,7 @@ def _load(archive: str, path: Path, _changed: int) -> Manifest:
             faults.append(f"members.{name}: nowhere to get it: no url, and the archive has none")
     if faults:
         raise documents.faulty(path, faults)
-    return Manifest(archive, path, **{key: getattr(content, key) for key in _PARTS})
-
-
-_PARTS = ("archive", "members", "read", "views", "generate")
+    return Manifest(id=archive, path=path, **dict(content))
 
 
 def _read_faults(read: Read, content: ManifestFile) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 from dataclasses import asdict, dataclass
@@ -77,7 +76,7 @@ def prepared(dataset: str) -> Prepared | None:
     if cache.missing(found, view) or not (folder / "view.json").exists():
         return None
     try:
-        known = json.loads((folder / "view.json").read_text())
+        known = paths.read_json(folder / "view.json")
         known["verified"] = _verified(found, view)
         funnel = tuple(Funnel(**entry) for entry in known.pop("funnel"))
         return Prepared(**known | {"funnel": funnel, "parts": tuple(known["parts"])})
@@ -179,7 +178,7 @@ def _located(dataset: str) -> tuple[Manifest, View, Path]:
     found = manifest.load(archive_id)
     view = found.view(view_name)
     have = cache.receipts(found)
-    raw = {name: have[name].sha256 for name in cache.members(found, view) if name in have}
+    raw = {name: have[name].sha256 for name in cache.members(found, view, have) if name in have}
     made_of = {
         "format": FORMAT,
         "view": view.model_dump(include={"read", "whole", "steps", "variants"}),
@@ -192,7 +191,7 @@ def _located(dataset: str) -> tuple[Manifest, View, Path]:
 
 def _verified(found: Manifest, view: View) -> bool:
     have = cache.receipts(found)
-    return all(have[member].verified for member in cache.members(found, view))
+    return all(have[member].verified for member in cache.members(found, view, have))
 
 
 def _build(found: Manifest, dataset: str, view: View, folder: Path) -> None:
@@ -260,7 +259,8 @@ def _store(folder: Path, arrays: dict[str, NDArray[Any]], about: Prepared) -> No
     try:
         need_room(temporary, sum(array.nbytes for array in arrays.values()))
         for name, array in arrays.items():
-            np.save(temporary / f"{name}.npy", array)
+            with paths.whole(temporary / f"{name}.npy") as path, path.open("wb") as file:
+                np.save(file, array)
         paths.write_json(temporary / "view.json", asdict(about))
         if folder.exists():
             shutil.rmtree(folder)
@@ -272,7 +272,7 @@ def _store(folder: Path, arrays: dict[str, NDArray[Any]], about: Prepared) -> No
 def _check_files(found: Manifest, view: View) -> None:
     """Refuse files that are not what they were when they were fetched."""
     have = cache.receipts(found)
-    for member in cache.members(found, view):
+    for member in cache.members(found, view, have):
         file = cache.raw_folder(found.id) / member
         if cache.sha256(file) != have[member].sha256:
             raise ReproError(

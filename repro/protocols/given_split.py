@@ -24,7 +24,6 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from repro.errors import ReproError
 from repro.interactions import Dataset
 from repro.split import Cases, Split
 
@@ -48,23 +47,16 @@ class GivenSplit:
         ReproError
             If the dataset does not come with a split of its own.
         """
-        needed = {"train", "test", "valid"} if self.holdout_valid else {"train", "test"}
-        missing = needed - dataset.parts.keys()
-        if missing:
-            raise ReproError(
-                f"{dataset.id} does not come with its own {' and '.join(sorted(missing))}"
-            )
-        train = dataset.parts["train"].distinct()
-        test = dataset.parts["test"].distinct()
+        train, test = (part.distinct() for part in dataset.given("train", "test"))
         if self.leaked == "drop":
             test = test.without(train)
         users = np.arange(train.n_users)
         asked = Cases.of(users, train, test)
         if not self.holdout_valid:
             return Split(train, None, asked)
-        targets = dataset.parts["valid"].distinct()
-        rest = train.without(targets)
-        return Split(rest, Cases.of(users, rest, targets), asked)
+        valid = dataset.given("valid")[0].distinct()
+        rest = train.without(valid)
+        return Split(rest, Cases.of(users, rest, valid), asked)
 
 
 PROTOCOL = GivenSplit

@@ -70,7 +70,7 @@ class LeaveOneOut:
         train, test = self._test(dataset, rng)
         touched = np.unique(np.concatenate([train.pairs(), test.pairs()]))
         if self.given_negatives:
-            lists = _padded(_given(dataset, "negatives"))
+            lists = _padded(*dataset.given("negatives"))
         else:
             lists = self._negatives(test, touched, rng)
         candidates = _beside(test, lists)
@@ -104,10 +104,10 @@ class LeaveOneOut:
     ) -> tuple[Interactions, Interactions]:
         """Return the rows that are left and the rows held out, one per user."""
         if self.test == "given":
-            test = _given(dataset, "test")
+            train, test = dataset.given("train", "test")
             if (test.counts > 1).any():
                 raise ReproError(f"{dataset.id} gives a user more than one test item")
-            return _given(dataset, "train").distinct().without(test), test
+            return train.distinct().without(test), test
         rows = dataset.interactions.distinct()
         if self.test == "latest" and not rows.ordered:
             raise ReproError(
@@ -174,15 +174,6 @@ def _padded(rows: Interactions) -> IntArray:
     out = np.full((rows.n_users, int(rows.counts.max(initial=0))), -1, dtype=np.int32)
     out[rows.user, rows.position] = rows.item
     return out
-
-
-def _given(dataset: Dataset, part: str) -> Interactions:
-    if part not in dataset.parts:
-        raise ReproError(
-            f"{dataset.id} does not come with its own {part}",
-            "draw instead: test = 'latest' or 'random', given_negatives = false",
-        )
-    return dataset.parts[part]
 
 
 PROTOCOL = LeaveOneOut

@@ -98,19 +98,16 @@ class StrongGeneralization:
 
 def _given(dataset: Dataset) -> Split:
     """Return the split of the archive; its numbers of items are kept."""
-    needed = {"train", "valid_history", "valid", "test_history", "test"}
-    missing = needed - dataset.parts.keys()
-    if missing:
-        raise ReproError(f"{dataset.id} does not come with its own {' and '.join(sorted(missing))}")
-    parts = dataset.parts
 
-    def cases(name: str) -> Cases:
-        users = np.unique(parts[name].user)
-        history, targets = parts[f"{name}_history"].rows(users), parts[name].rows(users)
-        return Cases.of(np.full(len(users), -1), history, targets)
+    def cases(history: Interactions, targets: Interactions) -> Cases:
+        users = np.unique(targets.user)
+        return Cases.of(np.full(len(users), -1), history.rows(users), targets.rows(users))
 
-    train = parts["train"]
-    return Split(train.rows(np.unique(train.user)), cases("valid"), cases("test"))
+    train, valid_history, valid, test_history, test = dataset.given(
+        "train", "valid_history", "valid", "test_history", "test"
+    )
+    trained = train.rows(np.unique(train.user))
+    return Split(trained, cases(valid_history, valid), cases(test_history, test))
 
 
 def _renumbered(rows: Interactions, number: IntArray, n_items: int) -> Interactions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -11,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from repro import checkpoints, claims, paths
 from repro.claims import Claim
 from repro.cli import app
-from repro.data import cache, views
+from repro.data import cache, download, views
 
 
 def clean(*arguments: str, answer: str = "") -> str:
@@ -103,3 +105,37 @@ def test_a_view_that_was_replaced_goes_and_the_one_in_use_stays() -> None:
     clean("--yes", "--unfinished")
     assert not part.exists()
     assert list(cache.raw_folder("toy").iterdir())
+
+
+def test_what_a_process_begins_while_the_question_waits_is_left_alone(
+    gone: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, other = run_of("cut", done=False), run_of("void", done=False)
+    void, theirs = claimed(folder, gone), claimed(other, gone)
+    checkpoints.save(folder, b"half way")
+
+    def after_a_while(_: str) -> bool:
+        claimed(folder, os.getpid())
+        return True
+
+    monkeypatch.setattr(typer, "confirm", after_a_while)
+    clean("--unfinished")
+    assert void.exists()
+    assert checkpoints.present(folder)
+    assert not theirs.exists()
+
+
+def test_what_a_process_fetches_or_builds_is_left_alone() -> None:
+    CliRunner().invoke(app, ["fetch", "toy"])
+    built = views.folder("toy/ratings").with_name(".building.ratings-0123456789ab.1")
+    built.mkdir()
+    part = cache.folder("toy") / "parts" / "a.zip.part"
+    part.parent.mkdir()
+    part.write_bytes(b"half")
+    with cache.locked("toy", download.Silent()):
+        assert "there is nothing to delete" in clean("--yes", "--unfinished")
+    assert built.exists()
+    assert part.exists()
+    clean("--yes", "--unfinished")
+    assert not built.exists()
+    assert not part.exists()

@@ -166,6 +166,23 @@ steps = [{{ order = "oldest first" }}]
 
 LISTS = "".join(f"{u},{(u + step) % 9}\n" for u in range(12) for step in range(6))
 
+EXACT = '''
+"""A model that has to be told its size."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exact:
+    """Of a given size."""
+
+    size: int
+    rate: float = 0.5
+
+
+MODEL = Exact
+'''
+
 Write = Callable[[str, str], None]
 
 
@@ -390,6 +407,9 @@ def test_one_table_can_be_shown() -> None:
         ("show sevae --table 9", "no table of sevae is called '9'"),
         ("compare sevea", "no paper is called 'sevea'"),
         ("compare toy --table I", "no table of toy is called 'I'"),
+        ("compare --table 99", "no table is called '99'"),
+        ("run dave --table 2", "there is nothing to run in table 2 of dave"),
+        ("run dave --table 2 --model ease", "there is nothing to run in table 2 of dave"),
     ],
 )
 def test_what_does_not_exist_is_an_error_with_a_suggestion(command: str, said: str) -> None:
@@ -583,6 +603,14 @@ def test_a_name_of_several_things_is_shown_as_asked() -> None:
     assert "a toy paper" in both.stdout
     assert "--kind dataset" in both.stderr
     assert "view toy/split" in repro_("show", "toy", "--kind", "dataset").stdout
+
+
+def test_a_parameter_without_a_default_is_shown_without_one(write: Write) -> None:
+    write("models/exact.py", EXACT)
+    lines = repro_("show", "exact").stdout.splitlines()
+    assert "  size: int" in lines
+    assert "  rate: float = 0.5" in lines
+    assert "size, rate=0.5" in repro_("list", "models").stdout
 
 
 def test_losses_that_are_no_numbers_do_not_lose_the_run(write: Write) -> None:

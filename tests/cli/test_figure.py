@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,19 @@ def test_a_sweep_has_the_result_at_every_place_of_its_axis(tmp_path: Path) -> No
         record = known[row["experiment"]]
         assert record.experiment["model"]["params"]["l2"] == float(row["x"])
         assert float(row["value"]) == record.results["recall@5"].value
+
+
+def test_of_runs_on_several_versions_of_the_data_the_latest_is_drawn(tmp_path: Path) -> None:
+    repro("run", "mine", "--figure", "2")
+    first = records.load(next(paths.runs().glob("*/record.json")).parent)
+    hits, n_targets = first.hits()
+    for id, began in {"0" * 12: "2999", "f" * 12: "1999"}.items():
+        other = replace(first, id=id, digest=id, began=began)
+        records.save(paths.runs(), other, hits, n_targets)
+    repro("figure", "mine", "2", "--to", str(tmp_path))
+    drawn = {row["experiment"] for row in numbers(tmp_path / "mine-2.csv")}
+    assert len(drawn) == 2
+    assert "0" * 12 in drawn
 
 
 def test_the_drawing_comes_as_png_and_svg(tmp_path: Path) -> None:

@@ -246,7 +246,7 @@ def neutral(found: Manifest) -> Manifest:
         )
         for name, view in found.views.items()
     }
-    return replace(found, views=changed)
+    return found.model_copy(update={"views": changed})
 
 
 class Shelf:
@@ -356,11 +356,11 @@ def loaded(shelf: Shelf, found: Manifest, view: str) -> Dataset:
     alone = found.view(view).model_copy(
         update={"steps": [*found.view(view).steps, *next(iter(recipes.values()))], "variants": {}}
     )
-    shelf.shown(replace(found, views={view: alone}))
+    shelf.shown(found.model_copy(update={"views": {view: alone}}))
     whole = views.load(dataset).interactions
     counts = Counts(users=whole.n_users, items=whole.n_items, interactions=len(whole))
     expecting = found.view(view).model_copy(update={"expect": Expect(**counts.model_dump())})
-    shelf.shown(replace(found, views={view: expecting}))
+    shelf.shown(found.model_copy(update={"views": {view: expecting}}))
     built = views.load(dataset)
     known = views.prepared(dataset)
     assert known is not None

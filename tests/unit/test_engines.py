@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
+import struct
+import subprocess
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -326,6 +330,26 @@ def test_how_a_process_died_is_said(code: int, message: str, hint: str) -> None:
     assert error.hint.startswith(hint)
     assert error.hint.endswith("run again to go on from its checkpoint")
     assert ("memory" in error.hint) == bool(hint)
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"\0\0", struct.pack("!i", 100), struct.pack("!i", 9) + b"x"]
+)
+def test_a_process_that_is_killed_before_all_is_sent_fails_its_run_alone(sent: bytes) -> None:
+    engine = Processes(1, Settings(Path()))
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    os.write(theirs.fileno(), sent)
+    theirs.close()
+    killed = subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE)
+    killed.kill()
+    killed.communicate()
+    process = SimpleNamespace(join=lambda: None, exitcode=killed.returncode)
+    engine._running[ours] = (job("a"), process, engine._free.pop())
+    ((ended, outcome, said),) = engine.wait()
+    assert (ended.label, said, engine.active()) == ("a", [], [])
+    assert isinstance(outcome, ReproError)
+    assert "killed by SIGKILL" in outcome.message
+    assert engine.has_room()
 
 
 @pytest.mark.parametrize(("cores", "n", "threads"), [(8, 2, 4), (8, 3, 2), (2, 4, 1)])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from repro import execution
 from repro.execution import Settings, chosen_device
 
 
@@ -29,3 +32,14 @@ def test_what_numpy_and_scipy_multiply_with_has_as_many_threads_as_torch(
     pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
     assert any("scipy" in pool["filepath"] for pool in pools)
     assert {pool["num_threads"] for pool in pools} == {torch.get_num_threads()} == {n}
+
+
+@pytest.mark.parametrize(("system", "n_bytes"), [("linux", 7 * 1024), ("darwin", 7)])
+def test_the_peak_is_told_in_bytes_though_systems_count_in_different_units(
+    monkeypatch: pytest.MonkeyPatch, system: str, n_bytes: int
+) -> None:
+    monkeypatch.setattr(execution, "sys", SimpleNamespace(platform=system))
+    monkeypatch.setattr(execution, "Path", lambda _: Path("/nowhere"))  # no /proc to read it from
+    monkeypatch.setattr(resource, "getrusage", lambda _: SimpleNamespace(ru_maxrss=7))
+    execution._forget_peak(torch.device("cpu"))
+    assert execution._peak(torch.device("cpu")) == {"process": n_bytes}

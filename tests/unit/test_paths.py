@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,6 +83,23 @@ def test_json_keeps_its_letters(tmp_path: Path) -> None:
     paths.write_json(path, {"label": "β-VAE ±", "values": [1, 0.1]})
     assert json.loads(path.read_text(encoding="utf-8")) == {"label": "β-VAE ±", "values": [1, 0.1]}
     assert "β" in path.read_text(encoding="utf-8")
+
+
+def test_json_is_read_back_whatever_encoding_the_system_has(tmp_path: Path) -> None:
+    paths.write_json(tmp_path / "file.json", {"label": "β-VAE ±"})
+    program = (
+        "import locale, sys; from pathlib import Path; from repro import paths; "
+        "assert locale.getencoding() != 'utf-8'; print(ascii(paths.read_json(Path(sys.argv[1]))))"
+    )
+    asciis = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    told = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "file.json")],
+        env=os.environ | asciis,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.strip() == ascii({"label": "β-VAE ±"})
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -138,6 +138,10 @@ def folder(job: Job) -> Path:
     return paths.runs() / planning.run_id(job)
 
 
+def finished(job: Job) -> str | None:
+    return planning.finished([job], records.load_all(paths.runs())).get(job.label)
+
+
 def state(plan: Plan) -> State:
     """Return how the only run of a plan stands."""
     (found,) = planning.states(plan, paths.runs())
@@ -180,15 +184,15 @@ def test_seeds_that_are_asked_for_go_before_those_of_the_table(own: Own) -> None
 
 def test_a_run_without_data_is_not_finished(own: Own) -> None:
     (job,) = own().jobs
-    assert planning.finished(job, paths.runs()) is None
+    assert finished(job) is None
 
 
 def test_a_run_with_a_record_is_finished(own: Own) -> None:
     (job,) = own().jobs
     planning.prepare("toy/ratings")
-    assert planning.finished(job, paths.runs()) is None
+    assert finished(job) is None
     made = record(job)
-    assert planning.finished(job, paths.runs()) == made.id
+    assert finished(job) == made.id
 
 
 def test_a_record_from_before_a_parameter_existed_finishes_a_run(
@@ -202,18 +206,18 @@ def test_a_record_from_before_a_parameter_existed_finishes_a_run(
     model.write_text(LEVEL.replace("MORE", "tilt: float = 0.0"))
     (newer,) = own("level").jobs
     assert planning.run_id(newer) != made.id
-    assert planning.finished(newer, paths.runs()) == made.id
+    assert finished(newer) == made.id
     (tilted,) = own("level", "tilt = 1").jobs
-    assert planning.finished(tilted, paths.runs()) is None
+    assert finished(tilted) is None
     (other,) = own("level", "value = 2").jobs
-    assert planning.finished(other, paths.runs()) is None
+    assert finished(other) is None
 
 
 def test_a_record_that_did_not_follow_a_metric_finishes_nothing(own: Own) -> None:
     (job,) = own(seeds='select = "test:each"').jobs
     planning.prepare("toy/ratings")
     record(job, results={"ndcg@10": Result(0.5, 0.1, 1)})
-    assert planning.finished(job, paths.runs()) is None
+    assert finished(job) is None
 
 
 def test_data_that_is_generated_is_said_to_be(own: Own) -> None:
@@ -387,12 +391,26 @@ def test_looking_at_how_runs_stand_changes_nothing(own: Own) -> None:
     assert content() == before
 
 
-def test_many_records_are_looked_through_in_a_moment(own: Own) -> None:
-    plan = own(seeds=f"seeds = {list(range(120))}")
+def test_each_record_and_view_is_read_once_however_many_runs_there_are(
+    own: Own, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = own(seeds=f"seeds = {list(range(40))}")
     planning.prepare("toy/ratings")
-    for job in plan.jobs[::2]:
-        record(job)
-    began = time.process_time()
+    made = [record(job).id for job in plan.jobs[::2]]
+    read: list[str] = []
+    load, prepared = records.load, views.prepared
+
+    def noted(folder: Path) -> Record:
+        read.append(folder.name)
+        return load(folder)
+
+    def noted_view(dataset: str) -> views.Prepared | None:
+        read.append(dataset)
+        return prepared(dataset)
+
+    monkeypatch.setattr(records, "load", noted)
+    monkeypatch.setattr(views, "prepared", noted_view)
     found = planning.states(plan, paths.runs())
-    assert time.process_time() - began < 2
-    assert [s.kind for s in found] == ["done", "missing"] * 60
+    assert [s.kind for s in found] == ["done", "missing"] * 20
+    assert sorted(set(read)) == sorted({*made, "toy/ratings"})
+    assert len(read) <= len(made) + 2

@@ -237,7 +237,7 @@ class TestLeaveOneOut:
     @pytest.mark.parametrize(
         ("how", "part"),
         [
-            (LeaveOneOut(test="given"), "test"),
+            (LeaveOneOut(test="given"), "train and test"),
             (LeaveOneOut(given_negatives=True), "negatives"),
         ],
     )
@@ -391,7 +391,7 @@ class TestGivenSplit:
     @pytest.mark.parametrize("part", ["train", "test"])
     def test_a_missing_file_is_an_error(self, dataset: Make, part: str) -> None:
         parts = {name: rows for name, rows in GIVEN.items() if name != part}
-        with pytest.raises(ReproError, match=f"toy/lists does not come with its own {part}$"):
+        with pytest.raises(ReproError, match=f"toy/lists does not come with its own {part}\n"):
             GivenSplit().split(dataset([[]] * 6, **parts))
 
     def test_a_validation_that_is_not_there_cannot_be_held_out(self, dataset: Make) -> None:

@@ -672,11 +672,34 @@ def test_what_a_killed_process_leaves_is_neither_taken_for_data_nor_kept(box: Ma
     (left,) = folder.iterdir()
     assert killed.returncode == -signal.SIGKILL
     assert left.name.startswith(".building.")
-    assert len(list(left.glob("*.npy"))) == 3
+    assert len(list(left.iterdir())) == 3
     assert views.prepared(dataset) is None
     built = views.load(dataset)
     assert len(built.interactions) == 6
     assert [path.name.partition("-")[0] for path in folder.iterdir()] == ["all"]
+
+
+def test_every_array_is_on_the_disk_before_the_view_has_its_name(
+    box: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = box(ONE_FILE, {"rows.csv": ROWS})
+    rename, fsync = Path.rename, os.fsync
+    synced: set[int] = set()
+    unsafe: list[str] = []
+
+    def noted(file: int) -> None:
+        synced.add(os.fstat(file).st_ino)
+        fsync(file)
+
+    def checked(folder: Path, name: Path) -> Path:
+        unsafe.extend(f.name for f in folder.iterdir() if f.stat().st_ino not in synced)
+        return rename(folder, name)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(Path, "rename", checked)
+    assert len(views.load(dataset).interactions) == 6
+    assert synced
+    assert unsafe == []
 
 
 def test_processes_that_build_at_once_both_end_well(box: Make) -> None:
