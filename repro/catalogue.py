@@ -10,6 +10,7 @@ import ast
 import hashlib
 import importlib
 import importlib.util
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -163,6 +164,8 @@ def _read(name: str, path: Path, attribute: str, _changed: int) -> Entry:
         tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
     except SyntaxError as error:
         raise ReproError(f"{path}, line {error.lineno}: {error.msg}") from error
+    except UnicodeDecodeError as error:
+        raise ReproError(f"{path}: {error}") from error
     target = None
     classes = {}
     for node in tree.body:
@@ -219,7 +222,7 @@ def _fits(value: Any, annotation: str) -> bool:
         if kind == "int" and isinstance(value, int) and not isinstance(value, bool):
             return True
         if kind == "float" and isinstance(value, int | float) and not isinstance(value, bool):
-            return True
+            return math.isfinite(value)  # JSON, and so a record, has no other
         if kind == "str" and isinstance(value, str):
             return True
         if kind == "tuple" and isinstance(value, list | tuple):

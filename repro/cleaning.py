@@ -77,10 +77,10 @@ def _of_data(unfinished: bool) -> Iterator[tuple[str, Path]]:
         if unfinished:
             for path in sorted(folder.glob("parts/*.part*")):
                 yield "part of a download", path
-    known = set(manifest.names())
-    for path in sorted((paths.home() / "data").glob("*")):
-        if path.is_dir() and path.name not in known:
-            yield "data without a manifest", path
+    known = set(manifest.names())  # not those of a REPRO_PATH that is not set today: raw data stay
+    for path in sorted((paths.home() / "data").glob("*/views/*")):
+        if path.parent.parent.name not in known:
+            yield "view without a manifest", path
 
 
 def _size(path: Path) -> int:

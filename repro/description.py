@@ -74,7 +74,7 @@ def dataset(found: Manifest) -> str:
             state += "" if found.generate else f", from {receipt.source}"
         stated = found.members.get(name)
         if stated and stated.stated():
-            state += f"; its {', '.join(stated.stated())} "
+            state += f"; the manifest's {', '.join(stated.stated())} "
             state += "confirmed by a real file" if stated.confirmed else "as others state it"
         parts.append(f"file {name}: {state}")
     for name in found.views:

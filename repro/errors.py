@@ -61,11 +61,14 @@ def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> Repr
     where : str
         File and key, where the name stands in a file.
     """
-    names = sorted(known)
+    names = sorted(set(known))
+    separator = "; " if any(", " in name for name in names) else ", "
     by_lower = {known.lower(): known for known in names}
     near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
     hint = (
-        f"did you mean {by_lower[near[0]]}?" if near else f"there are: {', '.join(names) or 'none'}"
+        f"did you mean {by_lower[near[0]]}?"
+        if near
+        else f"there are: {separator.join(names) or 'none'}"
     )
     prefix = f"{where}: " if where else ""
     return ReproError(f"{prefix}no {kind} is called '{name}'", hint)

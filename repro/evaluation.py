@@ -100,7 +100,8 @@ Found = tuple[Tensor, Tensor, Tensor]  # hits (B, K); tied items (B,); all score
 def _rank_all(scores: Tensor, history: Interactions, targets: Interactions, name: str) -> Found:
     """Rank every item but the history's."""
     n_items = targets.n_items
-    assert scores.shape == (targets.n_users, n_items), f"{name}: scores of shape {scores.shape}"
+    asked = targets.n_users, n_items
+    assert scores.shape == asked, f"{name}: scores of shape {tuple(scores.shape)}, not {asked}"
     device = scores.device
     scores[to_device(history.user, device), to_device(history.item, device)] = -torch.inf
     depth = min(DEPTH, n_items)
@@ -141,7 +142,8 @@ def _rank_candidates(
     present = torch.from_numpy(candidates >= 0)
     asked = replace(queries, candidates=np.maximum(candidates, 0))
     scores = scorer.score(asked)
-    assert scores.shape == candidates.shape, f"{name}: scores of shape {tuple(scores.shape)}"
+    shape, due = tuple(scores.shape), candidates.shape
+    assert shape == due, f"{name}: scores of shape {shape}, not {due}"
     device = scores.device
     present = present.to(device)
     scores = scores.masked_fill(~present, -torch.inf)

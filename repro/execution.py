@@ -162,7 +162,8 @@ def _trained(
         patience_from=experiment.patience_from,
     )
     ranking = outcome.ranking
-    assert ranking is not None, f"{experiment.model.name} yielded no scorer"
+    if ranking is None:
+        raise ReproError(f"{experiment.model.name} yielded no scorer", "it needs an epoch at least")
     record = Record(
         id=id,
         experiment=experiment.as_json(),

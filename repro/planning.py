@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import statistics
 import tomllib
 from collections.abc import Iterable, Iterator
@@ -260,22 +261,24 @@ def _entries(asked: Asked) -> Iterator[Entry]:
                 if in_row and in_view:
                     any_both = True
                     yield entry
-    if asked.row and not any_row:
-        raise unknown("row", asked.row, rows)
-    if asked.view and not any_view:
-        raise unknown("view", asked.view, places)
-    if not any_both and asked.row:
-        raise ReproError(f"row '{asked.row}' has no numbers under view '{asked.view}'")
-    if not any_both:
+    if not rows:
         where = f"table {asked.table}" if asked.table else "the tables"
         raise ReproError(
             f"there is nothing to run in {where} of {', '.join(asked.papers)}",
             "a table that counts the data is shown by repro compare; rows of ours need --added",
         )
+    if asked.row and not any_row:
+        raise unknown("row", asked.row, rows)
+    if asked.view and not any_view:
+        raise unknown("view", asked.view, places)
+    if not any_both:
+        raise ReproError(f"row '{asked.row}' has no numbers under view '{asked.view}'")
 
 
 def _numbers(paper: Paper, asked: Asked) -> list[str]:
     """Return the tables and figures that were asked for; without a word, all tables."""
+    if asked.figure and asked.table:
+        raise ReproError("--figure and --table name two things", "one run needs one of them")
     if asked.figure:
         paper.figure(asked.figure)
         return [figure_key(asked.figure)]
@@ -312,13 +315,17 @@ def _both(one: Job, other: Job) -> Job:
 
 
 def _setting(text: str) -> tuple[str, Any]:
-    """Return key and value of "KEY=VALUE"; the value is TOML, or else a string."""
+    """Return key and value of "KEY=VALUE": TOML, or as `repro show` prints it, or else a string."""
     key, equals, value = text.partition("=")
     if not equals:
         raise ReproError(f"--set '{text}' is not KEY=VALUE", "as in --set latent_dim=64")
     try:
         return key.strip(), tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
+        pass
+    try:
+        return key.strip(), ast.literal_eval(value.strip())
+    except (ValueError, TypeError, SyntaxError):
         return key.strip(), value.strip()
 
 

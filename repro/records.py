@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,18 +96,31 @@ class Record:
 
     def hits(self) -> tuple[metrics.Hits, IntArray]:
         """Return hits, bool of shape (U, K), and targets per user, shape (U,)."""
-        assert self.folder is not None, "a record read from a file knows its folder"
-        with np.load(self.folder / HITS) as kept:
-            width = int(kept["width"])
-            return np.unpackbits(kept["hits"], axis=1, count=width).astype(bool), kept["n_targets"]
+        kept = self._arrays(HITS)
+        hits = np.unpackbits(kept["hits"], axis=1, count=int(kept["width"]))
+        return hits.astype(bool), kept["n_targets"]
 
     def embeddings(self) -> dict[str, NDArray[np.float32]]:
         """Return where the model places "users" and "items"; nothing if it does not say."""
         assert self.folder is not None, "a record read from a file knows its folder"
-        if not (self.folder / EMBEDDINGS).exists():
-            return {}
-        with np.load(self.folder / EMBEDDINGS) as kept:
-            return dict(kept)
+        return self._arrays(EMBEDDINGS) if (self.folder / EMBEDDINGS).exists() else {}
+
+    def _arrays(self, name: str) -> dict[str, NDArray[Any]]:
+        """Return the arrays of a file beside the record.
+
+        Raises
+        ------
+        ReproError
+            If it is missing or damaged.
+        """
+        assert self.folder is not None, "a record read from a file knows its folder"
+        try:
+            with (self.folder / name).open("rb") as file, np.load(file) as kept:
+                return dict(kept)
+        except (OSError, ValueError, EOFError, BadZipFile) as error:
+            raise ReproError(
+                f"{self.folder / name} cannot be read: {error}", "delete its folder and run again"
+            ) from error
 
 
 def save(
@@ -160,7 +174,7 @@ def load(folder: Path) -> Record:
         content["experiment"] = completed(content["experiment"])
         content["results"] = {k: Result(**v) for k, v in content["results"].items()}
         return Record(**content, folder=folder)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ReproError(
             f"{folder / FILE} is no record of this version: {error}",
             "delete its folder and run again",

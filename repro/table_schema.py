@@ -7,7 +7,7 @@ well we must agree.
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -119,7 +119,7 @@ class Grid(Strict):
     every: int = Field(default=1, ge=1)
     patience: int | None = Field(default=None, ge=1)
     patience_from: int | None = Field(default=None, ge=1)
-    seeds: list[int] = Field(default=[0], min_length=1)
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(default=[0], min_length=1)
     note: str = ""
 
 
@@ -243,9 +243,12 @@ def number_in(printed: str) -> Decimal:
     text = printed.replace(",", "").rstrip("%").strip()
     scale = {"K": 1000, "M": 1_000_000}.get(text[-1:], 1)
     try:
-        return Decimal(text.rstrip("KM")) * scale
+        number = Decimal(text.rstrip("KM")) * scale
     except InvalidOperation:
-        raise ReproError(f"'{printed}' is not a number") from None
+        number = Decimal("nan")
+    if not number.is_finite():
+        raise ReproError(f"'{printed}' is not a number")
+    return number
 
 
 def unit_in(printed: str) -> Decimal:

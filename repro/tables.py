@@ -306,6 +306,13 @@ def _load(paper: str, path: Path, _changed: int) -> Paper:
     faults = list(faults_of(content))
     if faults:
         raise documents.faulty(path, faults)
+    for key, view in content.views.items():
+        archive, name = manifest.split_id(view.dataset)
+        try:
+            if archive in manifest.names():
+                manifest.load(archive).view(name)
+        except ReproError as error:
+            faults.append(f"views.{key}.dataset: {error}")
     loaded = Paper(paper, path, content.paper, content.views, content.tables, content.figures)
     for number in content.with_figures():
         for entry in loaded.entries(number):

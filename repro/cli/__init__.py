@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import signal
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +12,9 @@ from typer.core import TyperGroup
 
 import repro
 from repro.errors import EXIT_CODES, ReproError
+
+FULL = """the disk is full; what was finished is kept
+  make room, and run the command again to go on from there"""
 
 
 class _Group(TyperGroup):
@@ -25,13 +29,11 @@ class _Group(TyperGroup):
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(error.exit_code) from error
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or ctx.params.get("debug"):
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            if ctx.params.get("debug") or not (full or error.filename):  # a pipe has no name
                 raise
-            typer.echo(
-                "error: the disk is full; what was finished is kept\n  make room, and run the "
-                "command again to go on from there",
-                err=True,
-            )
+            why = FULL if full else f"{error.filename}: {error.strerror}"
+            typer.echo(f"error: {why}", err=True)
             raise typer.Exit(1) from error
         except KeyboardInterrupt as interrupt:
             how = "ended from outside" if isinstance(interrupt, _TerminatedError) else "interrupted"
@@ -63,6 +65,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=f"\b\nExit codes:\n{_CODES}\n\nExample: repro run toy",
 )
+
+
+Records = Annotated[
+    Path | None, typer.Option("--runs", help="Folder of records.", exists=True, file_okay=False)
+]
+"""The folder that a command reads records from; one that is not there is most likely misspelt."""
 
 
 def _version(asked: bool) -> None:

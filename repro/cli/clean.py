@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from repro.cli import app
+from repro.cli import Records, app
 
 
 @app.command(epilog="Example: repro clean --unfinished")
@@ -17,13 +16,13 @@ def clean(
         typer.Option(help="Also checkpoints of unfinished runs, and parts of downloads."),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    runs: Annotated[Path | None, typer.Option(help="Folder of records.")] = None,
+    runs: Records = None,
 ) -> None:
     """Show what may be deleted, with its size, and delete it once you say so.
 
     That is: checkpoints beside a record, damaged checkpoints, claims of processes that are gone,
-    views that a later manifest or file has replaced, and data whose manifest is gone. What a
-    process is at stays, and so do records and raw data.
+    and views that a later manifest or file has replaced, or whose manifest is gone. What a process
+    is at stays, and so do records and raw data.
     """
     from tabulate import tabulate
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from repro.cli import app
+from repro.cli import Records, app
 
 
 class Form(StrEnum):
@@ -33,14 +32,17 @@ def compare(
         str, typer.Option(help="A row; how far the others are above it, user by user.")
     ] = "",
     strict: Annotated[bool, typer.Option(help="Exit 1 if a cell is higher or lower.")] = False,
-    runs: Annotated[Path | None, typer.Option(help="Folder of records.")] = None,
+    runs: Records = None,
 ) -> None:
     """Compare published numbers with the records, cell by cell."""
     from repro import paths, records, rendering, tables
     from repro.comparison import OURS
     from repro.comparison import compare as compared
-    from repro.errors import unknown
+    from repro.errors import ReproError, unknown
 
+    chosen_form = "json" if as_json else form.value
+    if against and chosen_form in ("csv", "json"):
+        raise ReproError(f"--against has no place in {chosen_form}, which lists cells")
     chosen = [tables.load(paper) for paper in papers or tables.papers()]
     known = list(records.load_all(runs or paths.runs()))
     if table and papers:
@@ -52,11 +54,11 @@ def compare(
         for number in paper.tables
         if table in (None, number)
     ]
+    if not done:
+        raise unknown("table", str(table), {number for paper in chosen for number in paper.tables})
     rows = {cell.row.removesuffix(OURS) for compared_table in done for cell in compared_table.cells}
     if against and against not in rows:
         raise unknown("row", against, rows)
-    if table and not done:
-        raise unknown("table", table, {number for paper in chosen for number in paper.tables})
-    typer.echo(rendering.FORMATS["json" if as_json else form.value](done))
+    typer.echo(rendering.FORMATS[chosen_form](done))
     if strict and any(cell.verdict in ("higher", "lower") for t in done for cell in t.cells):
         raise typer.Exit(1)

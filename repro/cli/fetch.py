@@ -22,7 +22,8 @@ def fetch(
         Path | None, typer.Option("--from", help="A folder with the archive or its files.")
     ] = None,
     paper: Annotated[
-        str | None, typer.Option("--all", help="Every dataset that a paper's tables need.")
+        str | None,
+        typer.Option("--all", metavar="PAPER", help="Every dataset that a paper's tables need."),
     ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Verify what is in the cache; download nothing.")
@@ -61,12 +62,12 @@ def _fetch(found: Manifest, view: str, source: Path | None, unverified: bool) ->
     from repro.data import archive, cache, views
     from repro.errors import ReproError
 
-    code = 0
+    codes: dict[str, int] = {}
 
     def failed(error: ReproError) -> None:
-        nonlocal code
-        code = max(code, error.exit_code)
-        typer.echo(f"error: {error}", err=True)
+        if str(error) not in codes:  # views of one file share its faults
+            typer.echo(f"error: {error}", err=True)
+        codes[str(error)] = error.exit_code
 
     one = found.view(view) if view else None
     try:
@@ -84,7 +85,7 @@ def _fetch(found: Manifest, view: str, source: Path | None, unverified: bool) ->
             failed(error)
     if cache.receipts(found):
         typer.echo(description.dataset(found))
-    return code
+    return max(codes.values(), default=0)
 
 
 def _check(chosen: list[Manifest], named: bool) -> None:

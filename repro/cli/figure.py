@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from repro.cli import app
+from repro.cli import Records, app
 
 
 @app.command(epilog="Example: repro figure acvae 3")
@@ -16,7 +16,7 @@ def figure(
     number: Annotated[str, typer.Argument(help="One of its figures.")],
     to: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("figures"),
     smoke: Annotated[bool, typer.Option(help="Draw smoke runs instead of real ones.")] = False,
-    runs: Annotated[Path | None, typer.Option(help="Folder of records.")] = None,
+    runs: Records = None,
 ) -> None:
     """Draw a figure from records, as PNG and SVG, with its numbers beside as CSV.
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from repro.cli import app
+from repro.cli import Records, app
 
 
 @app.command(epilog="Example: repro freeze acvae --table 2")
 def freeze(
     paper: Annotated[str, typer.Argument(help="A paper.")],
     table: Annotated[str | None, typer.Option(help="One table.")] = None,
-    runs: Annotated[Path | None, typer.Option(help="Folder of records.")] = None,
+    runs: Records = None,
 ) -> None:
     """Write what the records say of a paper's cells to tables/reference/PAPER.csv.
 

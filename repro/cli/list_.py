@@ -14,7 +14,16 @@ if TYPE_CHECKING:
     from repro.data.manifest import Manifest
 
 
-WIDTHS = {"licence": 44, "serves": 24, "views": 24}
+WIDTHS = {
+    "licence": 44,
+    "serves": 24,
+    "views": 24,
+    "title": 44,
+    "venue": 32,
+    "tables": 24,
+    "what": 44,
+    "parameters": 60,
+}
 """Columns that are wrapped, and after how many letters."""
 
 
@@ -63,6 +72,7 @@ def _papers() -> list[dict[str, Any]]:
                 "title": paper.about.title,
                 "venue": paper.about.venue,
                 "tables": ", ".join(paper.tables),
+                "figures": ", ".join(paper.figures),
                 "cells": cells,
             }
         )

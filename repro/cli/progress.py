@@ -20,6 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.table import Column
 
 from repro.errors import ReproError, UnsupportedError
 
@@ -36,14 +37,16 @@ class _Bars:
 
     def __init__(self, *columns: ProgressColumn) -> None:
         console = Console(stderr=True)
+        name = Column(ratio=3, no_wrap=True, overflow="ellipsis")  # gives way to the numbers
         self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
+            TextColumn("{task.description}", table_column=name),
+            BarColumn(bar_width=None, table_column=Column(ratio=1)),
             *columns,
             TimeRemainingColumn(),
             console=console,
             disable=not console.is_terminal,
             transient=True,
+            expand=True,
         )
 
     def __enter__(self) -> Self:

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from repro.planning import Job, Plan
 
 
+SEEDS = 2**32
+"""Above all seeds that every generator of random numbers takes."""
+
+MOST_SEEDS = 1000
+
+
 class Device(StrEnum):
     """Where to run."""
 
@@ -52,7 +58,8 @@ def run(
         bool, typer.Option(help="Toy data and two epochs; without a paper: all, with every model.")
     ] = False,
     threads: Annotated[
-        int, typer.Option(help="CPU threads; 0: one on generated data, else torch's own choice.")
+        int,
+        typer.Option(min=0, help="CPU threads; 0: one on generated data, else torch's own choice."),
     ] = 0,
     jobs: Annotated[
         int, typer.Option(min=1, help="Runs side by side; with Ray: how many share a GPU.")
@@ -67,7 +74,7 @@ def run(
         bool, typer.Option(help="Print what would run, what is missing, and how long it takes.")
     ] = False,
     force: Annotated[bool, typer.Option(help="Run again what has a record.")] = False,
-    runs: Annotated[Path | None, typer.Option(help="Folder of records.")] = None,
+    runs: Annotated[Path | None, typer.Option(help="Folder of records.", file_okay=False)] = None,
 ) -> None:
     """Train and evaluate the rows of a paper's tables that have no record yet."""
     from repro import paths, planning, records, tables
@@ -109,10 +116,12 @@ def run(
         err=True,
     )
     if todo:
-        from repro.execution import Settings
+        from repro.execution import Settings, chosen_device
 
         since = time.time() if force else None
         how = Settings(folder, device.value, _threads(threads, todo), deterministic, since)
+        if engine == "local":
+            chosen_device(how)  # or all runs would fail, one after the other
         if _run(todo, how, engine, jobs):
             raise typer.Exit(4)
     if unprepared:
@@ -134,12 +143,15 @@ def _seeds(text: str) -> tuple[int, ...]:
     try:
         for part in text.split(",") if text else []:
             first, dots, last = part.partition("..")
-            some = range(int(first), int(last) + 1) if dots else [int(first)]
-            if not some or min(some) < 0:
+            some = range(int(first), int(last if dots else first) + 1)
+            if not some or some[0] < 0 or some[-1] >= SEEDS or len(some) > MOST_SEEDS:
                 raise ValueError
             found += some
     except ValueError:
-        raise ReproError(f"--seeds '{text}' are not seeds", "as in 0,1,2 or 0..4") from None
+        bounds = f"below {SEEDS:,}, and at most {MOST_SEEDS:,} in a row"
+        raise ReproError(
+            f"--seeds '{text}' are not seeds", f"as in 0,1,2 or 0..4; {bounds}"
+        ) from None
     return tuple(dict.fromkeys(found))
 
 

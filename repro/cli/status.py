@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from repro.cli import app
+from repro.cli import Records, app
 
 
 @app.command(epilog="Example: repro status acvae")
@@ -21,7 +20,7 @@ def status(
     added: Annotated[
         bool, typer.Option(help="Also the rows and views of ours that the tables add.")
     ] = False,
-    runs: Annotated[Path | None, typer.Option(help="Folder of records.")] = None,
+    runs: Records = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show every run of the papers' tables: done, running and how far, failed and why, missing."""

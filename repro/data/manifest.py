@@ -252,6 +252,10 @@ def _read_faults(read: Read, content: ManifestFile) -> list[str]:
         faults.append("fields are the keys of the format json, which needs them")
     if read.format == "json" and not {"user", "item"} <= read.fields.keys():
         faults.append("fields must name user and item")
+    named: list[str] = [name for name in read.columns if name != "-"]
+    if read.format == "separated" and not {"user", "item"} <= set(named):
+        faults.append("columns must name user and item")
+    faults += [f"columns name {name} twice" for name in KINDS if named.count(name) > 1]
     faults += [str(unknown("field", name, KINDS)) for name in read.fields if name not in KINDS]
     for member in [one for choice in read.choices() for one in choice]:
         if content.members and member not in content.members:

@@ -16,7 +16,7 @@ from repro import paths
 from repro.data import cache, download, manifest
 from repro.data.download import Tell, need_room
 from repro.data.formats import read_json, read_negatives, read_netflix, read_separated
-from repro.data.manifest import Manifest, Step, View
+from repro.data.manifest import Counts, Manifest, Step, View
 from repro.data.rows import Ids, Rows, encoded
 from repro.data.steps import STEPS
 from repro.errors import ReproError
@@ -153,14 +153,24 @@ def damage(dataset: str) -> str:
     folder = _located(dataset)[2]
     try:
         known = prepared(dataset)
-        if known is None or digest(_arrays(folder)) == known.digest:
+        if known is None:
             return ""
+        if digest(_arrays(folder)) == known.digest:
+            return _strayed(dataset, known)
         error = _spoiled(dataset, folder, ValueError("its arrays do not have its digest"))
     except (ValueError, EOFError) as fault:
         error = _spoiled(dataset, folder, fault)
     except ReproError as known_fault:
         error = known_fault
     return f"{error.message}; {error.hint}"
+
+
+def _strayed(dataset: str, known: Prepared) -> str:
+    """Return how a view differs from what its manifest expects, should that be new; "" if not."""
+    expected = _located(dataset)[1].expect.model_dump(include=set(Counts.model_fields))
+    expected = {kind: count for kind, count in expected.items() if count is not None}
+    differs = Funnel("", known.interactions, known.users, known.items, expected).differs()
+    return f"{dataset} diverges from its manifest: {'; '.join(differs)}" if differs else ""
 
 
 def folder(dataset: str) -> Path:

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -87,6 +88,20 @@ def test_a_run_that_a_process_is_at_is_left_alone() -> None:
     with claims.held(folder, "a run"):
         assert "there is nothing to delete" in clean("--unfinished")
     assert checkpoints.present(folder)
+
+
+def test_raw_data_stay_where_their_manifest_is_not_on_the_path_today(
+    write: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (paths.files("data_manifests")["toy"]).read_text()
+    write("data_manifests/mine.toml", text)
+    CliRunner().invoke(app, ["fetch", "mine"])
+    view = views.folder("mine/split")
+    assert "there is nothing to delete" in clean("--yes", "--unfinished")
+    monkeypatch.delenv("REPRO_PATH")
+    assert "view without a manifest" in clean("--yes", "--unfinished")
+    assert not view.exists()
+    assert (cache.raw_folder("mine") / "train.csv").exists()
 
 
 def test_a_view_that_was_replaced_goes_and_the_one_in_use_stays() -> None:

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 import repro
 from repro import paths, records
-from repro.cli import app
+from repro.cli import app, progress
 from repro.data import download
 from repro.errors import EXIT_CODES, ReproError
 from repro.records import Record
@@ -269,6 +270,16 @@ def test_a_hyper_parameter_can_be_set_and_makes_a_row_of_ours() -> None:
     assert {cell["verdict"] for cell in cells} == {"ours"}
 
 
+@pytest.mark.parametrize("dims", ["[8, 4]", "(8, 4)", "8,4"])
+def test_a_hyper_parameter_can_be_set_as_it_is_shown(dims: str) -> None:
+    assert "gamma_cap: float | None = None" in repro_("show", "mult_vae").stdout
+    which = ["toy", "--row", "Mult-VAE", "--view", "split"]
+    settings = [f"hidden_dims={dims}", "gamma_cap=None", "optimizer=sgd"]
+    told = repro_("run", *which, *(part for s in settings for part in ("--set", s)), "--dry-run")
+    assert "mult_vae(hidden_dims=[8, 4], " in told.stdout
+    assert "gamma_cap=None, optimizer=sgd, " in told.stdout
+
+
 def test_seeds_are_runs_of_their_own_shown_with_their_spread() -> None:
     repro_("run", "toy", "--table", "1", "--row", "Random", "--seeds", "3,4,5")
     assert {record.experiment["seed"] for record in known()} == {3, 4, 5}
@@ -324,6 +335,18 @@ def test_a_smoke_run_leaves_out_and_names_what_has_no_model_or_recipe(write: Wri
     assert left_out == {"Later", "Quoted"}
 
 
+def test_on_a_narrow_terminal_the_name_of_a_run_gives_way_to_its_numbers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown = StringIO()
+    narrow = Console(file=shown, width=60, force_terminal=True)
+    monkeypatch.setattr(progress, "Console", lambda **_: narrow)
+    with progress.Runs(3) as watch:
+        watch.begin("mvae II | MVAE, R' as target | Movielens1M | seed 0")("train", 171, 200)
+    assert "mvae II | MVAE, R' as" in shown.getvalue()
+    assert "171/200" in shown.getvalue()
+
+
 def test_runs_can_lie_elsewhere(tmp_path: Path) -> None:
     repro_("run", "toy", "--table", "1", "--row", "POP", "--runs", str(tmp_path / "mine"))
     assert known() == []
@@ -347,6 +370,11 @@ def test_everything_can_be_listed(kind: str, names: set[str]) -> None:
     assert names <= set(text.split())
     rows = json.loads(repro_("list", kind, "--json").stdout)
     assert names <= {row[kind.removesuffix("s")] for row in rows}
+
+
+def test_the_list_of_papers_names_their_tables_and_figures() -> None:
+    listed = {row["paper"]: row for row in json.loads(repro_("list", "papers", "--json").stdout)}
+    assert (listed["toy"]["tables"], listed["toy"]["figures"]) == ("1, 2, 3", "1, 2")
 
 
 def test_the_list_of_datasets_tells_what_is_here() -> None:
@@ -378,6 +406,15 @@ def test_one_of_them_can_be_shown(name: str, words: list[str]) -> None:
     assert json.loads(repro_("show", name, "--json").stdout)
 
 
+def test_a_parameter_without_default_is_shown_without_one(write: Write) -> None:
+    write("models/mine.py", BREAKING.replace(' = "politely"', ""))
+    assert "  how: str\n" in repro_("show", "mine").stdout
+    (mine,) = [
+        m for m in json.loads(repro_("list", "models", "--json").stdout) if m["model"] == "mine"
+    ]
+    assert mine["parameters"] == "how"
+
+
 def test_one_table_can_be_shown() -> None:
     text = repro_("show", "dave", "--table", "2").stdout
     assert "Table 2:" in text
@@ -401,15 +438,25 @@ def test_one_table_can_be_shown() -> None:
         ("run toy --row EASE --set l2=big", "--set: l2 of ease must be float, got 'big'"),
         ("run toy --model eas", "no model is called 'eas'\n  did you mean ease?"),
         ("run toy --row NeuMF --view split", "row 'NeuMF' has no numbers under view 'split'"),
+        ("run toy --view xxx", "there are: Toy, 99 negatives; Toy, future; Toy, given split;"),
+        ("run toy --figure 1 --table 3", "--figure and --table name two things"),
+        ("run acvae --table 1", "there is nothing to run in table 1 of acvae\n  a table that counts"),
+        ("run acvae --table 1 --row POP", "there is nothing to run in table 1 of acvae"),
+        ("run toy --row EASE --set l2=nan", "--set: l2 of ease must be float, got nan"),
+        ("run toy --row EASE --set l2=None", "--set: l2 of ease must be float, got None"),
         ("run toy --seeds 1,two", "--seeds '1,two' are not seeds"),
+        ("run toy --seeds 3..1", "--seeds '3..1' are not seeds"),
+        ("run toy --seeds 4294967296", "are not seeds\n  as in 0,1,2 or 0..4; below 4,294,967,296"),
+        ("run toy --seeds 0..1000000000", "--seeds '0..1000000000' are not seeds"),
         ("fetch to", "no dataset is called 'to'\n  did you mean toy?"),
         ("show mult_va", "is called 'mult_va'\n  did you mean mult_vae?"),
         ("show sevae --table 9", "no table of sevae is called '9'"),
         ("compare sevea", "no paper is called 'sevea'"),
         ("compare toy --table I", "no table of toy is called 'I'"),
         ("compare --table 99", "no table is called '99'"),
-        ("run dave --table 2", "there is nothing to run in table 2 of dave"),
         ("run dave --table 2 --model ease", "there is nothing to run in table 2 of dave"),
+        ("compare toy --against EASE --json", "--against has no place in json"),
+        ("show xxx", "there are: acae, acvae, acvae-ml-10m,"),  # of two acvaes one
     ],
 )
 def test_what_does_not_exist_is_an_error_with_a_suggestion(command: str, said: str) -> None:
@@ -421,10 +468,58 @@ def test_what_does_not_exist_is_an_error_with_a_suggestion(command: str, said: s
 
 
 @pytest.mark.parametrize(
-    "command", ["runn", "list cars", "run toy --tabel 1", "compare --format x"]
+    "command",
+    [
+        "runn",
+        "list cars",
+        "run toy --tabel 1",
+        "run toy --threads -1",
+        "compare --format x",
+        "compare --runs nowhere",
+    ],
 )
 def test_a_command_that_is_not_understood_exits_2(command: str) -> None:
     assert repro_(*command.split(), code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("variable", "command"),
+    [
+        ("REPRO_HOME", "fetch toy"),
+        ("REPRO_HOME", "run toy --row POP"),
+        ("REPRO_RUNS", "run toy --row POP"),
+    ],
+)
+def test_a_folder_that_cannot_be_one_is_named_without_a_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, command: str
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(variable, str(tmp_path / "file"))
+    assert f"error: {tmp_path / 'file'}" in repro_(*command.split(), code=1).stderr
+    result = CliRunner().invoke(app, ["--debug", *command.split()])
+    assert isinstance(result.exception, OSError)
+
+
+def test_without_the_device_that_was_asked_for_nothing_is_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    result = repro_("run", "toy", "--row", "POP", "--device", "cuda", code=1)
+    assert "error: no CUDA device is available\n  use --device cpu" in result.stderr
+    assert not list(paths.runs().glob("*/failure.json"))
+
+
+def test_a_record_whose_hits_are_damaged_is_named_where_they_are_needed() -> None:
+    repro_("run", "toy", "--table", "1", "--view", "split", "--row", "POP")
+    repro_("run", "toy", "--table", "1", "--view", "split", "--row", "EASE")
+    file = paths.runs() / known()[0].id / records.HITS
+    file.write_bytes(file.read_bytes()[:200])
+    assert "verdict" in repro_("compare", "toy", "--table", "1").stdout
+    said = repro_("compare", "toy", "--table", "1", "--against", "EASE", code=1).stderr
+    assert f"error: {file} cannot be read: " in said
+    file.unlink()
+    said = repro_("compare", "toy", "--table", "1", "--against", "EASE", code=1).stderr
+    assert f"error: {file} cannot be read: " in said
 
 
 def test_debug_shows_where_an_error_arose() -> None:
@@ -437,7 +532,13 @@ def test_debug_shows_where_an_error_arose() -> None:
     [
         ("impolite", BREAKING, "{}", "the wheels came off"),
         ("abrupt", BREAKING, '{ how = "suddenly" }', "ValueError: negative dimensions"),
-        ("diverged", CONSTANT, "{ value = nan }", "diverged gave a score that is not a number"),
+        (
+            "diverged",
+            CONSTANT.replace("self.value", "torch.nan"),
+            "{}",
+            "diverged gave a score that is not a number",
+        ),
+        ("idle", CONSTANT.replace("yield self", "yield from ()"), "{}", "idle yielded no scorer"),
     ],
 )
 def test_a_run_that_fails_does_not_stop_the_others(

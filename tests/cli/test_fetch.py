@@ -331,6 +331,28 @@ def test_unverified_bytes_are_told_with_the_hash_to_pin(server: Serving, write: 
     assert "rows.csv is UNVERIFIED" in taken.stderr
     assert hashlib.sha256(ROWS + b"0,8\n").hexdigest() in taken.stderr
     assert "304 bytes, UNVERIFIED, from http" in taken.stdout
+    assert "/rows.csv; the manifest's sha256 as others state it" in taken.stdout
+
+
+def test_a_fault_of_a_file_is_told_once_for_all_its_views(server: Serving, write: Write) -> None:
+    lines = server.at("/rows.csv")
+    server.files["/rows.csv"] = ROWS + b"0\n"
+    other = '[views.other]\nsource = "a test"\n'
+    write("data_manifests/box.toml", box(lines) + other)
+    told = repro_("fetch", "box", "--unverified", code=1).stderr
+    assert told.count("line 73: expected 2 columns, got 1") == 1
+
+
+def test_what_a_manifest_comes_to_expect_of_a_view_is_checked(
+    server: Serving, write: Write
+) -> None:
+    text = box(server.at("/rows.csv"))
+    write("data_manifests/box.toml", text + "expect = { users = 12 }\n")
+    repro_("fetch", "box")
+    write("data_manifests/box.toml", text + "expect = { users = 13, items = 9 }\n")
+    said = "box/all diverges from its manifest: users expected 13, got 12"
+    assert said in repro_("fetch", "box", code=1).stderr
+    assert said in repro_("fetch", "--check", "box", code=1).stdout
 
 
 def test_the_check_tells_the_state_of_every_file_and_view(server: Serving, write: Write) -> None:

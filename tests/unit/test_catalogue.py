@@ -179,6 +179,8 @@ def test_a_value_that_fits_is_kept_in_its_one_form(
         ("size", "1"),
         ("size", None),
         ("rate", "fast"),
+        ("rate", float("inf")),
+        ("limit", float("nan")),
         ("rate", True),
         ("rate", None),
         ("hidden_dims", 8),
@@ -220,3 +222,10 @@ def test_an_unknown_plugin_is_an_error_with_a_suggestion() -> None:
 def test_a_file_that_cannot_be_a_plugin_is_an_error(own: Own, text: str, said: str) -> None:
     with pytest.raises(ReproError, match=said):
         own(text, "faulty").entry("faulty")
+
+
+def test_a_file_that_is_no_text_is_named(own: Own, own_folders: Path) -> None:
+    catalogue = own()
+    (own_folders / "user" / "models" / "mine.py").write_bytes(b"# caf\xe9\n" + PLUGIN.encode())
+    with pytest.raises(ReproError, match=r"mine\.py: 'utf-8' codec can't decode"):
+        catalogue.entry("mine")

@@ -150,6 +150,9 @@ def test_a_paper_and_a_dataset_of_ones_own_are_read(own: Own) -> None:
         ('["0.1", "0.2"]', "[0.1, 0.2]", "at.toy.published.0: Input should be a valid string"),
         ('["0.1", "0.2"]', '["0.1"]', '"POP", at.toy: 1 published values for 2 metrics'),
         ('["0.1", "0.2"]', '["0.1", "n/a"]', "'n/a' is not a number"),
+        ('["0.1", "0.2"]', '["0.1", "nan"]', "'nan' is not a number"),
+        ("caption =", "seeds = [0, -1]\ncaption =", "tables.1.seeds.1: Input should be greater"),
+        ('"toy/split"', '"toy/splt"', "views.toy.dataset: no view of toy is called 'splt'"),
         ('groups = ["toy"]', 'groups = ["toi"]', "no view is called 'toi'\n  did you mean toy?"),
         ("at.toy =", "at.toi =", "no column group is called 'toi'"),
         ('"ndcg@10"', '"ndgc@10"', "no metric is called 'ndgc'\n  did you mean ndcg?"),
@@ -193,6 +196,12 @@ def test_a_fault_of_a_paper_is_told(own: Own, old: str, new: str, fault: str) ->
             "views.all.steps: expect.user: Extra inputs",
         ),
         ('url = "http://nowhere/box.zip"', "", "members.rows.csv: nowhere to get it"),
+        ("{ member", '{ columns = ["user", "-"], member', "read.rows: columns must name user and"),
+        (
+            "{ member",
+            '{ columns = ["user", "item", "item"], member',
+            "read.rows: columns name item twice",
+        ),
         ("{ member", '{ format = "xml", member', "read.rows.format: Input should be 'separated'"),
         ("{ member", '{ format = "json", member', "read.rows: fields are the keys of the format j"),
         (

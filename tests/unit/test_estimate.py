@@ -271,8 +271,7 @@ def test_a_model_that_cannot_serve_the_users_is_not_tried(clock: Clock) -> None:
     assert "knows only the users of its training data" in found
 
 
-def test_a_checkpoint_is_as_large_as_the_model_and_its_optimizer(own_folders: object) -> None:
-    planning.prepare("toy/ratings")
+def test_a_checkpoint_is_as_large_as_the_model_and_its_optimizer(clock: Clock) -> None:
     asked = job("bpr", {"embedding_dim": 4})
     train = execution.split_of(asked, "d").train
     table = 4 * 4 * (train.n_users + train.n_items)

@@ -107,7 +107,7 @@ def test_all_records_of_a_folder_are_loaded(tmp_path: Path) -> None:
     assert list(records.load_all(tmp_path / "nowhere")) == []
 
 
-@pytest.mark.parametrize("damage", ["cut", "a key less", "a key more", "a result less"])
+@pytest.mark.parametrize("damage", ["cut", "a key less", "a key more", "a result less", "a list"])
 def test_a_damaged_record_is_named(tmp_path: Path, damage: str) -> None:
     records.save(tmp_path, RECORD, HITS, TARGETS)
     file = tmp_path / RECORD.id / records.FILE
@@ -118,6 +118,8 @@ def test_a_damaged_record_is_named(tmp_path: Path, damage: str) -> None:
         content["mood"] = "good"
     elif damage == "a result less":
         del content["results"]["ndcg@3"]["epoch"]
+    elif damage == "a list":
+        content["results"] = []
     text = json.dumps(content)
     file.write_text(text[:-9] if damage == "cut" else text)
     with pytest.raises(ReproError, match=rf"(?s){file} is no record.*delete its folder"):
