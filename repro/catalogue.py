@@ -228,6 +228,11 @@ def _fits(value: Any, annotation: str) -> bool:
         if kind == "tuple" and isinstance(value, list | tuple):
             inner = option.partition("[")[2].partition(",")[0]
             return all(_fits(item, inner) for item in value)
-        if kind == "Literal" and value in ast.literal_eval(option.strip()[len("Literal") :]):
+        if kind == "Literal" and value in _choices(option.strip()):
             return True
     return False
+
+
+@cache  # read for every row of every table
+def _choices(literal: str) -> Any:
+    return ast.literal_eval(literal.removeprefix("Literal"))

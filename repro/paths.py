@@ -11,7 +11,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -70,8 +70,11 @@ def files(kind: str) -> dict[str, Path]:
 
 def listed(folders: list[Path], pattern: str) -> dict[str, Path]:
     """Return the files of some folders by stem; the first folder that has a name wins."""
-    there = [folder for folder in folders if folder.is_dir()]
-    return _listed(tuple((folder, folder.stat().st_mtime_ns) for folder in there), pattern)
+    there = []
+    for folder in folders:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            there.append((folder, folder.stat().st_mtime_ns))
+    return _listed(tuple(there), pattern)
 
 
 @cache  # asked for once a cell; a folder's time changes with its list of files

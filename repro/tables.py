@@ -96,11 +96,15 @@ class Recipe:
             return None
         return self.under(model_spec(self.model, self.params, self.where), seed)
 
+    @cached_property
+    def _protocol(self) -> Spec:
+        return protocol_spec(self.protocol, self.where)
+
     def under(self, model: Spec, seed: int) -> Experiment:
         """Return the experiment with any model."""
         return Experiment(
             dataset=self.dataset,
-            protocol=protocol_spec(self.protocol, self.where),
+            protocol=self._protocol,
             model=model,
             select=checked_select(self.select, self.where),
             every=self.every,
@@ -160,8 +164,17 @@ class Paper:
         found = (e.experiment() for number in self.tables for e in self.entries(number))
         return tuple(experiment for experiment in found if experiment)
 
-    def entries(self, number: str) -> Iterator[Entry]:
-        """Yield the rows of a table, each in each of its column groups, in printed order."""
+    def entries(self, number: str) -> tuple[Entry, ...]:
+        """Return the rows of a table, each in each of its column groups, in printed order."""
+        if number not in self._entries:
+            self._entries[number] = tuple(self._read(number))
+        return self._entries[number]
+
+    @cached_property
+    def _entries(self) -> dict[str, tuple[Entry, ...]]:
+        return {}
+
+    def _read(self, number: str) -> Iterator[Entry]:
         table = self.table(number)
         for row in table.rows:
             for key in table.groups:

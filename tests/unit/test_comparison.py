@@ -75,7 +75,7 @@ def own(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Own:
 
 
 def experiment(paper: Paper, **changed: Any) -> Experiment:
-    made = next(paper.entries("1")).experiment()
+    made = paper.entries("1")[0].experiment()
     assert made is not None
     return replace(made, **changed)
 

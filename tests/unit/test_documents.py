@@ -267,6 +267,6 @@ def test_faults_of_several_recipes_come_at_once(own: Own) -> None:
 
 def test_a_row_whose_model_is_yet_to_be_written_is_no_fault(own: Own) -> None:
     paper = own("tables", PAPER.replace('"popularity"', '"of_the_future"'))
-    entry = next(paper.entries("1"))
+    entry = paper.entries("1")[0]
     assert entry.model == "of_the_future"
     assert entry.experiment() is None
