@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,20 @@ def test_what_numpy_and_scipy_multiply_with_has_as_many_threads_as_torch(
     pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
     assert any("scipy" in pool["filepath"] for pool in pools)
     assert {pool["num_threads"] for pool in pools} == {torch.get_num_threads()} == {n}
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_memory_that_an_update_frees_serves_the_next(tmp_path: Path) -> None:
+    def faults() -> int:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+    chosen_device(Settings(tmp_path, "cpu"))
+    numbers, counted = 12 * 2**20, [faults()]
+    for _ in range(40):  # aligned blocks find their places after some
+        torch.ones(numbers)
+        counted.append(faults())
+    pages = 4 * numbers / resource.getpagesize()
+    assert counted[-1] - counted[-5] < pages  # of four tensors
 
 
 @pytest.mark.parametrize(("system", "n_bytes"), [("linux", 7 * 1024), ("darwin", 7)])
