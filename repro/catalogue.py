@@ -11,6 +11,7 @@ import hashlib
 import importlib
 import importlib.util
 import math
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -65,7 +66,8 @@ class Entry:
         Raises
         ------
         ReproError
-            If a name is unknown, one without default is missing, or a value has another type.
+            If a name is unknown, one without default is missing, or a value has another type or is
+            outside the range that its name has.
         """
         known = {field.name: field for field in self.fields}
         for name, value in given.items():
@@ -76,6 +78,8 @@ class Entry:
                     f"{where}: {name} of {self.name} must be {known[name].annotation}, "
                     f"got {value!r}"
                 )
+            if wanted := _outside(name, value):
+                raise ReproError(f"{where}: {name} of {self.name} must be {wanted}, got {value!r}")
         missing = [f.name for f in self.fields if f.required and f.name not in given]
         if missing:
             raise ReproError(f"{where}: {self.name} needs {', '.join(missing)}")
@@ -231,6 +235,37 @@ def _fits(value: Any, annotation: str) -> bool:
         if kind == "Literal" and value in _choices(option.strip()):
             return True
     return False
+
+
+_RANGES = (
+    (r"(.+_)?dropout", 0, math.nextafter(1, 0), "at least 0 and below 1"),
+    (r".+_share|mask_rate", 0, 1, "from 0 to 1"),
+    (
+        r"(.+_)?(batch_size|block_size|dims?|len)|rank|cutoff"
+        r"|n_(epochs|heads|experts|cycles|copies|communities|neighbors|pseudo_inputs|targets)",
+        1,
+        math.inf,
+        "at least 1",
+    ),
+    (r"(.+_)?(learning_rate|l[12]|decay|steps|epochs)|n_.+", 0, math.inf, "at least 0"),
+)
+"""Least, most and the words for it by name, as a name means the same in every model."""
+
+
+@cache  # asked for every row of every table
+def _range(name: str) -> tuple[float, float, str]:
+    for pattern, least, most, words in _RANGES:
+        if re.fullmatch(pattern, name):
+            return least, most, words
+    return -math.inf, math.inf, "any number"
+
+
+def _outside(name: str, value: Any) -> str:
+    """Return which numbers a parameter of that name may have, if these are others; else ""."""
+    least, most, words = _range(name)
+    numbers = value if isinstance(value, list | tuple) else [value]
+    fit = all(least <= x <= most for x in numbers if isinstance(x, int | float))
+    return "" if fit else words
 
 
 @cache  # read for every row of every table

@@ -194,6 +194,38 @@ def test_a_value_of_another_type_is_an_error(own: Own, name: str, value: Any) ->
         entry_of(own).complete({"size": 3, name: value}, "row 1")
 
 
+@pytest.mark.parametrize(
+    ("model", "name", "value", "said"),
+    [
+        ("mult_vae", "dropout", 1.0, "at least 0 and below 1"),
+        ("mvae", "mask_share", 1.5, "from 0 to 1"),
+        ("bert4rec", "mask_rate", -0.1, "from 0 to 1"),
+        ("mult_vae", "batch_size", 0, "at least 1"),
+        ("mult_vae", "hidden_dims", [600, 0], "at least 1"),
+        ("mult_vae", "n_epochs", 0, "at least 1"),
+        ("acvae", "g_learning_rate", -1.0, "at least 0"),
+        ("ease", "l2", -1, "at least 0"),
+    ],
+)
+def test_a_number_out_of_its_range_is_an_error(
+    model: str, name: str, value: Any, said: str
+) -> None:
+    entry = MODELS.entry(model)
+    with pytest.raises(ReproError, match=rf"row 1: {name} of {model} must be {said}, got "):
+        entry.complete({name: value}, "row 1")
+
+
+@pytest.mark.parametrize(("catalogue", "name"), SHIPPED)
+def test_every_default_is_in_its_range(catalogue: Catalogue, name: str) -> None:
+    entry = catalogue.entry(name)
+    required = {field.name: 1 for field in entry.fields if field.required}
+    entry.complete({**entry.defaults(), **required}, "defaults")
+
+
+def test_a_name_without_a_range_takes_every_number(own: Own) -> None:
+    assert entry_of(own).complete({"size": -3, "rate": -1}, "here")["rate"] == -1
+
+
 def test_an_unknown_parameter_is_an_error_with_a_suggestion(own: Own) -> None:
     message = r"(?s)row 1: no parameter of mine is called 'hiden_dims'.*did you mean hidden_dims\?"
     with pytest.raises(ReproError, match=message):
