@@ -42,6 +42,9 @@ MARKS = {
 }
 
 
+Place = tuple[str, str, str, str]
+"""Table, row, group and label."""
+
 OURS = " (ours)"
 """Behind the name of a row that the paper does not have."""
 
@@ -79,6 +82,8 @@ class ComparedCell:
     runs: tuple[str, ...] = ()
     reference: float | None = None
     """The frozen result, mean over its seeds: what an earlier version gave."""
+    reference_verdict: str = ""
+    """What to make of that."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ class ComparedTable:
     note: str
     cells: tuple[ComparedCell, ...]
     notes: tuple[tuple[str, str], ...]
-    """Row and note, of rows that have a number of ours."""
+    """Row and note, of rows that have a number of ours, frozen or not."""
     pairs: tuple[Pair, ...] = ()
     """Rows compared user by user."""
 
@@ -125,6 +130,7 @@ def compare(
     for record in records:
         by_id[record.id] = record
         known.setdefault(without_seed(record.experiment), []).append(record)
+    frozen = {} if smoke else _frozen(paper.id, number)
     cells: list[ComparedCell] = []
     notes: list[tuple[str, str]] = []
     for entry in paper.entries(number):
@@ -134,15 +140,14 @@ def compare(
             experiment = _experiment(entry, smoke)
             found = known.get(experiment.seedless, []) if experiment else []
             label = entry.row + OURS if "row" in entry.added else ""
-            made = [_cell(entry, cell, found, label) for cell in entry.cells]
+            made = [_cell(entry, cell, found, frozen, label) for cell in entry.cells]
         cells += made
-        if any(cell.ours is not None for cell in made):
+        if any(cell.ours is not None or cell.reference is not None for cell in made):
             notes += [(entry.row, note) for note in entry.notes]
             notes += [(f"{entry.row}, {c.label}", c.note) for c in made if c.note]
     if table.kind == "results":
-        cells += _added(paper, number, known, smoke)
-    if not smoke:
-        cells = _beside_reference(paper.id, number, cells)
+        cells += _added(paper, number, known, frozen, smoke)
+    cells += [_only_frozen(paper.id, place, rows) for place, rows in frozen.items()]
     cells = [
         cell
         for cell in cells
@@ -180,40 +185,44 @@ def _pairs(
                     yield made
 
 
-def _beside_reference(paper: str, number: str, cells: list[ComparedCell]) -> list[ComparedCell]:
-    """Return the cells with their frozen results; of rows of ours that are only frozen, too."""
-    frozen: dict[tuple[str, str, str, str], list[Frozen]] = {}
+def _frozen(paper: str, number: str) -> dict[Place, list[Frozen]]:
+    """Return a table's frozen results by place."""
+    found: dict[Place, list[Frozen]] = {}
     for row in reference.load(paper):
         if row.table == number:
-            frozen.setdefault(row.place, []).append(row)
-    beside = []
-    for cell in cells:
-        rows = frozen.pop((cell.table, cell.row, cell.group, cell.label), [])
-        beside.append(replace(cell, reference=_mean(rows)))
-    for (table, name, group, label), rows in frozen.items():
-        beside.append(
-            ComparedCell(
-                paper,
-                table,
-                name,
-                group,
-                label,
-                rows[0].metric,
-                "",
-                "",
-                verdict="ours",
-                reference=_mean(rows),
-            )
-        )
-    return beside
+            found.setdefault(row.place, []).append(row)
+    return found
 
 
-def _mean(frozen: list[Frozen]) -> float | None:
-    """Return the mean over seeds, of the data that was frozen last."""
+def _only_frozen(paper: str, place: Place, rows: list[Frozen]) -> ComparedCell:
+    """Return the cell of a row of ours that nothing else names."""
+    table, row, group, label = place
+    return ComparedCell(
+        paper,
+        table,
+        row,
+        group,
+        label,
+        rows[0].metric,
+        "",
+        "",
+        verdict="ours",
+        reference=_mean(rows)[0],
+        reference_verdict="ours",
+    )
+
+
+def _mean(frozen: list[Frozen]) -> tuple[float | None, float | None]:
+    """Return the mean over seeds, of the data that was frozen last, and of its standard error."""
     if not frozen:
-        return None
+        return None, None
     digest = max(frozen, key=lambda row: row.began).digest
-    return statistics.fmean(row.value for row in frozen if row.digest == digest)
+    rows = [row for row in frozen if row.digest == digest]
+    errors = [row.standard_error for row in rows if row.standard_error is not None]
+    return (
+        statistics.fmean(row.value for row in rows),
+        statistics.fmean(errors) if errors else None,
+    )
 
 
 def statistics_of(dataset: str) -> list[ComparedCell]:
@@ -233,7 +242,11 @@ def _experiment(entry: Entry, smoke: bool) -> Experiment | None:
 
 
 def _added(
-    paper: Paper, number: str, known: dict[str, list[Record]], smoke: bool
+    paper: Paper,
+    number: str,
+    known: dict[str, list[Record]],
+    frozen: dict[Place, list[Frozen]],
+    smoke: bool,
 ) -> list[ComparedCell]:
     """Return the cells of rows that no table of the paper has: other models, other settings."""
     printed = {
@@ -254,7 +267,7 @@ def _added(
             label = ", ".join([label, *at.apart])
             for cell in at.cells:
                 ours = replace(cell, published="", tolerance=None, note="", doubts="")
-                cells.append(_cell(at, ours, found, label))
+                cells.append(_cell(at, ours, found, frozen, label))
     return sorted(cells, key=lambda cell: cell.row)
 
 
@@ -267,8 +280,14 @@ def _label(name: str, params: dict[str, object], defaults: dict[str, object]) ->
     return (f"{name} [{', '.join(changed)}]" if changed else name) + OURS
 
 
-def _cell(entry: Entry, cell: Cell, found: list[Record], label: str = "") -> ComparedCell:
-    """Return a cell of a results table; with a label it is one of a row of ours."""
+def _cell(
+    entry: Entry,
+    cell: Cell,
+    found: list[Record],
+    frozen: dict[Place, list[Frozen]],
+    label: str = "",
+) -> ComparedCell:
+    """Return a cell of a results table, and take what is frozen of it; a label makes it ours."""
     marks = ""
     latest, several = _latest_per_seed([r for r in found if r.has(cell.metric)])
     results = [record.result(cell.metric) for record in latest]
@@ -284,6 +303,8 @@ def _cell(entry: Entry, cell: Cell, found: list[Record], label: str = "") -> Com
         marks += "s" if latest[0].experiment["smoke"] else ""
         marks += "v" if several else ""
     verdict, reason = _verdict(entry, cell, ours, error, "s" in marks)
+    place = (entry.table, label or entry.row, entry.group_label, cell.label)
+    kept, its_error = _mean(frozen.pop(place, []))
     return replace(
         _printed(entry, cell),
         row=label or entry.row,
@@ -296,6 +317,8 @@ def _cell(entry: Entry, cell: Cell, found: list[Record], label: str = "") -> Com
         marks=marks,
         reason=reason,
         runs=tuple(record.id for record in latest),
+        reference=kept,
+        reference_verdict="" if kept is None else _verdict(entry, cell, kept, its_error, False)[0],
     )
 
 

@@ -38,7 +38,7 @@ class Leaders:
             ("Here, with rows of ours", self.with_added),
             ("Above every published number", self.above),
         ]
-        parts = [f"{what}: {_counts(rows)}." for what, rows in said if rows]
+        parts = [f"{what}: {counts(rows)}." for what, rows in said if rows]
         return f"Best of {columns}. {' '.join(parts)}"
 
 
@@ -108,5 +108,6 @@ def _led(
     return dict(led.most_common())
 
 
-def _counts(rows: dict[str, int]) -> str:
+def counts(rows: dict[str, int]) -> str:
+    """Return rows, each with its number of columns, as words."""
     return ", ".join(f"{row} {n}" for row, n in rows.items())

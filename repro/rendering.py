@@ -60,7 +60,7 @@ FORMATS: dict[str, Callable[[list[ComparedTable]], str]] = {
 def legend(cells: Iterable[ComparedCell]) -> str:
     """Return what the verdicts and marks in some cells mean, a line each."""
     seen = list(cells)
-    verdicts = {cell.verdict for cell in seen}
+    verdicts = {verdict for cell in seen for verdict in (cell.verdict, cell.reference_verdict)}
     marks = {mark for cell in seen for mark in cell.marks + cell.doubts}
     lines = [f"{name}: {meaning}" for name, meaning in VERDICTS.items() if name in verdicts]
     lines += [f"[{mark}] {meaning}" for mark, meaning in MARKS.items() if mark in marks]
@@ -98,7 +98,7 @@ def _prose(table: ComparedTable, form: str, heading: str, strong: str) -> str:
 def _lines(
     row: str, cells: dict[str, ComparedCell], columns: list[str], strong: str
 ) -> list[list[str]]:
-    """Return a row's lines: published; and where there is a number of ours, ours and verdict."""
+    """Return a row's lines: published; then ours and its verdict, or the frozen number and its."""
 
     def line(of: Callable[[ComparedCell], str]) -> list[str]:
         return [of(cells[column]) if column in cells else "" for column in columns]
@@ -112,7 +112,8 @@ def _lines(
     if not with_number:
         verdict = next(iter(cells.values())).verdict
         lines[0][1] += "" if verdict == "ours" else f" ({verdict})"
-        return lines
+        judged = line(lambda cell: cell.reference_verdict)
+        return [*lines, ["", "its verdict", *judged]] if any(published) and any(judged) else lines
     shared = "".join(m for m in MARKS if all(m in cell.marks for cell in with_number))
     ours = line(lambda cell: ours_text(cell, besides=shared))
     marked = _marked("", shared) + _seeds(with_number[0])

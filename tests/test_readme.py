@@ -43,6 +43,17 @@ def datasets() -> str:
     """Return what there is of data, but for what lies on this machine."""
     columns = ["dataset", "size", "obtained", "serves"]
     rows = [[str(row[column]) for column in columns] for row in LISTS[Kind.datasets]()]
+    return grid(columns, rows)
+
+
+def results() -> str:
+    """Return how much of each table is kept in tables/reference, and who is ahead."""
+    rows = LISTS[Kind.results]()
+    return grid(list(rows[0]), [list(row.values()) for row in rows])
+
+
+def grid(columns: list[str], rows: list[list[str]]) -> str:
+    """Return a table in Markdown."""
     lines = [columns, [":--"] * len(columns), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
@@ -50,6 +61,7 @@ def datasets() -> str:
 def renewed(text: str) -> str:
     """Return README with its generated parts as they should be."""
     for name, content in (
+        ("results", results()),
         ("models", models()),
         ("datasets", datasets()),
         ("reference", reference()),

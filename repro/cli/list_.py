@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +24,10 @@ WIDTHS = {
     "tables": 24,
     "what": 44,
     "parameters": 60,
+    "verdicts": 24,
+    "ahead as printed": 24,
+    "ahead here": 24,
+    "with rows of ours": 24,
 }
 """Columns that are wrapped, and after how many letters."""
 
@@ -35,6 +40,7 @@ class Kind(StrEnum):
     models = "models"
     protocols = "protocols"
     metrics = "metrics"
+    results = "results"
 
 
 @app.command("list", epilog="Example: repro list models")
@@ -42,7 +48,7 @@ def list_(
     kind: Annotated[Kind, typer.Argument(help="What to list.")] = Kind.papers,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List papers, datasets, models, protocols or metrics."""
+    """List papers, datasets, models, protocols, metrics, or the results that are kept here."""
     rows = LISTS[kind]()
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
@@ -157,11 +163,47 @@ def _metrics() -> list[dict[str, Any]]:
     ]
 
 
+def _results() -> list[dict[str, Any]]:
+    """Return what tables/reference holds of each column group: how much, and who is ahead."""
+    from repro import tables
+    from repro.comparison import OURS, VERDICTS, compare
+    from repro.leaders import counts, leaders
+
+    rows = []
+    for name in tables.papers():
+        paper = tables.load(name)
+        for number in paper.tables:
+            cells = compare(paper, number, []).cells
+            for group in dict.fromkeys(cell.group for cell in cells):
+                own = [c for c in cells if c.group == group and not c.row.endswith(OURS)]
+                printed = {cell.row for cell in own if cell.published}
+                done = {cell.row for cell in own if cell.reference is not None}
+                ahead = leaders(cell for cell in cells if cell.group == group)
+                if ahead is None:
+                    continue
+                found = Counter(cell.reference_verdict for cell in own)
+                verdicts = [f"{verdict} {found[verdict]}" for verdict in VERDICTS if found[verdict]]
+                rows.append(
+                    {
+                        "paper": name,
+                        "table": number,
+                        "data": group,
+                        "rows": f"{len(done)} of {len(printed)}" if printed else str(len(done)),
+                        "verdicts": ", ".join(verdicts),
+                        "ahead as printed": counts(ahead.published),
+                        "ahead here": counts(ahead.here),
+                        "with rows of ours": counts(ahead.with_added),
+                    }
+                )
+    return rows
+
+
 LISTS = {
     Kind.papers: _papers,
     Kind.datasets: _datasets,
     Kind.models: _models,
     Kind.protocols: _protocols,
     Kind.metrics: _metrics,
+    Kind.results: _results,
 }
 """What returns the rows of each kind."""

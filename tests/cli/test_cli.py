@@ -18,7 +18,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import repro
-from repro import paths, records
+from repro import paths, records, reference
 from repro.cli import app, progress
 from repro.data import download
 from repro.errors import EXIT_CODES, ReproError
@@ -375,6 +375,18 @@ def test_everything_can_be_listed(kind: str, names: set[str]) -> None:
 def test_the_list_of_papers_names_their_tables_and_figures() -> None:
     listed = {row["paper"]: row for row in json.loads(repro_("list", "papers", "--json").stdout)}
     assert (listed["toy"]["tables"], listed["toy"]["figures"]) == ("1, 2, 3", "1, 2")
+
+
+def test_the_list_of_results_tells_how_much_is_kept_and_who_is_ahead() -> None:
+    listed = json.loads(repro_("list", "results", "--json").stdout)
+    (row,) = (r for r in listed if (r["paper"], r["data"]) == ("mvae", "Movielens1M"))
+    kept = [r for r in reference.load("mvae") if r.group == "Movielens1M" and r.table == "II"]
+    own = {r.row for r in kept if not r.row.endswith("(ours)")}
+    assert row["rows"] == f"{len(own)} of 8"
+    assert sum(map(int, re.findall(r"\d+", row["verdicts"]))) == 6 * len(own)
+    assert row["ahead as printed"] == "MVAE 6"
+    best = max((r for r in kept if r.label == "NDCG@10"), key=lambda r: r.value).row
+    assert f"{best} " in row["with rows of ours"]
 
 
 def test_the_list_of_datasets_tells_what_is_here() -> None:

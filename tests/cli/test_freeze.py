@@ -282,7 +282,9 @@ def test_compare_shows_the_frozen_number_beside_the_published_one_and_ours(file:
     assert "reference" not in repro_("compare", "mine").stdout
     repro_("freeze", "mine")
     after = compared("--table", "1")
-    assert after == [cell | {"reference": cell["ours"]} for cell in before]
+    assert after == [
+        cell | {"reference": cell["ours"], "reference_verdict": cell["verdict"]} for cell in before
+    ]
 
     first = after[0]
     shown = f"{first['reference']:.3f}"

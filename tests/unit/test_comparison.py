@@ -515,7 +515,26 @@ def test_a_frozen_number_stands_beside_ours_and_changes_no_verdict(own: Own) -> 
     reference.save("mine", [frozen(0.1 + 0.2)])
     beside = cell(compare(paper, "1", known))
     assert alone.reference is None
-    assert beside == replace(alone, reference=0.1 + 0.2)
+    assert beside == replace(alone, reference=0.1 + 0.2, reference_verdict="lower")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(0.4204, "exact"), (0.429, "close"), (0.5, "higher"), (0.4, "lower")]
+)
+def test_a_frozen_number_has_a_verdict_of_its_own(own: Own, value: float, expected: str) -> None:
+    paper = own("0.420", 'tolerance = [{ standard_errors = 2.0, source = "users" }]')
+    rows = [frozen(value, seed=s, standard_error=e) for s, e in enumerate((0.002, 0.008))]
+    reference.save("mine", rows)  # the mean of their standard errors is 0.005
+    assert cell(compare(paper, "1", [])).reference_verdict == expected
+
+
+def test_notes_come_with_rows_that_have_a_frozen_number(own: Own) -> None:
+    paper = own()
+    reference.save("mine", [frozen(0.41)])
+    assert compare(paper, "1", []).notes == (
+        ("EASE", "a note on the row"),
+        ("EASE, NDCG@10", "a note on the cell"),
+    )
 
 
 def test_a_frozen_number_stands_where_nothing_was_run_here(own: Own) -> None:

@@ -226,12 +226,14 @@ def test_a_frozen_number_stands_between_the_published_one_and_ours() -> None:
 
 
 def test_a_frozen_number_is_shown_where_nothing_was_run_here() -> None:
-    unrun = replace(UNRUN, published="0.420", reference=0.41987654)
+    unrun = replace(UNRUN, published="0.420", reference=0.41987654, reference_verdict="close")
     text = rendering.markdown([replace(TABLE, cells=(unrun,))])
     assert grid(text, "Toy")[1:] == [
         ["Future", "published (unrun)", "0.420"],
         ["", "reference", "0.4199"],
+        ["", "its verdict", "close"],
     ]
+    assert "- close: " in text
 
 
 def test_a_frozen_row_of_ours_is_shown_with_and_without_a_run_here() -> None:
