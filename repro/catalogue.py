@@ -242,7 +242,7 @@ _RANGES = (
     (r".+_share|mask_rate", 0, 1, "from 0 to 1"),
     (
         r"(.+_)?(batch_size|block_size|dims?|len)|rank|cutoff"
-        r"|n_(epochs|heads|experts|cycles|copies|communities|neighbors|pseudo_inputs|targets)",
+        r"|n_(heads|experts|cycles|communities|neighbors|pseudo_inputs|targets)",
         1,
         math.inf,
         "at least 1",

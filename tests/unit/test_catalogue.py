@@ -202,7 +202,7 @@ def test_a_value_of_another_type_is_an_error(own: Own, name: str, value: Any) ->
         ("bert4rec", "mask_rate", -0.1, "from 0 to 1"),
         ("mult_vae", "batch_size", 0, "at least 1"),
         ("mult_vae", "hidden_dims", [600, 0], "at least 1"),
-        ("mult_vae", "n_epochs", 0, "at least 1"),
+        ("mult_vae", "n_epochs", -1, "at least 0"),
         ("acvae", "g_learning_rate", -1.0, "at least 0"),
         ("ease", "l2", -1, "at least 0"),
     ],
