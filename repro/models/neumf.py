@@ -3,7 +3,8 @@
 **Implements** Sections 3.2 to 3.4: GMF and an MLP tower on separate embeddings, fused in one output
 unit, with the pre-training of Section 3.4.1.
 **Reference**: hexiangnan/neural_collaborative_filtering, commit 4aab159, read for facts.
-**Deviations**: the code keeps the epoch that is best on *test*; here the table's `select` decides.
+**Deviations**: the code keeps the epoch that is best on *test*, of the pre-training, too; here the
+table's `select` decides, and pre-training has a fixed length.
 The paper goes on after pre-training with plain SGD; the code lets one choose: `finetune`.
 """
 
