@@ -8,6 +8,9 @@ them. Its cap on masks per sequence, 40 at length 200, is what a rate of 0.2 giv
 The softmax is over the items; the code's has four entries more. The code's segment embedding, the
 same everywhere, is part of the positions'. Adam corrects its moments' bias, the code's does not.
 The output layer normalises after its GELU (code), as Eq. 7 does not. An epoch is all copies once.
+Where no training sequence fills max_len, the code leaves the positions beyond as they were drawn,
+and at test puts the mask there; here there are as many positions as the longest window has, so that
+the mask stands on a trained one, if need be in place of the oldest item.
 """
 
 from collections.abc import Iterator
@@ -76,13 +79,13 @@ class BERT4Rec:
             raise UnsupportedError(
                 "BERT4Rec needs interactions in the order of time, and this dataset has none"
             )
-        net = BERT4RecNet(train.n_items, self).to(run.device)
+        batches = Cloze(train, self, run.device)
+        net = BERT4RecNet(train.n_items, batches.longest, self).to(run.device)
         groups: list[dict[str, Any]] = [
             {"params": [p for p in net.parameters() if p.dim() > 1]},
             {"params": [p for p in net.parameters() if p.dim() == 1], "weight_decay": 0.0},
         ]
         optimizer = torch.optim.AdamW(groups, eps=1e-6, weight_decay=self.weight_decay, fused=True)
-        batches = Cloze(train, self, run.device)
         n_steps = self.n_epochs * len(batches)
         for epoch in run.epochs(self.n_epochs, net=net, optimizer=optimizer):
             for step, pieces in enumerate(batches, start=epoch * len(batches)):
@@ -130,7 +133,8 @@ class Cloze:
         start = np.maximum(np.repeat(beyond, n_windows) - nth * step, 0)
         length = np.minimum(train.counts[user], model.max_len)
         sequence = train.sequences()
-        place = (start[:, None] + np.arange(length.max())).clip(max=sequence.shape[1] - 1)
+        self.longest = int(length.max())
+        place = (start[:, None] + np.arange(self.longest)).clip(max=sequence.shape[1] - 1)
         self.window = to_device(sequence[user[:, None], place], device)  # (windows, T)
         self.length = torch.from_numpy(length)  # on the CPU: sizes are known without waiting
         self.n = len(user) * (model.n_copies + model.mask_last)  # the last copy is of last items
@@ -194,11 +198,11 @@ class Block(nn.Module):
 class BERT4RecNet(nn.Module):
     """Items and positions -> blocks -> GELU layer -> the items' own embeddings."""
 
-    def __init__(self, n_items: int, model: BERT4Rec) -> None:
+    def __init__(self, n_items: int, n_positions: int, model: BERT4Rec) -> None:
         super().__init__()
-        dim, self.max_len = model.embedding_dim, model.max_len
+        dim = model.embedding_dim
         self.item = nn.Embedding(n_items + 1, dim)  # the last is the mask
-        self.position = nn.Embedding(model.max_len, dim)
+        self.position = nn.Embedding(n_positions, dim)
         self.norm = nn.LayerNorm(dim, eps=1e-12)
         self.dropout = nn.Dropout(model.dropout)
         self.blocks = nn.ModuleList([Block(model) for _ in range(model.n_layers)])
@@ -234,10 +238,11 @@ class BERT4RecNet(nn.Module):
         device = self.bias.device
         sequence = to_device(queries.history.sequences(), device)
         counts = to_device(queries.history.counts, device)
-        place = torch.arange(min(sequence.shape[1] + 1, self.max_len), device=device)
+        longest = self.position.num_embeddings
+        place = torch.arange(min(sequence.shape[1] + 1, longest), device=device)
         logits = []
         for s, n in zip(sequence.split(SCORED_USERS), counts.split(SCORED_USERS), strict=True):
-            last = n.clamp(max=self.max_len - 1)[:, None]  # where the mask goes
+            last = n.clamp(max=longest - 1)[:, None]  # where the mask goes
             read = place + n[:, None] - last  # the newest items, if there are more
             item = s.gather(1, read.clamp(max=s.shape[1] - 1))
             item = item.masked_fill(place == last, self.item.num_embeddings - 1)

@@ -7,10 +7,11 @@ of ACVAE's table), versions 2 (commit 9e9391b) and 3 (commit 28f192c), read for 
 **Deviations** from the paper, as in all three: the two terms of the loss are averaged, not added
 up; three negatives are drawn per window, not per target; vertical filters have a bias; both
 activations are ReLU, where the paper searches for them. From the authors' code: it trains what pads
-a short sequence as an item, also as a target; here, as in NeuRec, it is a zero that gets no
-gradient. NeuRec 2 also differs in `l2_on` and `bias_at_test`, and begins with Glorot's uniform
-weights; here, as with the authors, tables begin normal with standard deviation 1 / width (NeuRec 3:
-0.01), the rest as PyTorch has it. NeuRec 3 leaves out users with at most T items; here they count.
+a short sequence as an item, also as a target, and NeuRec 3 as an item; here, as in NeuRec 2, it is
+a zero that gets no gradient. NeuRec 2, and 3 where it runs on TensorFlow, also differ in `l2_on`
+and `bias_at_test`, and NeuRec 2 begins with Glorot's uniform weights; here, as with the authors,
+tables begin normal with standard deviation 1 / width (NeuRec 3: 0.01), the rest as PyTorch has it.
+NeuRec 3 leaves out users with at most T items; here they count.
 """
 
 from collections.abc import Iterator
@@ -57,7 +58,8 @@ class Caser:
     """"all": every weight. "tables": those of users and items, item biases among them, but not the
     layers between (NeuRec 2)."""
     bias_at_test: bool = True
-    """Whether scores contain the item bias. NeuRec 2 trains it and leaves it out of the scores."""
+    """Whether scores contain the item bias. NeuRec 2, and 3 on TensorFlow, train it and leave it
+    out of the scores."""
     n_epochs: int = 50
 
     KNOWN_USERS_ONLY: ClassVar[bool] = True

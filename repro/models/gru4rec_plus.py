@@ -11,8 +11,10 @@ with NeuRec's reading for default.
 all rows of the tables, as NeuRec's; the authors' over those in the mini-batch. Items come from a
 table as wide as the state, as NeuRec's; the authors' go straight into the gates. Users come in a
 random order (NeuRec), not in that of time. NeuRec puts equal timestamps in the order of item
-numbers; here they keep the dataset's. The authors' momentum, L2 term and shared table, all off by
-default, are left out.
+numbers; here they keep the dataset's. It also takes an item's rank among those with training rows
+for its number when it draws negatives, so that most draws fall on another item than the popular one
+meant wherever some items have no row; here they fall on that one. The authors' momentum, L2 term
+and shared table, all off by default, are left out.
 """
 
 from collections.abc import Iterator

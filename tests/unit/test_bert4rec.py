@@ -28,7 +28,8 @@ TINY = BERT4Rec(
 
 def net(**given: Any) -> BERT4RecNet:
     torch.manual_seed(0)
-    made = BERT4RecNet(12, replace(TINY, **given))
+    model = replace(TINY, **given)
+    made = BERT4RecNet(12, model.max_len, model)
     for parameter in made.parameters():  # as wide as after training
         parameter.data.normal_(std=0.5)
     return made.eval()
@@ -201,6 +202,15 @@ def test_at_test_a_mask_stands_behind_the_newest_item_of_what_fits(
         assert_close(row[None], model.logits(h).detach())
 
 
+def test_the_mask_stands_on_no_position_that_training_did_not_reach(build: Build) -> None:
+    train = build([[0, 1, 2, 3], [4, 5], [6, 7, 8]])  # none fills the 20 places of TINY
+    *_, model = TINY.epochs(train, Progress(0, CPU))
+    assert model.position.num_embeddings == 4
+    longer, newest = [9, 8, 7, 6, 5, 4, 3, 2, 1, 0], [2, 1, 0]
+    scores = model.score(Queries(np.full(2, -1), build([longer, newest])))
+    assert_close(scores[0], scores[1])
+
+
 def test_many_histories_are_scored_as_few(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     model, asked = net(), Queries(np.full(6, -1), build(LISTS))
     expected = model.score(asked)
@@ -220,7 +230,7 @@ def test_only_tables_and_weight_matrices_decay(
     monkeypatch.setattr(bert4rec, "schedule", lambda *_: 1.0)
     monkeypatch.setattr(torch.optim.AdamW, "zero_grad", zero_gradients)
     torch.manual_seed(0)
-    before = dict(BERT4RecNet(12, TINY).named_parameters())
+    before = dict(BERT4RecNet(12, 10, TINY).named_parameters())
     model = replace(TINY, weight_decay=0.5, learning_rate=0.1)
     *_, trained = model.epochs(build(LISTS), Progress(0, CPU))
     for name, parameter in trained.named_parameters():
