@@ -71,10 +71,10 @@ def test_a_window_ends_where_it_is_told() -> None:
 def test_a_negative_is_never_an_item_of_the_users_training(build: Build) -> None:
     lists = [[0, 1, 2, 3, 4, 5, 6, 7, 8, 9], [3, 4]]
     drawn: dict[int, list[int]] = {0: [], 1: []}
-    for users, _, _, negatives in Windows(build(lists), replace(TINY, n_negatives=40), CPU):
+    for users, _, _, negatives in Windows(build(lists), replace(TINY, n_negatives=400), CPU):
         for u, js in zip(users.tolist(), negatives.tolist(), strict=True):
             drawn[u] += js
-    assert [len(js) for js in drawn.values()] == [40 * 6, 40]
+    assert [len(js) for js in drawn.values()] == [400 * 6, 400]
     assert set(drawn[0]) == {10, 11}
     assert set(drawn[1]) == set(range(12)) - {3, 4}
 
