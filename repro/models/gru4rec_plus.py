@@ -11,10 +11,9 @@ with NeuRec's reading for default.
 all rows of the tables, as NeuRec's; the authors' over those in the mini-batch. Items come from a
 table as wide as the state, as NeuRec's; the authors' go straight into the gates. Users come in a
 random order (NeuRec), not in that of time. NeuRec puts equal timestamps in the order of item
-numbers; here they keep the dataset's. It also takes an item's rank among those with training rows
-for its number when it draws negatives, so that most draws fall on another item than the popular one
-meant wherever some items have no row; here they fall on that one. The authors' momentum, L2 term
-and shared table, all off by default, are left out.
+numbers; here they keep the dataset's. Its negatives miss the items that are meant, by a slip, so
+that they are not the default: `negative_numbers`. The authors' momentum, L2 term and shared table,
+all off by default, are left out.
 """
 
 from collections.abc import Iterator
@@ -56,6 +55,9 @@ class GRU4RecPlus:
     be the target itself, as in both codes."""
     negative_power: float = 0.75
     """A negative is drawn in proportion to its training interactions to this power."""
+    negative_numbers: Literal["items", "ranks"] = "items"
+    """"ranks": a drawn item's rank among those that training has stands for its number (NeuRec);
+    where training lacks some items, most draws miss the item that is meant."""
     optimizer: Literal["adam", "adagrad"] = "adam"
     """Adam is NeuRec's, Adagrad the authors'."""
     learning_rate: float = 0.01
@@ -82,6 +84,9 @@ class GRU4RecPlus:
         optimizer = kind(net.parameters(), self.learning_rate, fused=True)
         sequence = to_device(train.sequences(), run.device)  # (U, T)
         popularity = np.bincount(train.item, minlength=train.n_items)
+        if self.negative_numbers == "ranks":
+            seen = popularity[popularity > 0]
+            popularity = np.pad(seen, (0, train.n_items - len(seen)))
         negatives = Negatives(popularity, self.negative_power, run.device)
         loss_of = bpr_max if self.loss == "bpr_max" else top1_max
         users = np.flatnonzero(train.counts > 1)

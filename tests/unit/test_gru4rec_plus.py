@@ -160,6 +160,28 @@ def test_every_step_of_every_user_is_trained_on_once_in_its_order(n_places: int)
     assert seen == [list(range(n - 1)) for n in length]
 
 
+@pytest.mark.parametrize(("numbers", "expected"), [("items", {3, 7, 9}), ("ranks", {0, 1, 2})])
+def test_negatives_are_items_or_as_neurec_has_it_their_ranks(
+    build: Build,
+    monkeypatch: pytest.MonkeyPatch,
+    numbers: Literal["items", "ranks"],
+    expected: set[int],
+) -> None:
+    drawn: set[int] = set()
+    draw = Negatives.draw
+
+    def noting(self: Negatives, n: int) -> Tensor:
+        items = draw(self, n)
+        drawn.update(items.tolist())
+        return items
+
+    monkeypatch.setattr(Negatives, "draw", noting)
+    model = replace(TINY, n_negatives=200, negative_numbers=numbers)
+    for _ in model.epochs(build([[3, 7, 9], [9, 3, 7]]), Progress(0, CPU)):
+        pass
+    assert drawn == expected
+
+
 def test_the_loss_sees_each_users_next_item_on_the_diagonal_and_then_the_negatives(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
