@@ -13,7 +13,7 @@ from repro.data import manifest, views
 from repro.experiment import MODELS, Experiment, Spec, canonical, without_seed
 from repro.paired import Pair, paired
 from repro.records import Record
-from repro.reference import Frozen
+from repro.reference import Frozen, Place
 from repro.table_schema import number_in, unit_in
 from repro.tables import Cell, Entry, Paper
 
@@ -41,9 +41,6 @@ MARKS = {
     "v": "there are runs on several versions of the data, or of one seed; the latest is shown",
 }
 
-
-Place = tuple[str, str, str, str]
-"""Table, row, group and label."""
 
 OURS = " (ours)"
 """Behind the name of a row that the paper does not have."""
@@ -84,6 +81,10 @@ class ComparedCell:
     """The frozen result, mean over its seeds: what an earlier version gave."""
     reference_verdict: str = ""
     """What to make of that."""
+    reference_marks: str = ""
+    """Marks of that."""
+    reference_seeds: int = 0
+    """How many it is the mean of."""
 
 
 @dataclass(frozen=True)
@@ -197,6 +198,7 @@ def _frozen(paper: str, number: str) -> dict[Place, list[Frozen]]:
 def _only_frozen(paper: str, place: Place, rows: list[Frozen]) -> ComparedCell:
     """Return the cell of a row of ours that nothing else names."""
     table, row, group, label = place
+    rows = _latest(rows)
     return ComparedCell(
         paper,
         table,
@@ -207,22 +209,24 @@ def _only_frozen(paper: str, place: Place, rows: list[Frozen]) -> ComparedCell:
         "",
         "",
         verdict="ours",
-        reference=_mean(rows)[0],
+        reference=statistics.fmean(row.value for row in rows),
         reference_verdict="ours",
+        reference_marks=_frozen_marks(rows),
+        reference_seeds=len(rows),
+        planned=len(rows),
     )
 
 
-def _mean(frozen: list[Frozen]) -> tuple[float | None, float | None]:
-    """Return the mean over seeds, of the data that was frozen last, and of its standard error."""
-    if not frozen:
-        return None, None
-    digest = max(frozen, key=lambda row: row.began).digest
-    rows = [row for row in frozen if row.digest == digest]
-    errors = [row.standard_error for row in rows if row.standard_error is not None]
-    return (
-        statistics.fmean(row.value for row in rows),
-        statistics.fmean(errors) if errors else None,
-    )
+def _latest(frozen: list[Frozen]) -> list[Frozen]:
+    """Return those of the data that was frozen last; none of none."""
+    digest = max(frozen, key=lambda row: row.began).digest if frozen else ""
+    return [row for row in frozen if row.digest == digest]
+
+
+def _frozen_marks(rows: list[Frozen]) -> str:
+    """Return the marks that frozen numbers have by themselves."""
+    marks = "" if all(row.verified for row in rows) else "u"
+    return marks + ("t" if any(row.select.startswith("test") for row in rows) else "")
 
 
 def statistics_of(dataset: str) -> list[ComparedCell]:
@@ -303,11 +307,8 @@ def _cell(
         marks += "s" if latest[0].experiment["smoke"] else ""
         marks += "v" if several else ""
     verdict, reason = _verdict(entry, cell, ours, error, "s" in marks)
-    place = (entry.table, label or entry.row, entry.group_label, cell.label)
-    kept, its_error = _mean(frozen.pop(place, []))
     return replace(
-        _printed(entry, cell),
-        row=label or entry.row,
+        _with_reference(_printed(entry, cell), entry, cell, frozen, label or entry.row),
         ours=ours,
         spread=spread,
         standard_error=error,
@@ -317,8 +318,30 @@ def _cell(
         marks=marks,
         reason=reason,
         runs=tuple(record.id for record in latest),
-        reference=kept,
-        reference_verdict="" if kept is None else _verdict(entry, cell, kept, its_error, False)[0],
+    )
+
+
+def _with_reference(
+    printed: ComparedCell,
+    entry: Entry,
+    cell: Cell,
+    frozen: dict[Place, list[Frozen]],
+    row: str,
+) -> ComparedCell:
+    """Return a cell under a row's name, with what is frozen of it, which is taken."""
+    named = replace(printed, row=row)
+    rows = _latest(frozen.pop((named.table, row, named.group, named.label), []))
+    if not rows:
+        return named
+    value = statistics.fmean(one.value for one in rows)
+    errors = [one.standard_error for one in rows if one.standard_error is not None]
+    error = statistics.fmean(errors) if errors else None
+    return replace(
+        named,
+        reference=value,
+        reference_verdict=_verdict(entry, cell, value, error, smoke=False)[0],
+        reference_marks=_frozen_marks(rows) + ("a" if entry.view in entry.apart else ""),
+        reference_seeds=len(rows),
     )
 
 

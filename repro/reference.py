@@ -14,6 +14,9 @@ from repro.metrics import Result
 from repro.paths import write_atomically
 from repro.records import Record
 
+Place = tuple[str, str, str, str]
+"""Table, row, group and label: a cell."""
+
 
 @dataclass(frozen=True)
 class Frozen:
@@ -51,12 +54,12 @@ class Frozen:
     seconds: float
 
     @property
-    def place(self) -> tuple[str, str, str, str]:
-        """Table, row, group and label: the cell."""
+    def place(self) -> Place:
+        """The cell."""
         return self.table, self.row, self.group, self.label
 
 
-def frozen(place: tuple[str, str, str, str], metric: str, result: Result, record: Record) -> Frozen:
+def frozen(place: Place, metric: str, result: Result, record: Record) -> Frozen:
     """Return a cell's number of one run."""
     table, row, group, label = place
     made = record.environment

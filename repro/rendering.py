@@ -61,7 +61,7 @@ def legend(cells: Iterable[ComparedCell]) -> str:
     """Return what the verdicts and marks in some cells mean, a line each."""
     seen = list(cells)
     verdicts = {verdict for cell in seen for verdict in (cell.verdict, cell.reference_verdict)}
-    marks = {mark for cell in seen for mark in cell.marks + cell.doubts}
+    marks = {mark for cell in seen for mark in cell.marks + cell.reference_marks + cell.doubts}
     lines = [f"{name}: {meaning}" for name, meaning in VERDICTS.items() if name in verdicts]
     lines += [f"[{mark}] {meaning}" for mark, meaning in MARKS.items() if mark in marks]
     return "\n".join(f"- {line}" for line in lines)
@@ -106,8 +106,12 @@ def _lines(
     doubts = "".join(m for m in MARKS if all(m in cell.doubts for cell in cells.values()))
     published = line(lambda cell: _marked(cell.published, cell.doubts, besides=doubts))
     lines = [[row, _marked("published", doubts), *published]] if any(published) else []
-    if any(cell.reference is not None for cell in cells.values()):
-        lines.append(["" if lines else row, "reference", *line(_reference)])
+    kept = [cell for cell in cells.values() if cell.reference is not None]
+    if kept:
+        same = "".join(m for m in MARKS if all(m in cell.reference_marks for cell in kept))
+        found = line(lambda cell: _reference(cell, besides=same))
+        seeds = _seeds(kept[0].reference_seeds, kept[0].planned)
+        lines.append(["" if lines else row, _marked("reference", same) + seeds, *found])
     with_number = [cell for cell in cells.values() if cell.ours is not None]
     if not with_number:
         verdict = next(iter(cells.values())).verdict
@@ -116,7 +120,7 @@ def _lines(
         return [*lines, ["", "its verdict", *judged]] if any(published) and any(judged) else lines
     shared = "".join(m for m in MARKS if all(m in cell.marks for cell in with_number))
     ours = line(lambda cell: ours_text(cell, besides=shared))
-    marked = _marked("", shared) + _seeds(with_number[0])
+    marked = _marked("", shared) + _seeds(with_number[0].seeds, with_number[0].planned)
     errors = line(_error)
     error = [["", "s.e. over users", *errors]] if any(errors) else []
     if not any(published):
@@ -143,15 +147,17 @@ def _error(cell: ComparedCell) -> str:
     return "" if cell.standard_error is None else f"{cell.standard_error:.{_digits(cell)}f}"
 
 
-def _reference(cell: ComparedCell) -> str:
-    return "" if cell.reference is None else f"{cell.reference:.{_digits(cell)}f}"
+def _reference(cell: ComparedCell, besides: str) -> str:
+    if cell.reference is None:
+        return ""
+    return _marked(f"{cell.reference:.{_digits(cell)}f}", cell.reference_marks, besides)
 
 
-def _seeds(cell: ComparedCell) -> str:
+def _seeds(n: int, planned: int) -> str:
     """Return how many seeds a mean is over, if that needs saying."""
-    if cell.seeds < cell.planned:
-        return f" ({cell.seeds} of {cell.planned} seeds)"
-    return f" ({cell.seeds} seeds)" if cell.seeds > 1 else ""
+    if n < planned:
+        return f" ({n} of {planned} seeds)"
+    return f" ({n} seeds)" if n > 1 else ""
 
 
 def ours_text(cell: ComparedCell, besides: str = "") -> str:

@@ -166,7 +166,7 @@ def _metrics() -> list[dict[str, Any]]:
 def _results() -> list[dict[str, Any]]:
     """Return what tables/reference holds of each column group: how much, and who is ahead."""
     from repro import tables
-    from repro.comparison import OURS, VERDICTS, compare
+    from repro.comparison import MARKS, OURS, VERDICTS, compare
     from repro.leaders import counts, leaders
 
     rows = []
@@ -174,13 +174,15 @@ def _results() -> list[dict[str, Any]]:
         paper = tables.load(name)
         for number in paper.tables:
             cells = compare(paper, number, []).cells
-            for group in dict.fromkeys(cell.group for cell in cells):
-                own = [c for c in cells if c.group == group and not c.row.endswith(OURS)]
+            for group in dict.fromkeys(cell.group for cell in cells if cell.reference is not None):
+                every = [cell for cell in cells if cell.group == group]
+                own = [cell for cell in every if not cell.row.endswith(OURS)]
                 printed = {cell.row for cell in own if cell.published}
+                kept = [cell for cell in every if cell.reference is not None]
                 done = {cell.row for cell in own if cell.reference is not None}
-                ahead = leaders(cell for cell in cells if cell.group == group)
-                if ahead is None:
-                    continue
+                marks = {mark for cell in kept for mark in cell.reference_marks}
+                fewest = min(kept, key=lambda cell: cell.reference_seeds - cell.planned)
+                ahead = leaders(every)
                 found = Counter(cell.reference_verdict for cell in own)
                 verdicts = [f"{verdict} {found[verdict]}" for verdict in VERDICTS if found[verdict]]
                 rows.append(
@@ -188,11 +190,13 @@ def _results() -> list[dict[str, Any]]:
                         "paper": name,
                         "table": number,
                         "data": group,
+                        "marks": " ".join(f"[{mark}]" for mark in MARKS if mark in marks),
                         "rows": f"{len(done)} of {len(printed)}" if printed else str(len(done)),
+                        "seeds": f"{fewest.reference_seeds} of {fewest.planned}",
                         "verdicts": ", ".join(verdicts),
-                        "ahead as printed": counts(ahead.published),
-                        "ahead here": counts(ahead.here),
-                        "with rows of ours": counts(ahead.with_added),
+                        "ahead as printed": counts(ahead.published) if ahead else "",
+                        "ahead here": counts(ahead.here) if ahead else "",
+                        "with rows of ours": counts(ahead.with_added) if ahead else "",
                     }
                 )
     return rows

@@ -56,7 +56,7 @@ class Caser:
     """Times half the squared norm, added to the loss of every batch: 0.001 in NeuRec 2."""
     l2_on: Literal["all", "tables"] = "all"
     """"all": every weight. "tables": those of users and items, item biases among them, but not the
-    layers between (NeuRec 2)."""
+    layers between (NeuRec 2, and 3 on TensorFlow)."""
     bias_at_test: bool = True
     """Whether scores contain the item bias. NeuRec 2, and 3 on TensorFlow, train it and leave it
     out of the scores."""

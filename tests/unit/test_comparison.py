@@ -175,7 +175,9 @@ def test_a_row_on_other_data_than_its_column_group_is_marked(own: Own) -> None:
         'published = ["PUBLISHED"],', 'published = ["PUBLISHED"], view = "other",'
     )
     paper = own(text=text)
-    assert cell(compare(paper, "1", [record(experiment(paper), 0.42)])).marks == "a"
+    reference.save("mine", [frozen(0.42)])
+    found = cell(compare(paper, "1", [record(experiment(paper), 0.42)]))
+    assert found.marks == found.reference_marks == "a"
 
 
 @pytest.mark.parametrize(
@@ -515,7 +517,9 @@ def test_a_frozen_number_stands_beside_ours_and_changes_no_verdict(own: Own) -> 
     reference.save("mine", [frozen(0.1 + 0.2)])
     beside = cell(compare(paper, "1", known))
     assert alone.reference is None
-    assert beside == replace(alone, reference=0.1 + 0.2, reference_verdict="lower")
+    assert beside == replace(
+        alone, reference=0.1 + 0.2, reference_verdict="lower", reference_seeds=1
+    )
 
 
 @pytest.mark.parametrize(
@@ -549,6 +553,15 @@ def test_frozen_seeds_give_their_mean(own: Own) -> None:
     paper = own("0.420")
     reference.save("mine", [frozen(value, seed=s) for s, value in enumerate((0.1, 0.2, 0.6))])
     assert cell(compare(paper, "1", [])).reference == pytest.approx(0.3)
+
+
+def test_frozen_numbers_carry_their_own_marks_and_seeds(own: Own) -> None:
+    paper = own("0.420")
+    rows = [frozen(0.4), frozen(0.4, seed=1, verified=False, select="test:ndcg@10")]
+    reference.save("mine", rows)
+    found = cell(compare(paper, "1", [record(experiment(paper), 0.42)]))
+    assert (found.reference_marks, found.reference_seeds, found.planned) == ("ut", 2, 3)
+    assert (found.marks, found.seeds) == ("", 1)
 
 
 def test_a_frozen_row_of_ours_stands_beside_ours(own: Own) -> None:

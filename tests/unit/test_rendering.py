@@ -210,7 +210,7 @@ def test_how_many_seeds_a_mean_is_over_is_said(seeds: int, planned: int, said: s
     assert grid(text, "Toy")[2][1] == "**ours**" + said
 
 
-FROZEN = replace(EASE, reference=0.41987654, marks="")
+FROZEN = replace(EASE, reference=0.41987654, reference_seeds=1, marks="")
 
 
 def test_a_frozen_number_stands_between_the_published_one_and_ours() -> None:
@@ -225,8 +225,31 @@ def test_a_frozen_number_stands_between_the_published_one_and_ours() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("marks", "kept", "planned", "line"),
+    [
+        ("", 5, 5, ["", "reference (5 seeds)", "0.4199"]),
+        ("", 1, 5, ["", "reference (1 of 5 seeds)", "0.4199"]),
+        ("ut", 1, 1, ["", "reference [u] [t]", "0.4199"]),
+    ],
+)
+def test_a_frozen_number_is_shown_with_its_marks_and_seeds(
+    marks: str, kept: int, planned: int, line: list[str]
+) -> None:
+    frozen = replace(FROZEN, reference_marks=marks, reference_seeds=kept, planned=planned)
+    table = replace(TABLE, cells=(frozen,))
+    assert grid(rendering.markdown([table]), "Toy")[2] == line
+
+
+def test_marks_of_a_frozen_number_are_explained() -> None:
+    unrun = replace(UNRUN, published="0.420", reference=0.4, reference_marks="t")
+    assert f"[t] {MARKS['t']}" in rendering.legend([unrun])
+
+
 def test_a_frozen_number_is_shown_where_nothing_was_run_here() -> None:
-    unrun = replace(UNRUN, published="0.420", reference=0.41987654, reference_verdict="close")
+    unrun = replace(
+        UNRUN, published="0.420", reference=0.41987654, reference_verdict="close", reference_seeds=1
+    )
     text = rendering.markdown([replace(TABLE, cells=(unrun,))])
     assert grid(text, "Toy")[1:] == [
         ["Future", "published (unrun)", "0.420"],
@@ -237,7 +260,7 @@ def test_a_frozen_number_is_shown_where_nothing_was_run_here() -> None:
 
 
 def test_a_frozen_row_of_ours_is_shown_with_and_without_a_run_here() -> None:
-    ran = replace(OURS, reference=0.26, standard_error=None, spread=None)
+    ran = replace(OURS, reference=0.26, reference_seeds=1, standard_error=None, spread=None)
     only = replace(ran, row="ease (ours)", ours=None, seeds=0, runs=())
     text = rendering.markdown([replace(TABLE, cells=(ran, only))])
     assert grid(text, "Toy")[1:] == [
