@@ -54,11 +54,11 @@ def corrupted(
         else:
             n_flips = np.rint(share * one.sum(axis=1)).astype(np.int64)
             if kind == "interactions":
-                flip = _smallest(keys, n_flips)
+                flip = smallest(keys, n_flips)
             else:
-                flip = _smallest(np.where(one, keys, 2.0), n_flips)
+                flip = smallest(np.where(one, keys, 2.0), n_flips)
                 n_zeros = np.minimum(n_flips, n_columns - one.sum(axis=1))
-                flip |= _smallest(np.where(one, 2.0, keys), n_zeros)
+                flip |= smallest(np.where(one, 2.0, keys), n_zeros)
         row, column = np.nonzero(flip)
         flipped.append((row + start) * n_columns + column)
     noisy = np.setxor1d(pairs, np.concatenate([*flipped, pairs[:0]]), assume_unique=True)
@@ -71,9 +71,11 @@ def corrupted(
     )
 
 
-def _smallest(keys: np.ndarray, count: np.ndarray) -> np.ndarray:
+def smallest(keys: np.ndarray, count: np.ndarray) -> np.ndarray:
     """Return which keys are among the `count` smallest of their row; bool, shape (U, I)."""
-    rank = np.empty(keys.shape, dtype=np.int64)
-    order = keys.argsort(axis=1, kind="stable")
-    np.put_along_axis(rank, order, np.arange(keys.shape[1])[None, :], axis=1)
-    return rank < count[:, None]
+    ordered = np.sort(keys, axis=1)
+    at = (count - 1).clip(0, keys.shape[1] - 1)
+    last = np.take_along_axis(ordered, at[:, None], axis=1)
+    below, equal = keys < last, keys == last
+    missing = count[:, None] - below.sum(axis=1, keepdims=True)  # of equal keys the first are taken
+    return below | (equal & (equal.cumsum(axis=1) <= missing))

@@ -37,8 +37,8 @@ LOOK = 1 / 16
 """Of the time allowed, what a look at ever more test cases may take."""
 
 BETTER = 0.4
-"""Of the looks, those that are better than all before and go further, where an epoch is selected;
-the mean of twelve runs of DAVE's Table 4."""
+"""Of the looks, those that are better than all before and go on to a model's parts; the mean of
+twelve runs of DAVE's Table 4."""
 
 
 class _Enough(Exception):  # noqa: N818 - it is no error
@@ -71,7 +71,7 @@ class _Play(Progress):
         """Play, and be cut off behind a deadline of `time.monotonic`; those seconds are allowed."""
         self._seconds, self._deadline = seconds, deadline
         model, train = model_of(self._job), self._split.train.rows(self._users)
-        look: float | None = None
+        look: tuple[float, float] | None = None
         began = self._since = self._clock()
         for scorer in model.epochs(train, self):
             ready = self._clock()
@@ -81,7 +81,8 @@ class _Play(Progress):
         if look is None and not self.outcome.curve:
             raise ReproError("the model has no epoch")
         self.once = self._clock() - began - self.played
-        self.looks = self._n_looks * (look or 0.0)
+        each, once = look or (0.0, 0.0)
+        self.looks = self._n_looks * each + once
 
     def epochs(self, n: int, **state: Stateful) -> Iterator[int]:
         """Count the two of n epochs that are played."""
@@ -123,14 +124,17 @@ class _Play(Progress):
             torch.cuda.synchronize(self.device)
         return time.monotonic() - self.aside
 
-    def _look(self, scorer: Scorer) -> float:
-        """Return the seconds of a look at all cases, told from some whose users are known."""
+    def _look(self, scorer: Scorer) -> tuple[float, float]:
+        """Return the seconds of a look, and of one at the further cases, which comes but once.
+
+        They are told from some test cases whose users are known.
+        """
         split, experiment = self._split, self._job.experiment
         test, asked = split.test, split.test.queries.user
         row = np.searchsorted(self._users, asked).clip(max=self.n - 1)
         known = np.flatnonzero((asked < 0) | (self._users[row] == asked))
         if not len(known):
-            return 0.0
+            return 0.0, 0.0
         queries = replace(test.queries, user=np.where(asked < 0, -1, row))
         seen = [(0, 0.0)]
         for n in sorted({min(8**k, len(test)) for k in range(8)}):
@@ -140,12 +144,12 @@ class _Play(Progress):
             began = time.monotonic()
             rank(scorer, Cases(queries.rows(some), test.targets.rows(some)), experiment.model.name)
             seen.append((n, time.monotonic() - began))
-        parts = getattr(type(scorer), "parts", None)
-        further = sum(map(len, sum(split.others.values(), ())))
-        further += len(test) * len(parts(scorer) if callable(parts) else ())
+        parts, further = getattr(type(scorer), "parts", None), sum(split.others.values(), ())
         share = 1.0 if experiment.select in ("last", "test:each") else BETTER
-        n_cases = len(test) + len(split.valid or ()) + share * further
-        return _line(seen, len(test)) * n_cases / len(test)
+        of_parts = share * len(test) * len(parts(scorer) if callable(parts) else ())
+        each, once = len(test) + len(split.valid or ()) + of_parts, sum(map(len, further))
+        of_one = _line(seen, len(test)) / len(test)
+        return of_one * each, of_one * once
 
 
 @dataclass(frozen=True)

@@ -153,13 +153,15 @@ def _rank_candidates(
     item = to_device(candidates, device)
     target = _is_in(row * targets.n_items + item, targets) & present
 
-    others_first = target.to(torch.uint8).argsort(dim=1, stable=True)
-    order = scores.gather(1, others_first).argsort(dim=1, descending=True, stable=True)
-    hits = target.gather(1, others_first).gather(1, order)
+    n_others = (~target).sum(dim=1, keepdim=True)  # targets go behind them, each kind in order
+    place = torch.where(target, n_others + target.cumsum(dim=1), (~target).cumsum(dim=1)) - 1
+    others_first = torch.empty_like(scores).scatter_(1, place, scores)
+    hits = others_first.argsort(dim=1, descending=True, stable=True) >= n_others
 
-    same = (scores[:, :, None] == scores[:, None, :]) & present[:, None, :]  # (B, C, C)
-    n_same = (same.sum(dim=2) - 1).where(target, 0)
-    tied = n_same.sum(dim=1) / target.sum(dim=1).clamp(min=1)
+    of, own = target.nonzero(as_tuple=True)
+    same = (scores[of] == scores[of, own][:, None]) & present[of]  # (targets, C)
+    n_same = torch.zeros_like(n_others[:, 0]).index_add_(0, of, same.sum(dim=1) - 1)
+    tied = n_same / target.sum(dim=1).clamp(min=1)
     highest = scores.amax(dim=1)
     constant = highest == scores.masked_fill(~present, torch.inf).amin(dim=1)
     return hits, tied, constant

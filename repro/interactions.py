@@ -103,7 +103,10 @@ class Interactions:
 
     def distinct(self) -> Interactions:
         """Return the rows without the later occurrences of a pair."""
-        _, first = np.unique(self._pair(), return_index=True)
+        pair = self._pair()
+        if _ascends(pair):
+            return self
+        _, first = np.unique(pair, return_index=True)
         if len(first) == len(self):
             return self
         keep = np.zeros(len(self), dtype=bool)
@@ -112,7 +115,8 @@ class Interactions:
 
     def pairs(self) -> NDArray[np.int64]:
         """Return user * I + item of every distinct pair, ascending."""
-        return np.unique(self._pair())
+        pair = self._pair()
+        return pair if _ascends(pair) else np.unique(pair)
 
     def matrix(self) -> csr_matrix:
         """Return the sparse 0/1 matrix, float32, shape (U, I)."""
@@ -139,6 +143,11 @@ class Interactions:
         """Return the rows whose pair does not occur in the other, which has as many items."""
         assert self.n_items == other.n_items
         return self.where(~np.isin(self._pair(), other.pairs()))
+
+
+def _ascends(numbers: NDArray[np.int64]) -> bool:
+    """Return whether each is larger than the one before: seen at a tenth of the cost of sorting."""
+    return bool((numbers[1:] > numbers[:-1]).all())
 
 
 def from_rows(

@@ -63,7 +63,7 @@ class Model(t.Protocol):
         """Train; after each epoch yield what can score.
 
         The scorer may share its tensors with the training that goes on: use it before asking for
-        the next.
+        the next, or a copy of it (`copy.deepcopy`).
         """
         ...
 

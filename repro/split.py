@@ -104,7 +104,7 @@ class Split:
         What is reported.
     others : mapping
         Further cases that no table reports, by name, several draws of each: their mean metrics go
-        into the curve at the epochs that count.
+        into the curve at the epoch that counts.
     """
 
     train: Interactions

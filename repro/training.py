@@ -2,17 +2,21 @@
 
 The test cases are ranked at every look, and the best epoch's hits are kept, not a copy of its
 scorer: so there is no second copy of a large network, and a checkpoint need not hold a scorer.
-Selection still sees only what `select` names.
+Selection still sees only what `select` names. A protocol's further cases, 25 under DAVE's noise,
+would take longer than an epoch: where there are some, the best scorer is copied, and they are
+ranked at the end, or before a checkpoint.
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -105,6 +109,7 @@ class Progress:
         self._losses: dict[str, list[Any]] = {}
         self._loop = -1
         self._over = False
+        self._later: tuple[int, Callable[[], dict[str, Any]]] | None = None
         self._folder = folder
         self._report = report or (lambda phase, epoch, n: None)
         self._saved = _newest(folder, say or (lambda text: None)) if folder else None
@@ -123,6 +128,21 @@ class Progress:
         self._phase = name
         if self._saved is None or self._saved["loop"] <= self._loop:
             self.outcome.forget()
+            self._later = None
+
+    def later(self, work: Callable[[], dict[str, Any]]) -> None:
+        """Do work at the end, or before a checkpoint, unless a later epoch has work to do by then.
+
+        What it returns goes into the curve at the epoch in progress.
+        """
+        self._later = len(self.outcome.curve), work
+
+    def settle(self) -> None:
+        """Do the work that was put off."""
+        if self._later:
+            place, work = self._later
+            self.outcome.curve[place] |= work()
+            self._later = None
 
     def log(self, **losses: Any) -> None:
         """Note losses; their means over the epoch go into the curve."""
@@ -149,6 +169,7 @@ class Progress:
             waited = time.monotonic() - self._written
             if self._folder and (over or waited > CHECKPOINT_SECONDS):
                 self.epoch = n - 1 if over else epoch
+                self.settle()
                 checkpoints.save(self._folder, self._checkpoint(state))
                 self._written = time.monotonic()
             if over:
@@ -320,7 +341,13 @@ def fit(
             better = True
         if better:
             outcome.ranking, outcome.epoch = test, progress.epoch + 1
-            progress.look |= _means(scorer, split, name, metrics)
+            progress.look |= _parts(scorer, split, metrics)
+            if split.others:
+                for entry in outcome.curve:  # a checkpoint may have come between
+                    for key in split.others:
+                        entry.pop(key, None)
+                kept = copy.deepcopy(scorer)  # the training goes on
+                progress.later(partial(_others, kept, split, name, metrics, progress.seed))
             outcome.embeddings = _embeddings(scorer)
         for metric in metrics:
             value = progress.look["test"][metric]
@@ -332,6 +359,7 @@ def fit(
             progress.end_phase()
     if progress.look:  # the model does not count its epochs
         progress.close_epoch()
+    progress.settle()
     return outcome
 
 
@@ -355,19 +383,25 @@ def _embeddings(scorer: Scorer) -> dict[str, torch.Tensor]:
         return {name: rows.detach().cpu().clone() for name, rows in scorer.embeddings().items()}
 
 
-def _means(
-    scorer: Scorer, split: Split, name: str, metrics: tuple[str, ...]
-) -> dict[str, dict[str, float]]:
-    """Return the metrics of further cases, mean over the draws of each, and of a model's parts."""
-    parts: dict[str, Scorer] = {}
-    if callable(getattr(type(scorer), "parts", None)):
-        assert isinstance(scorer, Composite)
-        parts = scorer.parts()
+def _parts(scorer: Scorer, split: Split, metrics: tuple[str, ...]) -> dict[str, dict[str, float]]:
+    """Return the metrics of a model's parts."""
+    if not callable(getattr(type(scorer), "parts", None)):
+        return {}
+    assert isinstance(scorer, Composite)
     with torch.random.fork_rng():
+        rankings = {key: rank(part, split.test, key) for key, part in scorer.parts().items()}
+    return {key: {name: r.value(name) for name in metrics} for key, r in rankings.items()}
+
+
+def _others(
+    scorer: Scorer, split: Split, name: str, metrics: tuple[str, ...], seed: int
+) -> dict[str, dict[str, float]]:
+    """Return the metrics of the further cases, mean over the draws of each."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)  # when they are ranked depends on the clock
         rankings = {
             key: [rank(scorer, one, name) for one in cases] for key, cases in split.others.items()
         }
-        rankings |= {key: [rank(part, split.test, key)] for key, part in parts.items()}
     return {
         key: {metric: float(np.mean([r.value(metric) for r in found])) for metric in metrics}
         for key, found in rankings.items()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from repro.corruption import Kind, corrupted
+from repro.corruption import Kind, corrupted, smallest
 from repro.interactions import Interactions, from_rows
 
 N_COLUMNS = 40
@@ -66,3 +66,15 @@ def test_no_noise_changes_nothing_and_a_draw_can_be_repeated(kind: Kind) -> None
     twice = [dense(corrupted(clean, 0.7, kind, np.random.default_rng(1))) for _ in range(2)]
     assert (twice[0] == twice[1]).all()
     assert not (twice[0] == dense(clean)).all()
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    keys=st.lists(st.lists(st.integers(0, 3), min_size=5, max_size=5), min_size=1, max_size=4),
+    count=st.integers(0, 7),
+)
+def test_of_equal_keys_the_first_are_taken(keys: list[list[int]], count: int) -> None:
+    order = np.argsort(keys, axis=1, kind="stable")[:, :count]
+    expected = [[column in row for column in range(5)] for row in order.tolist()]
+    counts = np.full(len(keys), count)
+    assert smallest(np.array(keys, np.float32), counts).tolist() == expected

@@ -340,6 +340,45 @@ def test_what_was_best_so_far_survives_a_cut(
     assert plain(resumed(model, split, checkpoint, cut, **how)) == plain(whole)
 
 
+@dataclass
+class Moving:
+    """One scorer whose scores move on with the training, and are noisy."""
+
+    test: Sequence[int]
+    rank: int = 0
+
+    def epochs(self, train: Interactions, run: Run) -> Iterator[Moving]:
+        for epoch in run.epochs(len(self.test)):
+            self.rank = self.test[epoch]
+            yield self
+
+    def score(self, queries: Queries) -> Tensor:
+        placed = Placed(dict.fromkeys(queries.user.tolist(), self.rank)).score(queries)
+        return placed + 0.6 * torch.rand(len(queries), N_ITEMS)
+
+
+def with_others(split: Split) -> Split:
+    return replace(split, others={"noise 0.5": (split.test, split.test)})
+
+
+def test_further_cases_are_ranked_at_the_epoch_that_counts_alone(split: Split) -> None:
+    model = Scripted(test=[4, 1, 3, 2], valid=[3, 4, 2, 5])
+    outcome = fitted(model, with_others(split), select="valid:mrr@10")
+    found = {entry["epoch"]: entry.get("noise 0.5") for entry in outcome.curve}
+    test = {"mrr@10": pytest.approx(1 / 3), "hit_rate@3": 1.0}
+    assert found == {1: None, 2: None, 3: test, 4: None}
+
+
+@pytest.mark.parametrize("cut", range(1, 6))
+def test_further_cases_see_the_scorer_as_it_was_and_the_same_chance_after_a_cut(
+    split: Split, checkpoint: Path, cut: int
+) -> None:
+    model, how = Moving([6, 4, 9, 2, 8]), {"select": "test:mrr@10"}
+    whole = fitted(model, with_others(split), Progress(5, CPU), **how)
+    assert whole.curve[3]["noise 0.5"]["hit_rate@3"] == 1.0
+    assert plain(resumed(model, with_others(split), checkpoint, cut, **how)) == plain(whole)
+
+
 def test_a_run_that_was_over_is_not_trained_again(clusters: Split, checkpoint: Path) -> None:
     whole = fitted(MULT_VAE, clusters, Progress(5, CPU, checkpoint))
     told: list[int] = []
