@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -257,17 +257,22 @@ def _added(
         (experiment.smoked() if smoke else experiment).seedless for experiment in paper.experiments
     }
     places: dict[str, Entry] = {}
+    recipes: dict[str, Entry] = {}
     for entry in paper.entries(number):
-        place = entry.under(Spec("", {}))
+        place, own = entry.under(Spec("", {})), entry.experiment()
         if place:
             places.setdefault(_modelless((place.smoked() if smoke else place).as_json()), entry)
+        if own:
+            recipes.setdefault(_epochless(own.as_json()), entry)
     cells = []
     for key, found in known.items():
         about = found[0].experiment
         at = places.get(_modelless(about))
         name = about["model"]["name"]
         if at and key not in printed and name in MODELS:
-            label = _label(name, about["model"]["params"], MODELS.entry(name).defaults())
+            params = about["model"]["params"]
+            label = _label(name, params, MODELS.entry(name).defaults())
+            label = _shortened(recipes.get(_epochless(about)), params) or label
             label = ", ".join([label, *at.apart])
             for cell in at.cells:
                 ours = replace(cell, published="", tolerance=None, note="", doubts="")
@@ -277,6 +282,30 @@ def _added(
 
 def _modelless(experiment: dict[str, Any]) -> str:
     return canonical({k: v for k, v in experiment.items() if k not in ("seed", "model")})
+
+
+def _epochs(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how long each phase is trained; "warmup_epochs" of something else is none."""
+    return {k: n for k, n in params.items() if k.startswith("n_") and k.endswith("epochs")}
+
+
+def _epochless(experiment: dict[str, Any]) -> str:
+    """Return what a run shares with one of more or fewer epochs."""
+    model = experiment["model"]
+    params = {k: v for k, v in model["params"].items() if k not in _epochs(model["params"])}
+    return without_seed({**experiment, "model": {"name": model["name"], "params": params}})
+
+
+def _shortened(entry: Entry | None, params: Mapping[str, Any]) -> str:
+    """Return the label of a row's run with fewer epochs; nothing, where there is no such row."""
+    made = entry.experiment() if entry else None
+    if entry is None or made is None:
+        return ""
+    full, own = _epochs(made.model.params), _epochs(params)
+    if any(own[name] > n for name, n in full.items()):
+        return ""
+    fewer = [f"{name} = {own[name]} of {n}" for name, n in full.items() if own[name] < n]
+    return f"{entry.row}, shortened to {', '.join(fewer)}{OURS}"
 
 
 def _label(name: str, params: dict[str, object], defaults: dict[str, object]) -> str:

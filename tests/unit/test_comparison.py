@@ -336,6 +336,31 @@ def test_other_settings_of_a_papers_model_are_a_row_of_ours(own: Own) -> None:
     assert cell(compared, "ease [l2=9.0] (ours)").verdict == "ours"
 
 
+@pytest.mark.parametrize(
+    ("given", "row"),
+    [
+        ({"n_epochs": 3, "n_pretrain_epochs": 5}, "NeuMF, shortened to n_epochs = 3 of 8 (ours)"),
+        (
+            {"n_epochs": 3, "n_pretrain_epochs": 1},
+            "NeuMF, shortened to n_epochs = 3 of 8, n_pretrain_epochs = 1 of 5 (ours)",
+        ),
+        ({"n_epochs": 9, "n_pretrain_epochs": 5}, None),
+        ({"n_epochs": 3, "n_pretrain_epochs": 5, "gmf_dim": 4}, None),
+    ],
+)
+def test_a_row_of_fewer_epochs_says_so_and_is_not_judged(
+    own: Own, given: dict[str, Any], row: str | None
+) -> None:
+    text = PAPER.replace('label = "EASE"\nmodel = "ease"', 'label = "NeuMF"\nmodel = "neumf"')
+    epochs = "params = { n_epochs = 8, n_pretrain_epochs = 5 }"
+    paper = own(text=text.replace("params = { l2 = 5 }", epochs))
+    run = experiment(paper, model=model_spec("neumf", given, "here"))
+    known = [record(experiment(paper), 0.42), record(run, 0.40)]
+    (found,) = (c for c in compare(paper, "1", known).cells if c.verdict == "ours")
+    assert (found.ours, found.published) == (0.40, "")
+    assert found.row == row if row else found.row.startswith("neumf [")
+
+
 SECOND = """
 [tables.2]
 caption = "More numbers"
