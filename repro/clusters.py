@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from repro.errors import ReproError
 
@@ -72,15 +73,15 @@ def picture(vectors: NDArray[np.float32], seed: int = 0) -> Picture:
             f"fewer than {FEWEST} of {n} vectors differ: there is nothing to show",
             "a posterior that has collapsed to one point looks so",
         )
-    perplexity = min(PERPLEXITY, (n - 1) / 3)
-    place = TSNE(init="pca", perplexity=perplexity, random_state=seed)
-    xy = place.fit_transform(vectors).astype(np.float64)
+    place = TSNE(init="pca", perplexity=min(PERPLEXITY, (n - 1) / 3), random_state=seed)
     best, cluster = -np.inf, np.zeros(n, dtype=np.int64)
-    for k in range(2, min(MOST_CLUSTERS, n - 1) + 1):
-        labels = KMeans(k, n_init=4, random_state=seed).fit_predict(xy)
-        found = float(silhouette_score(xy, labels))
-        if found > best:
-            best, cluster = found, labels.astype(np.int64)
+    with threadpool_limits(1):  # several wait for each other on a busy machine, for minutes
+        xy = place.fit_transform(vectors).astype(np.float64)
+        for k in range(2, min(MOST_CLUSTERS, n - 1) + 1):
+            labels = KMeans(k, n_init=4, random_state=seed).fit_predict(xy)
+            found = float(silhouette_score(xy, labels))
+            if found > best:
+                best, cluster = found, labels.astype(np.int64)
     mean, sigma = np.split(vectors, 2, axis=1)
     return Picture(
         xy,
