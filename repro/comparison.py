@@ -256,23 +256,21 @@ def _added(
     printed = {
         (experiment.smoked() if smoke else experiment).seedless for experiment in paper.experiments
     }
-    places: dict[str, Entry] = {}
-    recipes: dict[str, Entry] = {}
+    places: dict[str, list[Entry]] = {}
     for entry in paper.entries(number):
-        place, own = entry.under(Spec("", {})), entry.experiment()
+        place = entry.under(Spec("", {}))
         if place:
-            places.setdefault(_modelless((place.smoked() if smoke else place).as_json()), entry)
-        if own:
-            recipes.setdefault(_epochless(own.as_json()), entry)
+            key = _modelless((place.smoked() if smoke else place).as_json())
+            places.setdefault(key, []).append(entry)
     cells = []
     for key, found in known.items():
         about = found[0].experiment
-        at = places.get(_modelless(about))
-        name = about["model"]["name"]
-        if at and key not in printed and name in MODELS:
-            params = about["model"]["params"]
-            label = _label(name, params, MODELS.entry(name).defaults())
-            label = _shortened(recipes.get(_epochless(about)), params) or label
+        rows = places.get(_modelless(about), [])
+        name, params = about["model"]["name"], about["model"]["params"]
+        if rows and key not in printed and name in MODELS:
+            shortened = filter(None, (_shortened(row, name, params) for row in rows))
+            label = next(shortened, _label(name, params, MODELS.entry(name).defaults()))
+            at = rows[0]
             label = ", ".join([label, *at.apart])
             for cell in at.cells:
                 ours = replace(cell, published="", tolerance=None, note="", doubts="")
@@ -289,22 +287,15 @@ def _epochs(params: Mapping[str, Any]) -> dict[str, Any]:
     return {k: n for k, n in params.items() if k.startswith("n_") and k.endswith("epochs")}
 
 
-def _epochless(experiment: dict[str, Any]) -> str:
-    """Return what a run shares with one of more or fewer epochs."""
-    model = experiment["model"]
-    params = {k: v for k, v in model["params"].items() if k not in _epochs(model["params"])}
-    return without_seed({**experiment, "model": {"name": model["name"], "params": params}})
-
-
-def _shortened(entry: Entry | None, params: Mapping[str, Any]) -> str:
-    """Return the label of a row's run with fewer epochs; nothing, where there is no such row."""
-    made = entry.experiment() if entry else None
-    if entry is None or made is None:
+def _shortened(entry: Entry, name: str, params: Mapping[str, Any]) -> str:
+    """Return the label of a row with fewer epochs, if that is what a model is."""
+    made = entry.experiment()
+    if made is None or made.model.name != name:
         return ""
     full, own = _epochs(made.model.params), _epochs(params)
-    if any(own[name] > n for name, n in full.items()):
+    if made.model.params != {**params, **full} or any(own[key] > n for key, n in full.items()):
         return ""
-    fewer = [f"{name} = {own[name]} of {n}" for name, n in full.items() if own[name] < n]
+    fewer = [f"{key} = {own[key]} of {n}" for key, n in full.items() if own[key] < n]
     return f"{entry.row}, shortened to {', '.join(fewer)}{OURS}"
 
 

@@ -94,7 +94,11 @@ class Recipe:
         if self.model not in MODELS:
             self.under(Spec("", {}), seed)  # the rest of the recipe is checked all the same
             return None
-        return self.under(model_spec(self.model, self.params, self.where), seed)
+        return self.under(self._model, seed)
+
+    @cached_property
+    def _model(self) -> Spec:
+        return model_spec(self.model, self.params, self.where)
 
     @cached_property
     def _protocol(self) -> Spec:

@@ -6,7 +6,7 @@ import resource
 import subprocess
 import sys
 
-LIMITS = {"--help": 0.3, "compare": 1.0}
+LIMITS = {"--help": 0.3, "compare": 1.5}
 """Seconds that a command may take, as the best of five."""
 
 
