@@ -74,11 +74,10 @@ class Entry:
             if name not in known:
                 raise unknown(f"parameter of {self.name}", name, known, where)
             if not _fits(value, known[name].annotation):
-                raise ReproError(
-                    f"{where}: {name} of {self.name} must be {known[name].annotation}, "
-                    f"got {value!r}"
-                )
-            if wanted := _outside(name, value):
+                wanted = _kinds(known[name].annotation)
+            else:
+                wanted = _outside(name, value)
+            if wanted:
                 raise ReproError(f"{where}: {name} of {self.name} must be {wanted}, got {value!r}")
         missing = [f.name for f in self.fields if f.required and f.name not in given]
         if missing:
@@ -237,17 +236,29 @@ def _fits(value: Any, annotation: str) -> bool:
     return False
 
 
+def _kinds(annotation: str) -> str:
+    """Return what a value may be: "'adam' or 'sgd'" of a Literal, else the annotation."""
+    if annotation.startswith("Literal[") and annotation.endswith("]"):
+        return " or ".join(map(repr, _choices(annotation)))
+    return annotation
+
+
 _RANGES = (
     (r"(.+_)?dropout", 0, math.nextafter(1, 0), "at least 0 and below 1"),
     (r".+_share|mask_rate", 0, 1, "from 0 to 1"),
     (
-        r"(.+_)?(batch_size|block_size|dims?|len)|rank|cutoff"
+        r"(.+_)?(batch_size|block_size|dims?|len|height)|rank|cutoff"
         r"|n_(heads|experts|cycles|communities|neighbors|pseudo_inputs|targets)",
         1,
         math.inf,
         "at least 1",
     ),
-    (r"(.+_)?(learning_rate|l[12]|decay|steps|epochs)|n_.+", 0, math.inf, "at least 0"),
+    (
+        r"(.+_)?(learning_rate|l[12]|decay|steps|epochs|weight)|n_.+|alpha|beta",
+        0,
+        math.inf,
+        "at least 0",
+    ),
 )
 """Least, most and the words for it by name, as a name means the same in every model."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from repro import reference, tables
 from repro.data import manifest, views
-from repro.experiment import MODELS, Experiment, Spec, canonical, without_seed
+from repro.experiment import MODELS, Experiment, Spec, canonical, loops, without_seed
 from repro.paired import Pair, paired
 from repro.records import Record
 from repro.reference import Frozen, Place
@@ -35,6 +35,7 @@ MARKS = {
     "t": "epoch chosen on test, as the paper did",
     "a": "run on another view of the data than its column group, as the row's note says",
     "c": "scores are constant for some users",
+    "d": "made by code that differed from its commit",
     "s": "smoke: toy data, two epochs",
     "m": "printed number that cannot be this row's result; its note says why",
     "p": "printed numbers at the level of the most popular items",
@@ -44,6 +45,9 @@ MARKS = {
 
 OURS = " (ours)"
 """Behind the name of a row that the paper does not have."""
+
+SHORTENED = ", shortened to "
+"""Behind the name of a row that was trained for fewer epochs; behind that, for how many."""
 
 
 @dataclass(frozen=True)
@@ -144,8 +148,8 @@ def compare(
             made = [_cell(entry, cell, found, frozen, label) for cell in entry.cells]
         cells += made
         if any(cell.ours is not None or cell.reference is not None for cell in made):
-            notes += [(entry.row, note) for note in entry.notes]
-            notes += [(f"{entry.row}, {c.label}", c.note) for c in made if c.note]
+            notes += entry.notes
+            notes += [(f"{entry.name}, {c.label}", c.note) for c in made if c.note]
     if table.kind == "results":
         cells += _added(paper, number, known, frozen, smoke)
     cells += [_only_frozen(paper.id, place, rows) for place, rows in frozen.items()]
@@ -154,10 +158,12 @@ def compare(
         for cell in cells
         if cell.verdict != "ours" or cell.ours is not None or cell.reference is not None
     ]
+    rows = {row: n for n, row in enumerate(dict.fromkeys(cell.row for cell in cells))}
+    cells.sort(key=lambda cell: rows.get(cell.row.partition(SHORTENED)[0], len(rows)))
     contests = [(contest.row, contest.against) for contest in table.contests]
     if against:
-        rows = dict.fromkeys(cell.row.removesuffix(OURS) for cell in cells)
-        contests = [(row, against) for row in rows if row != against]
+        named = [row.removesuffix(OURS) for row in rows]
+        contests = [(row, against) for row in named if row != against]
     return ComparedTable(
         paper.id,
         number,
@@ -226,7 +232,8 @@ def _latest(frozen: list[Frozen]) -> list[Frozen]:
 def _frozen_marks(rows: list[Frozen]) -> str:
     """Return the marks that frozen numbers have by themselves."""
     marks = "" if all(row.verified for row in rows) else "u"
-    return marks + ("t" if any(row.select.startswith("test") for row in rows) else "")
+    marks += "t" if any(row.select.startswith("test") for row in rows) else ""
+    return marks + ("d" if any(row.dirty for row in rows) else "")
 
 
 def statistics_of(dataset: str) -> list[ComparedCell]:
@@ -267,7 +274,8 @@ def _added(
         about = found[0].experiment
         rows = places.get(_modelless(about), [])
         name, params = about["model"]["name"], about["model"]["params"]
-        if rows and key not in printed and name in MODELS:
+        whole = rows and all(found[0].has(cell.metric) for cell in rows[0].cells)  # not a figure's
+        if whole and key not in printed and name in MODELS:
             shortened = filter(None, (_shortened(row, name, params) for row in rows))
             label = next(shortened, _label(name, params, MODELS.entry(name).defaults()))
             at = rows[0]
@@ -282,21 +290,16 @@ def _modelless(experiment: dict[str, Any]) -> str:
     return canonical({k: v for k, v in experiment.items() if k not in ("seed", "model")})
 
 
-def _epochs(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return how long each phase is trained; "warmup_epochs" of something else is none."""
-    return {k: n for k, n in params.items() if k.startswith("n_") and k.endswith("epochs")}
-
-
 def _shortened(entry: Entry, name: str, params: Mapping[str, Any]) -> str:
     """Return the label of a row with fewer epochs, if that is what a model is."""
     made = entry.experiment()
     if made is None or made.model.name != name:
         return ""
-    full, own = _epochs(made.model.params), _epochs(params)
+    full, own = loops(made.model.params), loops(params)
     if made.model.params != {**params, **full} or any(own[key] > n for key, n in full.items()):
         return ""
     fewer = [f"{key} = {own[key]} of {n}" for key, n in full.items() if own[key] < n]
-    return f"{entry.row}, shortened to {', '.join(fewer)}{OURS}"
+    return f"{entry.row}{SHORTENED}{', '.join(fewer)}" if fewer else ""
 
 
 def _label(name: str, params: dict[str, object], defaults: dict[str, object]) -> str:
@@ -324,11 +327,14 @@ def _cell(
         marks += "t" if latest[0].experiment["select"].startswith("test") else ""
         marks += "a" if entry.view in entry.apart else ""
         marks += "c" if any(record.constant > 0 for record in latest) else ""
+        marks += "d" if any(record.dirty for record in latest) else ""
         marks += "s" if latest[0].experiment["smoke"] else ""
         marks += "v" if several else ""
     verdict, reason = _verdict(entry, cell, ours, error, "s" in marks)
-    return replace(
-        _with_reference(_printed(entry, cell), entry, cell, frozen, label or entry.row),
+    return _printed(
+        entry,
+        cell,
+        row=label or entry.row,
         ours=ours,
         spread=spread,
         standard_error=error,
@@ -338,45 +344,40 @@ def _cell(
         marks=marks,
         reason=reason,
         runs=tuple(record.id for record in latest),
+        **_reference(entry, cell, frozen, label or entry.row),
     )
 
 
-def _with_reference(
-    printed: ComparedCell,
-    entry: Entry,
-    cell: Cell,
-    frozen: dict[Place, list[Frozen]],
-    row: str,
-) -> ComparedCell:
-    """Return a cell under a row's name, with what is frozen of it, which is taken."""
-    named = replace(printed, row=row)
-    rows = _latest(frozen.pop((named.table, row, named.group, named.label), []))
+def _reference(
+    entry: Entry, cell: Cell, frozen: dict[Place, list[Frozen]], row: str
+) -> dict[str, Any]:
+    """Return the fields of what is frozen of a cell, which is taken."""
+    rows = _latest(frozen.pop((entry.table, row, entry.group_label, cell.label), []))
     if not rows:
-        return named
+        return {}
     value = statistics.fmean(one.value for one in rows)
     errors = [one.standard_error for one in rows if one.standard_error is not None]
     error = statistics.fmean(errors) if errors else None
-    return replace(
-        named,
-        reference=value,
-        reference_verdict=_verdict(entry, cell, value, error, smoke=False)[0],
-        reference_marks=_frozen_marks(rows) + ("a" if entry.view in entry.apart else ""),
-        reference_seeds=len(rows),
-    )
+    return {
+        "reference": value,
+        "reference_verdict": _verdict(entry, cell, value, error, smoke=False)[0],
+        "reference_marks": _frozen_marks(rows) + ("a" if entry.view in entry.apart else ""),
+        "reference_seeds": len(rows),
+    }
 
 
-def _printed(entry: Entry, cell: Cell) -> ComparedCell:
-    """Return a cell with nothing of ours."""
+def _printed(entry: Entry, cell: Cell, **ours: Any) -> ComparedCell:
+    """Return a cell with what was printed, and the given fields of ours."""
+    place: dict[str, Any] = {"row": entry.row, "group": entry.group_label}
     return ComparedCell(
         paper=entry.paper,
         table=entry.table,
-        row=entry.row,
-        group=entry.group_label,
         label=cell.label,
         metric=cell.metric,
         published=cell.published,
         note=cell.note,
         doubts=cell.doubts,
+        **{**place, **ours},
     )
 
 
@@ -421,13 +422,12 @@ def _verdict(
 
 def _statistic(entry: Entry, cell: Cell) -> ComparedCell:
     """Return a cell of a table that counts the data."""
-    printed = replace(_printed(entry, cell), group="")
     known = None if entry.obstacle() else views.prepared(entry.dataset)
     if known is None:
         archive = manifest.split_id(entry.dataset)[0]
         verdict, reason = entry.obstacle() or ("unrun", f"not prepared: repro fetch {archive}")
-        return replace(printed, verdict=verdict, reason=reason)
+        return _printed(entry, cell, group="", verdict=verdict, reason=reason)
     ours = known.statistic(cell.metric)
     verdict, reason = _verdict(entry, cell, ours, None, smoke=False)
     marks = "" if known.verified else "u"
-    return replace(printed, ours=ours, verdict=verdict, reason=reason, marks=marks)
+    return _printed(entry, cell, group="", ours=ours, verdict=verdict, reason=reason, marks=marks)

@@ -295,7 +295,8 @@ def code_version() -> dict[str, Any]:
     if (root / ".git").exists():
         commit = _git(root, "rev-parse", "HEAD")
         if commit:
-            version |= {"commit": commit, "dirty": bool(_git(root, "status", "--porcelain"))}
+            changed = _git(root, "status", "--porcelain", "--", package.name)
+            version |= {"commit": commit, "dirty": bool(changed)}
     return version
 
 

@@ -106,6 +106,11 @@ class Experiment:
         )
 
 
+def loops(params: Mapping[str, Any]) -> dict[str, int]:
+    """Return how long each phase is trained; "warmup_epochs" of something else is none."""
+    return {k: n for k, n in params.items() if k.startswith("n_") and k.endswith("epochs")}
+
+
 def completed(experiment: dict[str, Any]) -> dict[str, Any]:
     """Return a record's experiment with the parameters that model and protocol have had since.
 

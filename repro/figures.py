@@ -6,11 +6,13 @@ import csv
 import io
 import statistics
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
+from repro import reference
 from repro.clusters import picture
 from repro.errors import ReproError
 from repro.experiment import canonical
@@ -41,6 +43,13 @@ class Point:
     seed: int
     experiment: str
     """The run's id."""
+    digest: str
+    """Of the dataset."""
+    verified: bool
+    commit: str
+    dirty: bool
+    """Whether the code of any attempt differed from its commit."""
+    began: str
     cluster: int | None = None
     """In a picture, whose points are rows in their order: x and value are the two dimensions."""
 
@@ -52,12 +61,19 @@ class Found:
     points: list[Point]
     missing: list[str]
     """Runs without a record."""
+    kept: list[str]
+    """Runs without a record whose frozen points are shown."""
     numbers: list[dict[str, str | float]]
     """What a picture does not show, by panel, line and seed."""
 
 
+def file(paper: Paper, number: str) -> Path:
+    """Return where a figure's frozen points lie: beside the paper's tables."""
+    return paper.path.parent / "reference" / "figures" / f"{paper.id}-{number}.csv"
+
+
 def found(paper: Paper, number: str, records: Iterable[Record], smoke: bool = False) -> Found:
-    """Return a figure's points, of every seed that has a record.
+    """Return a figure's points, of every seed that has a record, or else frozen points.
 
     Parameters
     ----------
@@ -74,8 +90,10 @@ def found(paper: Paper, number: str, records: Iterable[Record], smoke: bool = Fa
     by_age = sorted(records, key=lambda record: record.began)  # of several, the latest counts
     known = {canonical(record.experiment): record for record in by_age}
     places = {point(line.label, x): (line, x) for line in figure.lines for x in figure.trained()}
+    frozen = [] if smoke else reference.read(file(paper, number), Point)
     points: list[Point] = []
     missing: list[str] = []
+    kept: list[str] = []
     numbers: list[dict[str, str | float]] = []
     for entry in paper.entries(figure_key(number)):
         line, x = places[entry.row]
@@ -87,12 +105,27 @@ def found(paper: Paper, number: str, records: Iterable[Record], smoke: bool = Fa
             panel = entry.group_label
             run = f"{entry.row} | {panel} | seed {seed}"
             if record is None:
-                if not entry.added:  # nobody misses a view of ours
+                place = panel, line.label, seed
+                own = [p for p in frozen if (p.panel, p.line, p.seed) == place]
+                own = [p for p in own if x in (None, p.x)]
+                if own:
+                    points += own
+                    kept.append(f"{run}: {own[0].experiment} of {own[0].began[:10]}")
+                elif not entry.added:  # nobody misses a view of ours
                     missing.append(f"{run}: {': '.join(entry.obstacle() or ('no record',))}")
                 continue
             for label, metric in figure.metrics.items():
-                place = number, panel, label, line.label
-                made = partial(Point, *place, seed=seed, experiment=record.id)
+                made = partial(
+                    Point,
+                    *(number, panel, label, line.label),
+                    seed=seed,
+                    experiment=record.id,
+                    digest=record.digest,
+                    verified=record.verified,
+                    commit=record.code.get("commit", ""),
+                    dirty=record.dirty,
+                    began=record.began,
+                )
                 if figure.kind != "picture":
                     values = _values(figure, line, record, metric, x)
                     points += [made(x=at, value=value) for at, value in values]
@@ -107,7 +140,7 @@ def found(paper: Paper, number: str, records: Iterable[Record], smoke: bool = Fa
                     points += [made(x=x1, value=x2, cluster=cluster) for x1, x2, cluster in rows]
                     numbers.append({"panel": panel, "line": line.label, "of": label, "seed": seed})
                     numbers[-1] |= shown.numbers
-    return Found(points, missing, numbers)
+    return Found(points, missing, kept, numbers)
 
 
 def _values(
@@ -126,7 +159,7 @@ def _values(
     at = [
         (e["epoch"], e["losses"] if of == "loss" else e.get(figure.cases, {})) for e in record.curve
     ]
-    curve = [(epoch, float(values[name])) for epoch, values in at if name in values]
+    curve = [(float(epoch), float(values[name])) for epoch, values in at if name in values]
     if figure.kind == "curve":
         return curve
     if of == "loss" or figure.cases == "valid":
@@ -135,20 +168,16 @@ def _values(
 
 
 def as_csv(points: list[Point]) -> str:
-    """Return the numbers of a figure, a line each."""
-    return _csv([f.name for f in fields(Point)], [asdict(one) for one in points])
+    """Return the numbers of a figure, a line each, with what made them."""
+    return reference.written(points, Point)
 
 
 def numbers_as_csv(numbers: list[dict[str, str | float]]) -> str:
     """Return what a picture does not show, a line for each."""
-    return _csv(list(numbers[0]), numbers)
-
-
-def _csv(head: list[str], rows: list[dict[str, Any]]) -> str:
     out = io.StringIO()
-    writer = csv.DictWriter(out, head, lineterminator="\n")
+    writer = csv.DictWriter(out, list(numbers[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(numbers)
     return out.getvalue()
 
 

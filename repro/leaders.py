@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from repro.comparison import OURS, ComparedCell
+from repro.comparison import OURS, SHORTENED, ComparedCell
 from repro.table_schema import STATISTICS, number_in, unit_in
 
 
@@ -24,18 +24,18 @@ class Leaders:
     rows: int
     """How many of those there are."""
     with_added: dict[str, int]
-    """Ours, of all rows; empty if there are none of ours."""
+    """Ours, of all rows; empty if there are none of ours, or fewer than two of the paper's."""
     above: dict[str, int]
     """Rows whose number, rounded as the printed ones, is above all of these in a column."""
 
     def __str__(self) -> str:
         """Return it as sentences."""
         columns = f"{self.columns} columns" if self.columns > 1 else "the column"
-        some = f" ({self.found} of {self.rows} rows)" if self.found < self.rows else ""
+        some = f" ({self.found} of {self.rows} rows run)" if self.found < self.rows else ""
         said = [
             ("Published", self.published),
             (f"Here{some}", self.here),
-            ("Here, with rows of ours", self.with_added),
+            (f"Here, with rows of ours{some}", self.with_added),
             ("Above every published number", self.above),
         ]
         parts = [f"{what}: {counts(rows)}." for what, rows in said if rows]
@@ -45,42 +45,53 @@ class Leaders:
 def leaders(cells: Iterable[ComparedCell]) -> Leaders | None:
     """Return who is ahead in one column group; None if fewer than two rows have a number of ours.
 
+    In a view of ours two of them must be the paper's.
+
     A frozen number stands in where there is no record. Smoke runs do not count, nor does a row that
-    was run on other data than its group.
+    was run on other data than its group, or for fewer epochs than it has.
 
     Parameters
     ----------
     cells : iterable of ComparedCell
         Those of the group. More is better in every metric there is.
     """
-    known = [c for c in cells if not set("as") & set(c.marks) and c.metric not in STATISTICS]
+    known = [cell for cell in cells if _counts(cell)]
     own = [cell for cell in known if not cell.row.endswith(OURS)]
     with_number = {cell.row for cell in known if _ours(cell) is not None}
     if len(with_number) < 2:
         return None
     found = with_number & {cell.row for cell in own}
+    printed = _led(known, _published)
+    if not printed and len(found) < 2:
+        return None
     by_column: dict[str, list[ComparedCell]] = {}
     for cell in known:
         by_column.setdefault(cell.label, []).append(cell)
     above: Counter[str] = Counter()
     for column in by_column.values():
-        printed = [cell.published for cell in column if _published(cell) is not None]
-        if printed:
-            best = max(map(number_in, printed))
-            unit = min(map(unit_in, printed))
+        shown = [cell.published for cell in column if _published(cell) is not None]
+        if shown:
+            best = max(map(number_in, shown))
+            unit = min(map(unit_in, shown))
             for cell in column:
                 value = _ours(cell)
                 if value is not None and value > float(best + unit / 2):
                     above[cell.row] += 1
     return Leaders(
         columns=len(by_column),
-        published=_led(known, _published),
+        published=printed,
         here=_led(own, _ours) if len(found) > 1 else {},
         found=len(found),
         rows=len({cell.row for cell in own}),
-        with_added=_led(known, _ours) if len(own) < len(known) else {},
+        with_added=_led(known, _ours) if len(own) < len(known) and len(found) > 1 else {},
         above=dict(above.most_common()),
     )
+
+
+def _counts(cell: ComparedCell) -> bool:
+    marks = cell.reference_marks if cell.ours is None else cell.marks
+    apart = set("as") & set(marks) or SHORTENED in cell.row
+    return not apart and cell.metric not in STATISTICS
 
 
 def _published(cell: ComparedCell) -> float | None:

@@ -14,7 +14,7 @@ from repro import checkpoints, claims, records, tables
 from repro.data import archive, cache, manifest, views
 from repro.data.download import Tell
 from repro.errors import ReproError, unknown
-from repro.experiment import MODELS, Experiment, Spec, canonical
+from repro.experiment import MODELS, Experiment, Spec, canonical, loops
 from repro.records import Record
 from repro.table_schema import figure_key
 from repro.tables import Entry, Paper
@@ -201,7 +201,7 @@ class State:
     detail: str
     """The record's id, the epoch, the reason."""
     left: float | None = None
-    """Seconds that the rest takes, as its pace or the records of its like say."""
+    """Seconds that the rest takes, as its pace or the records of its like say, per epoch."""
 
 
 def states(plan: Plan, runs: Path) -> list[State]:
@@ -210,8 +210,10 @@ def states(plan: Plan, runs: Path) -> list[State]:
     spent: dict[tuple[str, str], list[float]] = {}
     for record in every:
         if not record.experiment["smoke"]:
-            key = (record.experiment["model"]["name"], record.experiment["dataset"])
-            spent.setdefault(key, []).append(record.seconds)
+            model = record.experiment["model"]
+            key = (model["name"], record.experiment["dataset"])
+            epochs = sum(loops(model["params"]).values()) or 1
+            spent.setdefault(key, []).append(record.seconds / epochs)
     done, digests = finished(plan.jobs, every), _digests(plan.jobs)
     found = []
     for job in plan.jobs:
@@ -232,7 +234,8 @@ def _state(job: Job, folder: Path, spent: dict[tuple[str, str], list[float]]) ->
         at = f"{claim.phase} {claim.epoch}/{claim.n_epochs}" if claim.n_epochs else "begun"
         return State(job.label, "running", f"{at}, process {claim.pid} on {claim.host}", claim.left)
     alike = spent.get((job.experiment.model.name, job.experiment.dataset))
-    left = statistics.median(alike) if alike else None
+    epochs = sum(loops(job.experiment.model.params).values()) or 1
+    left = epochs * statistics.median(alike) if alike else None
     failure = records.failure(folder)
     if failure and failure.refused:
         return State(job.label, "refused", failure.message)

@@ -63,6 +63,11 @@ class Record:
     """The most memory that the last attempt held, of the "process" and on the "device"."""
     folder: Path | None = field(default=None, compare=False)
 
+    @property
+    def dirty(self) -> bool:
+        """Whether the code of any attempt differed from its commit."""
+        return any(code.get("dirty", False) for code in [self.code, *self.attempts])
+
     def has(self, metric: str) -> bool:
         """Return whether the record knows a metric.
 

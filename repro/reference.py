@@ -1,12 +1,16 @@
-"""Frozen results: ``tables/reference/<paper>.csv``, a line per cell and seed, with what made it."""
+"""Frozen results: ``tables/reference/<paper>.csv``, a line per cell and seed, with what made it.
+
+The points of its figures lie in ``tables/reference/figures/<paper>-<number>.csv``.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from repro import tables
 from repro.errors import ReproError
@@ -16,6 +20,9 @@ from repro.records import Record
 
 Place = tuple[str, str, str, str]
 """Table, row, group and label: a cell."""
+
+Row = TypeVar("Row")
+"""A dataclass of strings, numbers, truth values, and numbers that may be missing."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,7 @@ def frozen(place: Place, metric: str, result: Result, record: Record) -> Frozen:
         verified=record.verified,
         version=record.code.get("version", ""),
         commit=record.code.get("commit", ""),
-        dirty=any(code.get("dirty", False) for code in [record.code, *record.attempts]),
+        dirty=record.dirty,
         **{key: made[key] for key in ("device", "cpu", "threads", "python", "torch", "numpy")},
         began=record.began,
         seconds=record.seconds,
@@ -100,7 +107,17 @@ def load(paper: str) -> list[Frozen]:
     ReproError
         Naming file and line of the first row that does not fit.
     """
-    path = file(paper)
+    return read(file(paper), Frozen)
+
+
+def read(path: Path, kind: type[Row]) -> list[Row]:
+    """Return the rows of a file; none if there is no such file.
+
+    Raises
+    ------
+    ReproError
+        Naming file and line of the first row that does not fit.
+    """
     if not path.exists():
         return []
     found = []
@@ -109,30 +126,34 @@ def load(paper: str) -> list[Frozen]:
         try:
             for row in reader:
                 if "more" in row:
-                    raise ValueError(f"more than {len(fields(Frozen))} values")
-                found.append(_parsed(row))
+                    raise ValueError(f"more than {len(reader.fieldnames or [])} values")
+                found.append(_parsed(row, kind))
         except (ValueError, KeyError, TypeError, csv.Error) as error:
             raise ReproError(f"{path}, line {reader.line_num}: {error!r}") from error
     return found
+
+
+def written(rows: Iterable[Row], kind: type[Row]) -> str:
+    """Return rows as CSV."""
+    out = io.StringIO()
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    writer = csv.DictWriter(out, names, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)  # type: ignore[call-overload]
+    return out.getvalue()
 
 
 def save(paper: str, rows: list[Frozen]) -> Path:
     """Write frozen results beside those there are; one of the same cell and seed is replaced."""
     kept = {(row.place, row.seed): row for row in load(paper)}
     kept |= {(row.place, row.seed): row for row in rows}
-    out = io.StringIO()
-    names = [field.name for field in fields(Frozen)]
-    writer = csv.DictWriter(out, names, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-    writer.writeheader()
-    for key in sorted(kept):
-        writer.writerow(asdict(kept[key]))
     path = file(paper)
     path.parent.mkdir(exist_ok=True)
-    write_atomically(path, out.getvalue().encode())
+    write_atomically(path, written((kept[key] for key in sorted(kept)), Frozen).encode())
     return path
 
 
-def _parsed(row: dict[str, str]) -> Frozen:
+def _parsed(row: dict[str, str], kind: type[Row]) -> Row:
     kinds: dict[str, Any] = {
         "str": str,
         "int": int,
@@ -141,4 +162,5 @@ def _parsed(row: dict[str, str]) -> Frozen:
         "float | None": lambda text: float(text) if text else None,
         "int | None": lambda text: int(text) if text else None,
     }
-    return Frozen(**{f.name: kinds[str(f.type)](row[f.name]) for f in fields(Frozen)})
+    own = fields(kind)  # type: ignore[arg-type]
+    return kind(**{f.name: kinds[str(f.type)](row[f.name]) for f in own})

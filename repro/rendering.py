@@ -193,14 +193,23 @@ def _marked(text: str, marks: str, besides: str = "") -> str:
 
 
 def _reasons(cells: Iterable[ComparedCell]) -> list[str]:
-    """Return why numbers are missing, and which tolerances were used; each once."""
-    rows: dict[str, list[str]] = {}
-    for cell in cells:
+    """Return why numbers are missing, and which tolerances were used; each once.
+
+    Column groups are named if there are several.
+    """
+    seen = list(cells)
+    rows: dict[tuple[str, str], dict[str, None]] = {}
+    for cell in seen:
         if cell.reason and cell.verdict not in ("higher", "lower"):
-            names = rows.setdefault(f"{cell.verdict}, {_general(cell)}", [])
-            if cell.row not in names:
-                names.append(cell.row)
-    return [f"{', '.join(names)}: {reason}" for reason, names in rows.items()]
+            rows.setdefault((f"{cell.verdict}, {_general(cell)}", cell.group), {})[cell.row] = None
+    groups: dict[tuple[str, str], list[str]] = {}
+    for (reason, group), names in rows.items():
+        groups.setdefault((reason, ", ".join(names)), []).append(group)
+    several = len({cell.group for cell in seen}) > 1
+    return [
+        f"{', '.join(of)}: {names}: {reason}" if several else f"{names}: {reason}"
+        for (reason, names), of in groups.items()
+    ]
 
 
 def _general(cell: ComparedCell) -> str:
@@ -248,10 +257,8 @@ def published(paper: Paper, number: str) -> str:
             lines = [[row, *cells(row, group)] for row in rows]
             parts += [grid([labels.get(group, group), *metrics], lines), ""]
     notes = [table.note] if table.note else []
-    notes += [f"{entry.row}: {note}" for entry in entries for note in entry.notes]
-    notes += [
-        f"{e.row}, {e.group_label}, {c.label}: {c.note}" for e in entries for c in e.cells if c.note
-    ]
+    notes += [f"{about}: {note}" for entry in entries for about, note in entry.notes]
+    notes += [f"{e.name}, {c.label}: {c.note}" for e in entries for c in e.cells if c.note]
     return "\n".join([*parts, *bullets(dict.fromkeys(notes))])
 
 

@@ -40,6 +40,8 @@ class Entry:
     dataset: str
     blocked: str
     row: str
+    name: str
+    """The row, and its column group if there are several."""
     added: tuple[str, ...]
     """What of it is ours, and not the paper's: "row", "view"."""
     model: str | None
@@ -48,7 +50,8 @@ class Entry:
     cells: tuple["Cell", ...]
     needs: tuple[str, ...]
     """What a record must hold besides, as `repro.records.Record.holds` has it."""
-    notes: tuple[str, ...]
+    notes: tuple[tuple[str, str], ...]
+    """What each is about, the row anywhere or here, and the note."""
     apart: tuple[str, ...]
     """What sets it apart from the other rows of its table: another view, another selection."""
     _recipe: "Recipe | None"
@@ -262,6 +265,7 @@ class Paper:
         general = next((t for t in table.tolerance if key in (t.groups or [key])), None)
         added = tuple(what for what, ours in (("row", row.added), ("view", own)) if ours)
         published = place.published or ["" for _ in table.metrics]
+        name = f"{row.label}, {group.label}" if len(table.groups) > 1 else row.label
         return Entry(
             paper=self.id,
             table=number,
@@ -271,6 +275,7 @@ class Paper:
             dataset=view.dataset,
             blocked=view.blocked,
             row=row.label,
+            name=name,
             added=added,
             model=model,
             quoted_from=row.quoted_from,
@@ -288,7 +293,9 @@ class Paper:
                 if text or added or number in self._drawn
             ),
             needs=tuple(table.needs),
-            notes=tuple(note for note in (row.note, place.note) if note),
+            notes=tuple(
+                (about, note) for about, note in ((row.label, row.note), (name, place.note)) if note
+            ),
             apart=tuple(
                 what
                 for what, own in ((view_key, group.view), (select, table.select))

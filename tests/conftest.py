@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import torch
 
+from repro import execution
+
 torch.set_num_threads(1)  # tiny tensors run ten times faster
 
 
@@ -44,6 +46,13 @@ def write(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, 
         (user / name).write_text(text)
 
     return put
+
+
+@pytest.fixture(autouse=True)
+def clean_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have records say the same whether or not the code under test is committed yet."""
+    version = execution.code_version() | {"dirty": False}
+    monkeypatch.setattr(execution, "code_version", lambda: version)
 
 
 @pytest.fixture(autouse=True)

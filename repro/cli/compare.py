@@ -60,5 +60,8 @@ def compare(
     if against and against not in rows:
         raise unknown("row", against, rows)
     typer.echo(rendering.FORMATS[chosen_form](done))
+    if against and not any(compared_table.pairs for compared_table in done):
+        why = "both rows need a record of one seed here, and one whose metrics each have an epoch "
+        typer.echo(f"nothing to set against {against}: {why}of their own keeps no hits", err=True)
     if strict and any(cell.verdict in ("higher", "lower") for t in done for cell in t.cells):
         raise typer.Exit(1)

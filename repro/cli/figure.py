@@ -20,8 +20,8 @@ def figure(
 ) -> None:
     """Draw a figure from records, as PNG and SVG, with its numbers beside as CSV.
 
-    `repro run PAPER --figure NUMBER` trains what it needs. Lines without a record are left out,
-    and named.
+    `repro run PAPER --figure NUMBER` trains what it needs. Where there is no record, frozen numbers
+    are drawn; lines that have neither are left out. Both are named.
     """
     from io import BytesIO
 
@@ -30,6 +30,8 @@ def figure(
 
     about = tables.load(paper)
     have = figures.found(about, number, records.load_all(runs or paths.runs()), smoke)
+    for what in have.kept:
+        typer.echo(f"no record, so drawn from tables/reference: {what}", err=True)
     for what in have.missing:
         typer.echo(f"not drawn: {what}", err=True)
     if not have.points:

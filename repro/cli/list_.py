@@ -166,14 +166,15 @@ def _metrics() -> list[dict[str, Any]]:
 def _results() -> list[dict[str, Any]]:
     """Return what tables/reference holds of each column group: how much, and who is ahead."""
     from repro import tables
-    from repro.comparison import MARKS, OURS, VERDICTS, compare
+    from repro.comparison import MARKS, OURS, SHORTENED, VERDICTS, compare
     from repro.leaders import counts, leaders
 
     rows = []
     for name in tables.papers():
         paper = tables.load(name)
         for number in paper.tables:
-            cells = compare(paper, number, []).cells
+            found = compare(paper, number, []).cells
+            cells = [cell for cell in found if SHORTENED not in cell.row]
             for group in dict.fromkeys(cell.group for cell in cells if cell.reference is not None):
                 every = [cell for cell in cells if cell.group == group]
                 own = [cell for cell in every if not cell.row.endswith(OURS)]
@@ -183,8 +184,8 @@ def _results() -> list[dict[str, Any]]:
                 marks = {mark for cell in kept for mark in cell.reference_marks}
                 fewest = min(kept, key=lambda cell: cell.reference_seeds - cell.planned)
                 ahead = leaders(every)
-                found = Counter(cell.reference_verdict for cell in own)
-                verdicts = [f"{verdict} {found[verdict]}" for verdict in VERDICTS if found[verdict]]
+                seen = Counter(cell.reference_verdict for cell in own)
+                verdicts = [f"{verdict} {seen[verdict]}" for verdict in VERDICTS if seen[verdict]]
                 rows.append(
                     {
                         "paper": name,

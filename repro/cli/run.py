@@ -255,7 +255,8 @@ def _print_plan(
     sure = len(known) == len(todo) and all(one.ended for one in known)
     bound = "about" if sure else "more than"
     if known and busy > BUSY:
-        why = f"{busy:.0%} of its processors were in use; a run alone takes less, maybe far less"
+        pace = "all times are at that pace; a run alone takes less, maybe far less"
+        why = f"{busy:.0%} of its processors were in use, and {pace}"
         typer.echo(f"{'busy machine':<18} {why}")
     if known:
         most = 3 * max(one.checkpoint for one in known) * min(jobs, len(todo)) / 1e6

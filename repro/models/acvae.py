@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, elu, gelu, pad, softplus
 from torch.nn.utils.rnn import pack_padded_sequence
-from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim import Optimizer
 
 from repro.errors import UnsupportedError
 from repro.interactions import Interactions
@@ -108,7 +108,7 @@ class ACVAE:
                     avb = contrast = nll.new_zeros(())
                     if self.alpha:
                         ratio = T(e_own, z_own).mean(1) if has_t else gaussian_kl(*q.chunk(2, 1))
-                        avb = self.weight(step) * ratio.sum()  # (m,)
+                        avb = self.weight(step) * ratio.sum()  # of (m,)
                     if self.beta:
                         match, other = G(e, z, length), G(e, z[following], length)  # (m,)
                         contrast = self.beta * contrastive(match, other)
@@ -142,11 +142,11 @@ class ACVAE:
         given = zip((self.learning_rate, self.g_learning_rate), usual, strict=True)
         rate, g_rate = (default if own is None else own for own, default in given)
         again = list(net.encoder.parameters()) if code else []
-        adam = AdamW if code else Adam
+        adam = torch.optim.AdamW if code else torch.optim.Adam
         return (
             adam(net.parameters(), rate, weight_decay=decay, fused=True),
-            SGD([*again, *g.parameters()], g_rate, weight_decay=l2),
-            SGD(t.parameters(), self.t_learning_rate, weight_decay=l2),
+            torch.optim.SGD([*again, *g.parameters()], g_rate, weight_decay=l2),
+            torch.optim.SGD(t.parameters(), self.t_learning_rate, weight_decay=l2),
         )
 
 

@@ -9,6 +9,8 @@ the updates, and with them the KL weight, anew in every epoch (`anneal = "epoch"
 users end at 0.003 and not at 0.2. It updates on one user at a time; `batch_size` averages over
 more. At test it samples z (`test_latent`) and reads all known items but the last (`test_history`).
 That item it does not mask; here the evaluation masks all that is known, and no field changes that.
+As in the code, a user's likelihood is summed over steps and divided by the ones of the first step's
+target, which are `next_k` but for the shortest sequences; the KL is a mean over steps.
 """
 
 from collections.abc import Iterator

@@ -8,7 +8,8 @@ The sequences are generated, so no data is needed. Both forms train the same net
 losses and optimizers, on one core. The padded form runs encoder, T, G and the softmax over all
 items at every one of 200 steps, as the authors' code does, and masks what does not count; their
 one-hot targets, dense and of 64-bit integers, are left out. What is measured is the process's own
-time, so that other work on the machine counts for little.
+time, so that other work on the machine counts for little. On one core of an AMD EPYC beside two
+trainings an epoch of ours took 10.7 s and a padded one 29.7 s, 2.8 times as much.
 """
 
 from __future__ import annotations

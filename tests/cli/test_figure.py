@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
@@ -131,6 +132,43 @@ def test_the_drawing_comes_as_png_and_svg(tmp_path: Path) -> None:
     assert (tmp_path / "figures" / "mine-2.png").read_bytes().startswith(b"\x89PNG")
     root = ET.fromstring((tmp_path / "figures" / "mine-2.svg").read_text())
     assert root.tag.endswith("svg")
+
+
+def test_frozen_points_are_drawn_where_there_is_no_record(mine: Path, tmp_path: Path) -> None:
+    repro("run", "mine", "--figure", "1", "--row", "narrow")
+    shown = repro("freeze", "mine", "--figure", "1")
+    kept = mine.parent / "reference" / "figures" / "mine-1.csv"
+    assert "16 points of 2 runs" in shown.stdout  # 3 looks and 5 losses of each
+    before = kept.read_bytes()
+    shutil.rmtree(paths.runs())
+    repro("run", "mine", "--figure", "1", "--row", "wide")
+    drawn = repro("figure", "mine", "1", "--to", str(tmp_path))
+    assert "drawn from tables/reference: narrow | Toy | seed 1: " in drawn.stderr
+    assert "not drawn" not in drawn.stderr
+    own = [row for row in numbers(tmp_path / "mine-1.csv") if row["line"] == "narrow"]
+    assert own == numbers(kept)
+    repro("freeze", "mine", "--figure", "1")
+    assert set(before.splitlines()) < set(kept.read_bytes().splitlines())
+    kept.write_text(kept.read_text().replace('"narrow",', '"narrow","more",', 1))
+    broken = repro("figure", "mine", "1", "--to", str(tmp_path), code=1)
+    assert f"{kept}, line 2" in broken.stderr
+
+
+def test_frozen_points_of_a_sweep_have_their_place_on_the_axis(tmp_path: Path) -> None:
+    repro("run", "mine", "--figure", "2")
+    repro("freeze", "mine", "--figure", "2")
+    every = records.load_all(paths.runs())
+    (gone,) = (one.id for one in every if one.experiment["model"]["params"]["l2"] == 5)
+    shutil.rmtree(paths.runs() / gone)
+    shown = repro("figure", "mine", "2", "--to", str(tmp_path))
+    assert f"EASE at 5 | Toy | seed 0: {gone} of " in shown.stderr
+    assert [float(row["x"]) for row in numbers(tmp_path / "mine-2.csv")] == [5, 50]
+
+
+def test_what_has_no_record_or_is_two_things_is_not_frozen() -> None:
+    assert "there is no record" in repro("freeze", "mine", "--figure", "1", code=1).stderr
+    both = repro("freeze", "mine", "--figure", "1", "--table", "1", code=1)
+    assert "name two things" in both.stderr
 
 
 def test_lines_without_a_record_are_named_and_left_out(tmp_path: Path) -> None:

@@ -205,6 +205,9 @@ def test_a_value_of_another_type_is_an_error(own: Own, name: str, value: Any) ->
         ("mult_vae", "n_epochs", -1, "at least 0"),
         ("acvae", "g_learning_rate", -1.0, "at least 0"),
         ("ease", "l2", -1, "at least 0"),
+        ("acvae", "alpha", -1.0, "at least 0"),
+        ("acvae", "filter_height", 0, "at least 1"),
+        ("acvae", "encoder", "rnn", "'cnn' or 'fc'"),
     ],
 )
 def test_a_number_out_of_its_range_is_an_error(

@@ -339,10 +339,10 @@ def test_other_settings_of_a_papers_model_are_a_row_of_ours(own: Own) -> None:
 @pytest.mark.parametrize(
     ("given", "row"),
     [
-        ({"n_epochs": 3, "n_pretrain_epochs": 5}, "NeuMF, shortened to n_epochs = 3 of 8 (ours)"),
+        ({"n_epochs": 3, "n_pretrain_epochs": 5}, "NeuMF, shortened to n_epochs = 3 of 8"),
         (
             {"n_epochs": 3, "n_pretrain_epochs": 1},
-            "NeuMF, shortened to n_epochs = 3 of 8, n_pretrain_epochs = 1 of 5 (ours)",
+            "NeuMF, shortened to n_epochs = 3 of 8, n_pretrain_epochs = 1 of 5",
         ),
         ({"n_epochs": 9, "n_pretrain_epochs": 5}, None),
         ({"n_epochs": 3, "n_pretrain_epochs": 5, "gmf_dim": 4}, None),
@@ -411,7 +411,7 @@ def test_notes_come_with_the_rows_that_have_a_number(own: Own) -> None:
     compared = compare(paper, "1", [record(experiment(paper), 0.4)])
     assert compared.notes == (
         ("EASE", "a note on the row"),
-        ("EASE, NDCG@10", "a note on the cell"),
+        ("EASE, Toy, NDCG@10", "a note on the cell"),
     )
 
 
@@ -562,7 +562,7 @@ def test_notes_come_with_rows_that_have_a_frozen_number(own: Own) -> None:
     reference.save("mine", [frozen(0.41)])
     assert compare(paper, "1", []).notes == (
         ("EASE", "a note on the row"),
-        ("EASE, NDCG@10", "a note on the cell"),
+        ("EASE, Toy, NDCG@10", "a note on the cell"),
     )
 
 

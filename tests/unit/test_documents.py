@@ -160,7 +160,11 @@ def test_a_paper_and_a_dataset_of_ones_own_are_read(own: Own) -> None:
         ('model = "popularity"', "", "needs a model, or quoted_from"),
         ('"POP"', '"POP"\nparams = { k = 1 }', "no parameter of popularity is called 'k'"),
         ('"given_split"', '"given_splt"', "no protocol is called 'given_splt'\n  did you mean giv"),
-        ('"given_split"', '"given_split", leaked = 1', "leaked of given_split must be Literal"),
+        (
+            '"given_split"',
+            '"given_split", leaked = 1',
+            "leaked of given_split must be 'keep' or 'drop'",
+        ),
         ("caption =", 'select = "best"\ncaption =', "no selection rule is called 'best'"),
         ("caption =", 'select = "valid:x@1"\ncaption =', "no metric is called 'x'"),
         ("caption =", "tolerance = [{ source = 'x' }]\ncaption =", "either within or standard_err"),

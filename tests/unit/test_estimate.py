@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -88,6 +89,14 @@ class Scorer:
 MODEL = Counted
 '''
 
+PARTS = """
+
+    def parts(self):
+        return {"half": self}
+
+
+MODEL"""
+
 N_USERS = 240  # of the toy data; all of them have cases
 ALLOWED = 10.0  # seconds
 
@@ -109,9 +118,10 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch, write: Callable[[str, str], None]) -> Clock:
-    """Stop the real clock, and write two models: with batches of users, and without."""
+    """Stop the real clock, and write models: with batches of users, without, and with a part."""
     write("models/batched.py", COUNTED.replace("SIZE", "batch_size"))
     write("models/plain.py", COUNTED.replace("SIZE", "chunk"))
+    write("models/composite.py", COUNTED.replace("SIZE", "chunk").replace("\n\nMODEL", PARTS))
     planning.prepare("toy/ratings")
     clock = Clock()
     monkeypatch.setattr(time, "sleep", clock.sleep)
@@ -207,6 +217,14 @@ def test_the_same_cases_under_noise_are_looked_at_as_well(clock: Clock) -> None:
         {"name": "leave_one_out", "noise": [0.1], "noise_draws": 2},
     )
     assert measured(asked).seconds == pytest.approx(taken(clock, asked))
+
+
+def test_parts_are_looked_at_where_the_epoch_may_count(clock: Clock) -> None:
+    of_last, look = job("composite", {"per_query": 0.001}), N_USERS * 0.001
+    of_best = replace(of_last, experiment=replace(of_last.experiment, select="valid:ndcg@10"))
+    assert measured(of_last).seconds == pytest.approx(8 * (2 + 1) * look)
+    assert measured(of_last).seconds == pytest.approx(taken(clock, of_last))
+    assert measured(of_best).seconds == pytest.approx(8 * (2 + estimate.BETTER) * look)
 
 
 def test_an_epoch_from_the_middle_stands_for_all(clock: Clock) -> None:

@@ -38,8 +38,9 @@ def test_a_table_worked_by_hand() -> None:
     # 0.424 is .42 when printed, and so not above it; 0.426 is .43, 0.52 and 0.51 are above .50.
     assert ahead.above == {"EASE (ours)": 2, "A": 1}
     assert str(ahead) == (
-        "Best of 3 columns. Published: B 2, A 1, C 1. Here (2 of 3 rows): A 2, B 1. Here, with "
-        "rows of ours: A 2, EASE (ours) 1. Above every published number: EASE (ours) 2, A 1."
+        "Best of 3 columns. Published: B 2, A 1, C 1. Here (2 of 3 rows run): A 2, B 1. Here, "
+        "with rows of ours (2 of 3 rows run): A 2, EASE (ours) 1. Above every published number: "
+        "EASE (ours) 2, A 1."
     )
 
 
@@ -78,9 +79,17 @@ def test_a_row_that_was_run_on_other_data_is_no_rival() -> None:
     assert ahead is not None
     assert "A" not in ahead.published | ahead.above
     assert ahead.here == {}  # one row of the paper's is left
-    assert ahead.with_added == {"EASE (ours)": 2, "B": 1}
+    assert ahead.with_added == {}
+    frozen = [replace(c, ours=None, reference=c.ours, reference_marks=c.marks) for c in elsewhere]
+    assert leaders(frozen) == ahead
+
+
+def test_a_row_of_fewer_epochs_is_no_rival() -> None:
+    shorter = [replace(c, row="A, shortened to n_epochs = 1 of 9", published="") for c in HAND[:3]]
+    assert leaders([*HAND, *shorter]) == leaders(HAND)
 
 
 def test_a_view_of_ours_has_leaders_without_any_published_number() -> None:
     ahead = leaders(table(("A", [""], [0.2]), ("B", [""], [0.3])))
     assert str(ahead) == "Best of the column. Here: B 1."
+    assert leaders(table(("A", [""], [0.2]), ("EASE (ours)", [""], [0.3]))) is None

@@ -341,6 +341,13 @@ def test_the_time_left_is_the_median_of_records_of_the_same_model_and_data(own: 
     assert [s.left for s in found] == [None, None, None, 40.0, 40.0]
 
 
+def test_the_time_left_is_of_as_many_epochs(own: Own) -> None:
+    (short,) = own(model="mult_vae", params="n_epochs = 5").jobs
+    planning.prepare("toy/ratings")
+    record(short, 10.0)
+    assert state(own(model="mult_vae", params="n_epochs = 200")).left == 400.0
+
+
 @pytest.mark.parametrize("other", ["model", "dataset"])
 def test_records_of_another_model_or_data_say_nothing_of_the_time_left(
     own: Own, other: str

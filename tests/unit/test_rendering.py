@@ -104,8 +104,8 @@ def test_prose_explains_its_verdicts_marks_reasons_and_notes_and_no_others(form:
         assert (f"- {verdict}: {meaning}" in text) == any(c.verdict == verdict for c in CELLS)
     for mark, meaning in MARKS.items():
         assert (f"- [{mark}] {meaning}" in text) == any(mark in c.marks for c in CELLS)
-    assert "- EASE (β): close, within 2 standard errors: a caption" in text
-    assert "- Future: unrun, no record" in text
+    assert "- Toy: EASE (β): close, within 2 standard errors: a caption" in text
+    assert "- Toy: Future: unrun, no record" in text
     assert "- A note." in text
     assert "- EASE: A row's note." in text
 
@@ -175,7 +175,7 @@ def test_every_note_of_a_table_is_shown_with_it() -> None:
     paper = tables.load("sevae")
     text = " ".join(rendering.published(paper, "1").split())
     printed = [entry for entry in paper.entries("1") if not entry.added]
-    notes = [note for entry in printed for note in entry.notes]
+    notes = [note for entry in printed for _, note in entry.notes]
     assert notes
     for note in notes:
         assert " ".join(note.split()) in text
