@@ -15,11 +15,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import embedding_bag, softplus
+from torch.nn.functional import embedding_bag, pad, softplus
 
 from repro.interactions import Interactions
 from repro.nn.batches import Rows, rows_of
 from repro.nn.losses import softplus_sum
+
+SORTED_BY_RADIX = 2**15
+"""From so many numbers on torch sorts by radix on a CPU: 2 to 5 times as fast as it sorts half."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +55,11 @@ class Side:
     def columns(self) -> Rows:
         """The transpose of `rows`: at each of n entries the vectors that have a one there."""
         rows, n = self.rows, self.n
-        entry, order = rows.item.sort()
+        key = rows.item.short() if n < 2**15 else rows.item  # short ones sort twice as fast
+        more = max(0, SORTED_BY_RADIX - len(key)) if key.device.type == "cpu" else 0
+        entry, order = (part[: len(key)] for part in pad(key, (0, more), value=n).sort())
         every = torch.arange(n, dtype=entry.dtype, device=entry.device)
-        start = torch.searchsorted(entry, every, out_int32=entry.dtype == torch.int32)
+        start = torch.searchsorted(entry, every, out_int32=rows.item.dtype == torch.int32)
         count = start.diff(append=start.new_tensor([len(entry)]))
         return Rows(entry, rows.row.index_select(0, order), start, count, every, len(rows.count))
 
