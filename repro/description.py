@@ -9,7 +9,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from repro import comparison, rendering
+from repro import cells, rendering
 from repro.catalogue import Entry
 from repro.data import cache, views
 from repro.data.manifest import Manifest, Step
@@ -110,7 +110,7 @@ def _view(found: Manifest, name: str) -> list[str]:
     printed = [
         f"{cell.paper} table {cell.table}, {cell.row}, {cell.label}: {cell.published}"
         + ("" if cell.ours is None else f" (here {cell.ours:,.10g}, {cell.verdict})")
-        for cell in comparison.statistics_of(id)
+        for cell in cells.statistics_of(id)
     ]
     printed += [f"{kind} {text}" for kind, text in view.paper.items()]
     if printed:

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from repro.comparison import OURS, SHORTENED, ComparedCell
+from repro.cells import OURS, ComparedCell
+from repro.comparison import SHORTENED
 from repro.table_schema import STATISTICS, number_in, unit_in
 
 

@@ -12,7 +12,8 @@ from textwrap import fill
 
 from tabulate import tabulate
 
-from repro.comparison import MARKS, VERDICTS, ComparedCell, ComparedTable
+from repro.cells import MARKS, VERDICTS, ComparedCell
+from repro.comparison import ComparedTable
 from repro.leaders import leaders
 from repro.paired import Pair
 from repro.table_schema import unit_in

@@ -133,7 +133,7 @@ class Cell:
     tolerance: Tolerance | None
     note: str
     doubts: str = ""
-    """Marks of what was printed, see `repro.comparison.MARKS`."""
+    """Marks of what was printed, see `repro.cells.MARKS`."""
 
 
 @dataclass(frozen=True)

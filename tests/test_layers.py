@@ -19,6 +19,7 @@ FLOORS = [
     ["rendering"],
     ["leaders"],
     ["comparison", "figures", "cleaning"],
+    ["cells"],
     ["paired"],
     ["clusters"],
     ["engines", "estimate"],

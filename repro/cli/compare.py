@@ -36,7 +36,7 @@ def compare(
 ) -> None:
     """Compare published numbers with the records, cell by cell."""
     from repro import paths, records, rendering, tables
-    from repro.comparison import OURS
+    from repro.cells import OURS
     from repro.comparison import compare as compared
     from repro.errors import ReproError, unknown
 

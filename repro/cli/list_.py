@@ -166,7 +166,8 @@ def _metrics() -> list[dict[str, Any]]:
 def _results() -> list[dict[str, Any]]:
     """Return what tables/reference holds of each column group: how much, and who is ahead."""
     from repro import tables
-    from repro.comparison import MARKS, OURS, SHORTENED, VERDICTS, compare
+    from repro.cells import MARKS, OURS, VERDICTS
+    from repro.comparison import SHORTENED, compare
     from repro.leaders import counts, leaders
 
     rows = []

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from repro import planning, reference, tables
-from repro.comparison import VERDICTS, ComparedCell, ComparedTable, compare
+from repro.cells import VERDICTS, ComparedCell
+from repro.comparison import ComparedTable, compare
 from repro.errors import ReproError
 from repro.experiment import Experiment, model_spec
 from repro.metrics import Result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from repro.comparison import ComparedCell
+from repro.cells import ComparedCell
 from repro.leaders import leaders
 
 CELL = ComparedCell("mine", "1", "A", "Toy", "NDCG@10", "ndcg@10", published="", note="")

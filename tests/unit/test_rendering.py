@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from repro import rendering, tables
-from repro.comparison import MARKS, VERDICTS, ComparedCell, ComparedTable
+from repro.cells import MARKS, VERDICTS, ComparedCell
+from repro.comparison import ComparedTable
 
 EASE = ComparedCell(
     paper="mine",

@@ -1,0 +1,270 @@
+"""A cell of a table: what was printed, what we got, what is frozen, and what to make of it."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from repro import tables
+from repro.data import manifest, views
+from repro.records import Record
+from repro.reference import Frozen, Place
+from repro.table_schema import number_in, unit_in
+from repro.tables import Cell, Entry
+
+VERDICTS = {
+    "exact": "ours rounds to the printed digits",
+    "close": "ours lies within a tolerance whose source the table names",
+    "higher": "ours is higher than published; this needs a reason as much as lower does",
+    "lower": "ours is lower than published",
+    "misprint": "the printed number cannot be this row's result, so that ours is not judged by it",
+    "ours": "a row or a view that the paper does not have; nothing to compare with",
+    "unrun": "no record; the note says what is missing",
+    "quoted": "the paper took the number from elsewhere, and there is no recipe to run",
+    "blocked": "the data cannot be had",
+    "smoke": "a shortened run on toy data: it shows that the code runs, nothing else",
+}
+
+MARKS = {
+    "u": "data not verified against its manifest",
+    "t": "epoch chosen on test, as the paper did",
+    "a": "run on another view of the data than its column group, as the row's note says",
+    "c": "scores are constant for some users",
+    "d": "made by code that differed from its commit",
+    "s": "smoke: toy data, two epochs",
+    "m": "printed number that cannot be this row's result; its note says why",
+    "p": "printed numbers at the level of the most popular items",
+    "v": "there are runs on several versions of the data, or of one seed; the latest is shown",
+}
+
+OURS = " (ours)"
+"""Behind the name of a row that the paper does not have."""
+
+
+@dataclass(frozen=True)
+class ComparedCell:
+    """One cell: what was printed, what we got, and what to make of it."""
+
+    paper: str
+    table: str
+    row: str
+    group: str
+    """The column group's label: a dataset, or a variant."""
+    label: str
+    """The metric as printed."""
+    metric: str
+    published: str
+    note: str
+    ours: float | None = None
+    """Mean over seeds."""
+    spread: float | None = None
+    """Standard deviation over seeds, from two on."""
+    standard_error: float | None = None
+    """Over test users, mean over seeds."""
+    seeds: int = 0
+    planned: int = 0
+    """How many seeds the table asks for."""
+    doubts: str = ""
+    """Marks of the published number."""
+    verdict: str = "unrun"
+    marks: str = ""
+    """Marks of ours."""
+    reason: str = ""
+    """Why there is no number, or how near the tolerance lets ours be."""
+    runs: tuple[str, ...] = ()
+    reference: float | None = None
+    """The frozen result, mean over its seeds: what an earlier version gave."""
+    reference_verdict: str = ""
+    """What to make of that."""
+    reference_marks: str = ""
+    """Marks of that."""
+    reference_seeds: int = 0
+    """How many it is the mean of."""
+
+
+def compared(
+    entry: Entry,
+    cell: Cell,
+    found: list[Record],
+    frozen: dict[Place, list[Frozen]],
+    label: str = "",
+) -> ComparedCell:
+    """Return a cell of a results table.
+
+    Parameters
+    ----------
+    entry : Entry
+        Its row in its column group.
+    cell : Cell
+        What was printed.
+    found : list of Record
+        The runs of its experiment.
+    frozen : dict of Place to list of Frozen
+        The table's frozen results; those of this cell are taken out.
+    label : str
+        The name of a row that the paper does not have.
+    """
+    marks = ""
+    latest, several = _latest_per_seed([r for r in found if r.has(cell.metric)])
+    results = [record.result(cell.metric) for record in latest]
+    ours = statistics.fmean(r.value for r in results) if results else None
+    spread = statistics.stdev(r.value for r in results) if len(results) > 1 else None
+    errors = [r.standard_error for r in results if r.standard_error is not None]
+    error = statistics.fmean(errors) if errors else None
+    if latest:
+        marks += "u" if not all(record.verified for record in latest) else ""
+        marks += "t" if latest[0].experiment["select"].startswith("test") else ""
+        marks += "a" if entry.view in entry.apart else ""
+        marks += "c" if any(record.constant > 0 for record in latest) else ""
+        marks += "d" if any(record.dirty for record in latest) else ""
+        marks += "s" if latest[0].experiment["smoke"] else ""
+        marks += "v" if several else ""
+    verdict, reason = _verdict(entry, cell, ours, error, "s" in marks)
+    return _printed(
+        entry,
+        cell,
+        row=label or entry.row,
+        ours=ours,
+        spread=spread,
+        standard_error=error,
+        seeds=len(results),
+        planned=len(entry.seeds) if not label or "row" in entry.added else len(results),
+        verdict=verdict,
+        marks=marks,
+        reason=reason,
+        runs=tuple(record.id for record in latest),
+        **_reference(entry, cell, frozen, label or entry.row),
+    )
+
+
+def _reference(
+    entry: Entry, cell: Cell, frozen: dict[Place, list[Frozen]], row: str
+) -> dict[str, Any]:
+    """Return the fields of what is frozen of a cell, which is taken."""
+    rows = _latest(frozen.pop((entry.table, row, entry.group_label, cell.label), []))
+    if not rows:
+        return {}
+    value = statistics.fmean(one.value for one in rows)
+    errors = [one.standard_error for one in rows if one.standard_error is not None]
+    error = statistics.fmean(errors) if errors else None
+    return {
+        "reference": value,
+        "reference_verdict": _verdict(entry, cell, value, error, smoke=False)[0],
+        "reference_marks": _frozen_marks(rows) + ("a" if entry.view in entry.apart else ""),
+        "reference_seeds": len(rows),
+    }
+
+
+def _printed(entry: Entry, cell: Cell, **ours: Any) -> ComparedCell:
+    """Return a cell with what was printed, and the given fields of ours."""
+    place: dict[str, Any] = {"row": entry.row, "group": entry.group_label}
+    return ComparedCell(
+        paper=entry.paper,
+        table=entry.table,
+        label=cell.label,
+        metric=cell.metric,
+        published=cell.published,
+        note=cell.note,
+        doubts=cell.doubts,
+        **{**place, **ours},
+    )
+
+
+def _latest_per_seed(found: list[Record]) -> tuple[list[Record], bool]:
+    """Return one record per seed, the latest, and whether some had others."""
+    by_age = sorted(found, key=lambda record: record.began)
+    digest = by_age[-1].digest if by_age else ""
+    latest = {record.experiment["seed"]: record for record in by_age if record.digest == digest}
+    return [latest[seed] for seed in sorted(latest)], len(latest) < len(found)
+
+
+def _verdict(
+    entry: Entry,
+    cell: Cell,
+    ours: float | None,
+    error: float | None,
+    smoke: bool,
+) -> tuple[str, str]:
+    """Return the verdict and its reason."""
+    if ours is None and entry.added:
+        return "ours", ""
+    if ours is None:
+        return entry.obstacle() or ("unrun", "no record")
+    if smoke:
+        return "smoke", ""
+    if not cell.published:
+        return "ours", ""
+    if "m" in cell.doubts:
+        return "misprint", ""
+    published, unit = number_in(cell.published), unit_in(cell.published)
+    difference = Decimal(repr(ours)) - published
+    if abs(difference) <= unit / 2:
+        return "exact", ""
+    tolerance = cell.tolerance
+    if tolerance and tolerance.within and abs(difference) <= number_in(tolerance.within):
+        return "close", f"within {tolerance.within}: {tolerance.source}"
+    multiple = tolerance.standard_errors if tolerance else None
+    if tolerance and multiple and error and abs(difference) <= Decimal(multiple * error):
+        return "close", f"within {multiple:g} standard errors ({error:.4f}): {tolerance.source}"
+    return ("higher" if difference > 0 else "lower"), f"by {abs(difference):.4f}"
+
+
+def statistic(entry: Entry, cell: Cell) -> ComparedCell:
+    """Return a cell of a table that counts the data."""
+    known = None if entry.obstacle() else views.prepared(entry.dataset)
+    if known is None:
+        archive = manifest.split_id(entry.dataset)[0]
+        verdict, reason = entry.obstacle() or ("unrun", f"not prepared: repro fetch {archive}")
+        return _printed(entry, cell, group="", verdict=verdict, reason=reason)
+    ours = known.statistic(cell.metric)
+    verdict, reason = _verdict(entry, cell, ours, None, smoke=False)
+    marks = "" if known.verified else "u"
+    return _printed(entry, cell, group="", ours=ours, verdict=verdict, reason=reason, marks=marks)
+
+
+def only_frozen(paper: str, place: Place, rows: list[Frozen]) -> ComparedCell:
+    """Return the cell of a row of ours that nothing else names."""
+    table, row, group, label = place
+    rows = _latest(rows)
+    return ComparedCell(
+        paper,
+        table,
+        row,
+        group,
+        label,
+        rows[0].metric,
+        "",
+        "",
+        verdict="ours",
+        reference=statistics.fmean(row.value for row in rows),
+        reference_verdict="ours",
+        reference_marks=_frozen_marks(rows),
+        reference_seeds=len(rows),
+        planned=len(rows),
+    )
+
+
+def _latest(frozen: list[Frozen]) -> list[Frozen]:
+    """Return those of the data that was frozen last; none of none."""
+    digest = max(frozen, key=lambda row: row.began).digest if frozen else ""
+    return [row for row in frozen if row.digest == digest]
+
+
+def _frozen_marks(rows: list[Frozen]) -> str:
+    """Return the marks that frozen numbers have by themselves."""
+    marks = "" if all(row.verified for row in rows) else "u"
+    marks += "t" if any(row.select.startswith("test") for row in rows) else ""
+    return marks + ("d" if any(row.dirty for row in rows) else "")
+
+
+def statistics_of(dataset: str) -> list[ComparedCell]:
+    """Return the cells that count a view, of every paper that prints them."""
+    found = []
+    for name in tables.papers():
+        paper = tables.load(name)
+        counting = [n for n in paper.tables if paper.table(n).kind == "statistics"]
+        entries = [e for n in counting for e in paper.entries(n) if e.dataset == dataset]
+        found += [statistic(entry, cell) for entry in entries for cell in entry.cells]
+    return found
