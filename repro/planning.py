@@ -27,10 +27,12 @@ class Asked:
     papers: tuple[str, ...]
     table: str | None = None
     figure: str | None = None
-    row: str | None = None
+    rows: tuple[str, ...] = ()
+    """Empty: all of the paper's."""
     added: bool = False
     """Also the rows and views of ours that the tables add; what is named needs no leave."""
-    view: str | None = None
+    views: tuple[str, ...] = ()
+    """Datasets or column groups; empty: all of the paper's."""
     seeds: tuple[int, ...] = ()
     """Empty: those of the table."""
     settings: tuple[str, ...] = ()
@@ -247,35 +249,39 @@ def _state(job: Job, folder: Path, spent: dict[tuple[str, str], list[float]]) ->
 
 def _entries(asked: Asked) -> Iterator[Entry]:
     """Yield the rows that were asked for."""
-    any_row = any_view = any_both = False
-    rows: set[str] = set()
-    places: set[str] = set()
+    rows: dict[str, str] = {}  # as printed, by how they may be typed
+    places: dict[str, str] = {}
+    wanted = {row.lower() for row in asked.rows}
+    where = {view.lower() for view in asked.views}
+    any_both = False
     for name in asked.papers:
         paper = tables.load(name)
         for number in _numbers(paper, asked):
             paper.table(number)
             for entry in _table_entries(paper, number, asked):
-                rows.add(entry.row)
-                names = {entry.group, entry.group_label, entry.view}
+                names = {n.lower(): n for n in (entry.group, entry.group_label, entry.view)}
+                rows[entry.row.lower()] = entry.row
                 places |= names
-                in_row = asked.row is None or asked.row.lower() == entry.row.lower()
-                in_view = asked.view is None or asked.view.lower() in {n.lower() for n in names}
-                any_row, any_view = any_row or in_row, any_view or in_view
-                if in_row and in_view:
+                if (not wanted or entry.row.lower() in wanted) and (
+                    not where or where & set(names)
+                ):
                     any_both = True
                     yield entry
     if not rows:
-        where = f"table {asked.table}" if asked.table else "the tables"
+        what = f"table {asked.table}" if asked.table else "the tables"
         raise ReproError(
-            f"there is nothing to run in {where} of {', '.join(asked.papers)}",
+            f"there is nothing to run in {what} of {', '.join(asked.papers)}",
             "a table that counts the data is shown by repro compare; rows of ours need --added",
         )
-    if asked.row and not any_row:
-        raise unknown("row", asked.row, rows)
-    if asked.view and not any_view:
-        raise unknown("view", asked.view, places)
+    for row in asked.rows:
+        if row.lower() not in rows:
+            raise unknown("row", row, set(rows.values()))
+    for view in asked.views:
+        if view.lower() not in places:
+            raise unknown("view", view, set(places.values()))
     if not any_both:
-        raise ReproError(f"row '{asked.row}' has no numbers under view '{asked.view}'")
+        rows_named, views_named = map("', '".join, (asked.rows, asked.views))
+        raise ReproError(f"row '{rows_named}' has no numbers under view '{views_named}'")
 
 
 def _numbers(paper: Paper, asked: Asked) -> list[str]:
@@ -292,13 +298,13 @@ def _table_entries(paper: Paper, number: str, asked: Asked) -> Iterator[Entry]:
     if paper.table(number).kind == "statistics":
         return
     if asked.model is None:
-        named = {"row": asked.row, "view": asked.view}
+        named = {"row": asked.rows, "view": asked.views}
         for entry in paper.entries(number):
             if asked.added or all(named[what] for what in entry.added):
                 yield entry
     for model in MODELS.names() if asked.every_model else [asked.model] if asked.model else []:
         for entry in paper.added(number, model):
-            if asked.added or asked.view or "view" not in entry.added:
+            if asked.added or asked.views or "view" not in entry.added:
                 yield entry
 
 

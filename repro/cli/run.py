@@ -38,11 +38,15 @@ def run(
     ] = None,
     table: Annotated[str | None, typer.Option(help="One table, by its printed number.")] = None,
     figure: Annotated[str | None, typer.Option(help="What one figure is drawn from.")] = None,
-    row: Annotated[str | None, typer.Option(help="One row, by its printed label.")] = None,
+    row: Annotated[
+        list[str] | None, typer.Option(help="A row, by its printed label; may be repeated.")
+    ] = None,
     added: Annotated[
         bool, typer.Option(help="Also the rows and views of ours that the tables add.")
     ] = False,
-    view: Annotated[str | None, typer.Option(help="One dataset or column group.")] = None,
+    view: Annotated[
+        list[str] | None, typer.Option(help="A dataset or column group; may be repeated.")
+    ] = None,
     seeds: Annotated[
         str, typer.Option(help="Seeds instead of the table's, as in 0,1,2 or 0..4.")
     ] = "",
@@ -86,9 +90,9 @@ def run(
         papers=(paper,) if paper else tuple(tables.papers()),
         table=table,
         figure=figure,
-        row=row,
+        rows=tuple(row or []),
         added=added,
-        view=view,
+        views=tuple(view or []),
         seeds=_seeds(seeds),
         settings=tuple(settings or []),
         model=model,

@@ -681,12 +681,13 @@ def test_an_added_row_cannot_have_published_values(own: Own) -> None:
     [
         ({}, {"EASE"}),
         ({"added": True}, {"EASE", "EASE, stronger"}),
-        ({"row": "ease, stronger"}, {"EASE, stronger"}),
+        ({"rows": ("ease, stronger",)}, {"EASE, stronger"}),
+        ({"rows": ("EASE, stronger", "ease")}, {"EASE", "EASE, stronger"}),
     ],
 )
 def test_added_rows_run_when_asked_for(own: Own, asked: dict[str, Any], expected: set[str]) -> None:
     own("0.420", text=PAPER.replace("\n[[tables.1.rows]]", ADDED, 1))
-    made = planning.plan(planning.Asked(papers=("mine",), table="1", view="toy", **asked))
+    made = planning.plan(planning.Asked(papers=("mine",), table="1", views=("toy",), **asked))
     assert {job.label.split(" | ")[1] for job in made.jobs} == expected
 
 
@@ -716,7 +717,13 @@ def test_a_view_of_ours_runs_every_row_of_the_view_that_it_is_added_for(own: Own
 
 
 @pytest.mark.parametrize(
-    ("asked", "views"), [({}, {"Toy"}), ({"view": "more"}, {"More, ours"}), ({"added": True}, None)]
+    ("asked", "views"),
+    [
+        ({}, {"Toy"}),
+        ({"views": ("more",)}, {"More, ours"}),
+        ({"views": ("more", "TOY")}, None),
+        ({"added": True}, None),
+    ],
 )
 def test_a_view_of_ours_runs_when_asked_for(
     own: Own, asked: dict[str, Any], views: set[str] | None
@@ -745,7 +752,7 @@ at.toy = { published = ["300"] }
     ("asked", "views"),
     [
         ({}, {"Toy"}),
-        ({"view": "more"}, {"More, ours"}),
+        ({"views": ("more",)}, {"More, ours"}),
         ({"added": True}, {"Toy", "More, ours"}),
     ],
 )

@@ -29,7 +29,7 @@ Outcome = Record | ReproError
 
 
 def job(label: str) -> Job:
-    (made,) = planning.plan(Asked(("toy",), table="1", row="POP", view="split")).jobs
+    (made,) = planning.plan(Asked(("toy",), table="1", rows=("POP",), views=("split",))).jobs
     return Job(made.experiment, made.metrics, label)
 
 
