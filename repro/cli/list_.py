@@ -181,9 +181,10 @@ def _results() -> list[dict[str, Any]]:
                 own = [cell for cell in every if not cell.row.endswith(OURS)]
                 printed = {cell.row for cell in own if cell.published}
                 kept = [cell for cell in every if cell.reference is not None]
-                done = {cell.row for cell in own if cell.reference is not None}
+                run = [cell for cell in own if cell.reference is not None]
+                done = {cell.row for cell in run}
                 marks = {mark for cell in kept for mark in cell.reference_marks}
-                fewest = min(kept, key=lambda cell: cell.reference_seeds - cell.planned)
+                fewest = min(run or kept, key=lambda cell: cell.reference_seeds - cell.planned)
                 ahead = leaders(every)
                 seen = Counter(cell.reference_verdict for cell in own)
                 verdicts = [f"{verdict} {seen[verdict]}" for verdict in VERDICTS if seen[verdict]]
