@@ -112,7 +112,8 @@ def test_an_epochs_losses_and_scores_are_what_they_were(case: str) -> None:
     assert case in pinned, f"nothing is pinned of {case}: {PIN}"
     expected, found = pinned[case], numbers(case)
     assert found.keys() == expected.keys(), CHANGED
-    small = {"scores": 1e-4 * expected["scores"]["deviation"]}  # a score may lie next to zero
+    # A score may lie next to zero, and with AVX-512 SVAE's end 1e-4 from what they are with AVX2.
+    small = {"scores": 1e-3 * expected["scores"]["deviation"]}
     for part in expected:
         near = pytest.approx(expected[part], rel=1e-4, abs=small.get(part))
         assert found[part] == near, CHANGED
