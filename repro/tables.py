@@ -167,8 +167,8 @@ class Paper:
 
     @cached_property
     def experiments(self) -> tuple[Experiment, ...]:
-        """What all tables have to run, with one seed, as far as the models exist."""
-        found = (e.experiment() for number in self.tables for e in self.entries(number))
+        """What all tables and figures have to run, with one seed, as far as the models exist."""
+        found = (e.experiment() for n in [*self.tables, *self._drawn] for e in self.entries(n))
         return tuple(experiment for experiment in found if experiment)
 
     def entries(self, number: str) -> tuple[Entry, ...]:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from repro import paths, records, tables
 from repro.cli import app
+from repro.comparison import compare
 from repro.errors import ReproError
 
 FIGURES = """
@@ -123,6 +124,15 @@ def test_of_runs_on_several_versions_of_the_data_the_latest_is_drawn(tmp_path: P
     drawn = {row["experiment"] for row in numbers(tmp_path / "mine-2.csv")}
     assert len(drawn) == 2
     assert "0" * 12 in drawn
+
+
+def test_a_point_of_a_sweep_is_no_row_of_a_table(mine: Path) -> None:
+    mine.write_text(FIGURES.replace('"recall@5"', '"ndcg@10"'))  # all that the table shows
+    repro("run", "mine", "--figure", "2")
+    repro("run", "mine", "--model", "ease", "--set", "l2=7")
+    known = records.load_all(paths.runs())
+    cells = compare(tables.load("mine"), "1", known).cells
+    assert {cell.row for cell in cells} == {"POP", "ease [l2=7.0] (ours)"}
 
 
 def test_the_drawing_comes_as_png_and_svg(tmp_path: Path) -> None:
