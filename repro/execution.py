@@ -221,11 +221,11 @@ def chosen_device(settings: Settings) -> torch.device:
     import scipy.linalg  # noqa: F401 - loads it, so that there is something to limit
 
     threadpool_limits(torch.get_num_threads(), user_api="blas")
-    _keep_freed_memory()
+    keep_freed_memory()
     return torch.device(name)
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Let the memory that an update frees serve the next one.
 
     glibc gives blocks of more than 32 MiB back to the system at once, and the end of its heap now

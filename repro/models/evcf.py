@@ -100,7 +100,7 @@ class EVCF:
     """How the experts' KL terms become one (Eq. 4: z stands for all of them)."""
     share_output: bool = False
     """Whether the experts have one output layer. Section 3.1 says no; its Table 3's count of
-    parameters would need it."""
+    parameters would need it, and the selector on the trunk."""
     individual_encoders: bool = False
     """Whether every expert has an encoder of its own (Section 5.3)."""
     test_mixture: Literal["probabilities", "log_probabilities", "logits"] = "probabilities"

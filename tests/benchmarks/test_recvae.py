@@ -6,9 +6,10 @@ Run by itself, in a process of its own for its peak of memory; about half a minu
 
 2,000 of ML-20M's 116,677 training users are generated with its 73 items each, so an epoch is 4 of
 234 batches, three times through the encoder and once through the decoder. The products are those
-that no way of computing this epoch can leave out; the first layer, which is sparse, has none. Not
-in them either, and no less needed: Adam's pass over 18 million weights in each of the 16 updates.
-What is measured is the process's own time, so that other work on the machine counts for little.
+that no way of computing this epoch can leave out; the first layer, which is sparse, has none. As
+little can Adam's pass over the weights in each of the 16 updates. What is measured is the process's
+own time, so that other work on the machine counts for little. On one core of a Xeon with AVX-512 an
+epoch of all users takes 3.2 minutes, 2.0 times its products and 1.7 times products and updates.
 """
 
 from __future__ import annotations
@@ -77,14 +78,32 @@ def seconds(task: Callable[[], Any], rounds: int) -> float:
     return float(best)
 
 
+def updates(net: Any) -> Callable[[], object]:
+    encoder = torch.optim.Adam(net.encoder.parameters(), 5e-4, fused=True)
+    decoder = torch.optim.Adam(net.decoder.parameters(), 5e-4, fused=True)
+    for weight in net.parameters():
+        weight.grad = torch.randn_like(weight)
+    n = N_USERS // MODEL.batch_size
+
+    def all_of_them() -> None:
+        for _ in range(n * MODEL.n_encoder_passes):
+            encoder.step()
+        for _ in range(n * MODEL.n_decoder_passes):
+            decoder.step()
+
+    return all_of_them
+
+
 @pytest.mark.parametrize("old_posterior", ["stored", "copy"])
 def test_an_epoch_against_its_matrix_products(old_posterior: Any) -> None:
     model = RecVAE(n_epochs=3, old_posterior=old_posterior)
     trained = model.epochs(generated(), Progress(0, torch.device("cpu")))
     ours, alone = seconds(lambda: next(trained), rounds=2), seconds(products, rounds=2)
+    both = alone + seconds(updates(next(trained)), rounds=2)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(  # noqa: T201
         f"\nold posterior {old_posterior}: {N_USERS:,} users {ours:.2f} s, their products "
-        f"{alone:.2f} s: {ours / alone:.2f} times; {ours * ALL_USERS / N_USERS:.0f} s an epoch of "
-        f"all {ALL_USERS:,}; peak {peak:.1f} GB"
+        f"{alone:.2f} s: {ours / alone:.2f} times, with the updates {both:.2f} s: "
+        f"{ours / both:.2f} times; {ours * ALL_USERS / N_USERS:.0f} s an epoch of all "
+        f"{ALL_USERS:,}; peak {peak:.1f} GB"
     )

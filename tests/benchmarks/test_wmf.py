@@ -1,14 +1,17 @@
-"""A sweep of WMF at a tenth of ML-20M's users, and fits of SLIM and EASE at smaller shapes.
+"""A sweep of WMF at a tenth of ML-20M's users, a fit of SLIM at ML-1M's shape, EASE at ML-20M's.
 
-Run by itself; a few minutes on one core::
+Run by itself on one core, EASE in a process of its own for its peak of memory; ten minutes::
 
-    pytest -o addopts= tests/benchmarks/test_wmf.py -s
+    pytest -o addopts= tests/benchmarks/test_wmf.py -s -k 'not ease'
+    pytest -o addopts= tests/benchmarks/test_wmf.py -s -k ease
 
 The interactions are generated, so no data is needed. What is measured is the process's own time, so
 that other work on the machine counts for little. All of ML-20M has ten times the users and pairs
 and as many items: a sweep costs ten times the solution for the users and ten times the sums of the
-items' systems. EASE grows with the cube of the items, and its memory with their square: ML-20M has
-2.5 times those measured here, so 16 times the time and 6.3 times the memory.
+items' systems.
+
+On one core of a Xeon with AVX-512 beside two trainings: a tenth of a sweep 1.8 s with 64 dimensions
+and 10.6 s with 200, SLIM 73 s, EASE 316 s at a peak of 9.4 GiB.
 """
 
 from __future__ import annotations
@@ -56,12 +59,10 @@ def test_a_fit_of_slim(benchmark: Any) -> None:
     benchmark.pedantic(lambda: list(fit.epochs(train, Progress(0, CPU))), rounds=1)
 
 
-@pytest.mark.benchmark(group="a fit of EASE, 8,000 items", timer=time.process_time)
+@pytest.mark.benchmark(group="a fit of EASE, ML-20M", timer=time.process_time)
 def test_a_fit_of_ease(benchmark: Any) -> None:
-    train = generated(40_000, 8_000, 80.0, 3.0)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    train = generated(116_677, 20_108, 80.0, 3.0)
     benchmark.pedantic(lambda: next(EASE().epochs(train, Progress(0, CPU))), rounds=1)
-    grown = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
-    benchmark.extra_info["bytes per pair of items"] = grown / 8_000**2
-    # 20,108 items must fit in 10 GiB; by itself, for a peak of memory does not fall
-    assert grown / 8_000**2 * 20_108**2 < 10 * 2**30
+    peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # of the whole process
+    benchmark.extra_info["GiB"] = peak / 2**30
+    assert peak < 10 * 2**30

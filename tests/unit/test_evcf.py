@@ -67,6 +67,7 @@ def gaussian(parameters: tuple[Tensor, Tensor]) -> Any:
         (EVCF(**PLAIN, **SE), 61.5),
         (EVCF(**PLAIN, **SE, share_output=True), 37.3),
         (EVCF(**PLAIN, **SE, selector="trunk"), 49.4),
+        (EVCF(**PLAIN, **SE, share_output=True, selector="trunk"), 25.2),  # as with K = 600
         (EVCF(**FLAT, **SE), 88.8),
         (EVCF(**SE), 141.5),
     ],
