@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor
 
 from repro.interactions import Dataset, Interactions, from_rows
+from repro.training import Progress
 
 Lists = Sequence[Sequence[int]]
 
@@ -37,3 +41,29 @@ def dataset() -> Callable[..., Dataset]:
         )
 
     return made
+
+
+class Watching(Progress):
+    """A run that keeps a network's weights before all updates and after each, and gradients."""
+
+    def __init__(self) -> None:
+        super().__init__(0, torch.device("cpu"))
+        self.weights: list[list[Tensor]] = []
+        self.gradients: list[list[Tensor]] = []
+
+    def epochs(self, n: int, **state: Any) -> Iterator[int]:
+        self.net = state["net"]
+        self._look(self.weights, [p.detach() for p in self.net.parameters()])
+        return super().epochs(n, **state)
+
+    def log(self, **losses: Any) -> None:
+        self._look(self.weights, [p.detach() for p in self.net.parameters()])
+        self._look(self.gradients, [p.grad for p in self.net.parameters()])
+
+    def _look(self, kept: list[list[Tensor]], tensors: list[Tensor]) -> None:
+        kept.append([tensor.clone() for tensor in tensors])
+
+
+@pytest.fixture
+def watching() -> Watching:
+    return Watching()

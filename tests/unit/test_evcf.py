@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical as Choice
 from torch.distributions import Independent, MixtureSameFamily, Normal, kl_divergence
+from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.testing import assert_close
 
 from repro.errors import UnsupportedError
@@ -214,6 +215,73 @@ def test_scores_are_those_of_the_posterior_means_without_dropout(build: Build, k
         a = net.selects(entries, latent)[0].softmax(dim=1)
         expected = (logits.softmax(dim=1) * a[:, None]).sum(dim=2).log()
     assert_close(scores, expected.detach())
+
+
+@pytest.mark.parametrize("expert", ["stochastic", "mixture"])
+def test_the_likelihood_is_that_of_the_experts_asked_for(
+    build: Build, expert: Literal["stochastic", "mixture"]
+) -> None:
+    x = rows_of(build(LISTS), CPU)
+    net = network(**FLAT, expert=expert, select="expected").eval()
+    torch.manual_seed(1)
+    nll, _ = net(x)
+    entries = normalized(x, net.dropout)
+    latent = net.vae(entries)
+    mean, logvar = net.selects(entries, latent)
+    torch.manual_seed(1)
+    w = mean + torch.randn_like(mean) * (0.5 * logvar).exp()  # drawn in evaluation, too
+    a = w.softmax(dim=1)[:, :, None]  # (B, M, 1)
+    hidden = net.vae.decode(latent)
+    logits = torch.stack([net.experts.output(m)(h) for m, h in enumerate(hidden)], dim=1)
+    log_pi = logits.log_softmax(dim=2)  # (B, M, I)
+    each = (a * log_pi).sum(dim=1) if expert == "stochastic" else (a * log_pi.exp()).sum(1).log()
+    assert_close(nll, -(x.dense() * each).sum(dim=1).mean())
+
+
+def test_the_bernoulli_likelihood_is_of_every_item(build: Build) -> None:
+    x = rows_of(build(LISTS), CPU)
+    net = network(likelihood="bernoulli").eval()
+    latent = net.vae(normalized(x, net.dropout))
+    logits = net.experts.output(0)(net.vae.decode(latent)[0])
+    cross_entropy = binary_cross_entropy_with_logits(logits, x.dense(), reduction="sum")
+    assert_close(net(x)[0], cross_entropy / 4)
+
+
+@torch.no_grad()
+def test_how_an_expert_is_drawn_is_as_asked_for(build: Build) -> None:
+    def nll(**change: Any) -> float:
+        net = network(**FLAT, **SE, **change)
+        torch.manual_seed(1)
+        return float(net(rows_of(build(LISTS), CPU))[0])
+
+    assert len({nll(), nll(hard=False), nll(hard=False, temperature=9.0)}) == 3
+
+
+def test_at_a_high_temperature_all_experts_count_alike(build: Build) -> None:
+    history = build(LISTS)
+    net = network(**FLAT, **SE, temperature=1e6)
+    scores = net.score(Queries(np.arange(4), history))
+    net.eval()
+    hidden = net.vae.decode(net.vae(normalized(rows_of(history, CPU), net.dropout)))
+    pi = torch.stack([net.experts.output(m)(h).softmax(dim=1) for m, h in enumerate(hidden)])
+    assert_close(scores, pi.mean(dim=0).log().detach())
+
+
+def test_pseudo_inputs_pass_the_dropout_in_training_alone() -> None:
+    inputs: Any = network(n_pseudo_inputs=400, dropout=0.3).vae
+    dropped = inputs.pseudo_inputs() == 0.0
+    assert float(dropped.float().mean()) == pytest.approx(0.3, abs=0.03)
+    assert inputs.eval().pseudo_inputs().all()
+
+
+@pytest.mark.parametrize("optimizer", ["normalized_adam", "adam"])
+def test_gradients_have_length_one_where_they_are_normalised(
+    build: Build, watching: Any, optimizer: Literal["normalized_adam", "adam"]
+) -> None:
+    next(replace(TINY, optimizer=optimizer).epochs(build(LISTS), watching))
+    lengths = torch.stack([g.norm() for g in watching.gradients[0] if g.any()])
+    one = torch.ones_like(lengths)
+    assert torch.allclose(lengths, one, rtol=1e-3) == (optimizer == "normalized_adam")
 
 
 def test_the_networks_of_z2_and_of_z1_drop_different_entries(build: Build) -> None:

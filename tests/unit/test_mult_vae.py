@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.distributions import Normal, kl_divergence
+from torch.nn.functional import log_softmax, normalize
 from torch.testing import assert_close
 
 from repro.interactions import Interactions
@@ -130,6 +132,52 @@ def test_scores_are_the_logits_at_the_posterior_mean_without_dropout(build: Buil
     scores = net.train().score(Queries(np.arange(4), history))
     assert_close(scores, net.decoder(z).detach())
     assert net(x)[0] != net(x)[0]  # in training z is drawn and the input dropped
+
+
+@pytest.mark.parametrize("hidden_dims", [(6,), (6, 4)])
+def test_the_terms_of_the_bound_are_those_of_a_dense_network(
+    build: Build, hidden_dims: tuple[int, ...]
+) -> None:
+    torch.manual_seed(0)
+    net = MultVAENet(12, replace(TINY, hidden_dims=hidden_dims, dropout=0.0))
+    x = rows_of(build(LISTS), CPU)
+    torch.manual_seed(1)
+    nll, kl = net(x)
+    h = normalize(x.dense()) @ net.input.weight + net.input.bias
+    for layer in net.encoder:
+        h = layer(h)
+    mean, logvar = h.chunk(2, dim=1)
+    q = Normal(mean, (0.5 * logvar).exp())
+    torch.manual_seed(1)
+    logits = net.decoder(mean + q.scale * torch.randn_like(mean))
+    assert_close(nll, -(x.dense() * log_softmax(logits, dim=1)).sum(dim=1).mean())
+    assert_close(kl, kl_divergence(q, Normal(0.0, 1.0)).sum(dim=1))
+
+
+def test_the_input_is_dropped_in_training(build: Build) -> None:
+    x = rows_of(build([range(12)]), CPU)
+    net = MultVAENet(12, TINY)
+    assert not torch.equal(net.encode(x)[0], net.encode(x)[0])
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_gradient_descent_is_plain_or_has_the_momentum_asked_for(
+    build: Build, watching: Any, momentum: float
+) -> None:
+    model = replace(TINY, optimizer="sgd", learning_rate=0.1, momentum=momentum, n_epochs=1)
+    next(model.epochs(build(LISTS), watching))  # two updates
+    for before, once, twice, first, second in zip(
+        *watching.weights, *watching.gradients, strict=True
+    ):
+        assert_close(once, before - 0.1 * first)
+        assert_close(twice, once - 0.1 * (momentum * first + second))
+
+
+def test_adam_takes_a_step_of_the_rate_whatever_the_gradient(build: Build, watching: Any) -> None:
+    next(replace(TINY, n_epochs=1, learning_rate=0.1).epochs(build(LISTS), watching))
+    for before, once, gradient in zip(*watching.weights[:2], watching.gradients[0], strict=True):
+        large = gradient.abs() > 1e-5  # beside Adam's epsilon of 1e-8
+        assert_close((before - once)[large], 0.1 * gradient[large].sign(), rtol=1e-2, atol=0)
 
 
 def test_the_initial_weights_are_those_of_the_reference() -> None:

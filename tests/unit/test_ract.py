@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.distributions import Normal, kl_divergence
 from torch.nn.functional import linear, normalize
 from torch.testing import assert_close
 
@@ -101,6 +102,33 @@ def test_the_critic_sees_the_items_seen_and_unseen_and_the_likelihood(build: Bui
 def made(n_items: int = 12, model: RaCT = TINY) -> Actor:
     torch.manual_seed(0)
     return Actor(n_items, model)
+
+
+def test_the_actors_logits_are_those_of_a_draw_of_its_posterior(build: Build) -> None:
+    actor, x = made(), rows_of(build(LISTS), CPU)
+    keep = TINY.mask(x)
+    torch.manual_seed(1)
+    logits, mean, logvar = actor(x, keep)
+    torch.manual_seed(1)
+    z = mean + torch.randn_like(mean) * (0.5 * logvar).exp()
+    assert_close(logits, actor.decoder(z))
+
+
+def test_the_kl_term_of_phase_1_is_that_to_a_standard_normal(build: Build) -> None:
+    terms: list[float] = []
+
+    class Noting(Progress):
+        def log(self, **losses: Tensor) -> None:
+            terms.append(float((losses["loss"] - losses["nll"]).detach()))
+
+    train = build(LISTS)
+    phase_1 = replace(TINY, dropout=0.0, beta=0.7, anneal_steps=1, batch_size=5, learning_rate=0.0)
+    actor = next(replace(phase_1, n_actor_epochs=1).epochs(train, Noting(0, CPU)))
+    x = rows_of(build([items for items in LISTS if items]), CPU)  # rows without items are left out
+    mean, logvar = actor.encode(x)
+    q = Normal(mean, (0.5 * logvar).exp())
+    kl = kl_divergence(q, Normal(0.0, 1.0)).sum(dim=1).mean()
+    assert terms == pytest.approx([0.7 * float(kl.detach())], rel=1e-4)
 
 
 def test_the_actor_sees_the_kept_entries_of_the_normalised_row(build: Build) -> None:

@@ -18,6 +18,7 @@ from torch.testing import assert_close
 
 from repro import training
 from repro.interactions import Interactions
+from repro.models import recvae
 from repro.models.recvae import Encoder, OldEncoder, OldPosteriors, RecVAE, RecVAENet
 from repro.nn.batches import Rows, UserRows, rows_of
 from repro.nn.gaussians import drawn
@@ -258,6 +259,22 @@ def test_scores_are_the_logits_at_the_posterior_mean_without_dropout(build: Buil
     scores = made.train().score(Queries(np.full(5, -1), history))
     assert_close(scores, (mean @ made.decoder.weight.T + made.decoder.bias).detach())
     assert not torch.equal(drawn(mean, logvar), drawn(mean, logvar))
+
+
+def test_the_decoder_is_trained_on_a_draw(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recvae, "drawn", lambda mean, logvar: torch.zeros_like(mean))
+    noted: list[float] = []
+
+    class Noting(Progress):
+        def log(self, **losses: Tensor) -> None:
+            noted.append(float(losses["decoder"].detach()))
+
+    lists = [items for items in LISTS if items]
+    model = replace(TINY, n_encoder_passes=0, n_epochs=1, batch_size=4)
+    first = next(replace(model, learning_rate=0.0).epochs(build(lists), Noting(0, CPU)))
+    x = rows_of(build(lists), CPU).dense()
+    of_z_0 = first.decoder.bias.detach().log_softmax(dim=0)  # the logits of z = 0
+    assert noted == pytest.approx([-float((x @ of_z_0).mean())])
 
 
 @pytest.mark.parametrize("eps", [1e-5, 0.1])
