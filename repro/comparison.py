@@ -155,7 +155,7 @@ def _added(
         about = found[0].experiment
         rows = places.get(_modelless(about), [])
         name, params = about["model"]["name"], about["model"]["params"]
-        whole = rows and all(found[0].has(cell.metric) for cell in rows[0].cells)
+        whole = rows and all(found[0].has(cell.metric) for cell in rows[0].cells)  # not a figure's
         if whole and key not in printed and name in MODELS:
             shortened = filter(None, (_shortened(row, name, params) for row in rows))
             label = next(shortened, _label(name, params, MODELS.entry(name).defaults()))

@@ -12,8 +12,8 @@ import resource
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from importlib import metadata
@@ -151,17 +151,18 @@ def _trained(
     start = {"began": began, "device": str(device), **code}
     _forget_peak(device)
     progress = Progress(experiment.seed, device, settings.runs / id, report, start, say)
-    outcome = fit(
-        model_of(job),
-        split,
-        progress,
-        name=experiment.model.name,
-        metrics=job.metrics,
-        select=experiment.select,
-        every=experiment.every,
-        patience=experiment.patience,
-        patience_from=experiment.patience_from,
-    )
+    with subnormals_as_zero():
+        outcome = fit(
+            model_of(job),
+            split,
+            progress,
+            name=experiment.model.name,
+            metrics=job.metrics,
+            select=experiment.select,
+            every=experiment.every,
+            patience=experiment.patience,
+            patience_from=experiment.patience_from,
+        )
     ranking = outcome.ranking
     if ranking is None:
         raise ReproError(f"{experiment.model.name} yielded no scorer", "it needs an epoch at least")
@@ -223,6 +224,21 @@ def chosen_device(settings: Settings) -> torch.device:
     threadpool_limits(torch.get_num_threads(), user_api="blas")
     keep_freed_memory()
     return torch.device(name)
+
+
+@contextmanager
+def subnormals_as_zero() -> Iterator[None]:
+    """Let the CPU take numbers below 1.2e-38 for 0, as far as it can.
+
+    With them an x86 multiplies some hundred times more slowly, and a VampPrior's gradients are full
+    of them: those of the components that are far from a user. An epoch of H+Vamp on MovieLens-1M
+    takes 9 s, or 66. The threads that torch begins meanwhile do as the one that begins them.
+    """
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def keep_freed_memory() -> None:

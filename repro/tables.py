@@ -3,7 +3,7 @@
 A row states its recipe even when its model does not exist yet.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -167,8 +167,17 @@ class Paper:
 
     @cached_property
     def experiments(self) -> tuple[Experiment, ...]:
-        """What all tables and figures have to run, with one seed, as far as the models exist."""
-        found = (e.experiment() for n in [*self.tables, *self._drawn] for e in self.entries(n))
+        """What all tables have to run, with one seed, as far as the models exist."""
+        return self._experiments(self.tables)
+
+    @cached_property
+    def only_drawn(self) -> set[str]:
+        """What figures have to run and no table has, as `Experiment.seedless` says it."""
+        drawn = {experiment.seedless for experiment in self._experiments(self._drawn)}
+        return drawn - {experiment.seedless for experiment in self.experiments}
+
+    def _experiments(self, numbers: Iterable[str]) -> tuple[Experiment, ...]:
+        found = (entry.experiment() for number in numbers for entry in self.entries(number))
         return tuple(experiment for experiment in found if experiment)
 
     def entries(self, number: str) -> tuple[Entry, ...]:

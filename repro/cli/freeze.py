@@ -27,10 +27,11 @@ def freeze(
     library versions and date. Lines of other cells and seeds stay. Smoke runs are never frozen.
     `repro compare` shows the frozen number beside the published one and yours. With --figure the
     points go to tables/reference/figures/PAPER-NUMBER.csv, and `repro figure` draws them where
-    there is no record.
+    there is no record; what runs for a figure alone is frozen only so.
     """
     from repro import comparison, paths, records, reference, tables
     from repro.errors import ReproError
+    from repro.experiment import without_seed
 
     found = tables.load(paper)
     known = {record.id: record for record in records.load_all(runs or paths.runs())}
@@ -44,6 +45,8 @@ def freeze(
         for cell in comparison.compare(found, number, list(known.values())).cells:
             place = (cell.table, cell.row, cell.group, cell.label)
             for id in cell.runs:
+                if without_seed(known[id].experiment) in found.only_drawn:
+                    continue  # a row here as any other setting is, but kept by its figure
                 result = known[id].result(cell.metric)
                 rows.append(reference.frozen(place, cell.metric, result, known[id]))
     if not rows:

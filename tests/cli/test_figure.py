@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from repro import paths, records, tables
+from repro import paths, records, reference, tables
 from repro.cli import app
-from repro.comparison import compare
 from repro.errors import ReproError
 
 FIGURES = """
@@ -126,15 +125,6 @@ def test_of_runs_on_several_versions_of_the_data_the_latest_is_drawn(tmp_path: P
     assert "0" * 12 in drawn
 
 
-def test_a_point_of_a_sweep_is_no_row_of_a_table(mine: Path) -> None:
-    mine.write_text(FIGURES.replace('"recall@5"', '"ndcg@10"'))  # all that the table shows
-    repro("run", "mine", "--figure", "2")
-    repro("run", "mine", "--model", "ease", "--set", "l2=7")
-    known = records.load_all(paths.runs())
-    cells = compare(tables.load("mine"), "1", known).cells
-    assert {cell.row for cell in cells} == {"POP", "ease [l2=7.0] (ours)"}
-
-
 def test_the_drawing_comes_as_png_and_svg(tmp_path: Path) -> None:
     repro("run", "mine", "--figure", "2")
     shown = repro("figure", "mine", "2", "--to", str(tmp_path / "figures"))
@@ -173,6 +163,15 @@ def test_frozen_points_of_a_sweep_have_their_place_on_the_axis(tmp_path: Path) -
     shown = repro("figure", "mine", "2", "--to", str(tmp_path))
     assert f"EASE at 5 | Toy | seed 0: {gone} of " in shown.stderr
     assert [float(row["x"]) for row in numbers(tmp_path / "mine-2.csv")] == [5, 50]
+
+
+def test_a_point_of_a_figure_is_not_frozen_as_a_row(mine: Path) -> None:
+    mine.write_text(FIGURES.replace('"recall@5"', '"ndcg@10"'))  # all that the table shows
+    repro("run", "mine", "--figure", "2")
+    repro("run", "mine", "--model", "ease", "--set", "l2=7")
+    assert "ease [l2=50.0] (ours)" in repro("compare", "mine").stdout
+    repro("freeze", "mine", "--table", "1")
+    assert {row.row for row in reference.load("mine")} == {"ease [l2=7.0] (ours)"}
 
 
 def test_what_has_no_record_or_is_two_things_is_not_frozen() -> None:

@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from repro import execution
 from repro.execution import Settings, chosen_device
+from repro.planning import Asked, plan, prepare
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +48,27 @@ def test_memory_that_an_update_frees_serves_the_next(tmp_path: Path) -> None:
         counted.append(faults())
     pages = 4 * numbers / resource.getpagesize()
     assert counted[-1] - counted[-5] < pages  # of four tensors
+
+
+@pytest.mark.skipif(not torch.set_flush_denormal(False), reason="another kind of processor")
+def test_numbers_too_small_to_be_normal_are_zero_while_a_model_trains(
+    own_folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small, found = torch.tensor(1e-30), []
+
+    class SeenError(Exception): ...
+
+    def fit(*_: object, **__: object) -> None:
+        found.append(float(small * 1e-10))
+        raise SeenError
+
+    monkeypatch.setattr(execution, "fit", fit)
+    job = plan(Asked(("toy",), table="1", rows=("POP",), seeds=(0,))).jobs[0]
+    prepare(job.experiment.dataset)
+    with pytest.raises(SeenError):
+        execution.run(job, Settings(own_folders / "runs", "cpu"))
+    assert found == [0.0]
+    assert float(small * 1e-10) > 0.0
 
 
 @pytest.mark.parametrize(("system", "n_bytes"), [("linux", 7 * 1024), ("darwin", 7)])
