@@ -171,10 +171,9 @@ class Paper:
         return self._experiments(self.tables)
 
     @cached_property
-    def only_drawn(self) -> set[str]:
-        """What figures have to run and no table has, as `Experiment.seedless` says it."""
-        drawn = {experiment.seedless for experiment in self._experiments(self._drawn)}
-        return drawn - {experiment.seedless for experiment in self.experiments}
+    def recipes(self) -> set[str]:
+        """What tables and figures have to run, as `Experiment.seedless` says it."""
+        return {made.seedless for made in self._experiments([*self.tables, *self._drawn])}
 
     def _experiments(self, numbers: Iterable[str]) -> tuple[Experiment, ...]:
         found = (entry.experiment() for number in numbers for entry in self.entries(number))

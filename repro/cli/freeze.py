@@ -27,7 +27,7 @@ def freeze(
     library versions and date. Lines of other cells and seeds stay. Smoke runs are never frozen.
     `repro compare` shows the frozen number beside the published one and yours. With --figure the
     points go to tables/reference/figures/PAPER-NUMBER.csv, and `repro figure` draws them where
-    there is no record; what runs for a figure alone is frozen only so.
+    there is no record. What runs for a figure or another paper is frozen there alone.
     """
     from repro import comparison, paths, records, reference, tables
     from repro.errors import ReproError
@@ -40,13 +40,15 @@ def freeze(
             raise ReproError("--figure and --table name two things", "freeze one after the other")
         _freeze_figure(found, figure, known.values())
         return
+    of_papers = {e.seedless for name in tables.papers() for e in tables.load(name).experiments}
+    elsewhere = (of_papers | found.recipes) - {e.seedless for e in found.experiments}
     rows = []
     for number in [table] if table else found.tables:
         for cell in comparison.compare(found, number, list(known.values())).cells:
             place = (cell.table, cell.row, cell.group, cell.label)
             for id in cell.runs:
-                if without_seed(known[id].experiment) in found.only_drawn:
-                    continue  # a row here as any other setting is, but kept by its figure
+                if without_seed(known[id].experiment) in elsewhere:
+                    continue  # a row here as any other setting is, but kept where it is asked for
                 result = known[id].result(cell.metric)
                 rows.append(reference.frozen(place, cell.metric, result, known[id]))
     if not rows:
