@@ -6,9 +6,10 @@ besides, what Liang et al. 2018 made of it: a weighted loss on all items, Adam, 
 **Reference**: jasonyaw/CDAE (authors), commit 9b53519, read for facts. The paper was not at hand.
 **Deviations**: the code visits users in the order of their numbers, here it is drawn anew every
 epoch. A negative drawn twice for a user is one step with both gradients, in the code it is two
-steps. Tied, a row that is input and output is regularised for both, in the code once. Of the code's
-losses the logistic one, ln(1 + exp(-y a)) for y = 1 and -1, is the cross-entropy under another name
-(its class of that name wants probabilities from a linear output, and stops), and hinge is left out.
+steps. Tied, a row that is input and output is regularised for both, in the code once. The code's
+logistic loss, ln(1 + exp(-y a)), is the cross-entropy for y = 1 and -1, but is handed 0 for what is
+negative, which then has no gradient; its class named cross-entropy wants probabilities from a
+linear output, and stops. Here the cross-entropy stands for both; hinge is left out.
 Whoever averages a batch's loss over users needs `l2` over `batch_size` where this sum has `l2`.
 
 Shape letters: B users of a batch, m items of theirs, N negatives for each, I items, H hidden units.

@@ -67,3 +67,17 @@ class Watching(Progress):
 @pytest.fixture
 def watching() -> Watching:
     return Watching()
+
+
+@pytest.fixture
+def phases(build: Callable[..., Interactions]) -> Callable[[Any, Lists], dict[str, int]]:
+    """Return what trains a model and counts the epochs of every phase."""
+
+    def counted(model: Any, lists: Lists) -> dict[str, int]:
+        seen: list[tuple[str, int, int]] = []
+        progress = Progress(0, torch.device("cpu"), report=lambda *at: seen.append(at))
+        for _ in model.epochs(build(lists), progress):
+            pass
+        return {phase: n for phase, _, n in seen}
+
+    return counted

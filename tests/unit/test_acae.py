@@ -40,6 +40,11 @@ TINY = ACAE(
 TWO_TASTES = [[i for i in range(12) if i % 2 == u % 2 and i // 2 != u // 2 % 6] for u in range(24)]
 
 
+def test_each_phase_has_its_epochs(phases: Any) -> None:
+    found = phases(replace(TINY, n_pretrain_epochs=1, n_epochs=3), LISTS)
+    assert found == {"pretrain": 1, "train": 3}
+
+
 def net(build: Build, model: ACAE = TINY) -> AutoEncoder:
     """Return a network of weights at which no gradient is like another."""
     torch.manual_seed(0)

@@ -38,6 +38,21 @@ def net(build: Build, model: APR = TINY, scale: float = 30.0) -> Factors:
     return made
 
 
+def test_each_phase_has_its_epochs_and_only_the_second_is_adversarial(
+    build: Build, phases: Any
+) -> None:
+    model = replace(TINY, n_pretrain_epochs=1, n_epochs=3)
+    assert phases(model, LISTS) == {"pretrain": 1, "train": 3}
+
+    def trained(**change: Any) -> Tensor:
+        *_, scorer = replace(TINY, **change).epochs(build(LISTS), Progress(0, CPU))
+        return scorer.score(Queries(np.arange(5), build(LISTS)))
+
+    assert not torch.equal(trained(), trained(adversarial_weight=0.0))
+    alone: dict[str, Any] = {"n_epochs": 0}
+    assert torch.equal(trained(**alone), trained(**alone, adversarial_weight=0.0))
+
+
 def triples(n: int = 6) -> Triples:
     """Return triples in which users and items occur again, also on both sides."""
     u, i, j = torch.tensor([[0, 0, 1, 4, 4, 4], [1, 2, 3, 1, 5, 3], [5, 5, 1, 9, 9, 3]])

@@ -33,7 +33,7 @@ TINY = AVB(
     n_noises=2,
     discriminator_dims=(5,),
     learning_rate=0.01,
-    discriminator_learning_rate=0.01,
+    discriminator_learning_rate=0.02,
     batch_size=2,
     n_epochs=2,
 )
@@ -233,7 +233,7 @@ def test_an_update_is_that_of_its_order(
     expected = AVBNet(12, model)
     t = Adversary(6, 3, (5,))
     by_vae = torch.optim.Adam(expected.parameters(), 0.01, (0.5, 0.999))
-    by_t = torch.optim.Adam(t.parameters(), 0.01, (0.5, 0.999))
+    by_t = torch.optim.Adam(t.parameters(), 0.02, (0.5, 0.999))
     order = torch.randperm(4)
     x = rows_of(train.rows(order.numpy()), CPU)
     draw = expected.encoder(x)
@@ -253,6 +253,25 @@ def test_an_update_is_that_of_its_order(
     by_vae.step()
     for name, parameter in net.named_parameters():
         assert_close(parameter, expected.get_parameter(name), msg=name)
+        assert_close(parameter.grad, expected.get_parameter(name).grad, msg=name)
+
+
+def test_t_tells_two_posteriors_apart_by_the_first_layer() -> None:
+    torch.manual_seed(0)
+    first = torch.tensor([[1.0, 0.0], [0.0, 1.0]]).repeat(128, 1)
+    own = torch.tensor([[-1.5], [1.5]]).repeat(128, 1)  # the means of the two posteriors
+    t = Adversary(2, 1, (32,))
+    adam = torch.optim.Adam(t.parameters(), 0.01)
+    zero, one = torch.zeros(256, 1), torch.ones(256, 1)
+    for _ in range(300):
+        loss = t.loss(Draw(own + 0.5 * torch.randn(256, 1), first, zero, one))
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+    with torch.no_grad():
+        theirs, others = t(first, own), t(first, -own)
+    assert theirs.min() > 1.0  # log q / p at the mean is 1.8
+    assert others.max() < -3.0
 
 
 def test_the_weight_of_the_kl_term_rises_to_its_cap(build: Build) -> None:

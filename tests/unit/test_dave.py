@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
+from torch.distributions import Normal, kl_divergence
+from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid, normalize
 from torch.testing import assert_close
 
 from repro.errors import ReproError
@@ -24,6 +26,7 @@ from repro.models.dave import (
     Trained,
     item_vectors,
 )
+from repro.nn.batches import Positives
 from repro.nn.pairs import Side, Vectors
 from repro.split import Queries
 from repro.training import Progress
@@ -167,6 +170,168 @@ def test_d_is_updated_first_and_stays_fixed_while_the_rest_is_updated(build: Bui
     without = Watching(0, CPU)
     last(VARIANTS["DAVE-adv"], build(LISTS), without)
     assert without.updates == [("loss", ["net"])] * 10
+
+
+class Dense:
+    """DAVE of dense interaction vectors, with the weights of a network: the paper's equations."""
+
+    def __init__(self, net: nn.Module, D: nn.Module, model: DAVE, train: Interactions) -> None:  # noqa: N803
+        self.w, self.d = dict(net.named_parameters()), dict(D.named_parameters())
+        self.model, self.users = model, torch.from_numpy(train.matrix().toarray())
+
+    def linear(self, w: Mapping[str, Tensor], name: str, h: Tensor) -> Tensor:
+        return h @ w[f"{name}.weight"].T + w[f"{name}.bias"]
+
+    def stack(self, w: Mapping[str, Tensor], name: str, h: Tensor, act: Any) -> Tensor:
+        """Apply the linear layers that are in a sequence, with an activation behind each."""
+        numbers = {int(k[len(name) + 1 :].split(".")[0]) for k in w if k.startswith(f"{name}.")}
+        for number in sorted(numbers):
+            h = act(self.linear(w, f"{name}.{number}", h))
+        return h
+
+    def first(self, w: Mapping[str, Tensor], name: str, rows: Tensor) -> Tensor:
+        rows = normalize(rows) if self.model.normalize else rows
+        return rows @ w[f"{name}.weight"] + w[f"{name}.bias"]
+
+    def side(self, who: str, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log variance of a user's or an item's posterior."""
+        act = torch.tanh if self.model.activation == "tanh" else torch.relu
+        h = act(self.first(self.w, f"{who}.input", rows))
+        *hidden, heads = sorted(
+            {int(k.split(".")[2]) for k in self.w if k.startswith(f"{who}.encoder.")}
+        )
+        for number in hidden:
+            h = act(self.linear(self.w, f"{who}.encoder.{number}", h))
+        out = self.linear(self.w, f"{who}.encoder.{heads}", h)
+        if not self.model.stochastic:
+            return out, torch.full_like(out, -torch.inf)
+        mean, logvar = out.chunk(2, dim=1)
+        return mean, logvar
+
+    def nll(self, who: str, x: Tensor, rows: Tensor) -> Tensor:
+        act = torch.tanh if self.model.activation == "tanh" else torch.relu
+        h = self.stack(self.w, f"{who}.decoder", x, act)
+        logits = self.linear(self.w, f"{who}.output", h)
+        total = binary_cross_entropy_with_logits(logits, rows, reduction="none")
+        return (total.mean(1) if self.model.reconstruction == "mean" else total.sum(1)).mean()
+
+    def D(self, which: str, x: Tensor, rows: Tensor) -> Tensor:  # noqa: N802 - the paper's letter
+        h = self.linear(self.d, f"{which}.embedding", x)
+        if self.model.regularizer == "conditional":
+            h = h + self.first(self.d, f"{which}.condition", rows)
+        name = f"{which}.rest"
+        *hidden, last = sorted({int(k.split(".")[2]) for k in self.d if k.startswith(name)})
+        for number in hidden:
+            h = self.linear(self.d, f"{name}.{number}", h.relu())
+        return self.linear(self.d, f"{name}.{last}", h.relu())[:, 0]
+
+
+@pytest.mark.parametrize("name", sorted(set(VARIANTS) - {"sampled"}))
+def test_an_update_follows_the_gradients_of_the_papers_losses(
+    build: Build, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    train = build(LISTS)
+    weights: dict[str, Any] = {"regularizer_weight": 0.7, "prediction_weight": 0.4}
+    rates: dict[str, Any] = {"learning_rate": 0.001, "discriminator_learning_rate": 0.002}
+    model = replace(VARIANTS[name], n_epochs=1, batch_size=100, n_negatives=3, **weights, **rates)
+    batches: list[tuple[Tensor, ...]] = []
+    copies: list[dict[str, nn.Module]] = []
+
+    class Noting(Positives):
+        def labelled(self, n_negatives: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+            for batch in super().labelled(n_negatives):
+                batches.append((*batch, torch.get_rng_state()))
+                yield batch
+
+    class Copying(Progress):
+        def epochs(self, n: int, **state: Any) -> Iterator[int]:
+            self.parts = {part: state[part] for part in ("net", "D")}
+            copies.append(deepcopy(self.parts))
+            yield from super().epochs(n, **state)
+
+    monkeypatch.setattr(dave, "Positives", Noting)
+    progress = Copying(0, CPU)
+    next(model.epochs(train, progress))
+    ((u, v, label, state),) = batches  # 13 positives, three negatives each
+    assert (len(label), int(label.sum())) == (52, 13)
+    before = copies[0]
+    dense = Dense(before["net"], before["D"], model, train)
+    own = torch.zeros(len(u), train.n_items).index_put((torch.arange(52), v), label)
+    masked = {"user": dense.users[u] - own, "item": dense.users.T[v].clone()}
+    whole = {"user": dense.users[u], "item": dense.users.T[v]}
+    masked["item"][torch.arange(52), u] -= label
+    seen = masked if model.mask_target else whole
+    torch.set_rng_state(state)
+    q = {who: dense.side(who, seen[who]) for who in ("user", "item")}
+    x = {who: m + (0.5 * lv).exp() * torch.randn_like(m) for who, (m, lv) in q.items()}
+    which = {"user": "u", "item": "v"}
+    if model.regularizer == "kl":
+        n = {"user": train.n_items, "item": train.n_users}
+        kl = {
+            who: kl_divergence(Normal(m, (0.5 * lv).exp()), Normal(0.0, 1.0)).sum(dim=1).mean()
+            / (n[who] if model.reconstruction == "mean" else 1)
+            for who, (m, lv) in q.items()
+        }
+        regularizer = kl["user"] + kl["item"]
+    else:
+        d_loss = torch.zeros(())
+        for who in q:
+            prior, fake = torch.randn_like(x[who]), x[who].detach()
+            real = dense.D(which[who], prior, seen[who])
+            d_loss = d_loss - logsigmoid(real).mean()
+            d_loss = d_loss - logsigmoid(-dense.D(which[who], fake, seen[who])).mean()
+        d_loss.backward()
+        for old, new in zip(
+            before["D"].parameters(), progress.parts["D"].parameters(), strict=True
+        ):
+            assert old.grad is not None
+            assert_close(new.grad, old.grad, rtol=1e-3, atol=1e-6)
+            step = old.grad.sign() * 0.002 / 0.1  # RMSprop's first, of an average of 0.01 squares
+            large = old.grad.abs() > 1e-4
+            assert_close((old - new)[large], step[large], rtol=1e-2, atol=0)
+        dense.d = dict(progress.parts["D"].named_parameters())
+        logit = {who: dense.D(which[who], x[who], seen[who]) for who in q}
+        fools = [-a if model.encoder_loss == "logit" else -logsigmoid(a) for a in logit.values()]
+        regularizer = fools[0].mean() + fools[1].mean()
+    nll = dense.nll("user", x["user"], whole["user"]) + dense.nll("item", x["item"], whole["item"])
+    f = x["user"] * x["item"]
+    *hidden, last = sorted({int(k.split(".")[1]) for k in dense.w if k.startswith("F.")})
+    for number in hidden:
+        f = dense.linear(dense.w, f"F.{number}", f).relu()
+    prediction = binary_cross_entropy_with_logits(
+        dense.linear(dense.w, f"F.{last}", f)[:, 0], label
+    )
+    (nll + 0.7 * regularizer + 0.4 * prediction).backward()
+    for key, old in before["net"].named_parameters():
+        new = progress.parts["net"].get_parameter(key)
+        assert old.grad is not None
+        assert_close(new.grad, old.grad, rtol=1e-3, atol=1e-6, msg=key)
+        large = old.grad.abs() > 1e-4
+        assert_close((old - new)[large], 0.001 * old.grad.sign()[large], rtol=1e-2, atol=0)
+
+
+def test_how_many_draws_score_is_the_models(build: Build) -> None:
+    assert last(replace(TINY, n_epochs=1, test_samples=3), build(LISTS)).samples == 3
+
+
+def test_log_variances_stay_within_10(build: Build) -> None:
+    train = build(LISTS)
+    ave, (side, _, _) = net(train).user, sides(train)
+    heads: Any = ave.encoder[-1]
+    with torch.no_grad():
+        heads.bias[4:] = torch.tensor([-50.0, 50.0, -9.0, 9.0])
+        heads.weight.zero_()
+        assert ave.encode(side).logvar[0].tolist() == [-10.0, 10.0, -9.0, 9.0]
+
+
+def test_a_sampled_decoder_draws_as_many_entries_as_it_is_told(build: Build) -> None:
+    train = build(LISTS)
+    side, _, _ = sides(train)
+    x = torch.randn(len(side.pair), 4)
+    few = net(train, replace(TINY, decoder="sampled", sampled_entries=2)).user
+    assert float(few.nll(x, side).detach()) != float(few.nll(x, side).detach())
+    every = net(train, replace(TINY, decoder="sampled", sampled_entries=12)).user
+    assert_close(every.nll(x, side), net(train).user.nll(x, side))
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.7])

@@ -37,6 +37,11 @@ def net(build: Build, only: str = "", seed: int = 0, model: NeuMF = TINY) -> Neu
     return made
 
 
+def test_each_phase_has_its_epochs(phases: Any) -> None:
+    found = phases(replace(TINY, n_pretrain_epochs=1, n_epochs=3), LISTS)
+    assert found == {"pretrain gmf": 1, "pretrain mlp": 1, "train": 3}
+
+
 def row(table: nn.Module, number: int) -> Tensor:
     assert isinstance(table, nn.Embedding)
     return table.weight[number]

@@ -149,6 +149,30 @@ class TestLeaveOneOut:
         assert split.valid is None
         assert lists(split.train) == [rows[:-1] for rows in SIX]
 
+    def test_noise_is_in_the_vectors_of_users_and_items_and_drawn_anew(self, dataset: Make) -> None:
+        rng = np.random.default_rng(0)
+        data = dataset([rng.permutation(12)[:6].tolist() for _ in range(6)])
+        protocol = LeaveOneOut(noise=(0.5, 1.0), noise_kind="replace", noise_draws=3, negatives=3)
+        split = protocol.split(data)
+        assert list(split.others) == ["noise 0.5", "noise 1"]
+        of_users = split.train.matrix().toarray()
+        for share, draws in zip((0.5, 1.0), split.others.values(), strict=True):
+            seen = []
+            for cases in draws:
+                queries = cases.queries
+                assert queries.item_users is not None
+                assert cases.targets is split.test.targets
+                assert queries.candidates is split.test.queries.candidates
+                users = queries.history.matrix().toarray()
+                items = queries.item_users.matrix().toarray()
+                for clean, noisy in ((of_users, users), (of_users.T, items)):
+                    n, n_zeros = np.rint(share * clean.sum(1)), (1 - clean).sum(1)
+                    assert np.array_equal((clean > noisy).sum(1), n)  # deleted
+                    assert np.array_equal((clean < noisy).sum(1), np.minimum(n, n_zeros))  # filled
+                assert not np.array_equal(users.T, items)
+                seen += [users.tobytes() + items.tobytes()]
+            assert len(set(seen)) == 3
+
     def test_a_random_item_is_any_of_the_users_and_the_seed_decides_which(
         self, dataset: Make
     ) -> None:

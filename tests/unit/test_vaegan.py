@@ -32,7 +32,7 @@ TINY = VAEGAN(
     discriminator_dims=(5,),
     profile_discriminator_dims=(5,),
     learning_rate=0.01,
-    discriminator_learning_rate=0.01,
+    discriminator_learning_rate=0.02,
     batch_size=4,
     n_epochs=1,
 )
@@ -132,7 +132,7 @@ def test_an_update_moves_both_adversaries_then_the_net_against_them(
     logits = before.decoder(draw.z)
     adversaries = [*t.parameters(), *d.parameters()]
     loss = t.loss(draw) + logistic_loss(model.real(d, x), model.fake(d, logits, x))
-    step(adversaries, torch.autograd.grad(loss, adversaries, retain_graph=True))
+    step(adversaries, torch.autograd.grad(loss, adversaries, retain_graph=True), 0.02)
 
     dense = x.dense()
     if model.likelihood == "multinomial":
@@ -144,16 +144,17 @@ def test_an_update_moves_both_adversaries_then_the_net_against_them(
     loss = (nll + 0.5 * t.kl(draw)).mean() + 2.0 * fooling + 0.1 * penalty
     assert watching.losses["loss"] == pytest.approx(float(loss.detach()), rel=1e-4)
     own = list(before.parameters())
-    step(own, torch.autograd.grad(loss, own))
+    step(own, torch.autograd.grad(loss, own), 0.01)
     for name, part in {"net": before, "T": t, "D": d}.items():
         for key, parameter in part.named_parameters():
             found = watching.parts[name].get_parameter(key)
             assert_close(found, parameter, rtol=0, atol=1e-4, msg=f"{name} {key}")
+            assert_close(found.grad, parameter.grad, rtol=1e-3, atol=1e-5, msg=f"{name} {key}")
     assert watching.parts["net"] is net
 
 
-def step(parts: list[nn.Parameter], gradients: tuple[Tensor, ...]) -> None:
-    adam = torch.optim.Adam(parts, 0.01, (0.5, 0.999))
+def step(parts: list[nn.Parameter], gradients: tuple[Tensor, ...], rate: float) -> None:
+    adam = torch.optim.Adam(parts, rate, (0.5, 0.999))
     for parameter, gradient in zip(parts, gradients, strict=True):
         parameter.grad = gradient
     adam.step()
@@ -166,6 +167,24 @@ def test_no_weight_leaves_avb_alone(build: Build) -> None:
         pass
     noted = watching.losses
     assert noted["loss"] == pytest.approx(noted["nll"] + noted["kl"], rel=1e-5)
+
+
+def test_an_update_weighs_the_kl_term_by_its_number(build: Build) -> None:
+    watching = Watching(0, CPU)
+    alone: dict[str, Any] = {"adversarial_weight": 0.0, "contractive_weight": 0.0}
+    model = replace(TINY, beta=0.5, anneal_steps=10, batch_size=2, n_epochs=2, **alone)
+    for _ in model.epochs(build(LISTS), watching):  # four users: the last update is number 3
+        pass
+    noted = watching.losses
+    assert noted["loss"] == pytest.approx(noted["nll"] + 0.3 * noted["kl"], rel=1e-5)
+
+
+def test_the_input_is_dropped_in_training_alone(build: Build) -> None:
+    x = rows_of(build([range(12)]), CPU)
+    encoder = VAEGANNet(12, SEVAE).encoder
+    assert not torch.equal(encoder(x).first, encoder(x).first)
+    encoder.eval()
+    assert torch.equal(encoder(x).first, encoder(x).first)
 
 
 @pytest.mark.parametrize(("step", "expected"), [(0, 0.0), (100, 0.1), (200, 0.2), (900, 0.2)])
