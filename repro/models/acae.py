@@ -10,9 +10,9 @@ with perturbed weights beside its own: of the decoder (ACAE), of the encoder, or
 **Deviations**: the code takes the gradient at the weights as the batch before perturbed them, here
 it is taken at the weights themselves. Its L2 term holds the perturbed weights, here the weights.
 It leaves out a full batch of users, and the rest, in every epoch, and keeps the epoch that is best
-on *test*; here all users are trained on, and the table's `select` decides. It begins the adversarial
-phase with the best auto-encoder; here, where a model sees no validation, it goes on from the last,
-which under a `patience` is that many epochs behind the best.
+on *test*; here all users are trained on, and the table's `select` decides. It begins the
+adversarial phase with the best auto-encoder; here, where a model sees no validation, it goes on
+from the last, which under a `patience` is that many epochs behind the best.
 """
 
 from collections.abc import Iterator
