@@ -232,7 +232,7 @@ def subnormals_as_zero() -> Iterator[None]:
 
     With them an x86 multiplies some hundred times more slowly, and a VampPrior's gradients are full
     of them: those of the components that are far from a user. An epoch of H+Vamp on MovieLens-1M
-    takes 9 s, or 66. The threads that torch begins meanwhile do as the one that begins them.
+    takes 12 s, or 66. The threads that torch begins meanwhile do as the one that begins them.
     """
     torch.set_flush_denormal(True)
     try:
