@@ -24,7 +24,7 @@ def save(folder: Path, content: bytes) -> None:
     number = max((int(_digits(file)) for file in present(folder)), default=0) + 1
     file = folder / f"checkpoint-{number:06}.pt"
     write_atomically(file, content + hashlib.sha256(content).digest())
-    for old in [*present(folder)[KEPT:], *_unfinished(folder)]:
+    for old in [*reversed(present(folder)[KEPT:]), *_unfinished(folder)]:  # no gap after a cut
         old.unlink()
 
 
