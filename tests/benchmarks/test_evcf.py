@@ -17,7 +17,8 @@ little; the fastest of some rounds, the forms in turn.
 On one core of a Xeon with AVX-512, whose products are fast beside its memory, a step of Multi-VAE
 takes 0.21 s, 1.8 times its products and 1.2 times products and update, an epoch 2.0 minutes; of
 Multi-VAE (Gated, SE) 0.64 s, 1.7 and 1.1 times, 6.2 minutes; of H+Vamp (Gated, SE) 2.3 s, 1.5 and
-1.2 times, 23 minutes. The dense form takes 1.8, 1.7 and 2.3 times as long as ours.
+1.2 times, 23 minutes. So there the limit of 1.5 times the products alone is not kept. The dense
+form takes 1.8, 1.7 and 2.3 times as long as ours.
 """
 
 from __future__ import annotations
@@ -234,7 +235,7 @@ def test_a_step_against_its_matrix_products_and_the_dense_form(family: str) -> N
         f"with the update {both:.2f} s: {step / both:.2f} times; dense {found['dense']:.2f} s, "
         f"{found['dense'] / step:.2f} times ours; an epoch {step * 584 / 60:.1f} min"
     )
-    assert step < 1.5 * both
+    assert step < 1.5 * alone
     assert found["dense"] > 1.5 * step
 
 
