@@ -21,7 +21,8 @@ import torch
 from repro.data import views
 from repro.errors import ReproError
 from repro.evaluation import rank
-from repro.execution import Settings, chosen_device, model_of, split_of
+from repro.execution import Settings, model_of, split_of
+from repro.machine import chosen_device
 from repro.model import Scorer, Stateful
 from repro.planning import Job
 from repro.split import Cases, Split
@@ -198,7 +199,7 @@ def measure(
 
 
 def _measured(job: Job, settings: Settings, seconds: float, reached: tuple[int, int]) -> Estimate:
-    device = chosen_device(settings)
+    device = chosen_device(settings.device, settings.threads, settings.deterministic)
     split = split_of(job, views.load(job.experiment.dataset).digest)
     check_users(model_of(job), split, job.experiment.model.name)
     n_users, params = split.train.n_users, job.experiment.model.params

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import ctypes
 import datetime
 import hashlib
 import json
-import os
-import platform
-import resource
 import subprocess
-import sys
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import torch
-from threadpoolctl import threadpool_limits
-
 import repro
-from repro import checkpoints, claims, planning, records
+from repro import checkpoints, claims, machine, planning, records
 from repro.claims import BusyError
 from repro.data import views
 from repro.errors import ReproError, UnsupportedError
@@ -140,7 +130,7 @@ def run(
 def _trained(
     job: Job, settings: Settings, report: Report, say: Callable[[str], None] | None
 ) -> tuple[Record, Outcome]:
-    device = chosen_device(settings)
+    device = machine.chosen_device(settings.device, settings.threads, settings.deterministic)
     began = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
     code = code_version() | _user_code(job)
     experiment = job.experiment
@@ -149,9 +139,9 @@ def _trained(
     split = split_of(job, data.digest)
     id = experiment.id(data.digest)
     start = {"began": began, "device": str(device), **code}
-    _forget_peak(device)
+    machine.forget_peak(device)
     progress = Progress(experiment.seed, device, settings.runs / id, report, start, say)
-    with subnormals_as_zero():
+    with machine.subnormals_as_zero():
         outcome = fit(
             model_of(job),
             split,
@@ -172,7 +162,7 @@ def _trained(
         digest=data.digest,
         verified=data.verified,
         code=code,
-        environment=environment(device) | {"deterministic": settings.deterministic},
+        environment=machine.environment(device) | {"deterministic": settings.deterministic},
         began=began,
         seconds=round(outcome.seconds, 3),
         epoch=outcome.epoch,
@@ -183,7 +173,7 @@ def _trained(
         curve=outcome.curve,
         cases=split.test.digest(),
         attempts=outcome.attempts,
-        peak_bytes=_peak(device),
+        peak_bytes=machine.peak(device),
         folder=settings.runs / id,
     )
     return record, outcome
@@ -197,83 +187,6 @@ def model_of(job: Job) -> Any:
 
 def _seconds(moment: str) -> float:
     return datetime.datetime.fromisoformat(moment).timestamp()
-
-
-def chosen_device(settings: Settings) -> torch.device:
-    """Return the device to run on, and set torch up for it.
-
-    Raises
-    ------
-    ReproError
-        If CUDA is asked for and not there.
-    """
-    name = settings.device
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda"):
-        if not torch.cuda.is_available():
-            raise ReproError("no CUDA device is available", "use --device cpu")
-        # cuBLAS reads this when it starts: with it, the same sums in the same order.
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(settings.deterministic)
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
-    # What numpy and scipy multiply with has threads of its own, whose number moves last digits.
-    import scipy.linalg  # noqa: F401 - loads it, so that there is something to limit
-
-    threadpool_limits(torch.get_num_threads(), user_api="blas")
-    keep_freed_memory()
-    return torch.device(name)
-
-
-@contextmanager
-def subnormals_as_zero() -> Iterator[None]:
-    """Let the CPU take numbers below 1.2e-38 for 0, as far as it can.
-
-    With them an x86 multiplies far more slowly, and a VampPrior's gradients are full of them: those
-    of the components that are far from a user. An epoch of H+Vamp (Gated) on MovieLens-1M takes 12
-    s; with them the first 41 took 66 s each. The threads that torch begins meanwhile do as the one
-    that begins them.
-    """
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)
-
-
-def keep_freed_memory() -> None:
-    """Let the memory that an update frees serve the next one.
-
-    glibc gives blocks of more than 32 MiB back to the system at once, and the end of its heap now
-    and then; asked for again, every page of them is a fault. On 20,000 items these take a third of
-    an update of CDAE.
-    """
-    trim_threshold, mmap_threshold = -1, -3  # as malloc.h numbers them
-    with suppress(OSError, AttributeError):  # another C library
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-        mallopt(mmap_threshold, 2**28)
-        mallopt(trim_threshold, 2**31 - 1)
-
-
-def _forget_peak(device: torch.device) -> None:
-    """Begin to measure the most memory from here on, where the system can."""
-    with suppress(OSError):  # there is no such file, or it may not be written
-        Path("/proc/self/clear_refs").write_text("5")
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-
-
-def _peak(device: torch.device) -> dict[str, int]:
-    """Return the most memory that was held, in bytes, by the process and on the device."""
-    status = Path("/proc/self/status")
-    lines = status.read_text().splitlines() if status.exists() else []
-    peaks = [1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
-    unit = 1 if sys.platform == "darwin" else 1024
-    found = {"process": (peaks or [unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss])[0]}
-    if device.type == "cuda":
-        found["device"] = torch.cuda.max_memory_allocated(device)
-    return found
 
 
 def split_of(job: Job, digest: str) -> Split:
@@ -339,29 +252,3 @@ def _git(root: Path, *arguments: str) -> str:
     except FileNotFoundError:  # no git on this machine
         return ""
     return asked.stdout.strip() if asked.returncode == 0 else ""
-
-
-def environment(device: torch.device) -> dict[str, Any]:
-    """Return library versions and hardware."""
-    return {
-        "python": platform.python_version(),
-        **{
-            name: metadata.version(name)
-            for name in ("torch", "numpy", "scipy", "pandas", "pyarrow")
-        },
-        "platform": platform.platform(),
-        "cpu": _cpu_name(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        "cuda": torch.version.cuda if device.type == "cuda" else None,
-    }
-
-
-def _cpu_name() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor()

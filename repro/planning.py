@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import statistics
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -209,13 +209,13 @@ class State:
 def states(plan: Plan, runs: Path) -> list[State]:
     """Return how every run of a plan stands, then the rows that give none."""
     every = list(records.load_all(runs))
-    spent: dict[tuple[str, str], list[float]] = {}
+    spent: dict[tuple[str, ...], list[float]] = {}
     for record in every:
         if not record.experiment["smoke"]:
             model = record.experiment["model"]
-            key = (model["name"], record.experiment["dataset"])
             epochs = sum(loops(model["params"]).values()) or 1
-            spent.setdefault(key, []).append(record.seconds / epochs)
+            for key in _alike(record.experiment["dataset"], model["name"], model["params"]):
+                spent.setdefault(key, []).append(record.seconds / epochs)
     done, digests = finished(plan.jobs, every), _digests(plan.jobs)
     found = []
     for job in plan.jobs:
@@ -229,14 +229,21 @@ def states(plan: Plan, runs: Path) -> list[State]:
     return found + [State(label, *why) for label, why in plan.left_out.items()]
 
 
-def _state(job: Job, folder: Path, spent: dict[tuple[str, str], list[float]]) -> State:
+def _alike(dataset: str, model: str, params: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return what runs that take about as long have in common, the nearest ones first."""
+    return [(dataset, model, canonical(params)), (dataset, model)]
+
+
+def _state(job: Job, folder: Path, spent: dict[tuple[str, ...], list[float]]) -> State:
     """Return how a run without a record stands."""
     claim = claims.read(folder)
     if claim and claim.is_held(folder):
         at = f"{claim.phase} {claim.epoch}/{claim.n_epochs}" if claim.n_epochs else "begun"
         return State(job.label, "running", f"{at}, process {claim.pid} on {claim.host}", claim.left)
-    alike = spent.get((job.experiment.model.name, job.experiment.dataset))
-    epochs = sum(loops(job.experiment.model.params).values()) or 1
+    model = job.experiment.model
+    keys = _alike(job.experiment.dataset, model.name, model.params)
+    alike = next((spent[key] for key in keys if key in spent), None)
+    epochs = sum(loops(model.params).values()) or 1
     left = epochs * statistics.median(alike) if alike else None
     failure = records.failure(folder)
     if failure and failure.refused:

@@ -39,7 +39,7 @@ FLOORS = [
     ["interactions"],
     ["experiment"],
     ["metrics"],
-    ["catalogue", "documents", "checkpoints", "claims"],
+    ["catalogue", "documents", "checkpoints", "claims", "machine"],
     ["paths"],
     ["errors"],
 ]
@@ -47,7 +47,7 @@ FLOORS = [
 
 HEIGHT = {name: -level for level, names in enumerate(FLOORS) for name in names}
 
-MAY_IMPORT_TORCH = {"nn", "models", "evaluation", "training", "execution", "engines", "estimate"}
+MAY_IMPORT_TORCH = {"nn", "models", "evaluation", "training", "machine", "engines", "estimate"}
 
 
 def modules() -> list[Path]:

@@ -120,12 +120,13 @@ def run(
         err=True,
     )
     if todo:
-        from repro.execution import Settings, chosen_device
+        from repro.execution import Settings
+        from repro.machine import chosen_device
 
         since = time.time() if force else None
         how = Settings(folder, device.value, _threads(threads, todo), deterministic, since)
         if engine == "local":
-            chosen_device(how)  # or all runs would fail, one after the other
+            chosen_device(device.value)  # or all runs would fail, one after the other
         if _run(todo, how, engine, jobs):
             raise typer.Exit(4)
     if unprepared:

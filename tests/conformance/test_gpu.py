@@ -11,9 +11,10 @@ import torch
 
 from repro import planning
 from repro.errors import UnsupportedError
-from repro.execution import Settings, attempt, chosen_device
+from repro.execution import Settings, attempt
 from repro.experiment import MODELS
 from repro.interactions import from_rows
+from repro.machine import chosen_device
 from repro.planning import Asked
 from repro.records import Record
 from repro.training import Progress
@@ -67,10 +68,8 @@ def waits(name: str, n_users: int, device: torch.device) -> int:
 
 
 @pytest.mark.parametrize("name", NEVER_WAITING)
-def test_an_epoch_of_more_updates_waits_for_the_gpu_no_more_often(
-    tmp_path: Path, name: str
-) -> None:
-    device = chosen_device(Settings(tmp_path, "cuda"))
+def test_an_epoch_of_more_updates_waits_for_the_gpu_no_more_often(name: str) -> None:
+    device = chosen_device("cuda")
     few, many = waits(name, 8, device), waits(name, 80, device)
     assert few > 0  # its losses are read at the end
     assert many == few

@@ -348,6 +348,16 @@ def test_the_time_left_is_of_as_many_epochs(own: Own) -> None:
     assert state(own(model="mult_vae", params="n_epochs = 200")).left == 400.0
 
 
+def test_the_time_left_is_of_the_same_settings_where_they_ran(own: Own) -> None:
+    small, large = (own(model="mult_vae", params=f"latent_dim = {n}").jobs[0] for n in (10, 900))
+    planning.prepare("toy/ratings")
+    record(small, 10.0)
+    assert state(own(model="mult_vae", params="latent_dim = 900")).left == 10.0
+    record(large, 1000.0)
+    again = own(model="mult_vae", params="latent_dim = 900", seeds="seeds = [0, 1]")
+    assert [s.left for s in planning.states(again, paths.runs())] == [None, 1000.0]
+
+
 @pytest.mark.parametrize("other", ["model", "dataset"])
 def test_records_of_another_model_or_data_say_nothing_of_the_time_left(
     own: Own, other: str

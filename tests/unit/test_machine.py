@@ -12,8 +12,9 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from repro import execution
-from repro.execution import Settings, chosen_device
+from repro import execution, machine
+from repro.execution import Settings
+from repro.machine import chosen_device
 from repro.planning import Asked, plan, prepare
 
 
@@ -27,21 +28,19 @@ def as_before() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("n", [1, 2])
-def test_what_numpy_and_scipy_multiply_with_has_as_many_threads_as_torch(
-    tmp_path: Path, n: int
-) -> None:
-    chosen_device(Settings(tmp_path, "cpu", threads=n))
+def test_what_numpy_and_scipy_multiply_with_has_as_many_threads_as_torch(n: int) -> None:
+    chosen_device("cpu", threads=n)
     pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
     assert any("scipy" in pool["filepath"] for pool in pools)
     assert {pool["num_threads"] for pool in pools} == {torch.get_num_threads()} == {n}
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
-def test_memory_that_an_update_frees_serves_the_next(tmp_path: Path) -> None:
+def test_memory_that_an_update_frees_serves_the_next() -> None:
     def faults() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
-    chosen_device(Settings(tmp_path, "cpu"))
+    chosen_device("cpu")
     numbers, counted = 12 * 2**20, [faults()]
     for _ in range(40):  # aligned blocks find their places after some
         torch.ones(numbers)
@@ -75,8 +74,8 @@ def test_numbers_too_small_to_be_normal_are_zero_while_a_model_trains(
 def test_the_peak_is_told_in_bytes_though_systems_count_in_different_units(
     monkeypatch: pytest.MonkeyPatch, system: str, n_bytes: int
 ) -> None:
-    monkeypatch.setattr(execution, "sys", SimpleNamespace(platform=system))
-    monkeypatch.setattr(execution, "Path", lambda _: Path("/nowhere"))  # no /proc to read it from
+    monkeypatch.setattr(machine, "sys", SimpleNamespace(platform=system))
+    monkeypatch.setattr(machine, "Path", lambda _: Path("/nowhere"))  # no /proc to read it from
     monkeypatch.setattr(resource, "getrusage", lambda _: SimpleNamespace(ru_maxrss=7))
-    execution._forget_peak(torch.device("cpu"))
-    assert execution._peak(torch.device("cpu")) == {"process": n_bytes}
+    machine.forget_peak(torch.device("cpu"))
+    assert machine.peak(torch.device("cpu")) == {"process": n_bytes}
