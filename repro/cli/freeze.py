@@ -52,7 +52,7 @@ def freeze(
                 result = known[id].result(cell.metric)
                 rows.append(reference.frozen(place, cell.metric, result, known[id]))
     if not rows:
-        raise ReproError(f"there is no record for {paper}", f"repro run {paper}")
+        raise ReproError(f"there is no record of rows of {paper}", f"repro run {paper}")
     path = reference.save(paper, rows)
     typer.echo(f"{len(rows)} numbers of {len({r.experiment for r in rows})} runs in {path}")
     _say_dirty({row.experiment for row in rows if row.dirty})

@@ -198,7 +198,7 @@ def test_smoke_runs_are_never_frozen(file: Path) -> None:
     repro_("run", "mine", "--smoke", "--model", "popularity")
     assert len(known()) > 0
     result = repro_("freeze", "mine", code=1)
-    assert "there is no record for mine\n  repro run mine" in result.stderr
+    assert "there is no record of rows of mine\n  repro run mine" in result.stderr
     assert not file.exists()
     repro_("run", "mine", "--table", "2")
     repro_("freeze", "mine")
@@ -208,7 +208,7 @@ def test_smoke_runs_are_never_frozen(file: Path) -> None:
 def test_without_a_record_nothing_is_frozen(file: Path) -> None:
     for table in ([], ["--table", "1"]):
         result = repro_("freeze", "mine", *table, code=1)
-        assert "there is no record for mine" in result.stderr
+        assert "there is no record of rows of mine" in result.stderr
         assert result.stdout == ""
     assert not file.parent.exists()
 
@@ -369,4 +369,4 @@ def test_a_paper_of_statistics_alone_has_nothing_to_freeze(file: Path) -> None:
     text += 'at.toy = { published = ["240"] }\n'
     (file.parent.parent / "mine.toml").write_text(text)
     repro_("fetch", "toy")
-    assert "there is no record for mine" in repro_("freeze", "mine", code=1).stderr
+    assert "there is no record of rows of mine" in repro_("freeze", "mine", code=1).stderr

@@ -27,8 +27,8 @@ CHANGED = f"if this was meant to change, {PIN}"
 SMALL: dict[str, Any] = {
     "batch_size": 16,
     "block_size": 25,
-    "discriminator_batch_size": 16,
-    "generator_batch_size": 16,
+    "discriminator_batch_size": 12,
+    "generator_batch_size": 20,
     "embedding_dim": 8,
     "hidden_dim": 16,
     "hidden_dims": (16,),
@@ -36,20 +36,26 @@ SMALL: dict[str, Any] = {
     "rank": 6,
     "n_pseudo_inputs": 20,
     "learning_rate": 0.01,
-    "discriminator_learning_rate": 0.01,
-    "generator_learning_rate": 0.01,
+    "discriminator_learning_rate": 0.02,
+    "generator_learning_rate": 0.005,
+    "finetune_learning_rate": 0.02,
     "anneal_steps": 10,
 }
-"""By name, for the models that have them: quick, and enough to move weights in a few updates."""
+"""By name, for the models that have them: quick, and enough to move weights in a few updates.
+
+No two rates or batches of one model are equal, so that one in the other's place is noticed.
+"""
 
 OWN: dict[str, dict[str, Any]] = {
     "acae": {"l2": 1.0},
     "apr": {"learning_rate": 0.5},
     "avb": {"anneal_steps": 2},
     "bert4rec": {"warmup_steps": 2},
+    "cfgan": {"generator_l2": 0.5, "discriminator_l2": 0.2},
+    "dave": {"regularizer_weight": 0.5, "prediction_weight": 2.0},
     "ease": {"l2": 10.0},
     "item_knn": {"n_neighbors": 5},
-    "ract": {"critic_learning_rate": 0.01, "joint_learning_rate": 0.01, "cutoff": 10},
+    "ract": {"critic_learning_rate": 0.02, "joint_learning_rate": 0.005, "cutoff": 10},
     "vaegan": {"anneal_steps": 2},
     "wmf": {"l2": 1.0},
 }
