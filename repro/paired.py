@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from repro import metrics
+from repro.metrics import Values
 from repro.records import Record
 
 
@@ -20,7 +22,9 @@ class Difference:
     value: float
     """Mean over users and seeds."""
     standard_error: float | None
-    """Of the users' own mean differences over the seeds."""
+    """Of other users and other seeds; with one seed of other users alone."""
+    of_seeds: tuple[float, ...]
+    """Mean over the users, by seed."""
 
 
 @dataclass(frozen=True)
@@ -67,15 +71,35 @@ def paired(
     hits = [(mine[seed].hits(), theirs[seed].hits()) for seed in seeds]
     made = []
     for label, metric in columns.items():
-        per_seed = [
-            metrics.per_user(metric, *own) - metrics.per_user(metric, *others)
-            for own, others in hits
-        ]
-        values = np.mean(per_seed, axis=0)
-        error = metrics.standard_error(values)
-        made.append(Difference(label, float(values.mean()), error))
+        values = np.stack(
+            [
+                metrics.per_user(metric, *own) - metrics.per_user(metric, *others)
+                for own, others in hits
+            ]
+        )
+        of_seeds = values.mean(axis=1)
+        error = _standard_error(values)
+        made.append(Difference(label, float(values.mean()), error, tuple(of_seeds.tolist())))
     n_users = len(hits[0][0][1])
     return Pair(group, row[0], against[0], n_users, tuple(seeds), tuple(made))
+
+
+def _standard_error(values: Values) -> float | None:
+    """Return the standard error of the mean of values, shape (S seeds, U users); None for one user.
+
+    Users and seeds are crossed, and either is a sample (two-way random effects). The users' own
+    means vary as users do; what the seeds' means vary beyond that is the seeds' part, which no
+    number of users makes smaller.
+    """
+    of_users = metrics.standard_error(values.mean(axis=0))
+    n_seeds, n_users = values.shape
+    if of_users is None or n_seeds == 1:
+        return of_users
+    means = values.mean(axis=1)
+    rest = values - values.mean(axis=0) - means[:, None] + values.mean()
+    noise = (rest**2).sum() / ((n_seeds - 1) * (n_users - 1)) / n_users
+    of_seeds = max(0.0, float(means.var(ddof=1) - noise)) / n_seeds
+    return math.sqrt(of_users**2 + of_seeds)
 
 
 def _asked_the_same(one: Record, other: Record) -> bool:
@@ -85,6 +109,6 @@ def _asked_the_same(one: Record, other: Record) -> bool:
     cases of the same data.
     """
     where = [(r.digest, r.experiment["dataset"], r.experiment["protocol"]) for r in (one, other)]
-    if one.cases != other.cases and where[0] != where[1]:
+    if where[0] != where[1] and (one.cases != other.cases or not one.cases):
         return False
     return np.array_equal(one.hits()[1], other.hits()[1])

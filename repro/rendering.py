@@ -131,11 +131,12 @@ def _lines(
 
 
 def _paired(pair: Pair) -> str:
-    """Return how far a row is above another, with the standard error over users."""
+    """Return how far a row is above another, with the standard error, and by seed."""
     seeds = f"seed{'s' * (len(pair.seeds) > 1)} {', '.join(map(str, pair.seeds))}"
     parts = [
         f"{d.label} {d.value:+.4f}"
         + ("" if d.standard_error is None else f" ± {d.standard_error:.4f}")
+        + (f" ({' '.join(f'{one:+.4f}' for one in d.of_seeds)})" if len(d.of_seeds) > 1 else "")
         for d in pair.differences
     ]
     return (

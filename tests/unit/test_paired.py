@@ -94,7 +94,36 @@ def test_seeds_that_both_have_are_averaged_for_each_user(
     assert pair.seeds == (0, 1)
     values = [(1 - 1) / 2, 0, 0, -0.5 / 2]
     assert pair.differences[0].value == pytest.approx(np.mean(values))
+    assert pair.differences[0].of_seeds == (0.125, -0.25)
+    # The seeds' means vary by 0.070, which is less than chance gives with four users: 0.154.
     assert pair.differences[0].standard_error == pytest.approx(np.std(values, ddof=1) / 2)
+
+
+def test_what_all_users_share_of_a_seed_is_no_smaller_for_many_users(tmp_path: Path) -> None:
+    n = 500
+    better = [record(tmp_path, [[1]] * n, targets=np.ones(n, int), seed=s) for s in (0, 1)]
+    others = [
+        record(tmp_path, [[hit]] * n, targets=np.ones(n, int), seed=s)
+        for s, hit in ((0, 0), (1, 1))
+    ]
+    pair = paired("Toy", ("A", better), ("B", others), {"Recall@1": "recall@1"})
+    assert pair is not None
+    (difference,) = pair.differences
+    assert difference.of_seeds == (1.0, 0.0)
+    assert difference.standard_error == pytest.approx(0.5)  # of two seeds alone: no user differs
+
+
+def test_the_part_of_the_seeds_is_what_their_users_do_not_explain(tmp_path: Path) -> None:
+    one = record(tmp_path, [[1], [1], [1], [0]])
+    two = record(tmp_path, [[0], [0], [0], [0]], seed=1)
+    none = [record(tmp_path, [[0]] * 4, seed=s) for s in (0, 1)]
+    pair = paired("Toy", ("A", [one, two]), ("B", none), {"HR@1": "hit_rate@1"})
+    assert pair is not None
+    # Users' means: 0.5, 0.5, 0.5, 0, of variance 1/16; the seeds' means, 0.75 and 0, of variance
+    # 9/32, where the residuals, 0.125 three times and -0.375 and the same negated, explain
+    # (6 / 64 + 2 * 9 / 64) / 3 / 4 = 1/32.
+    expected = 1 / 16 / 4 + (9 / 32 - 1 / 32) / 2
+    assert pair.differences[0].standard_error == pytest.approx(np.sqrt(expected))
 
 
 @pytest.mark.parametrize(
@@ -104,9 +133,10 @@ def test_seeds_that_both_have_are_averaged_for_each_user(
         {"select": "test:each"},  # its hits are of the last epoch, its results of the best ones
         {"dataset": "toy/ratings", "cases": "other"},
         {"digest": "e", "cases": "other"},
+        {"digest": "e"},  # of a version that did not note the cases
         {"targets": np.array([1, 1, 2, 1])},
     ],
-    ids=["seed", "select", "dataset", "data", "targets"],
+    ids=["seed", "select", "dataset", "data", "data of old", "targets"],
 )
 def test_what_was_not_asked_the_same_is_not_paired(
     both: tuple[Record, Record], tmp_path: Path, changed: dict[str, Any]
