@@ -75,6 +75,8 @@ class Entry:
                 raise unknown(f"parameter of {self.name}", name, known, where)
             if not _fits(value, known[name].annotation):
                 wanted = _kinds(known[name].annotation)
+            elif value in ([], ()) and known[name].default and re.fullmatch(_LAYERS, name):
+                wanted = "at least one number"
             else:
                 wanted = _outside(name, value)
             if wanted:
@@ -183,6 +185,12 @@ def _read(name: str, path: Path, attribute: str, _changed: int) -> Entry:
             f"{path} does not say which class it offers", f"end it with `{attribute} = <class>`"
         )
     found = classes[target]
+    if found.bases:
+        raise ReproError(
+            f"{path}, line {found.lineno}: {target} inherits from {ast.unparse(found.bases[0])}, "
+            "and hyper-parameters are read from the class alone, without importing the file",
+            f"write all fields into {target}, and keep the other as an object in it",
+        )
     fields: list[Field] = []
     smoke: dict[str, Any] = {}
     for node, after in zip(found.body, [*found.body[1:], ast.Pass()], strict=True):
@@ -261,6 +269,10 @@ _RANGES = (
     ),
 )
 """Least, most and the words for it by name, as a name means the same in every model."""
+
+
+_LAYERS = r"((generator|discriminator)_)?hidden_dims|(mlp|critic|prediction)_dims"
+"""Those that cannot be none, unless a model has none by default."""
 
 
 @cache  # asked for every row of every table

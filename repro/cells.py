@@ -32,11 +32,11 @@ MARKS = {
     "t": "epoch chosen on test, as the paper did",
     "a": "run on another view of the data than its column group, as the row's note says",
     "c": "scores are constant for some users",
-    "d": "made by code that differed from its commit",
+    "d": "the code differed from its commit, changed after a cut, or has another plug-in now",
     "s": "smoke: toy data, two epochs",
     "m": "printed number that cannot be this row's result; its note says why",
     "p": "printed numbers at the level of the most popular items",
-    "v": "there are runs on several versions of the data, or of one seed; the latest is shown",
+    "v": "the data has another version now, or there are several runs, of it or of a seed",
 }
 
 OURS = " (ours)"
@@ -118,7 +118,7 @@ def compared(
         marks += "t" if latest[0].experiment["select"].startswith("test") else ""
         marks += "a" if entry.view in entry.apart else ""
         marks += "c" if any(record.constant > 0 for record in latest) else ""
-        marks += "d" if any(record.dirty for record in latest) else ""
+        marks += "d" if any(record.dirty or record.outdated for record in latest) else ""
         marks += "s" if latest[0].experiment["smoke"] else ""
         marks += "v" if several else ""
     verdict, reason = _verdict(entry, cell, ours, error, "s" in marks)
@@ -173,11 +173,17 @@ def _printed(entry: Entry, cell: Cell, **ours: Any) -> ComparedCell:
 
 
 def _latest_per_seed(found: list[Record]) -> tuple[list[Record], bool]:
-    """Return one record per seed, the latest, and whether some had others."""
+    """Return one record per seed, of the data that is here if some are, and if that needs saying.
+
+    It does if others are left out, or if all are of other data.
+    """
     by_age = sorted(found, key=lambda record: record.began)
-    digest = by_age[-1].digest if by_age else ""
+    here = views.prepared(by_age[-1].experiment["dataset"]) if by_age else None
+    digests = [record.digest for record in by_age]
+    digest = here.digest if here and here.digest in digests else "".join(digests[-1:])
     latest = {record.experiment["seed"]: record for record in by_age if record.digest == digest}
-    return [latest[seed] for seed in sorted(latest)], len(latest) < len(found)
+    other = len(latest) < len(found) or bool(here and found and here.digest != digest)
+    return [latest[seed] for seed in sorted(latest)], other
 
 
 def _verdict(

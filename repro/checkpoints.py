@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from repro.paths import write_atomically
+from repro.paths import unfinished, write_atomically
 
 KEPT = 2
 
@@ -24,13 +24,8 @@ def save(folder: Path, content: bytes) -> None:
     number = max((int(_digits(file)) for file in present(folder)), default=0) + 1
     file = folder / f"checkpoint-{number:06}.pt"
     write_atomically(file, content + hashlib.sha256(content).digest())
-    for old in [*reversed(present(folder)[KEPT:]), *_unfinished(folder)]:  # no gap after a cut
+    for old in [*reversed(present(folder)[KEPT:]), *_cut_off(folder)]:  # no gap after a cut
         old.unlink()
-
-
-def _unfinished(folder: Path) -> list[Path]:
-    """Return what a process that was killed as it wrote has left."""
-    return list(folder.glob(".checkpoint-*"))
 
 
 def read(file: Path) -> bytes:
@@ -61,7 +56,11 @@ def clear(folder: Path) -> None:
 
 def remains(folder: Path) -> list[Path]:
     """Return the checkpoints of a run that cannot be read: damaged, or cut off as they came."""
-    return [*folder.glob("checkpoint-*.damaged"), *_unfinished(folder)]
+    return [*folder.glob("checkpoint-*.damaged"), *_cut_off(folder)]
+
+
+def _cut_off(folder: Path) -> list[Path]:
+    return unfinished(folder, "checkpoint-*")
 
 
 def _digits(file: Path) -> str:

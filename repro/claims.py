@@ -1,8 +1,8 @@
 """A claim on a run: who is at it, since when, and how far; so that two never do the same work.
 
 A claim is a file in the run's folder. Whoever holds it writes it anew every few seconds. One whose
-process is gone, or on another host has not been heard of for a while, is taken over. The file also
-tells `repro status` how far the run is, whatever host it is on.
+process is gone, or on another host or in another container has not been heard of for a while, is
+taken over. The file also tells `repro status` how far the run is, whatever host it is on.
 """
 
 from __future__ import annotations
@@ -45,10 +45,13 @@ class Claim:
     n_epochs: int = 0
     left: float | None = None
     """Seconds that the rest of the phase takes at its pace."""
+    processes: str = ""
+    """Which processes its pid is one of: those of a container are another's strangers."""
 
     def is_held(self, folder: Path) -> bool:
         """Return whether its process is there, as far as one can tell from here."""
-        if self.host == socket.gethostname() and not _is_alive(self.pid):
+        from_here = (self.host, self.processes) == (socket.gethostname(), processes())
+        if from_here and not _is_alive(self.pid):
             return False
         return _age(folder / FILE) < SILENT_SECONDS
 
@@ -131,7 +134,8 @@ def held(folder: Path, label: str) -> Iterator[Holder]:
         If another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    claim = Claim(secrets.token_hex(8), socket.gethostname(), os.getpid(), label, time.time())
+    here = socket.gethostname(), os.getpid()
+    claim = Claim(secrets.token_hex(8), *here, label, time.time(), processes=processes())
     with _guarded(folder):
         if error := busy(folder, label):
             raise error
@@ -185,6 +189,15 @@ def _is_own(folder: Path, claim: Claim) -> bool:
     except ReproError:
         return False
     return there is not None and there.token == claim.token
+
+
+def processes() -> str:
+    """Return what names the processes that can be seen from here: system start and namespace."""
+    start = Path("/proc/sys/kernel/random/boot_id")
+    try:
+        return f"{start.read_text().strip()} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:  # no Linux: a host's processes are one set
+        return ""
 
 
 def _is_alive(pid: int) -> bool:

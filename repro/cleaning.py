@@ -62,6 +62,9 @@ def _of_runs(runs: Path, unfinished: bool) -> Iterator[tuple[str, Path]]:
                 yield "checkpoint of an unfinished run", file
         for file in checkpoints.remains(folder):
             yield "damaged checkpoint", file
+        for file in paths.unfinished(folder):
+            if not file.match(".checkpoint-*"):
+                yield "cut off as it was written", file
 
 
 def _of_data(unfinished: bool) -> Iterator[tuple[str, Path]]:

@@ -59,7 +59,7 @@ def picture(vectors: NDArray[np.float32], seed: int = 0) -> Picture:
     Raises
     ------
     ReproError
-        If scikit-learn is not installed.
+        If scikit-learn is not installed, or fewer than `FEWEST` vectors differ.
     """
     try:
         from sklearn.cluster import KMeans

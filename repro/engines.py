@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from repro import claims, planning
 from repro.claims import BusyError
-from repro.errors import ReproError, UnsupportedError
+from repro.errors import ReproError, UnsupportedError, of_the_system
 from repro.execution import Report, Settings, attempt
 from repro.planning import Job
 from repro.records import Record
@@ -267,7 +267,13 @@ def _work(job: Job, settings: Settings, out: Connection, parent: int) -> None:
 
     report("", 0, 0)
     said: list[str] = []
-    outcome = attempt(job, settings, report, said.append)
+    try:
+        outcome = attempt(job, settings, report, said.append)
+    except OSError as error:  # not even the failure could be written
+        why = of_the_system(error)
+        if why is None:
+            raise
+        outcome = why
     with contextlib.suppress(BrokenPipeError):  # the parent was killed this moment
         out.send((_plain(outcome), said))
 

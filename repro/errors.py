@@ -1,6 +1,7 @@
 """The errors that a user can mend, and the exit code of each."""
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 EXIT_CODES = {
@@ -45,6 +46,14 @@ class ManualDataError(ReproError):
 
 class UnsupportedError(ReproError):
     """A model under a protocol that it cannot serve."""
+
+
+def of_the_system(error: OSError) -> ReproError | None:
+    """Return the error for a file or disk that failed; None of what has no name: a pipe."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        again = "make room, and run the command again to go on from there"
+        return ReproError("the disk is full; what was finished is kept", again)
+    return ReproError(f"{error.filename}: {error.strerror}") if error.filename else None
 
 
 def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> ReproError:

@@ -164,12 +164,13 @@ class Estimate:
     """Bytes of one of its checkpoints; three lie on disk at most, and none when it has ended."""
 
 
-def load() -> float:
-    """Return how busy this machine was in the last minute: 1 if all processors were; 0 if unknown.
+def load() -> tuple[float, int]:
+    """Return how many threads had work in the last minute, and for how many processors.
 
-    Threads of a small model that wait for each other on a busy machine make it many times slower.
+    0 threads if unknown. Those of a small model that wait for each other on a busy machine make it
+    many times slower.
     """
-    return os.getloadavg()[0] / (os.cpu_count() or 1) if hasattr(os, "getloadavg") else 0.0
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0, os.cpu_count() or 1
 
 
 def measure(

@@ -18,7 +18,7 @@ from repro import checkpoints, claims, machine, planning, records
 from repro.claims import BusyError
 from repro.data import views
 from repro.errors import ReproError, UnsupportedError
-from repro.experiment import MODELS, PROTOCOLS, Spec, canonical
+from repro.experiment import MODELS, PROTOCOLS, Spec, canonical, plugins
 from repro.planning import Job
 from repro.records import Failure, Record
 from repro.split import Split, Splitter
@@ -108,7 +108,7 @@ def run(
                 report(phase, epoch, n)
 
         digest = views.load(job.experiment.dataset).digest
-        known = records.find(settings.runs, digest, job.experiment.as_json(), folder.name)
+        known = _known(job, settings, digest, folder.name)
         fresh = known and (settings.since is None or _seconds(known.began) >= settings.since)
         if known and fresh and job.is_done_by(known):
             return known
@@ -127,20 +127,33 @@ def run(
         return record
 
 
+def _known(job: Job, settings: Settings, digest: str, id: str) -> Record | None:
+    """Return the record that there is; a damaged one counts as none to who forces the run."""
+    try:
+        return records.find(settings.runs, digest, job.experiment.as_json(), id)
+    except ReproError:
+        if settings.since is None:
+            raise
+    return None
+
+
 def _trained(
     job: Job, settings: Settings, report: Report, say: Callable[[str], None] | None
 ) -> tuple[Record, Outcome]:
     device = machine.chosen_device(settings.device, settings.threads, settings.deterministic)
     began = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
-    code = code_version() | _user_code(job)
     experiment = job.experiment
+    code = code_version() | plugins(experiment.as_json())
     data = views.load(experiment.dataset)
     _check_view(experiment.dataset, data.digest)
     split = split_of(job, data.digest)
     id = experiment.id(data.digest)
-    start = {"began": began, "device": str(device), **code}
+    now = machine.environment(device)
+    start = {"began": began, "device": str(device), "threads": now["threads"], **code}
     machine.forget_peak(device)
     progress = Progress(experiment.seed, device, settings.runs / id, report, start, say)
+    if say and records.sources_of([code, *progress.outcome.attempts]) > 1:
+        say(f"{job.label}: the code has changed since its checkpoint; --force begins anew")
     with machine.subnormals_as_zero():
         outcome = fit(
             model_of(job),
@@ -152,6 +165,7 @@ def _trained(
             every=experiment.every,
             patience=experiment.patience,
             patience_from=experiment.patience_from,
+            curve=tuple(need.rpartition(":")[2] for need in job.needs if "@" in need),
         )
     ranking = outcome.ranking
     if ranking is None:
@@ -162,7 +176,7 @@ def _trained(
         digest=data.digest,
         verified=data.verified,
         code=code,
-        environment=machine.environment(device) | {"deterministic": settings.deterministic},
+        environment=now | {"deterministic": settings.deterministic},
         began=began,
         seconds=round(outcome.seconds, 3),
         epoch=outcome.epoch,
@@ -228,20 +242,6 @@ def code_version() -> dict[str, Any]:
             changed = _git(root, "status", "--porcelain", "--", package.name)
             version |= {"commit": commit, "dirty": bool(changed)}
     return version
-
-
-def _user_code(job: Job) -> dict[str, Any]:
-    """Return the sha256 of each plug-in of the run that is not ours."""
-    entries = (
-        MODELS.entry(job.experiment.model.name),
-        PROTOCOLS.entry(job.experiment.protocol.name),
-    )
-    ours = Path(repro.__file__).parent
-    return {
-        entry.path.name: hashlib.sha256(entry.path.read_bytes()).hexdigest()
-        for entry in entries
-        if not entry.path.is_relative_to(ours)
-    }
 
 
 def _git(root: Path, *arguments: str) -> str:

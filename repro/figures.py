@@ -13,6 +13,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from repro import reference
+from repro.cells import MARKS
 from repro.clusters import picture
 from repro.errors import ReproError
 from repro.experiment import canonical
@@ -181,7 +182,14 @@ def numbers_as_csv(numbers: list[dict[str, str | float]]) -> str:
     return out.getvalue()
 
 
-def drawn(paper: Paper, number: str, points: list[Point], mark: str = "") -> Drawing:
+def doubts(points: Iterable[Point]) -> list[str]:
+    """Return what the marks "u" and "d" of a table say, as far as it holds of some points."""
+    points = list(points)
+    found = {"u": any(not p.verified for p in points), "d": any(p.dirty for p in points)}
+    return [MARKS[mark] for mark, holds in found.items() if holds]
+
+
+def drawn(paper: Paper, number: str, points: list[Point], smoke: bool = False) -> Drawing:
     """Return the figure: a column of panels for each group, a row of them for each metric.
 
     Several seeds are drawn as their mean, with the standard deviation as bars or as a band.
@@ -192,8 +200,8 @@ def drawn(paper: Paper, number: str, points: list[Point], mark: str = "") -> Dra
         Whose figure.
     points : list of Point
         Its numbers.
-    mark : str
-        Written across it, such as "smoke".
+    smoke : bool
+        Whether that is written across it.
 
     Raises
     ------
@@ -215,8 +223,11 @@ def drawn(paper: Paper, number: str, points: list[Point], mark: str = "") -> Dra
             axes.set_ylabel(label)
             _fill(axes, own, figure)
             centred = {"transform": axes.transAxes, "ha": "center", "va": "center"}
-            axes.text(0.5, 0.5, mark, fontsize=40, alpha=0.3, rotation=30, **centred)
+            axes.text(
+                0.5, 0.5, "smoke" if smoke else "", fontsize=40, alpha=0.3, rotation=30, **centred
+            )
     title = f"{paper.id}, Figure {number}: {figure.caption}"
+    drawing.supxlabel("\n".join(doubts(points)), fontsize="small")
     drawing.suptitle(fill(title, TITLE_WIDTH * len(panels)), fontsize="medium")
     return drawing
 

@@ -9,6 +9,7 @@ Environment: ``REPRO_HOME`` (data cache), ``REPRO_RUNS`` (records), ``REPRO_MIRR
 
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -63,6 +64,11 @@ def shipped(kind: str) -> list[Path]:
     return [folder for folder in [ours, *(own / kind for own in user_folders())] if folder.is_dir()]
 
 
+def is_installed(path: Path) -> bool:
+    """Return whether a file is one of the installed package, not of a checkout or the user's."""
+    return path.is_relative_to(_PACKAGE / "_shipped")
+
+
 def files(kind: str) -> dict[str, Path]:
     """Return the TOML files of one kind by name; the first folder that has a name wins."""
     return listed(shipped(kind), "*.toml")
@@ -113,6 +119,12 @@ def whole(path: Path) -> Iterator[Path]:
         os.close(folder)
 
 
+def unfinished(folder: Path, name: str = "*") -> list[Path]:
+    """Return what processes that were killed in `whole` have left, for files of a name."""
+    found = folder.glob(f".{name}.*.*")
+    return [path for path in found if re.search(r"\.\d+\.[0-9a-f]{8}$", path.name)]
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that it is either whole or absent."""
     with whole(path) as temporary:
@@ -127,4 +139,9 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def read_json(path: Path) -> Any:
     """Return what `write_json` wrote; ValueError if the file is damaged."""
-    return json.loads(path.read_text(encoding="utf-8"))  # whatever the system's encoding is
+    text = path.read_text(encoding="utf-8")  # whatever the system's encoding is
+    return json.loads(text, parse_constant=_refused)
+
+
+def _refused(constant: str) -> float:
+    raise ValueError(f"{constant} is no number")

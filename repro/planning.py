@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from repro import checkpoints, claims, records, tables
+from repro import checkpoints, claims, paths, records, tables
 from repro.data import archive, cache, manifest, views
 from repro.data.download import Tell
 from repro.errors import ReproError, unknown
-from repro.experiment import MODELS, Experiment, Spec, canonical, loops
+from repro.experiment import MODELS, Experiment, canonical, loops, model_spec
 from repro.records import Record
 from repro.table_schema import figure_key
 from repro.tables import Entry, Paper
@@ -40,7 +40,8 @@ class Asked:
     model: str | None = None
     """A model to put under the tables' protocols, instead of their own rows."""
     every_model: bool = False
-    """Put every model there is once under every protocol, beside the tables' own rows."""
+    """Put every model there is, or `model` alone, once under every protocol; the former beside the
+    tables' own rows."""
     smoke: bool = False
 
 
@@ -51,7 +52,7 @@ class Job:
     experiment: Experiment
     metrics: tuple[str, ...]
     label: str
-    """Paper, table, row, view and seed, for people."""
+    """Paper, table, row, view and seed, and what sets it apart from the row: for people."""
     needs: tuple[str, ...] = ()
     """What its record must hold besides, for figures."""
 
@@ -81,14 +82,14 @@ def plan(asked: Asked) -> Plan:
     ReproError
         If anything asked for does not exist, or a hyper-parameter fits no selected row.
     """
-    settings = dict(_setting(text) for text in asked.settings)
+    settings = _settings(asked)
     if asked.model:
         MODELS.entry(asked.model, "--model")
     made = Plan()
     jobs: dict[str, Job] = {}
     used: set[str] = set()
     under: set[tuple[str, str]] = set()
-    for entry in _entries(asked):
+    for entry in _entries(asked, settings):
         if asked.every_model and entry.added and not _first(entry, under):
             continue
         label = f"{entry.paper} {entry.table} | {entry.row} | {entry.group_label}"
@@ -99,14 +100,19 @@ def plan(asked: Asked) -> Plan:
         for seed in asked.seeds or (entry.seeds[:1] if asked.smoke else entry.seeds):
             experiment = entry.experiment(seed)
             assert experiment is not None, "its reason would have been given"
+            planned = experiment.model.params
             experiment, fitted = _set(experiment, settings)
             used |= fitted
+            own = experiment.model.params
+            changed = [
+                f"{k} = {own[k]}" for k in sorted(fitted) if asked.model or own[k] != planned[k]
+            ]
             if asked.smoke:
                 experiment = experiment.smoked()
             job = Job(
                 experiment,
                 tuple(cell.metric for cell in entry.cells),
-                f"{label} | seed {seed}",
+                " | ".join([label, *changed, *["smoke"] * asked.smoke, f"seed {seed}"]),
                 entry.needs,
             )
             known = jobs.get(experiment.key())
@@ -144,6 +150,8 @@ def lacking(plan: Plan) -> dict[str, str]:
                 found[dataset] = "in the cache, to be built"
             elif source.generate:
                 found[dataset] = "generated"
+            elif archive.in_mirror(source, source.view(view)):
+                found[dataset] = f"from {paths.mirror()}"
             elif source.archive.manual:
                 found[dataset] = f"repro fetch {dataset}, by hand"
             else:
@@ -254,26 +262,21 @@ def _state(job: Job, folder: Path, spent: dict[tuple[str, ...], list[float]]) ->
     return State(job.label, "missing", begun, left)
 
 
-def _entries(asked: Asked) -> Iterator[Entry]:
+def _entries(asked: Asked, settings: Mapping[str, Any]) -> Iterator[Entry]:
     """Yield the rows that were asked for."""
     rows: dict[str, str] = {}  # as printed, by how they may be typed
     places: dict[str, str] = {}
     wanted = {row.lower() for row in asked.rows}
     where = {view.lower() for view in asked.views}
     any_both = False
-    for name in asked.papers:
-        paper = tables.load(name)
-        for number in _numbers(paper, asked):
-            paper.table(number)
-            for entry in _table_entries(paper, number, asked):
-                names = {n.lower(): n for n in (entry.group, entry.group_label, entry.view)}
-                rows[entry.row.lower()] = entry.row
-                places |= names
-                if (not wanted or entry.row.lower() in wanted) and (
-                    not where or where & set(names)
-                ):
-                    any_both = True
-                    yield entry
+    for paper, number in _numbered(asked):
+        for entry in _table_entries(paper, number, asked, settings):
+            names = {n.lower(): n for n in _places(paper, entry, asked)}
+            rows[entry.row.lower()] = entry.row
+            places |= names
+            if (not wanted or entry.row.lower() in wanted) and (not where or where & set(names)):
+                any_both = True
+                yield entry
     if not rows:
         what = f"table {asked.table}" if asked.table else "the tables"
         raise ReproError(
@@ -282,6 +285,9 @@ def _entries(asked: Asked) -> Iterator[Entry]:
         )
     for row in asked.rows:
         if row.lower() not in rows:
+            if asked.model:
+                why = f"--model puts {asked.model} in place of the table's rows"
+                raise ReproError(f"--row '{row}' and --model exclude each other", why)
             raise unknown("row", row, set(rows.values()))
     for view in asked.views:
         if view.lower() not in places:
@@ -291,17 +297,31 @@ def _entries(asked: Asked) -> Iterator[Entry]:
         raise ReproError(f"row '{rows_named}' has no numbers under view '{views_named}'")
 
 
-def _numbers(paper: Paper, asked: Asked) -> list[str]:
+def _places(paper: Paper, entry: Entry, asked: Asked) -> set[str]:
+    """Return what an entry's place may be called: group, view, or data.
+
+    What the paper has a view of means that view, and not one of ours on the same data.
+    """
+    data = {entry.dataset, manifest.split_id(entry.dataset)[0]}
+    if "view" in entry.added and not asked.added:
+        data -= {*paper.datasets, *paper.archives}
+    return {entry.group, entry.group_label, entry.view, *data}
+
+
+def _numbered(asked: Asked) -> list[tuple[Paper, str]]:
     """Return the tables and figures that were asked for; without a word, all tables."""
     if asked.figure and asked.table:
         raise ReproError("--figure and --table name two things", "one run needs one of them")
+    papers = [tables.load(name) for name in asked.papers]
     if asked.figure:
-        paper.figure(asked.figure)
-        return [figure_key(asked.figure)]
-    return [asked.table] if asked.table else list(paper.tables)
+        found = tables.numbered(papers, asked.figure, "figure")
+        return [(paper, figure_key(number)) for paper, number in found]
+    return tables.numbered(papers, asked.table)
 
 
-def _table_entries(paper: Paper, number: str, asked: Asked) -> Iterator[Entry]:
+def _table_entries(
+    paper: Paper, number: str, asked: Asked, settings: Mapping[str, Any]
+) -> Iterator[Entry]:
     if paper.table(number).kind == "statistics":
         return
     if asked.model is None:
@@ -309,8 +329,8 @@ def _table_entries(paper: Paper, number: str, asked: Asked) -> Iterator[Entry]:
         for entry in paper.entries(number):
             if asked.added or all(named[what] for what in entry.added):
                 yield entry
-    for model in MODELS.names() if asked.every_model else [asked.model] if asked.model else []:
-        for entry in paper.added(number, model):
+    for model in [asked.model] if asked.model else MODELS.names() if asked.every_model else []:
+        for entry in paper.added(number, model, settings):
             if asked.added or asked.views or "view" not in entry.added:
                 yield entry
 
@@ -328,6 +348,16 @@ def _both(one: Job, other: Job) -> Job:
     """Return a job for two that are one run, asked for by two tables or figures."""
     metrics = tuple(dict.fromkeys([*one.metrics, *other.metrics]))
     return replace(one, metrics=metrics, needs=tuple(dict.fromkeys([*one.needs, *other.needs])))
+
+
+def _settings(asked: Asked) -> dict[str, Any]:
+    """Return the values that were asked for, by hyper-parameter."""
+    settings: dict[str, Any] = {}
+    for key, value in map(_setting, asked.settings):
+        if key in settings:
+            raise ReproError(f"--set gives {key} twice: {settings[key]!r} and {value!r}")
+        settings[key] = value
+    return settings
 
 
 def _setting(text: str) -> tuple[str, Any]:
@@ -349,5 +379,8 @@ def _set(experiment: Experiment, settings: dict[str, Any]) -> tuple[Experiment, 
     """Return the experiment with the settings that its model knows, and their names."""
     own = {k: v for k, v in settings.items() if k in experiment.model.params}
     name = experiment.model.name
-    params = MODELS.entry(name).complete({**experiment.model.params, **own}, "--set")
-    return replace(experiment, model=Spec(name, params)), set(own)
+    model = model_spec(name, {**experiment.model.params, **own}, "--set")
+    epochs = loops(model.params)
+    if own.keys() & epochs and not any(epochs.values()):
+        raise ReproError(f"--set: {name} needs an epoch, got {next(iter(epochs))}=0")
+    return replace(experiment, model=model), set(own)

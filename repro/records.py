@@ -6,7 +6,7 @@ error or a paired test needs no new training.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -16,13 +16,14 @@ from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from repro import checkpoints, metrics
 from repro.errors import ReproError
-from repro.experiment import canonical, completed
+from repro.experiment import canonical, completed, plugins
 from repro.interactions import IntArray
 from repro.metrics import Result
-from repro.paths import read_json, whole, write_json
+from repro.paths import read_json, unfinished, whole, write_json
 
 FILE = "record.json"
 HITS = "hits.npz"
@@ -33,6 +34,8 @@ FAILURE = "failure.json"
 @dataclass(frozen=True)
 class Record:
     """A finished run."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     id: str
     experiment: dict[str, Any]
@@ -65,8 +68,15 @@ class Record:
 
     @property
     def dirty(self) -> bool:
-        """Whether the code of any attempt differed from its commit."""
-        return any(code.get("dirty", False) for code in [self.code, *self.attempts])
+        """Whether no commit has the code: it differed from its own, or changed after a cut."""
+        made = [self.code, *self.attempts]
+        return sources_of(made) > 1 or any(code.get("dirty", False) for code in made)
+
+    @property
+    def outdated(self) -> bool:
+        """Whether a plug-in that is not ours has changed since."""
+        now = plugins(self.experiment)
+        return any(self.code.get(name, known) != known for name, known in now.items())
 
     def has(self, metric: str) -> bool:
         """Return whether the record knows a metric.
@@ -81,14 +91,16 @@ class Record:
         Parameters
         ----------
         need : str
-            "embedding:users"; "loss:NAME"; or cases and a metric that some look has seen, as in
-            "valid:ndcg@10" and "noise 0.1:ndcg@10".
+            "embedding:users"; "loss:NAME"; or cases and a metric that every look at them has seen,
+            as in "valid:ndcg@10" and "noise 0.1:ndcg@10".
         """
         of, _, name = need.rpartition(":")
         if of == "embedding":
             return self.folder is not None and name in self.embeddings()
-        key = "losses" if of == "loss" else of
-        return any(name in entry.get(key, {}) for entry in self.curve)
+        if of == "loss":  # of one phase maybe
+            return any(name in entry.get("losses", {}) for entry in self.curve)
+        looks = [entry[of] for entry in self.curve if of in entry]
+        return bool(looks) and all(name in look for look in looks)
 
     def result(self, metric: str) -> Result:
         """Return a test metric that the record has; one not asked for in the run from its hits."""
@@ -128,6 +140,14 @@ class Record:
             ) from error
 
 
+def sources_of(attempts: Iterable[Mapping[str, Any]]) -> int:
+    """Return how many versions of the sources, plug-ins included, some attempts had."""
+    known = [code for code in attempts if "sources" in code]
+    return len(
+        {tuple(v for k, v in code.items() if k == "sources" or k.endswith(".py")) for code in known}
+    )
+
+
 def save(
     runs: Path,
     record: Record,
@@ -158,6 +178,8 @@ def save(
     content = {key: value for key, value in asdict(record).items() if key != "folder"}
     write_json(folder / FILE, content)
     checkpoints.clear(folder)
+    for cut_off in (path for name in (HITS, EMBEDDINGS, FILE) for path in unfinished(folder, name)):
+        cut_off.unlink()
     (folder / FAILURE).unlink(missing_ok=True)
 
 
@@ -177,13 +199,24 @@ def load(folder: Path) -> Record:
     try:
         content = read_json(folder / FILE)
         content["experiment"] = completed(content["experiment"])
-        content["results"] = {k: Result(**v) for k, v in content["results"].items()}
-        return Record(**content, folder=folder)
+        return _schema().validate_python({**content, "folder": folder})
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(map(str, fault["loc"]))
+        raise ReproError(
+            f"{folder / FILE} is no record of this version: {where}: {fault['msg']}",
+            "delete its folder and run again",
+        ) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ReproError(
             f"{folder / FILE} is no record of this version: {error}",
             "delete its folder and run again",
         ) from error
+
+
+@cache
+def _schema() -> TypeAdapter[Record]:
+    return TypeAdapter(Record)
 
 
 def find(runs: Path, digest: str, experiment: dict[str, Any], id: str) -> Record | None:

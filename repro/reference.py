@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from repro import tables
+from repro import paths, tables
 from repro.errors import ReproError
 from repro.metrics import Result
 from repro.paths import write_atomically
@@ -99,6 +99,22 @@ def file(paper: str) -> Path:
     return tables.load(paper).path.parent / "reference" / f"{paper}.csv"
 
 
+def checked(path: Path) -> Path:
+    """Return where frozen results go.
+
+    Raises
+    ------
+    ReproError
+        If that is in the installed package, which an upgrade replaces.
+    """
+    if paths.is_installed(path):
+        raise ReproError(
+            f"{path} is in the installed package, and an upgrade would lose it",
+            "freeze in a checkout of the repository, installed with pip install -e",
+        )
+    return path
+
+
 def load(paper: str) -> list[Frozen]:
     """Return a paper's frozen results.
 
@@ -147,7 +163,7 @@ def save(paper: str, rows: list[Frozen]) -> Path:
     """Write frozen results beside those there are; one of the same cell and seed is replaced."""
     kept = {(row.place, row.seed): row for row in load(paper)}
     kept |= {(row.place, row.seed): row for row in rows}
-    path = file(paper)
+    path = checked(file(paper))
     path.parent.mkdir(exist_ok=True)
     write_atomically(path, written((kept[key] for key in sorted(kept)), Frozen).encode())
     return path

@@ -79,12 +79,9 @@ def _row_faults(content: PaperFile, table: Table, row: Row, at: str) -> Iterator
             yield (
                 f"{here}: {len(place.published)} published values for {len(table.metrics)} metrics"
             )
-        for text in place.published:
-            try:
-                if text:
-                    number_in(text)
-            except ReproError as error:
-                yield f"{here}: {error}"
+        for label, text in zip(table.metrics, place.published, strict=False):
+            if text:
+                yield from _number_faults(text, f"{here}: {label}", table)
         rule = place.select or row.select or table.select
         own = place.patience or row.patience
         if own and rule in ("last", "test:each"):
@@ -111,6 +108,16 @@ def _row_faults(content: PaperFile, table: Table, row: Row, at: str) -> Iterator
         yield f"{at}: needs a model, or quoted_from"
 
 
+def _number_faults(text: str, at: str, table: Table) -> Iterator[str]:
+    """Yield why a text cannot be a number of a table; only statistics are compared in per cent."""
+    try:
+        number_in(text)
+    except ReproError as error:
+        yield f"{at}: {error}"
+    if table.kind == "results" and "%" in text:
+        yield f"{at}: '{text}' is in per cent, and results are compared as shares, as in 0.5"
+
+
 def _view_of(table: Table, key: str) -> str:
     return table.group[key].view if key in table.group else key
 
@@ -119,10 +126,7 @@ def _tolerance_faults(tolerance: Tolerance, at: str, table: Table) -> Iterator[s
     if (tolerance.within is None) == (tolerance.standard_errors is None):
         yield f"{at}: needs either within or standard_errors"
     if tolerance.within is not None:
-        try:
-            number_in(tolerance.within)
-        except ReproError as error:
-            yield f"{at}.within: {error}"
+        yield from _number_faults(tolerance.within, f"{at}.within", table)
     for key in tolerance.groups or []:
         if key not in table.groups:
             yield str(unknown("column group", key, table.groups, f"{at}.groups"))

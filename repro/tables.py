@@ -3,11 +3,11 @@
 A row states its recipe even when its model does not exist yet.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from repro import documents, paths
 from repro.data import manifest
@@ -220,20 +220,27 @@ class Paper:
         """Yield the rows of a table on the paper's own views."""
         return (entry for entry in self.entries(number) if "view" not in entry.added)
 
-    def added(self, number: str, model: str) -> Iterator[Entry]:
-        """Yield a row of ours: any model under a table's views, protocol and selection."""
+    def added(self, number: str, model: str, settings: Mapping[str, Any]) -> Iterator[Entry]:
+        """Yield a row of ours: any model under a table's views, protocol and selection.
+
+        Its hyper-parameters are those of the settings that it has.
+        """
         table = self.table(number)
         if table.kind != "results":
             return
+        known = {field.name for field in MODELS.entry(model).fields}
+        params = {name: value for name, value in settings.items() if name in known}
         seen: set[str] = set()
         for key in table.groups:
             view = _group(self.views, table, key).view
             if view in seen:
                 continue
             seen.add(view)
-            row = Row(label=model, added=True, model=model, at={key: Place()})
+            row = Row(label=model, added=True, model=model, params=params, at={key: Place()})
             for own in ["", *self._added_for(view)]:
-                yield replace(self._entry(number, table, row, key, own), row=f"{model} (ours)")
+                entry = self._entry(number, table, row, key, own)
+                recipe = entry._recipe and replace(entry._recipe, where="--set")
+                yield replace(entry, row=f"{model} (ours)", _recipe=recipe)
 
     def _added_for(self, view: str) -> list[str]:
         """Return the views of ours on which that view's rows also run."""
@@ -330,6 +337,27 @@ def load(paper: str) -> Paper:
     if paper not in files:
         raise unknown("paper", paper, files)
     return _load(paper, files[paper], files[paper].stat().st_mtime_ns)
+
+
+def numbered(
+    papers: Sequence[Paper], number: str | None, kind: Literal["table", "figure"] = "table"
+) -> list[tuple[Paper, str]]:
+    """Return the tables (or figures) of that number, or all, of the papers that have them.
+
+    Raises
+    ------
+    ReproError
+        If none has.
+    """
+    every = [
+        (paper, n) for paper in papers for n in (paper.tables if kind == "table" else paper.figures)
+    ]
+    found = [(paper, n) for paper, n in every if number in (None, n)]
+    if not found:
+        whose = {paper.id for paper in papers}
+        of = f"{kind} of {whose.pop()}" if len(whose) == 1 else kind
+        raise unknown(of, str(number), {n for _, n in every})
+    return found
 
 
 @cache

@@ -198,7 +198,7 @@ class Progress:
             "epoch": self.epoch,
             "state": {name: part.state_dict() for name, part in state.items()},
             "torch": torch.get_rng_state(),
-            "cuda": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
+            "cuda": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
             "numpy": json.dumps(self.rng.bit_generator.state),
             "outcome": json.dumps(
                 {k: v for k, v in vars(self.outcome).items() if k not in KEPT_APART}
@@ -227,8 +227,8 @@ class Progress:
                 "repro run --force trains from the beginning",
             ) from error
         torch.set_rng_state(saved["torch"])
-        if saved["cuda"]:
-            torch.cuda.set_rng_state_all(saved["cuda"])
+        if saved["cuda"] is not None and self.device.type == "cuda":
+            torch.cuda.set_rng_state(saved["cuda"], self.device)  # maybe not the GPU it was
         self.rng.bit_generator.state = json.loads(saved["numpy"])
 
 
@@ -286,6 +286,7 @@ def fit(
     every: int = 1,
     patience: int | None = None,
     patience_from: int = 0,
+    curve: tuple[str, ...] = (),
 ) -> Outcome:
     """Train a model, and return its test metrics at the epoch that `select` names.
 
@@ -303,6 +304,8 @@ def fit(
         What the results and the curve report, such as "ndcg@100".
     select, every, patience, patience_from
         As in `repro.experiment.Experiment`.
+    curve : tuple of str
+        Metrics that every look must have seen, for a figure; without them a checkpoint is no use.
 
     Raises
     ------
@@ -318,10 +321,11 @@ def fit(
             "select = 'last', or give the protocol a validation part",
         )
     check_users(model, split, name)
-    if set(metrics) - set(progress.outcome.followed) and criterion == "each":
-        progress.begin_anew()  # the best epochs of a metric that was not looked at are lost
+    # Of a metric that was not looked at, best epochs and the curve's beginning are lost.
+    if {*curve, *(metrics if criterion == "each" else ())} - set(progress.outcome.followed):
+        progress.begin_anew()
     outcome = progress.outcome
-    metrics = tuple(dict.fromkeys([*metrics, *outcome.followed]))
+    metrics = tuple(dict.fromkeys([*metrics, *curve, *outcome.followed]))
     outcome.followed = list(metrics)
     if outcome.ranking is not None:
         for metric in [name for name in metrics if name not in outcome.results]:

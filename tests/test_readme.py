@@ -17,7 +17,7 @@ def reference() -> str:
     """Return every command's help, as a terminal of 100 columns shows it."""
     program = (
         "import sys; from repro.cli import app; "
-        "app(sys.argv[1:], prog_name='repro', max_content_width=100, terminal_width=100)"
+        "app(sys.argv[1:], prog_name='repro', terminal_width=100)"
     )
     parts = []
     for command in COMMANDS:

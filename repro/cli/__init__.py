@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import signal
+import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,10 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 import repro
-from repro.errors import EXIT_CODES, ReproError
-
-FULL = """the disk is full; what was finished is kept
-  make room, and run the command again to go on from there"""
+from repro.errors import EXIT_CODES, ReproError, of_the_system
 
 
 class _Group(TyperGroup):
@@ -29,17 +27,16 @@ class _Group(TyperGroup):
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(error.exit_code) from error
         except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            if ctx.params.get("debug") or not (full or error.filename):  # a pipe has no name
+            why = of_the_system(error)
+            if ctx.params.get("debug") or why is None:
                 raise
-            why = FULL if full else f"{error.filename}: {error.strerror}"
             typer.echo(f"error: {why}", err=True)
             raise typer.Exit(1) from error
         except KeyboardInterrupt as interrupt:
             how = "ended from outside" if isinstance(interrupt, _TerminatedError) else "interrupted"
+            anew = " (but --force begins anew)" if ctx.invoked_subcommand == "run" else ""
             typer.echo(
-                f"{how}; what was finished is kept, and the same command goes on from there "
-                "(but --force begins anew)",
+                f"{how}; what was finished is kept, and the same command goes on from there{anew}",
                 err=True,
             )
             code = 143 if isinstance(interrupt, _TerminatedError) else 130
@@ -62,7 +59,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=f"\b\nExit codes:\n{_CODES}\n\nExample: repro run toy",
 )
 
@@ -92,6 +89,8 @@ def _root(
 
 def main() -> None:
     """Run the command line."""
+    if isinstance(sys.stdout, TextIOWrapper):  # whose encoding may have no Greek letters
+        sys.stdout.reconfigure(errors="replace")
     app()
 
 

@@ -31,7 +31,10 @@ def compare(
     against: Annotated[
         str, typer.Option(help="A row; how far the others are above it, user by user.")
     ] = "",
-    strict: Annotated[bool, typer.Option(help="Exit 1 if a cell is higher or lower.")] = False,
+    strict: Annotated[
+        bool,
+        typer.Option(help="Exit 1 if a cell is higher or lower, by a record or else as frozen."),
+    ] = False,
     runs: Records = None,
 ) -> None:
     """Compare published numbers with the records, cell by cell."""
@@ -45,17 +48,10 @@ def compare(
         raise ReproError(f"--against has no place in {chosen_form}, which lists cells")
     chosen = [tables.load(paper) for paper in papers or tables.papers()]
     known = list(records.load_all(runs or paths.runs()))
-    if table and papers:
-        for paper in chosen:
-            paper.table(table)
     done = [
         compared(paper, number, known, smoke=smoke, against=against)
-        for paper in chosen
-        for number in paper.tables
-        if table in (None, number)
+        for paper, number in tables.numbered(chosen, table)
     ]
-    if not done:
-        raise unknown("table", str(table), {number for paper in chosen for number in paper.tables})
     rows = {cell.row.removesuffix(OURS) for compared_table in done for cell in compared_table.cells}
     if against and against not in rows:
         raise unknown("row", against, rows)
@@ -63,5 +59,10 @@ def compare(
     if against and not any(compared_table.pairs for compared_table in done):
         why = "both rows need a record of one seed here, and one whose metrics each have an epoch "
         typer.echo(f"nothing to set against {against}: {why}of their own keeps no hits", err=True)
-    if strict and any(cell.verdict in ("higher", "lower") for t in done for cell in t.cells):
+    judged = [  # as they are printed
+        cell.reference_verdict if cell.ours is None else cell.verdict
+        for compared_table in done
+        for cell in compared_table.cells
+    ]
+    if strict and {"higher", "lower"} & set(judged):
         raise typer.Exit(1)

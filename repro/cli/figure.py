@@ -37,13 +37,16 @@ def figure(
     if not have.points:
         how = f"repro run {paper} --figure {number}" + (" --smoke" if smoke else "")
         raise ReproError(f"there is no record for figure {number} of {paper}", how)
-    drawing = figures.drawn(about, number, have.points, "smoke" if smoke else "")
+    drawing = figures.drawn(about, number, have.points, smoke)
+    name = f"{paper}-{number}" + ("-smoke" if smoke else "")  # must not replace the real one
+    for doubt in figures.doubts(have.points):
+        typer.echo(f"note: {doubt}", err=True)
     for form in ("png", "svg"):
         drawn = BytesIO()
         drawing.savefig(drawn, format=form, dpi=150)
-        paths.write_atomically(to / f"{paper}-{number}.{form}", drawn.getvalue())
-    paths.write_atomically(to / f"{paper}-{number}.csv", figures.as_csv(have.points).encode())
+        paths.write_atomically(to / f"{name}.{form}", drawn.getvalue())
+    paths.write_atomically(to / f"{name}.csv", figures.as_csv(have.points).encode())
     if have.numbers:
-        file = to / f"{paper}-{number}-numbers.csv"
+        file = to / f"{name}-numbers.csv"
         paths.write_atomically(file, figures.numbers_as_csv(have.numbers).encode())
-    typer.echo(f"{len(have.points)} points in {to / f'{paper}-{number}'}.png, .svg and .csv")
+    typer.echo(f"{len(have.points)} points in {to / name}.png, .svg and .csv")

@@ -59,7 +59,7 @@ def freeze(
 
 
 def _freeze_figure(paper: Paper, number: str, known: Iterable[Record]) -> None:
-    from repro import figures, paths
+    from repro import figures, paths, reference
     from repro.errors import ReproError
 
     if paper.figure(number).kind == "picture":
@@ -71,7 +71,7 @@ def _freeze_figure(paper: Paper, number: str, known: Iterable[Record]) -> None:
     if not points:
         how = f"repro run {paper.id} --figure {number}"
         raise ReproError(f"there is no record for figure {number} of {paper.id}", how)
-    path = figures.file(paper, number)
+    path = reference.checked(figures.file(paper, number))
     path.parent.mkdir(parents=True, exist_ok=True)
     paths.write_atomically(path, figures.as_csv(points).encode())
     typer.echo(f"{len(points)} points of {len({p.experiment for p in points})} runs in {path}")

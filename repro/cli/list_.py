@@ -183,6 +183,8 @@ def _results() -> list[dict[str, Any]]:
                 kept = [cell for cell in every if cell.reference is not None]
                 run = [cell for cell in own if cell.reference is not None]
                 done = {cell.row for cell in run}
+                added = {cell.row for cell in kept} - done
+                of_ours = str(len(done)) if done else f"{len(added)} of ours"
                 marks = {mark for cell in kept for mark in cell.reference_marks}
                 fewest = min(run or kept, key=lambda cell: cell.reference_seeds - cell.planned)
                 ahead = leaders(every)
@@ -194,7 +196,7 @@ def _results() -> list[dict[str, Any]]:
                         "table": number,
                         "data": group,
                         "marks": " ".join(f"[{mark}]" for mark in MARKS if mark in marks),
-                        "rows": f"{len(done)} of {len(printed)}" if printed else str(len(done)),
+                        "rows": f"{len(done)} of {len(printed)}" if printed else of_ours,
                         "seeds": f"{fewest.reference_seeds} of {fewest.planned}",
                         "verdicts": ", ".join(verdicts),
                         "ahead as printed": counts(ahead.published) if ahead else "",

@@ -112,13 +112,20 @@ def run(
         typer.echo(f"left out: {label}: {': '.join(reason)}", err=True)
     unprepared = _prepare(plan)
     ready = [job for job in plan.jobs if job.experiment.dataset not in unprepared]
-    done = {} if force else planning.finished(ready, records.load_all(folder))
+    every = [] if force else list(records.load_all(folder))
+    done = planning.finished(ready, every)
     todo = [job for job in ready if job.label not in done]
     typer.echo(
         f"{len(todo)} to run, {len(ready) - len(todo)} have a record already, "
         f"{len(plan.jobs) - len(ready)} without data",
         err=True,
     )
+    if changed := [record for record in every if record.id in done.values() and record.outdated]:
+        typer.echo(
+            f"{len(changed)} of these records are of an earlier version of a plug-in of yours: "
+            f"{', '.join(record.id for record in changed)}; --force runs them again",
+            err=True,
+        )
     if todo:
         from repro.execution import Settings
         from repro.machine import chosen_device
@@ -130,7 +137,8 @@ def run(
         if _run(todo, how, engine, jobs):
             raise typer.Exit(4)
     if unprepared:
-        raise typer.Exit(max(error.exit_code for error in unprepared.values()))
+        # what must be obtained by hand does not hide what failed
+        raise typer.Exit(min(error.exit_code for error in unprepared.values()))
 
 
 def _threads(asked: int, todo: list[Job]) -> int:
@@ -203,7 +211,7 @@ def _run(todo: list[Job], settings: Settings, engine: str, jobs: int) -> int:
 
 
 BUSY = 0.5
-"""Share of the processors in use from which on a measured time is not that of a run alone."""
+"""Threads with work, per processor, from which on a measured time is not that of a run alone."""
 
 MEASURED_SECONDS = 10.0
 """How long a dry run may watch a model, unless the smallest share of its users takes longer."""
@@ -227,7 +235,7 @@ def _print_plan(
     settings = Settings(folder, device, _threads(threads, todo))
     measured: dict[tuple[str, int, int], Estimate | str] = {}  # seeds and tables share it
     known: list[Estimate] = []
-    busy = load()
+    threads_at_work, processors = load()
     for job in plan.jobs:
         state = f"done {done[job.label]}" if job.label in done else "to run"
         typer.echo(f"{state:<18} {job.label}")
@@ -259,10 +267,10 @@ def _print_plan(
     total = sum(one.seconds for one in known)
     sure = len(known) == len(todo) and all(one.ended for one in known)
     bound = "about" if sure else "more than"
-    if known and busy > BUSY:
+    if known and threads_at_work > BUSY * processors:
         pace = "all times are at that pace; a run alone takes less, maybe far less"
-        why = f"{busy:.0%} of its processors were in use, and {pace}"
-        typer.echo(f"{'busy machine':<18} {why}")
+        why = f"{threads_at_work:.1f} other threads had work for {processors} processors"
+        typer.echo(f"{'busy machine':<18} {why}, and {pace}")
     if known:
         most = 3 * max(one.checkpoint for one in known) * min(jobs, len(todo)) / 1e6
         typer.echo(f"{'disk':<18} {bound} {most:,.0f} MB for checkpoints, as long as it runs")

@@ -55,6 +55,12 @@ def fetch(
     return cache.receipts(manifest)
 
 
+def in_mirror(manifest: Manifest, view: View) -> bool:
+    """Return whether what a view reads need not come from afar, as `REPRO_MIRROR` has it."""
+    near = _Fetch(manifest, None, False, download.Silent()).is_near
+    return bool(paths.mirror()) and all(map(near, view.read.values()))
+
+
 class _Fetch:
     """One call of `fetch`."""
 
@@ -87,6 +93,11 @@ class _Fetch:
             worst = max(errors, key=lambda error: error.exit_code)
             others = [f"error: {error}" for error in errors if error is not worst]
             raise type(worst)(worst.message, "\n".join([worst.hint, *self._passed_over, *others]))
+
+    def is_near(self, entry: str) -> bool:
+        """Return whether a read entry of the manifest can be had from the cache or a folder."""
+        choices = self._manifest.read[entry].choices()
+        return any(all(self._is_near(name) for name in one) for one in choices)
 
     def _fetch_any(self, choices: list[list[str]]) -> None:
         """Fetch the members of one of several choices."""

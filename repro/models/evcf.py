@@ -146,7 +146,7 @@ class EVCFNet(nn.Module):
 
     def __init__(self, n_items: int, model: EVCF) -> None:
         super().__init__()
-        self.model, self.exact = model, model.kl == "analytic"
+        self.model = model
         H, M = model.hidden_dim, model.M
         self.dropout = nn.Dropout(model.dropout)
         self.vae = (HVamp if model.family == "hvamp" else MultiVAE)(n_items, model)

@@ -3,10 +3,11 @@
 **Implements** Sections 2 and 3.4 (Mult-VAE^PR), and the variants of the ablation study (Alajeel,
 "Variational Autoencoder for Movie Recommendations"), each a field.
 **Reference**: dawenl/vae_cf, commit ad103c5, read for facts: widths, initialisation, annealing.
-**Deviations**: none known from the code. The paper ties the annealing cap to a search; the code
-fixes it at 0.2 and raises the weight by 1/200,000 per update: min(0.2, step / 200,000), not a ramp
-to 0.2 over 200,000. The ablation's "[input, 600, 300]" is the latent size, though its title speaks
-of the hidden layer.
+**Deviations**: Adam's epsilon is added as torch does it, in TensorFlow 1 before the correction of
+the bias: 32 times as large in the first update, 1.3 in the thousandth. The paper ties the annealing
+cap to a search; the code fixes it at 0.2 and raises the weight by 1/200,000 per update: min(0.2,
+step / 200,000), not a ramp to 0.2 over 200,000. The ablation's "[input, 600, 300]" is the latent
+size, though its title speaks of the hidden layer.
 """
 
 import math

@@ -7,10 +7,11 @@ mask, the critic's inputs and loss. The paper was not at hand.
 **Deviations**: phase 2 starts from the last actor of phase 1, in the code from the best on
 validation, which a model does not see here. In the authors' logs that is epoch 197 of 200 on
 MovieLens 20M (validation NDCG@100 0.43299; the last has 0.43174), on Netflix the last. A last,
-smaller batch is trained on, in the code dropped. The code means the statistics of the critic's
-inputs to move in phase 1 (`renormalize`), but its layer is not trainable, and TensorFlow 1.10 to
-1.14 has no updates for such a layer; the untrained critic's error in the log of Netflix, 0.32 to
-0.41, is also what raw inputs give (normalised ones: 0.04 to 0.06).
+smaller batch is trained on, in the code dropped. Adam's epsilon is torch's, as in Mult-VAE. The
+code means the statistics of the critic's inputs to move in phase 1 (`renormalize`), but its layer
+is not trainable, and TensorFlow 1.10 to 1.14 has no updates for such a layer; the untrained
+critic's error in the log of Netflix, 0.32 to 0.41, is also what raw inputs give (normalised ones:
+0.04 to 0.06).
 """
 
 from collections.abc import Iterator

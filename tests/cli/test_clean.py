@@ -37,7 +37,7 @@ def run_of(name: str, done: bool) -> Path:
 
 
 def claimed(folder: Path, pid: int) -> Path:
-    claim = Claim("t", socket.gethostname(), pid, "a run", 0.0)
+    claim = Claim("t", socket.gethostname(), pid, "a run", 0.0, processes=claims.processes())
     (folder / claims.FILE).write_text(json.dumps(asdict(claim)))
     return folder / claims.FILE
 
@@ -80,6 +80,14 @@ def test_an_unfinished_run_keeps_its_checkpoints_unless_they_are_asked_for() -> 
     assert not checkpoints.remains(folder)
     clean("--unfinished", "--yes")
     assert not checkpoints.present(folder)
+
+
+def test_what_a_killed_process_was_writing_goes() -> None:
+    folder = run_of("killed", done=False)
+    (folder / ".hits.npz.4711.0badcafe").touch()
+    (folder / ".notes.of.mine").touch()
+    assert "cut off as it was written" in clean("--yes")
+    assert [file.name for file in folder.iterdir()] == [".notes.of.mine"]
 
 
 def test_a_run_that_a_process_is_at_is_left_alone() -> None:

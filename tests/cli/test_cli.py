@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
+import os
 import re
 import socket
 import subprocess
@@ -335,6 +337,23 @@ def test_a_smoke_run_leaves_out_and_names_what_has_no_model_or_recipe(write: Wri
     assert left_out == {"Later", "Quoted"}
 
 
+def test_a_smoke_run_of_all_papers_with_one_model_has_no_other() -> None:
+    told = repro_("run", "--smoke", "--model", "ease", "--dry-run").stdout
+    rows = [line.split("|")[1].strip() for line in told.splitlines() if "to run" in line]
+    assert set(rows) == {"ease (ours)"}
+    protocols = ("sequential_split", "leave_one_out", "strong_generalization", "given_split")
+    assert len(rows) == len(protocols)
+    assert all(f", {protocol}(" in told for protocol in protocols)
+
+
+def test_of_all_papers_those_that_have_a_table_are_run() -> None:
+    command = ["run", "--smoke", "--model", "ease", "--dry-run"]
+    told = repro_(*command, "--table", "II").stdout
+    papers = {line.split()[2] for line in told.splitlines() if "to run" in line}
+    assert papers == {"multvae_ablation", "mvae"}
+    assert "no table is called '99'" in repro_(*command, "--table", "99", code=1).stderr
+
+
 def test_on_a_narrow_terminal_the_name_of_a_run_gives_way_to_its_numbers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -389,6 +408,14 @@ def test_the_list_of_results_tells_how_much_is_kept_and_who_is_ahead() -> None:
     assert f"{best} " in row["with rows of ours"]
 
 
+def test_the_list_of_results_says_where_only_rows_of_ours_are_kept() -> None:
+    listed = json.loads(repro_("list", "results", "--json").stdout)
+    (row,) = (r for r in listed if r["data"] == "MovieLens 100K, ties as in the file, ours")
+    kept = {r.row for r in reference.load("dave") if r.group == row["data"]}
+    assert row["rows"] == f"{len(kept)} of ours"
+    assert not [r for r in listed if r["rows"] == "0"]
+
+
 def test_the_list_of_datasets_tells_what_is_here() -> None:
     def state() -> str:
         rows = json.loads(repro_("list", "datasets", "--json").stdout)
@@ -438,10 +465,15 @@ def test_one_table_can_be_shown() -> None:
         ("run toy --row EASE --set l3=5", "no parameter of the selected rows is called 'l3'"),
         ("run toy --row EASE --set l3=5", "did you mean l2?"),
         ("run toy --row EASE --set l2", "--set 'l2' is not KEY=VALUE"),
+        ("run toy --row EASE --set l2=1 --set l2=2", "--set gives l2 twice: 1 and 2"),
+        ("run toy --row BPR --set n_epochs=0", "--set: bpr needs an epoch, got n_epochs=0"),
+        ("run toy --row Mult-VAE --set hidden_dims=[]", "must be at least one number, got []"),
+        ("run toy --row POP --model ease", "--row 'POP' and --model exclude each other"),
         ("run toy --row EASE --set l2=big", "--set: l2 of ease must be float, got 'big'"),
         ("run toy --model eas", "no model is called 'eas'\n  did you mean ease?"),
         ("run toy --row NeuMF --view split", "row 'NeuMF' has no numbers under view 'split'"),
         ("run toy --view xxx", "there are: Toy, 99 negatives; Toy, future; Toy, given split;"),
+        ("run toy --view toy/spli", "no view is called 'toy/spli'\n  did you mean toy/split?"),
         ("run toy --figure 1 --table 3", "--figure and --table name two things"),
         ("run acvae --table 1", "there is nothing to run in table 1 of acvae\n  a table that"),
         ("run acvae --table 1 --row POP", "there is nothing to run in table 1 of acvae"),
@@ -457,6 +489,7 @@ def test_one_table_can_be_shown() -> None:
         ("compare sevea", "no paper is called 'sevea'"),
         ("compare toy --table I", "no table of toy is called 'I'"),
         ("compare --table 99", "no table is called '99'"),
+        ("compare acvae dave --table 99", "no table is called '99'\n  there are: 1, 2, 4, 5"),
         ("run dave --table 2 --model ease", "there is nothing to run in table 2 of dave"),
         ("compare toy --against EASE --json", "--against has no place in json"),
         ("show xxx", "there are: acae, acvae, acvae-ml-10m,"),  # of two acvaes one
@@ -619,6 +652,39 @@ def test_missing_data_does_not_stop_the_other_runs(write: Write) -> None:
     assert len(known()) == 1
 
 
+@pytest.mark.parametrize("command", ["fetch --all mine", "run mine"])
+def test_data_behind_a_form_does_not_hide_data_that_failed(
+    write: Write, closed_port: int, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "DELAY_SECONDS", 0.0)
+    member = f'url = "http://127.0.0.1:{closed_port}/rows.csv"\nsha256 = "{64 * "0"}"'
+    write("data_manifests/form.toml", BOX.format(archive='manual = "write to them"', member=""))
+    write("data_manifests/box.toml", BOX.format(archive="", member=member))
+    text = paper(row("POP", "popularity"), dataset="form/all")
+    text = text.replace('groups = ["toy"]', 'groups = ["toy", "box"]')
+    text += 'at.box = { published = ["0.1", "0.2"] }\n[views.box]\nlabel = "Box"\n'
+    text += 'dataset = "box/all"\nprotocol = { name = "random_split" }\n'
+    write("tables/mine.toml", text)
+    told = repro_(*command.split(), code=1).stderr
+    assert "form must be obtained by hand" in told
+    assert "could not be downloaded" in told
+
+
+def test_a_dry_run_says_that_the_mirror_has_the_data(
+    write: Write, closed_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = hashlib.sha256(LISTS.encode()).hexdigest()
+    member = f'url = "http://127.0.0.1:{closed_port}/rows.csv"\nsha256 = "{digest}"'
+    write("data_manifests/box.toml", BOX.format(archive="", member=member))
+    write("tables/mine.toml", paper(row("POP", "popularity"), dataset="box/all"))
+    monkeypatch.setenv("REPRO_MIRROR", str(tmp_path))
+    command = ["run", "mine", "--dry-run"]
+    assert "box/all: download, unknown" in repro_(*command).stdout
+    (tmp_path / "box").mkdir()
+    (tmp_path / "box" / "rows.csv").write_text(LISTS)
+    assert f"box/all: from {tmp_path}\n" in repro_(*command).stdout
+
+
 def test_data_papers_models_and_protocols_of_ones_own_need_no_fork(
     write: Write, tmp_path: Path
 ) -> None:
@@ -651,6 +717,15 @@ def test_a_model_of_ones_own_runs_under_a_shipped_paper(write: Write) -> None:
     assert len(known()) == 4
 
 
+def test_a_parameter_without_a_default_is_given_with_the_model(write: Write) -> None:
+    write("models/exact.py", EXACT)
+    command = ["run", "toy", "--table", "1", "--view", "split", "--model", "exact", "--dry-run"]
+    assert "--set: exact needs size" in repro_(*command, code=1).stderr
+    assert "exact(rate=0.5, size=4)" in repro_(*command, "--set", "size=4").stdout
+    wrong = repro_(*command, "--set", "size=large", code=1).stderr
+    assert "--set: size of exact must be int, got 'large'" in wrong
+
+
 def test_strict_exits_1_where_a_number_is_another(write: Write) -> None:
     write("tables/mine.toml", paper(row("POP", "popularity", ndcg="0.9", hit_rate="0.9")))
     repro_("compare", "mine", "--strict")
@@ -660,6 +735,14 @@ def test_strict_exits_1_where_a_number_is_another(write: Write) -> None:
     ndcg, hit_rate = (f"{cell['ours']:.4f}" for cell in compared("mine"))
     write("tables/mine.toml", paper(row("POP", "popularity", ndcg=ndcg, hit_rate=hit_rate)))
     assert "exact" in repro_("compare", "mine", "--strict").stdout
+
+
+def test_strict_counts_frozen_numbers_where_there_is_no_record() -> None:
+    cells = compared("dave", "--table", "4")
+    assert not any(cell["ours"] for cell in cells)
+    assert {"higher", "lower"} & {cell["reference_verdict"] for cell in cells}
+    repro_("compare", "dave", "--table", "4", "--strict", code=1)
+    repro_("compare", "toy", "--strict")
 
 
 def test_a_comparison_can_be_read_by_programs() -> None:
@@ -679,6 +762,32 @@ def test_all_papers_are_compared_where_none_is_named() -> None:
     shown = repro_("compare").stdout
     for paper_table in ("sevae, Table 4", "mvae, Table I", "acvae, Table 2", "toy, Table 3"):
         assert f"### {paper_table}\n" in shown
+
+
+def test_of_several_papers_those_that_have_a_table_are_compared() -> None:
+    assert {cell["paper"] for cell in compared("acvae", "dave", "--table", "4")} == {"dave"}
+
+
+def test_letters_that_an_encoding_lacks_are_replaced() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "repro", "compare", "multvae_ablation", "--table", "IX"],
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+        encoding="latin-1",
+        check=True,
+    )
+    assert "| ? as a function of user interactions" in done.stdout
+
+
+def test_the_help_is_as_wide_as_the_terminal_up_to_100_columns() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "repro", "run", "--help"],
+        env={**os.environ, "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert 80 < max(map(len, done.stdout.splitlines())) <= 100
 
 
 @pytest.mark.parametrize("command", COMMANDS)

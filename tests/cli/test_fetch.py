@@ -653,6 +653,7 @@ def test_ctrl_c_exits_130_and_the_next_fetch_goes_on_from_there(
     code, told = cut_off(server, signal.SIGINT, "-c", INTERRUPTIBLE)
     assert code == 130
     assert "interrupted" in told
+    assert "--force" not in told
     assert "Traceback" not in told
     stopped = n_here()
     repro_("fetch", "box")

@@ -196,7 +196,7 @@ def test_a_smoke_run_is_drawn_only_where_asked_and_says_so(tmp_path: Path) -> No
     repro("run", "mine", "--figure", "2", "--smoke")
     repro("figure", "mine", "2", "--to", str(tmp_path), code=1)
     repro("figure", "mine", "2", "--smoke", "--to", str(tmp_path))
-    assert "smoke" in (tmp_path / "mine-2.svg").read_text()
+    assert "smoke" in (tmp_path / "mine-2-smoke.svg").read_text()
 
 
 def test_figures_are_no_tables() -> None:

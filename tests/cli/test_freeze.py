@@ -370,3 +370,30 @@ def test_a_paper_of_statistics_alone_has_nothing_to_freeze(file: Path) -> None:
     (file.parent.parent / "mine.toml").write_text(text)
     repro_("fetch", "toy")
     assert "there is no record of rows of mine" in repro_("freeze", "mine", code=1).stderr
+
+
+def test_nothing_is_frozen_into_an_installed_package(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repro_("run", "mine", "--table", "1")
+    monkeypatch.setattr(paths, "is_installed", lambda path: path == file)
+    refused = repro_("freeze", "mine", code=1).stderr
+    assert f"{file} is in the installed package" in refused
+    assert "pip install -e" in refused
+    assert not file.exists()
+
+
+def test_a_plug_in_of_ones_own_that_changed_is_told_and_marked(
+    file: Path, own_folders: Path
+) -> None:
+    model = own_folders / "user" / "models" / "level.py"
+    model.parent.mkdir()
+    shipped = (SHIPPED.parent / "repro" / "models" / "popularity.py").read_text()
+    model.write_text(shipped)
+    asked = ("run", "mine", "--table", "2", "--model", "level")
+    repro_(*asked)
+    assert "earlier version" not in repro_(*asked).stderr
+    assert {cell["marks"] for cell in compared("--table", "2") if cell["runs"]} == {""}
+    model.write_text(shipped + "\n")
+    assert "1 of these records are of an earlier version of a plug-in" in repro_(*asked).stderr
+    assert {cell["marks"] for cell in compared("--table", "2") if cell["runs"]} == {"d"}

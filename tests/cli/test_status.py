@@ -527,11 +527,11 @@ def test_a_dry_run_measures_what_is_alike_but_once_and_adds_up(
     assert asked == ["popularity", "ease"]
     assert times(told) == ["more than 1 h 00 min"] * 3 + ["about 1 min 40 s"] * 3
     assert in_all(told).startswith("more than 3 h 05 min")
-    monkeypatch.setattr(estimate, "load", lambda: 1.5)
+    monkeypatch.setattr(estimate, "load", lambda: (3.68, 2))
     told = repro_("run", "mine", "--row", "EASE", "--dry-run").stdout
     assert in_all(told).startswith("about 5 min 00 s")
-    assert "busy machine       150% of its processors were in use" in told
-    monkeypatch.setattr(estimate, "load", lambda: 0.1)
+    assert "busy machine       3.7 other threads had work for 2 processors, and all" in told
+    monkeypatch.setattr(estimate, "load", lambda: (0.9, 2))
     assert "busy machine" not in repro_("run", "mine", "--dry-run").stdout
     assert "about 6 MB for checkpoints" in told
     assert (

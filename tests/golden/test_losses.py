@@ -1,8 +1,10 @@
 """What an epoch of every model logs, and what it scores then, on a toy and one CPU thread.
 
-They are no published numbers: a change of one says that the model, its defaults, its initial
-weights or the order of its random draws has changed. torch may change its random streams between
-versions, too. `python tests/golden/test_losses.py` pins them anew, in losses.json.
+They are no published numbers: a change of one says that the model, its initial weights or the
+order of its random draws has changed, or a default that neither `SMALL` nor `OWN` replaces. They
+replace rates, widths, batches and epochs, to be quick; test_recipes.py pins what the tables run
+with. torch may change its random streams between versions, too.
+`python tests/golden/test_losses.py` pins them anew, in losses.json.
 """
 
 from __future__ import annotations

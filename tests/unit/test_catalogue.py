@@ -202,6 +202,8 @@ def test_a_value_of_another_type_is_an_error(own: Own, name: str, value: Any) ->
         ("bert4rec", "mask_rate", -0.1, "from 0 to 1"),
         ("mult_vae", "batch_size", 0, "at least 1"),
         ("mult_vae", "hidden_dims", [600, 0], "at least 1"),
+        ("mult_vae", "hidden_dims", [], "at least one number"),
+        ("cfgan", "discriminator_hidden_dims", [], "at least one number"),
         ("mult_vae", "n_epochs", -1, "at least 0"),
         ("acvae", "g_learning_rate", -1.0, "at least 0"),
         ("ease", "l2", -1, "at least 0"),
@@ -216,6 +218,13 @@ def test_a_number_out_of_its_range_is_an_error(
     entry = MODELS.entry(model)
     with pytest.raises(ReproError, match=rf"row 1: {name} of {model} must be {said}, got "):
         entry.complete({name: value}, "row 1")
+
+
+@pytest.mark.parametrize(
+    ("model", "name"), [("avb", "decoder_dims"), ("dave", "decoder_hidden_dims")]
+)
+def test_a_model_may_do_without_some_hidden_layers(model: str, name: str) -> None:
+    assert MODELS.entry(model).complete({name: []}, "row 1")[name] == []
 
 
 @pytest.mark.parametrize(("catalogue", "name"), SHIPPED)
@@ -264,3 +273,9 @@ def test_a_file_that_is_no_text_is_named(own: Own, own_folders: Path) -> None:
     (own_folders / "user" / "models" / "mine.py").write_bytes(b"# caf\xe9\n" + PLUGIN.encode())
     with pytest.raises(ReproError, match=r"mine\.py: 'utf-8' codec can't decode"):
         catalogue.entry("mine")
+
+
+def test_a_class_that_inherits_hyper_parameters_is_refused(own: Own) -> None:
+    text = PLUGIN.replace("class Mine:", "class Mine(EASE):")
+    with pytest.raises(ReproError, match=r"mine\.py, line \d+: Mine inherits from EASE"):
+        own(text).entry("mine")

@@ -112,6 +112,7 @@ def test_clear_deletes_all_of_them_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "claim.json").touch()
     checkpoints.put_aside(saved(tmp_path, 3)[0])
     checkpoints.save(tmp_path, b"4")
+    (tmp_path / ".checkpoint-000005.pt.4711.0badcafe").touch()  # a killed write's
     checkpoints.clear(tmp_path)
     assert names(tmp_path) == ["claim.json"]
     checkpoints.clear(tmp_path)
@@ -138,6 +139,25 @@ def test_what_a_killed_write_left_is_not_taken_for_a_checkpoint(tmp_path: Path) 
     assert checkpoints.present(tmp_path) == before
     checkpoints.save(tmp_path, b"3")
     assert [checkpoints.read(file) for file in checkpoints.present(tmp_path)] == [b"3", b"2"]
+    assert names(tmp_path) == ["checkpoint-000002.pt", "checkpoint-000003.pt"]  # and it is gone
+
+
+def test_the_oldest_goes_first_so_that_a_cut_leaves_no_gap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(1, 5):  # as saves leave them that were killed before the oldest went
+        (tmp_path / f"checkpoint-{number:06}.pt").touch()
+    unlink = Path.unlink
+
+    def cut_off(file: Path, missing_ok: bool = False) -> None:
+        unlink(file, missing_ok)
+        if file.name.startswith("checkpoint-"):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "unlink", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoints.save(tmp_path, b"5")
+    assert names(tmp_path) == [f"checkpoint-{number:06}.pt" for number in range(2, 6)]
 
 
 def test_other_files_are_not_taken_for_checkpoints(tmp_path: Path) -> None:

@@ -110,6 +110,7 @@ def until(true: Callable[[], object], seconds: float = 20.0) -> None:
 def put(folder: Path, age: float = 0.0, **said: object) -> Claim:
     """Write a claim of another process, last heard of so many seconds ago."""
     about = Claim("f00d", socket.gethostname(), os.getpid(), "its run", time.time() - 1000)
+    about = replace(about, processes=claims.processes())
     claim = replace(about, **said)  # type: ignore[arg-type]
     paths.write_json(folder / claims.FILE, asdict(claim))
     heard = time.time() - age

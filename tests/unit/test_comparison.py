@@ -12,6 +12,7 @@ import pytest
 from repro import planning, reference, tables
 from repro.cells import VERDICTS, ComparedCell
 from repro.comparison import ComparedTable, compare
+from repro.data import views
 from repro.errors import ReproError
 from repro.experiment import Experiment, model_spec
 from repro.metrics import Result
@@ -271,6 +272,26 @@ def test_marks_tell_of_the_data_and_of_collapsed_models(
 ) -> None:
     paper = own()
     assert cell(compare(paper, "1", [record(experiment(paper), 0.4, **changed)])).marks == mark
+
+
+@pytest.mark.parametrize("which", range(3))
+@pytest.mark.parametrize(
+    ("changed", "mark"),
+    [
+        ({"verified": False}, "u"),
+        ({"constant": 0.01}, "c"),
+        ({"code": {"dirty": True}}, "d"),
+        ({"attempts": [{"dirty": False}, {"dirty": True}]}, "d"),
+    ],
+)
+def test_one_seed_of_several_is_enough_for_a_mark(
+    own: Own, changed: dict[str, Any], mark: str, which: int
+) -> None:
+    paper = own()
+    known = [record(experiment(paper, seed=seed), 0.4) for seed in range(3)]
+    assert cell(compare(paper, "1", known)).marks == ""
+    known[which] = replace(known[which], **changed)
+    assert cell(compare(paper, "1", known)).marks == mark
 
 
 @pytest.mark.parametrize(
@@ -776,3 +797,15 @@ def test_faults_of_a_view_of_ours_are_named(own: Own, faulty: str, message: str)
     lines = [faulty if line.startswith(key[:8]) else line for line in OUR_VIEW.splitlines()]
     with pytest.raises(ReproError, match=message):
         own("0.420", text=PAPER.replace("\n[views.gone]", "\n".join(lines), 1))
+
+
+def test_a_record_of_another_version_of_the_data_than_is_here_is_marked(own: Own) -> None:
+    paper = own("0.50")
+    planning.prepare("toy/split")
+    here = views.load("toy/split").digest
+    old = record(experiment(paper), 0.5, began="2025-01-01T00:00:00+00:00", digest="e")
+    assert cell(compare(paper, "1", [old])).marks == "v"
+    now = record(experiment(paper), 0.4, began="2024-01-01T00:00:00+00:00", digest=here)
+    assert cell(compare(paper, "1", [now])).marks == ""
+    found = cell(compare(paper, "1", [now, old]))
+    assert (found.ours, found.marks) == (0.4, "v")

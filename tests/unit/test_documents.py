@@ -151,6 +151,12 @@ def test_a_paper_and_a_dataset_of_ones_own_are_read(own: Own) -> None:
         ('["0.1", "0.2"]', '["0.1"]', '"POP", at.toy: 1 published values for 2 metrics'),
         ('["0.1", "0.2"]', '["0.1", "n/a"]', "'n/a' is not a number"),
         ('["0.1", "0.2"]', '["0.1", "nan"]', "'nan' is not a number"),
+        ('["0.1", "0.2"]', '["0.1", "50%"]', "at.toy: HR@5: '50%' is in per cent, and results are"),
+        (
+            "caption =",
+            "tolerance = [{ source = 'x', within = '1%' }]\ncaption =",
+            "tables.1.tolerance.within: '1%' is in per cent",
+        ),
         ("caption =", "seeds = [0, -1]\ncaption =", "tables.1.seeds.1: Input should be greater"),
         ('"toy/split"', '"toy/splt"', "views.toy.dataset: no view of toy is called 'splt'"),
         ('groups = ["toy"]', 'groups = ["toi"]', "no view is called 'toi'\n  did you mean toy?"),

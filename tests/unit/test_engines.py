@@ -11,13 +11,14 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from repro import claims, engines, execution, paths, planning, records, training
+from repro import checkpoints, claims, engines, execution, paths, planning, records, training
 from repro.claims import BusyError, Claim
 from repro.engines import Done, Ended, Here, Processes, Ray, run_all
 from repro.errors import ReproError, UnsupportedError
@@ -261,6 +262,78 @@ def test_what_was_made_after_a_moment_is_not_forgotten_with_what_was_made_before
     assert again.results == before.results
     assert execution.run(toy, since) == again
     assert trained == ["mine", "mine"]
+
+
+def test_a_run_that_was_taken_over_in_training_leaves_no_record(
+    toy: Job, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = execution._trained
+    folder = settings.runs / planning.run_id(toy)
+
+    def asleep(*rest: Any) -> tuple[Record, training.Outcome]:
+        found = train(*rest)
+        monkeypatch.setattr(claims, "BEAT_SECONDS", -1.0)  # the last beat is long ago
+        paths.write_json(folder / claims.FILE, asdict(_claim(1)))
+        return found
+
+    monkeypatch.setattr(execution, "_trained", asleep)
+    with pytest.raises(BusyError, match="another process has taken over mine"):
+        execution.run(toy, settings)
+    assert not records.exists(settings.runs, folder.name)
+    assert claims.read(folder) == _claim(1)
+
+
+@pytest.mark.parametrize(("since", "kept"), [(None, [2, 1]), (1000.0, [2]), (1001.0, [])])
+def test_checkpoints_from_before_a_moment_are_forgotten_and_no_others(
+    toy: Job,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    since: float | None,
+    kept: list[int],
+) -> None:
+    folder = settings.runs / planning.run_id(toy)
+    for number in (1, 2):
+        checkpoints.save(folder, bytes([number]))
+        os.utime(checkpoints.present(folder)[0], (998.0 + number, 998.0 + number))
+    monkeypatch.setattr(execution, "_trained", raising(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        execution.run(toy, replace(settings, since=since))
+    assert [checkpoints.read(file)[0] for file in checkpoints.present(folder)] == kept
+
+
+def test_a_damaged_record_is_replaced_when_the_run_is_forced(
+    toy: Job, settings: Settings, trained: list[str]
+) -> None:
+    made = execution.run(toy, settings)
+    file = settings.runs / made.id / records.FILE
+    file.write_text("{")
+    with pytest.raises(ReproError, match="no record of this version"):
+        execution.run(toy, settings)
+    forced = replace(settings, since=time.time())
+    assert execution.run(toy, forced).results == made.results
+    assert records.load(file.parent).results == made.results
+
+
+def test_a_run_says_that_its_code_has_changed_since_its_checkpoint(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
+    asked = Asked(("toy",), table="1", rows=("Mult-VAE",), seeds=(0,), smoke=True)
+    job = planning.plan(asked).jobs[0]
+    planning.prepare(job.experiment.dataset)
+
+    def cut(phase: str, epoch: int, n: int) -> None:
+        if epoch == n:
+            raise KeyboardInterrupt
+
+    version = execution.code_version()
+    with pytest.raises(KeyboardInterrupt):
+        execution.run(job, settings, cut)
+    monkeypatch.setattr(execution, "code_version", lambda: version | {"sources": "other"})
+    said: list[str] = []
+    record = execution.run(job, settings, say=said.append)
+    assert said == [f"{job.label}: the code has changed since its checkpoint; --force begins anew"]
+    assert record.dirty
 
 
 def raising(error: BaseException) -> Callable[..., Record]:

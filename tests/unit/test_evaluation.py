@@ -176,6 +176,15 @@ def test_a_target_comes_after_every_candidate_of_its_score(cases: Callable[..., 
         assert ranks(rank(fixed(SCORES), asked).hits)[2] == [3]
 
 
+def test_the_size_of_a_tie_is_a_mean_over_a_users_targets(cases: Callable[..., Cases]) -> None:
+    # target 0 has the score of 1 and 2, target 3 that of 4, and target 5 its own
+    scores = [[1.0, 1.0, 1.0, 2.0, 2.0, 0.0]]
+    asked = cases([[]], [[0, 3, 5]], candidates=[[0, 1, 2, 3, 4, 5]])
+    found = rank(fixed(scores), asked)
+    assert found.tie_size == (2 + 1 + 0) / 3
+    assert ranks(found.hits) == [[2, 5, 6]]
+
+
 def test_a_constant_scorer_never_hits_among_a_hundred_candidates(
     cases: Callable[..., Cases],
 ) -> None:

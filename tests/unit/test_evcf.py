@@ -248,6 +248,16 @@ def test_the_bernoulli_likelihood_is_of_every_item(build: Build) -> None:
 
 
 @torch.no_grad()
+def test_the_bernoulli_likelihood_takes_no_item_for_less_likely_than_1e_5(build: Build) -> None:
+    net = network(likelihood="bernoulli")
+    output = net.experts.output(0)
+    output.weight.zero_()
+    output.bias.fill_(-50.0)  # of 48 items 10 were clicked
+    nll = 10 * -np.log(1e-5) + 38 * -np.log1p(-1e-5)
+    assert float(net(rows_of(build(LISTS), CPU))[0]) == pytest.approx(nll / 4, rel=1e-5)
+
+
+@torch.no_grad()
 def test_how_an_expert_is_drawn_is_as_asked_for(build: Build) -> None:
     def nll(**change: Any) -> float:
         net = network(**FLAT, **SE, **change)

@@ -50,6 +50,13 @@ def test_the_row_that_leads_most_comes_first() -> None:
     assert list(ahead.published) == ["B", "A", "C"]
 
 
+def test_above_counts_in_the_finest_digits_that_a_column_is_printed_with() -> None:
+    column = table(("A", [".524"], [0.524]), ("B", [".5"], [0.526]), ("C", [".4"], [0.5244]))
+    ahead = leaders(column)
+    assert ahead is not None
+    assert ahead.above == {"B": 1}  # .526 is above .524, and 0.5244 is .524 when printed
+
+
 def test_a_frozen_number_stands_in_for_a_missing_record() -> None:
     frozen = [replace(cell, ours=None, reference=cell.ours) for cell in HAND]
     assert leaders(frozen) == leaders(HAND)

@@ -182,6 +182,29 @@ def test_seeds_that_are_asked_for_go_before_those_of_the_table(own: Own) -> None
     assert [job.experiment.seed for job in asked.jobs] == [7, 8]
 
 
+@pytest.mark.parametrize(
+    ("paper", "table", "view", "added", "labels"),
+    [
+        ("dave", "4", "ml-100k", False, {"MovieLens 100K"}),
+        ("dave", "4", "ML-100K/dave", False, {"MovieLens 100K"}),
+        (
+            "dave",
+            "4",
+            "ml-100k",
+            True,
+            {"MovieLens 100K", "MovieLens 100K, ties as in the file, ours"},
+        ),
+        ("multvae_ablation", "I", "ml-1m/liang2018", False, {"MovieLens-1M, ours"}),
+        ("mvae", "II", "jca-yelp", False, {"Yelp"}),
+    ],
+)
+def test_a_view_can_be_named_by_its_data(
+    paper: str, table: str, view: str, added: bool, labels: set[str]
+) -> None:
+    found = planning.plan(Asked((paper,), table=table, views=(view,), added=added))
+    assert {job.label.split(" | ")[2] for job in found.jobs} == labels
+
+
 def test_a_run_without_data_is_not_finished(own: Own) -> None:
     (job,) = own().jobs
     assert finished(job) is None
@@ -296,6 +319,8 @@ def test_a_run_that_has_only_begun_is_running(own: Own, monkeypatch: pytest.Monk
     [
         ("here", True, 0, "running"),
         ("here", False, 0, "missing"),
+        ("another container", False, 0, "running"),
+        ("another container", False, 1000, "missing"),
         ("elsewhere", False, 0, "running"),
         ("elsewhere", False, 1000, "missing"),
     ],
@@ -305,9 +330,10 @@ def test_a_claim_counts_while_its_process_is_there(
 ) -> None:
     plan = own()
     planning.prepare("toy/ratings")
-    where = socket.gethostname() if host == "here" else "another-machine"
+    where = "another-machine" if host == "elsewhere" else socket.gethostname()
+    seen = claims.processes() if host == "here" else "others"
     pid = os.getpid() if alive else dead_process()
-    claim = Claim("t", where, pid, "a run", time.time(), "train", 2, 5, 60.0)
+    claim = Claim("t", where, pid, "a run", time.time(), "train", 2, 5, 60.0, seen)
     file = folder(plan.jobs[0]) / claims.FILE
     paths.write_json(file, asdict(claim))
     os.utime(file, (time.time() - silent, time.time() - silent))
@@ -431,3 +457,20 @@ def test_each_record_and_view_is_read_once_however_many_runs_there_are(
     assert [s.kind for s in found] == ["done", "missing"] * 20
     assert sorted(set(read)) == sorted({*made, "toy/ratings"})
     assert len(read) <= len(made) + 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "label"),
+    [
+        ({}, "mine 1 | Mine | Toy | seed 0"),
+        ({"settings": ("n_epochs=3",)}, "mine 1 | Mine | Toy | n_epochs = 3 | seed 0"),
+        ({"settings": ("n_epochs=5",)}, "mine 1 | Mine | Toy | seed 0"),  # as the row has it
+        ({"smoke": True}, "mine 1 | Mine | Toy | smoke | seed 0"),
+    ],
+)
+def test_a_run_that_is_not_the_rows_is_not_called_so(
+    own: Own, asked: dict[str, Any], label: str
+) -> None:
+    own(model="mult_vae", params="n_epochs = 5")
+    (job,) = planning.plan(Asked(("mine",), **asked)).jobs
+    assert job.label == label

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -86,6 +87,15 @@ def test_a_record_takes_the_place_of_its_checkpoint(tmp_path: Path) -> None:
     records.save(tmp_path, RECORD, HITS, TARGETS)
     assert records.exists(tmp_path, RECORD.id)
     assert sorted(path.name for path in folder.iterdir()) == ["hits.npz", "record.json"]
+
+
+def test_vectors_of_an_earlier_run_do_not_stay_with_a_later_one(tmp_path: Path) -> None:
+    vectors = {"users": np.ones((4, 2), dtype=np.float32)}
+    records.save(tmp_path, RECORD, HITS, TARGETS, vectors)
+    kept = records.load(tmp_path / RECORD.id).embeddings()
+    assert {name: rows.tolist() for name, rows in kept.items()} == {"users": [[1.0, 1.0]] * 4}
+    records.save(tmp_path, RECORD, HITS, TARGETS)
+    assert records.load(tmp_path / RECORD.id).embeddings() == {}
 
 
 def test_hits_alone_are_no_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,3 +298,69 @@ def test_a_damaged_note_of_a_failure_is_named(tmp_path: Path, text: str) -> None
     file.write_text(text)
     with pytest.raises(ReproError, match=str(file)):
         records.failure(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "named"),
+    [
+        ("results", {"ndcg@3": {"value": None, "standard_error": 0.1, "epoch": 1}}, "value"),
+        ("results", {"ndcg@3": {"value": float("nan"), "standard_error": 0.1, "epoch": 1}}, "NaN"),
+        ("constant", None, "constant"),
+        ("code", None, "code"),
+    ],
+)
+def test_a_record_with_a_value_of_another_kind_is_named(
+    tmp_path: Path, key: str, value: object, named: str
+) -> None:
+    records.save(tmp_path, RECORD, HITS, TARGETS)
+    file = tmp_path / RECORD.id / records.FILE
+    file.write_text(json.dumps(json.loads(file.read_text()) | {key: value}))
+    with pytest.raises(ReproError, match=rf"{file} is no record of this version: .*{named}"):
+        records.load(tmp_path / RECORD.id)
+
+
+@pytest.mark.parametrize(
+    ("looks", "held"),
+    [
+        ([{"ndcg@3": 0.1}, {"ndcg@3": 0.2}], True),
+        ([{"mrr@3": 0.1}, {"mrr@3": 0.1, "ndcg@3": 0.2}], False),  # cut off, then another table
+        ([], False),
+    ],
+)
+def test_a_curve_is_there_if_every_look_has_seen_it(
+    looks: list[dict[str, float]], held: bool
+) -> None:
+    curve: list[dict[str, Any]] = [{"losses": {}}]
+    curve += [{"losses": {"corr": 0.1}, "valid": look} for look in looks]
+    made = replace(RECORD, curve=curve)
+    assert made.holds("valid:ndcg@3") is held
+    assert made.holds("loss:corr") is bool(looks)  # of a phase alone
+
+
+@pytest.mark.parametrize(
+    ("attempts", "dirty"),
+    [
+        ([{"sources": "a"}], False),
+        ([{"sources": "a", "commit": "1"}, {"sources": "a", "commit": "2"}], False),
+        ([{"sources": "a"}, {"sources": "b"}], True),
+        ([{"sources": "b", "mine.py": "1"}, {"sources": "b", "mine.py": "2"}], True),
+        ([{"sources": "a", "dirty": True}], True),
+        ([{}, {"began": "before sources were noted"}], False),
+    ],
+)
+def test_a_record_whose_code_changed_after_a_cut_is_of_no_commit(
+    attempts: list[dict[str, object]], dirty: bool
+) -> None:
+    assert replace(RECORD, code=attempts[-1], attempts=attempts).dirty is dirty
+
+
+def test_what_a_killed_process_was_writing_goes_with_the_next_record(tmp_path: Path) -> None:
+    folder = tmp_path / RECORD.id
+    folder.mkdir()
+    left = [folder / f".{name}.4711.0badcafe" for name in (records.HITS, records.FILE)]
+    beat = folder / ".claim.json.4711.0badcafe"  # of the run itself, this moment
+    for file in [*left, beat]:
+        file.touch()
+    records.save(tmp_path, RECORD, HITS, TARGETS)
+    assert not any(file.exists() for file in left)
+    assert beat.exists()

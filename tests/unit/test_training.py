@@ -178,6 +178,27 @@ def test_patience_stops_after_so_many_looks_that_were_no_better(
     assert outcome.epoch == best
 
 
+@pytest.mark.parametrize(
+    ("patience_from", "every", "seen"),
+    [
+        (0, 1, 3),  # all looks after the first are worse, and two of them are enough
+        (2, 1, 3),
+        (3, 1, 4),  # the look after epoch 3 itself is counted
+        (5, 1, 6),
+        (5, 2, 7),  # of 3, 5 and 7 the last two
+        (6, 2, 9),
+    ],
+)
+def test_patience_counts_the_looks_from_the_epoch_that_is_given(
+    split: Split, patience_from: int, every: int, seen: int
+) -> None:
+    model = Scripted(test=[1] * 12, valid=[1] + [2] * 11)
+    how: dict[str, Any] = {"patience": 2, "patience_from": patience_from, "every": every}
+    outcome = fitted(model, split, select="valid:mrr@10", **how)
+    assert [entry["epoch"] for entry in outcome.curve] == list(range(1, seen + 1))
+    assert outcome.epoch == 1
+
+
 def test_a_phase_forgets_the_best_epoch_and_keeps_the_curve(split: Split) -> None:
     model = Staged({"pretrain": Scripted([1, 1, 5]), "train": Scripted([3, 2, 4])})
     outcome = fitted(model, without_validation(split), select="test:mrr@10", patience=3)
@@ -379,6 +400,39 @@ def test_further_cases_see_the_scorer_as_it_was_and_the_same_chance_after_a_cut(
     assert plain(resumed(model, with_others(split), checkpoint, cut, **how)) == plain(whole)
 
 
+@pytest.mark.parametrize("cut", [2, 3, 4])
+def test_further_cases_are_drawn_alike_whenever_they_are_ranked(
+    split: Split, checkpoint: Path, cut: int
+) -> None:
+    how: dict[str, Any] = {"select": "valid:mrr@10", "metrics": ("mrr@20",)}
+    whole = fitted(Sampling(), with_others(split), Progress(5, CPU), **how)
+    assert whole.epoch < 4  # without a checkpoint they are ranked only after the last
+    assert "noise 0.5" in whole.curve[whole.epoch - 1]
+    assert plain(resumed(Sampling(), with_others(split), checkpoint, cut, **how)) == plain(whole)
+
+
+class Located(Placed):
+    """Says that a user is where the target is."""
+
+    def embeddings(self) -> dict[str, Tensor]:
+        return {"users": torch.tensor([[float(self.ranks[TEST])]])}
+
+
+class Locating(Scripted):
+    """Its scorers have vectors."""
+
+    def epochs(self, train: Interactions, run: Run) -> Iterator[Located]:
+        for placed in super().epochs(train, run):
+            yield Located(placed.ranks)
+
+
+def test_vectors_of_the_epoch_that_counts_survive_a_cut(split: Split, checkpoint: Path) -> None:
+    model, asked = Locating([4, 2, 3, 5]), without_validation(split)
+    outcome = resumed(model, asked, checkpoint, 4, select="test:mrr@10")
+    assert outcome.epoch == 2
+    assert {name: rows.tolist() for name, rows in outcome.embeddings.items()} == {"users": [[2.0]]}
+
+
 def test_a_run_that_was_over_is_not_trained_again(clusters: Split, checkpoint: Path) -> None:
     whole = fitted(MULT_VAE, clusters, Progress(5, CPU, checkpoint))
     told: list[int] = []
@@ -448,10 +502,10 @@ def test_a_checkpoint_tells_how_many_epochs_lie_behind_it(
 
 def cut_and_resumed(split: Split, folder: Path, select: str) -> Outcome:
     """Return the outcome of a run that was cut off with one metric, and goes on with another."""
-    progress = Progress(5, CPU, folder, Interrupted(4))
+    progress = Progress(5, CPU, folder, Interrupted(4), attempt={"start": 1})
     with pytest.raises(CutError):
         fit(MULT_VAE, split, progress, name="a", metrics=("recall@5",), select=select)
-    again = Progress(5, CPU, folder)
+    again = Progress(5, CPU, folder, attempt={"start": 2})
     return fit(MULT_VAE, split, again, name="a", metrics=("mrr@5",), select=select)
 
 
@@ -463,6 +517,20 @@ def test_a_run_that_goes_on_with_another_metric_begins_anew_where_its_best_epoch
     whole = fit(MULT_VAE, clusters, progress, name="a", metrics=("mrr@5",), select="test:each")
     assert resumed.results["mrr@5"] == whole.results["mrr@5"]
     assert len(resumed.curve) == len(whole.curve)
+    assert resumed.attempts == [{"start": 2}]  # nothing is left of the first
+
+
+def test_a_curve_that_a_figure_needs_has_every_look_though_the_run_was_cut_without_it(
+    clusters: Split, checkpoint: Path
+) -> None:
+    how: dict[str, Any] = {"name": "a", "metrics": ("recall@5",), "select": "last"}
+    with pytest.raises(CutError):
+        fit(MULT_VAE, clusters, Progress(5, CPU, checkpoint, Interrupted(4)), **how)
+    drawn = fit(MULT_VAE, clusters, Progress(5, CPU, checkpoint), **how, curve=("mrr@5",))
+    whole = fit(MULT_VAE, clusters, Progress(5, CPU), **how, curve=("mrr@5",))
+    seen = [[look["valid"]["mrr@5"] for look in found.curve] for found in (drawn, whole)]
+    assert seen[0] == seen[1]
+    assert len(seen[0]) == MULT_VAE.n_epochs
 
 
 @pytest.mark.parametrize("select", ["last", "valid:ndcg@5"])
@@ -473,6 +541,7 @@ def test_a_run_that_goes_on_with_another_metric_has_both_where_hits_are_kept(
     both = ("mrr@5", "recall@5")
     whole = fit(MULT_VAE, clusters, Progress(5, CPU), name="a", metrics=both, select=select)
     assert resumed.results == whole.results
+    assert resumed.attempts == [{"start": 1}, {"start": 2}]
 
 
 def test_a_checkpoint_of_another_version_of_a_model_says_what_to_do(
