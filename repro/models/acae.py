@@ -39,6 +39,7 @@ class ACAE:
     """
 
     hidden_dim: int = 200
+    """Of the one hidden layer."""
     epsilon: float = 1.0
     """Length of a perturbation, over the whole matrix of weights."""
     encoder_adversarial_weight: float = 0.0
@@ -54,6 +55,7 @@ class ACAE:
     finetune_learning_rate: float = 0.001
     """Of adversarial training."""
     batch_size: int = 128
+    """Users."""
     n_pretrain_epochs: int = 500
     """Of the auto-encoder alone; the earlier commit has 2000."""
     n_epochs: int = 500

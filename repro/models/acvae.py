@@ -43,6 +43,7 @@ class ACVAE:
     hidden_dim: int = 100
     """Of GRU and encoder (Section 4.3)."""
     latent_dim: int = 64
+    """Of z at each step (Section 4.3)."""
     discriminator_dim: int = 128
     """Width of T and G (code)."""
     alpha: float = 0.05
@@ -79,6 +80,7 @@ class ACVAE:
     log_corr: bool = False
     """Log `correlation` after every epoch."""
     batch_size: int = 64
+    """Users (code)."""
     n_epochs: int = 300
     """On ML-latest; 200 on ML-1m, 100 on ML-10m, 40 on Yelp (Section 4.3)."""
 

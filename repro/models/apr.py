@@ -36,11 +36,13 @@ class APR:
     """
 
     embedding_dim: int = 64
+    """Of users and items."""
     learning_rate: float = 0.05
     """AdaGrad's."""
     initial_accumulator: float = 0.1
     """What AdaGrad's sums of squares begin with, in either phase: TensorFlow's value."""
     batch_size: int = 512
+    """Pairs, with a negative each."""
     drop_last: bool = True
     """Leave out the pairs that do not fill a batch, others in every epoch (code)."""
     epsilon: float = 0.5

@@ -38,6 +38,7 @@ class AVB:
     hidden_dims: tuple[int, ...] = (300, 300)
     """Of the encoder, softplus (code)."""
     latent_dim: int = 32
+    """Of z; 8 or 32 in the code."""
     decoder_dims: tuple[int, ...] = (300, 300)
     """Hidden layers between z and the logits, softplus (code); none: a linear decoder."""
     adaptive_contrast: bool = True
@@ -63,6 +64,7 @@ class AVB:
     n_test_draws: int = 10
     """Noises that the logits are averaged over; ours."""
     batch_size: int = 128
+    """Users; as many images in the code."""
     n_epochs: int = 200
     """Ours; the code makes 2.5 million updates."""
 

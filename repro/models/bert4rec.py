@@ -70,6 +70,7 @@ class BERT4Rec:
     max_norm: float = 5.0
     """Gradients are scaled down to this norm, all together (Section 4.3)."""
     batch_size: int = 256
+    """Copies of windows (code)."""
     n_epochs: int = 905
     """The code's 400,000 updates on ML-1M."""
 

@@ -32,11 +32,13 @@ class BPR:
     learning_rate: float = 0.001
     """Adam's own default; the paper states none."""
     batch_size: int = 1024
+    """Pairs, with a negative each; our choice."""
     l2: float = 1e-5
     """Strength per triple; the paper tunes it and states no value."""
     item_bias: bool = False
     """Add a bias per item; Section 5.1 has none."""
     n_epochs: int = 200
+    """So long MVAE's paper trains all models (its Section V-C)."""
 
     KNOWN_USERS_ONLY: ClassVar[bool] = True
 

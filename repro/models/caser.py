@@ -52,6 +52,7 @@ class Caser:
     learning_rate: float = 0.001
     """Adam's."""
     batch_size: int = 512
+    """Windows; 256 in NeuRec 2."""
     l2: float = 1e-6
     """Times half the squared norm, added to the loss of every batch: 0.001 in NeuRec 2."""
     l2_on: Literal["all", "tables"] = "all"
@@ -61,6 +62,7 @@ class Caser:
     """Whether scores contain the item bias. NeuRec 2, and 3 on TensorFlow, train it and leave it
     out of the scores."""
     n_epochs: int = 50
+    """1000 in NeuRec 2, 500 in NeuRec 3."""
 
     KNOWN_USERS_ONLY: ClassVar[bool] = True
 

@@ -59,6 +59,7 @@ class CDAE:
     scaled: bool = True
     """Divide what is left of the input by 1 - dropout (source)."""
     loss: Literal["cross_entropy", "square"] = "cross_entropy"
+    """The script tries both; the source's own default is the logistic loss, see Deviations."""
     all_items: bool = False
     """Take the loss over all items, not over the positives and the negatives drawn for them."""
     n_negatives: int = 5
@@ -66,7 +67,9 @@ class CDAE:
     positive_weight: float = 1.0
     """Of a positive's loss, where a zero's has 1; used by Liang et al. with all items."""
     optimizer: Literal["adagrad", "adam"] = "adagrad"
+    """AdaGrad is the authors' (source), Adam that of Liang et al."""
     learning_rate: float = 0.1
+    """Of either optimiser; AdaGrad's in the source."""
     beta: float = 1.0
     """What AdaGrad adds to the root of the summed squares; they begin at 0.0001 (script)."""
     l2: float = 0.01
@@ -79,6 +82,7 @@ class CDAE:
     """Adam's steps on the vector of a user unknown to training, for the history's loss over all
     items and with the network as it is; with 0 that vector is zero."""
     stranger_learning_rate: float = 0.1
+    """Of those steps."""
     batch_size: int = 1
     """Users whose gradients are added up for one update (source)."""
     n_epochs: int = 50

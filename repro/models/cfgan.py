@@ -55,16 +55,23 @@ class CFGAN:
     objective: Literal["non_saturating", "minimax"] = "non_saturating"
     """What the generator minimises: -ln D (code) or ln(1 - D) (paper)."""
     generator_hidden_dims: tuple[int, ...] = (300,)
+    """Of the generator, sigmoid."""
     generator_learning_rate: float = 0.0001
+    """Of the generator's Adam."""
     generator_l2: float = 0.001
     """Strength of half the squared norm of all weights and biases."""
     generator_batch_size: int = 256
+    """Vectors of an update of the generator."""
     generator_steps: int = 1
     """Passes over all vectors in a round."""
     discriminator_hidden_dims: tuple[int, ...] = (250,)
+    """Of the discriminator, sigmoid."""
     discriminator_learning_rate: float = 0.00005
+    """Of the discriminator's Adam."""
     discriminator_l2: float = 0.00005
+    """Strength of half the squared norm of all the discriminator's weights and biases."""
     discriminator_batch_size: int = 512
+    """Vectors of an update of the discriminator."""
     discriminator_steps: int = 1
     """Passes over all vectors in a round, before the generator's."""
     n_epochs: int = 1500

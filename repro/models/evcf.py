@@ -60,6 +60,7 @@ class EVCF:
     n_layers: int = 2
     """Hidden layers of every network; H+Vamp has at least 2 (SE-VAE, Section 5.2; code)."""
     hidden_dim: int = 600
+    """Of every hidden layer (SE-VAE, Section 4.1; code)."""
     latent_dim: int = 200
     """K, of z or of both z2 and z1 (SE-VAE, Section 4.1)."""
     dropout: float = 0.5
@@ -67,6 +68,7 @@ class EVCF:
     n_pseudo_inputs: int = 1000
     """Components of the VampPrior (code)."""
     pseudo_input_mean: float = 0.05
+    """Of their initial entries (code), before these are cut to [0, 1]."""
     pseudo_input_std: float = 0.01
     """Of their initial entries (code)."""
     likelihood: Literal["multinomial", "bernoulli"] = "multinomial"
@@ -108,8 +110,11 @@ class EVCF:
     optimizer: Literal["normalized_adam", "adam"] = "normalized_adam"
     """EVCF's code divides each tensor's gradient by its norm."""
     learning_rate: float = 0.0005
+    """Of the optimiser (code), as SE-VAE keeps it (Section 4.1)."""
     batch_size: int = 200
+    """Users (code), as SE-VAE keeps it (Section 4.1)."""
     n_epochs: int = 400
+    """At most (code); when to stop earlier is the table's to say."""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["EVCFNet"]:
         """Maximise the evidence lower bound, its KL term warmed up, every user once an epoch."""

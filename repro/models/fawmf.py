@@ -37,6 +37,7 @@ class FAWMF:
     latent_dim: int = 20
     """Factors of a user or an item."""
     n_communities: int = 20
+    """D; a user belongs to all of them, in shares that sum to one."""
     learning_rate: float = 0.1
     """Adam's, of the factors."""
     weight_learning_rate: float = 0.1

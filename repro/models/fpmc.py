@@ -55,6 +55,7 @@ class FPMC:
     l2: float = 0.001
     """Times half the squared norm of the rows that a batch uses, each time that it uses them."""
     n_epochs: int = 500
+    """In NeuRec 2, too; 40 to 300 in ACVAE's paper (its Section 4.3)."""
 
     KNOWN_USERS_ONLY: ClassVar[bool] = True
 

@@ -39,9 +39,11 @@ class JCA:
     l2: float = 0.001
     """Strength of half the squared norm of all weights and biases, once an update."""
     learning_rate: float = 0.003
+    """Adam's."""
     block_size: int = 1500
     """Users, and items, of an update; their rows and columns enter whole."""
     n_epochs: int = 200
+    """So long MVAE's paper trains all models, too (its Section V-C)."""
 
     KNOWN_USERS_ONLY: ClassVar[bool] = True
 

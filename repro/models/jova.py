@@ -36,6 +36,7 @@ class JoVA:
     hidden_dim: int = 320
     """Of both hidden layers of an encoder, tanh then sigmoid, and of the decoder's one, tanh."""
     latent_dim: int = 80
+    """Of z on either side (code)."""
     beta: float = 0.02
     """KL weight (code)."""
     hinge_weight: float = 0.01
@@ -43,6 +44,7 @@ class JoVA:
     margin: float = 0.15
     """By which a pair's score should be above its negative's."""
     learning_rate: float = 0.003
+    """Adam's, at first (code)."""
     decay: float = 0.96
     """Times the rate every 50 * ceil(U / 1500) updates."""
     block_size: int = 1500
@@ -52,6 +54,7 @@ class JoVA:
     test_latent: Literal["mean", "sample"] = "mean"
     """"sample": as in the code, z is drawn; the items' once an epoch."""
     n_epochs: int = 200
+    """In the code; so long MVAE's paper trains all models, too (its Section V-C)."""
 
     KNOWN_USERS_ONLY: ClassVar[bool] = True
 

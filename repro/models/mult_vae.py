@@ -36,6 +36,7 @@ class MultVAE:
     hidden_dims: tuple[int, ...] = (600,)
     """Encoder widths from the input on; the decoder mirrors them (Section 4.3)."""
     latent_dim: int = 200
+    """Of z (code); 300 is the ablation's Table II."""
     activation: Literal["tanh", "relu"] = "tanh"
     """Of the hidden layers; ReLU is the ablation's Table VII."""
     dropout: float = 0.5
@@ -63,9 +64,13 @@ class MultVAE:
     optimizer: Literal["adam", "sgd"] = "adam"
     """SGD is the ablation's Table VIII, which states no rate."""
     momentum: float = 0.0
+    """SGD's; the ablation states none, and its Eq. 10 has none."""
     learning_rate: float = 0.001
+    """Of either optimiser: Adam's in the code, kept for SGD."""
     batch_size: int = 500
+    """Users (code)."""
     n_epochs: int = 200
+    """In the code; the ablation's, too (its Section III)."""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["MultVAENet"]:
         """Maximise the annealed evidence lower bound, every user once an epoch."""

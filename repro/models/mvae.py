@@ -77,6 +77,7 @@ class MVAE:
     hidden_dim: int = 320
     """Of two hidden layers in each encoder and decoder (Section V-C)."""
     latent_dim: int = 80
+    """Of z on either side (Section V-C)."""
     second_activation: Literal["tanh", "sigmoid"] = "tanh"
     """Of the encoder's second hidden layer; "sigmoid" as in JoVA's code."""
     beta: float = 0.15
@@ -88,9 +89,11 @@ class MVAE:
     with 1500 whole columns. "literal": in training a side sees the submatrix alone. "once": each
     block of rows, and of columns, enters one update of an epoch, not one per block of the other."""
     block_size: int = 1500
+    """Users, and items, of a block (Section V-C)."""
     skip_last_block: bool = False
     """Leave an epoch's last block of items out, as JoVA's code does."""
     learning_rate: float = 0.003
+    """Adam's (Section V-C)."""
     decay: float = 1.0
     """Times the rate every 50 * ceil(U / 1500) updates; 0.96 in JoVA's code."""
     alpha: float = 0.5
@@ -100,6 +103,7 @@ class MVAE:
     test_latent: Literal["mean", "sample"] = "mean"
     """"sample": z is drawn, as in JoVA's code; the items' once an epoch."""
     n_epochs: int = 200
+    """Section V-C."""
 
     KNOWN_USERS_ONLY: ClassVar[bool] = True
 

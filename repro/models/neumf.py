@@ -39,6 +39,7 @@ class NeuMF:
     learning_rate: float = 0.001
     """Adam's (Section 4.1)."""
     batch_size: int = 256
+    """Positives and negatives (code)."""
     n_epochs: int = 20
     """README's example; with pre-training, the epochs after it."""
     n_pretrain_epochs: int = 0
@@ -46,6 +47,7 @@ class NeuMF:
     finetune: Literal["sgd", "adam"] = "sgd"
     """Optimiser after pre-training (Section 3.4.1)."""
     finetune_learning_rate: float = 0.001
+    """Of that optimiser; Ferrari Dacrema et al. 2021 took as much for SGD."""
 
     KNOWN_USERS_ONLY: ClassVar[bool] = True
 

@@ -44,6 +44,7 @@ class RaCT:
     hidden_dim: int = 600
     """Of the actor's encoder and decoder (code)."""
     latent_dim: int = 200
+    """Of z (code)."""
     dropout: float = 0.5
     """Probability that an item is left out of the input: what is left out is to be found."""
     beta: float = 0.2
@@ -65,6 +66,7 @@ class RaCT:
     joint_learning_rate: float = 0.000002
     """Of the actor's new Adam in phase 3 (code)."""
     batch_size: int = 500
+    """Users (code)."""
     n_actor_epochs: int = 200
     """Phase 1; the authors' script has 100, their log on MovieLens 20M 200 and on Netflix 100."""
     n_critic_epochs: int = 50

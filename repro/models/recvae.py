@@ -43,6 +43,7 @@ class RecVAE:
     hidden_dim: int = 600
     """Of each of the encoder's five layers (code)."""
     latent_dim: int = 200
+    """Of z (code)."""
     dropout: float = 0.5
     """Share of the input that is dropped while the encoder is trained (code)."""
     gamma: float = 0.005
@@ -63,7 +64,9 @@ class RecVAE:
     learning_rate: float = 0.0005
     """Of both Adams (code)."""
     batch_size: int = 500
+    """Users (code)."""
     n_epochs: int = 50
+    """Of all these passes each (code)."""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["RecVAENet"]:
         """Train the encoder, renew the prior, train the decoder."""

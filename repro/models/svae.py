@@ -34,11 +34,13 @@ class SVAE:
     """A variational autoencoder over time: each step's latent variable predicts the next items."""
 
     embedding_dim: int = 256
+    """Of items (code)."""
     hidden_dim: int = 200
     """Of the GRU."""
     dense_dim: int = 150
     """Of the layers around the latent variable."""
     latent_dim: int = 64
+    """Of z at each step (code)."""
     next_k: int = 4
     """How many of the next items each step predicts; 4 on ML-1M (Section 4.5)."""
     beta: float = 0.2
@@ -50,15 +52,19 @@ class SVAE:
     log_sigma: Literal["code", "consistent"] = "code"
     """Whether the KL reads the log standard deviation as a log variance, as the code does."""
     test_latent: Literal["sample", "mean"] = "sample"
+    """Whether z is drawn at test time, as in the code, or is its mean."""
     test_history: Literal["whole", "without_last"] = "whole"
     """What is read of the known items. "whole": all of them. "without_last": all but the newest, as
     in the code (`iter_eval`), whose scores are so those of a step that is already known. In either
     reading the evaluation, not the model, masks all known items."""
     learning_rate: float = 0.001
+    """Adam's (code)."""
     weight_decay: float = 0.005
     """Adam's L2 term."""
     batch_size: int = 1
+    """Users; one in the code."""
     n_epochs: int = 25
+    """In the code; 40 to 300 in ACVAE's paper (its Section 4.3)."""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["SVAENet"]:
         """Train on every user's sequence once an epoch."""

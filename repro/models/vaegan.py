@@ -41,11 +41,13 @@ class VAEGAN:
     hidden_dims: tuple[int, ...] = (200,)
     """Of the encoder, softplus."""
     latent_dim: int = 64
+    """Of z; DAVE's tables have 32 on Yelp."""
     decoder_dims: tuple[int, ...] = ()
     """Hidden layers between z and the logits, softplus; none: a linear decoder."""
     dropout: float = 0.0
     """Share of the input that is dropped."""
     likelihood: Literal["bernoulli", "multinomial"] = "bernoulli"
+    """Of the reconstruction; ours, multinomial in SE-VAE's table."""
     adaptive_contrast: bool = True
     """Whether T compares q with the Gaussian of its mean and variance, not with the prior (AVB)."""
     noise_dim: int = 64
@@ -68,6 +70,7 @@ class VAEGAN:
     contractive_weight: float = 0.001
     """Of the squared Frobenius norm of the Jacobian of the encoder's first layer."""
     learning_rate: float = 0.001
+    """Of encoder and decoder; ours."""
     discriminator_learning_rate: float = 0.0001
     """Of T and D."""
     adam_beta1: float = 0.5
@@ -75,7 +78,9 @@ class VAEGAN:
     n_test_draws: int = 10
     """Noises that the logits are averaged over."""
     batch_size: int = 128
+    """Users; ours."""
     n_epochs: int = 200
+    """Ours."""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["VAEGANNet"]:
         """Train T and D, then encoder and decoder against both, on every batch of users."""

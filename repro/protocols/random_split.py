@@ -32,6 +32,7 @@ class RandomSplit:
     valid_share: float = 0.1
     """Of what the test leaves, rounded down, at least one; 0 holds out none."""
     seed: int = 0
+    """Of the draw, which is the same for every model and every training seed."""
 
     def split(self, dataset: Dataset) -> Split:
         """Return the split; repeated pairs count once."""

@@ -103,6 +103,11 @@ def test_every_plugin_says_what_it_is(catalogue: Catalogue, name: str) -> None:
     assert entry.class_doc
 
 
+@pytest.mark.parametrize(("catalogue", "name"), SHIPPED)
+def test_every_hyper_parameter_says_what_it_is(catalogue: Catalogue, name: str) -> None:
+    assert not [field.name for field in catalogue.entry(name).fields if not field.doc]
+
+
 def entry_of(own: Own) -> Entry:
     return own().entry("mine")
 
