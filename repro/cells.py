@@ -9,6 +9,7 @@ from typing import Any
 
 from repro import tables
 from repro.data import manifest, views
+from repro.errors import ReproError
 from repro.records import Record
 from repro.reference import Frozen, Place
 from repro.table_schema import number_in, unit_in
@@ -178,12 +179,22 @@ def _latest_per_seed(found: list[Record]) -> tuple[list[Record], bool]:
     It does if others are left out, or if all are of other data.
     """
     by_age = sorted(found, key=lambda record: record.began)
-    here = views.prepared(by_age[-1].experiment["dataset"]) if by_age else None
-    digests = [record.digest for record in by_age]
-    digest = here.digest if here and here.digest in digests else "".join(digests[-1:])
+    if not by_age:
+        return [], False
+    newest = by_age[-1]
+    here = _digest_here(newest.experiment["dataset"]) or newest.digest
+    digest = here if here in {record.digest for record in by_age} else newest.digest
     latest = {record.experiment["seed"]: record for record in by_age if record.digest == digest}
-    other = len(latest) < len(found) or bool(here and found and here.digest != digest)
-    return [latest[seed] for seed in sorted(latest)], other
+    return [latest[seed] for seed in sorted(latest)], len(latest) < len(found) or digest != here
+
+
+def _digest_here(dataset: str) -> str:
+    """Return the digest of a view as it lies here; "" if it does not."""
+    try:
+        known = views.prepared(dataset)
+    except ReproError:  # its manifest is gone, or it is damaged: a record needs neither
+        return ""
+    return known.digest if known else ""
 
 
 def _verdict(

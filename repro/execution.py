@@ -152,7 +152,7 @@ def _trained(
     start = {"began": began, "device": str(device), "threads": now["threads"], **code}
     machine.forget_peak(device)
     progress = Progress(experiment.seed, device, settings.runs / id, report, start, say)
-    if say and records.sources_of([code, *progress.outcome.attempts]) > 1:
+    if say and records.n_sources([code, *progress.outcome.attempts]) > 1:
         say(f"{job.label}: the code has changed since its checkpoint; --force begins anew")
     with machine.subnormals_as_zero():
         outcome = fit(

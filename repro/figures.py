@@ -49,7 +49,7 @@ class Point:
     verified: bool
     commit: str
     dirty: bool
-    """Whether the code of any attempt differed from its commit."""
+    """Whether no commit has the code: it differed from its own, or changed after a cut."""
     began: str
     cluster: int | None = None
     """In a picture, whose points are rows in their order: x and value are the two dimensions."""

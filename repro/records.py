@@ -70,7 +70,7 @@ class Record:
     def dirty(self) -> bool:
         """Whether no commit has the code: it differed from its own, or changed after a cut."""
         made = [self.code, *self.attempts]
-        return sources_of(made) > 1 or any(code.get("dirty", False) for code in made)
+        return n_sources(made) > 1 or any(code.get("dirty", False) for code in made)
 
     @property
     def outdated(self) -> bool:
@@ -140,7 +140,7 @@ class Record:
             ) from error
 
 
-def sources_of(attempts: Iterable[Mapping[str, Any]]) -> int:
+def n_sources(attempts: Iterable[Mapping[str, Any]]) -> int:
     """Return how many versions of the sources, plug-ins included, some attempts had."""
     known = [code for code in attempts if "sources" in code]
     return len(

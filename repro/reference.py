@@ -50,7 +50,7 @@ class Frozen:
     version: str
     commit: str
     dirty: bool
-    """Whether the code of any attempt differed from its commit."""
+    """Whether no commit has the code: it differed from its own, or changed after a cut."""
     device: str
     cpu: str
     threads: int

@@ -80,5 +80,5 @@ def _freeze_figure(paper: Paper, number: str, known: Iterable[Record]) -> None:
 
 def _say_dirty(runs: set[str]) -> None:
     if runs:
-        made = "made by code that differed from its commit"
+        made = "made by code that differed from its commit or changed after a cut"
         typer.echo(f"{made}: {', '.join(sorted(runs))}", err=True)

@@ -809,3 +809,5 @@ def test_a_record_of_another_version_of_the_data_than_is_here_is_marked(own: Own
     assert cell(compare(paper, "1", [now])).marks == ""
     found = cell(compare(paper, "1", [now, old]))
     assert (found.ours, found.marks) == (0.4, "v")
+    (views.folder("toy/split") / "view.json").write_text("{}")  # a record needs no view
+    assert cell(compare(paper, "1", [now])).marks == ""
