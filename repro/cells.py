@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -90,6 +91,7 @@ def compared(
     cell: Cell,
     found: list[Record],
     frozen: dict[Place, list[Frozen]],
+    digest_here: Callable[[str], str],
     label: str = "",
 ) -> ComparedCell:
     """Return a cell of a results table.
@@ -104,11 +106,13 @@ def compared(
         The runs of its experiment.
     frozen : dict of Place to list of Frozen
         The table's frozen results; those of this cell are taken out.
+    digest_here : callable
+        `digest_here`, or what remembers its answers.
     label : str
         The name of a row that the paper does not have.
     """
     marks = ""
-    latest, several = _latest_per_seed([r for r in found if r.has(cell.metric)])
+    latest, several = _latest_per_seed([r for r in found if r.has(cell.metric)], digest_here)
     results = [record.result(cell.metric) for record in latest]
     ours = statistics.fmean(r.value for r in results) if results else None
     spread = statistics.stdev(r.value for r in results) if len(results) > 1 else None
@@ -173,7 +177,9 @@ def _printed(entry: Entry, cell: Cell, **ours: Any) -> ComparedCell:
     )
 
 
-def _latest_per_seed(found: list[Record]) -> tuple[list[Record], bool]:
+def _latest_per_seed(
+    found: list[Record], digest_here: Callable[[str], str]
+) -> tuple[list[Record], bool]:
     """Return one record per seed, of the data that is here if some are, and if that needs saying.
 
     It does if others are left out, or if all are of other data.
@@ -182,13 +188,13 @@ def _latest_per_seed(found: list[Record]) -> tuple[list[Record], bool]:
     if not by_age:
         return [], False
     newest = by_age[-1]
-    here = _digest_here(newest.experiment["dataset"]) or newest.digest
+    here = digest_here(newest.experiment["dataset"]) or newest.digest
     digest = here if here in {record.digest for record in by_age} else newest.digest
     latest = {record.experiment["seed"]: record for record in by_age if record.digest == digest}
     return [latest[seed] for seed in sorted(latest)], len(latest) < len(found) or digest != here
 
 
-def _digest_here(dataset: str) -> str:
+def digest_here(dataset: str) -> str:
     """Return the digest of a view as it lies here; "" if it does not."""
     try:
         known = views.prepared(dataset)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from repro import reference
-from repro.cells import OURS, ComparedCell, compared, only_frozen, statistic
-from repro.experiment import MODELS, Experiment, Spec, canonical, loops, without_seed
+from repro.cells import OURS, ComparedCell, compared, digest_here, only_frozen, statistic
+from repro.experiment import MODELS, Experiment, Spec, canonical, loops
 from repro.paired import Pair, paired
 from repro.records import Record
 from repro.reference import Frozen, Place
@@ -59,9 +60,10 @@ def compare(
     table = paper.table(number)
     known: dict[str, list[Record]] = {}
     by_id: dict[str, Record] = {}
-    for record in records:
+    for record in (one for one in records if one.experiment["smoke"] == smoke):
         by_id[record.id] = record
-        known.setdefault(without_seed(record.experiment), []).append(record)
+        known.setdefault(record.seedless, []).append(record)
+    here = cache(digest_here)
     frozen = {} if smoke else _frozen(paper.id, number)
     cells: list[ComparedCell] = []
     notes: list[tuple[str, str]] = []
@@ -72,13 +74,13 @@ def compare(
             experiment = _experiment(entry, smoke)
             found = known.get(experiment.seedless, []) if experiment else []
             label = entry.row + OURS if "row" in entry.added else ""
-            made = [compared(entry, cell, found, frozen, label) for cell in entry.cells]
+            made = [compared(entry, cell, found, frozen, here, label) for cell in entry.cells]
         cells += made
         if any(cell.ours is not None or cell.reference is not None for cell in made):
             notes += entry.notes
             notes += [(f"{entry.name}, {c.label}", c.note) for c in made if c.note]
     if table.kind == "results":
-        cells += _added(paper, number, known, frozen, smoke)
+        cells += _added(paper, number, known, frozen, here, smoke)
     cells += [only_frozen(paper.id, place, rows) for place, rows in frozen.items()]
     cells = [
         cell
@@ -138,12 +140,14 @@ def _added(
     number: str,
     known: dict[str, list[Record]],
     frozen: dict[Place, list[Frozen]],
+    here: Callable[[str], str],
     smoke: bool,
 ) -> list[ComparedCell]:
     """Return the cells of rows that no table of the paper has: other models, other settings."""
     printed = {
         (experiment.smoked() if smoke else experiment).seedless for experiment in paper.experiments
     }
+    others = {key: found for key, found in known.items() if key not in printed}
     places: dict[str, list[Entry]] = {}
     for entry in paper.entries(number):
         place = entry.under(Spec("", {}))
@@ -151,19 +155,19 @@ def _added(
             key = _modelless((place.smoked() if smoke else place).as_json())
             places.setdefault(key, []).append(entry)
     cells = []
-    for key, found in known.items():
+    for found in others.values():
         about = found[0].experiment
         rows = places.get(_modelless(about), [])
         name, params = about["model"]["name"], about["model"]["params"]
         whole = rows and all(found[0].has(cell.metric) for cell in rows[0].cells)  # not a figure's
-        if whole and key not in printed and name in MODELS:
+        if whole and name in MODELS:
             shortened = filter(None, (_shortened(row, name, params) for row in rows))
             label = next(shortened, _label(name, params, MODELS.entry(name).defaults()))
             at = rows[0]
             label = ", ".join([label, *at.apart])
             for cell in at.cells:
                 ours = replace(cell, published="", tolerance=None, note="", doubts="")
-                cells.append(compared(at, ours, found, frozen, label))
+                cells.append(compared(at, ours, found, frozen, here, label))
     return sorted(cells, key=lambda cell: cell.row)
 
 

@@ -61,27 +61,26 @@ def paired(
         {r.experiment["seed"]: r for r in records if r.experiment["select"] != "test:each"}
         for _, records in (row, against)
     )
-    seeds = [
-        seed
-        for seed in sorted(mine.keys() & theirs.keys())
-        if _asked_the_same(mine[seed], theirs[seed])
-    ]
-    if not seeds:
+    hits = {}
+    for seed in sorted(mine.keys() & theirs.keys()):
+        if _asked_the_same(mine[seed], theirs[seed]):
+            own, others = mine[seed].hits(), theirs[seed].hits()
+            if np.array_equal(own[1], others[1]):
+                hits[seed] = own, others
+    if not hits:
         return None
-    hits = [(mine[seed].hits(), theirs[seed].hits()) for seed in seeds]
     made = []
     for label, metric in columns.items():
         values = np.stack(
             [
                 metrics.per_user(metric, *own) - metrics.per_user(metric, *others)
-                for own, others in hits
+                for own, others in hits.values()
             ]
         )
         of_seeds = values.mean(axis=1)
         error = _standard_error(values)
         made.append(Difference(label, float(values.mean()), error, tuple(of_seeds.tolist())))
-    n_users = len(hits[0][0][1])
-    return Pair(group, row[0], against[0], n_users, tuple(seeds), tuple(made))
+    return Pair(group, row[0], against[0], values.shape[1], tuple(hits), tuple(made))
 
 
 def _standard_error(values: Values) -> float | None:
@@ -109,6 +108,4 @@ def _asked_the_same(one: Record, other: Record) -> bool:
     cases of the same data.
     """
     where = [(r.digest, r.experiment["dataset"], r.experiment["protocol"]) for r in (one, other)]
-    if where[0] != where[1] and (one.cases != other.cases or not one.cases):
-        return False
-    return np.array_equal(one.hits()[1], other.hits()[1])
+    return where[0] == where[1] or bool(one.cases and one.cases == other.cases)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -20,7 +20,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from repro import checkpoints, metrics
 from repro.errors import ReproError
-from repro.experiment import canonical, completed, plugins
+from repro.experiment import canonical, completed, plugins, without_seed
 from repro.interactions import IntArray
 from repro.metrics import Result
 from repro.paths import read_json, unfinished, whole, write_json
@@ -72,7 +72,12 @@ class Record:
         made = [self.code, *self.attempts]
         return n_sources(made) > 1 or any(code.get("dirty", False) for code in made)
 
-    @property
+    @cached_property
+    def seedless(self) -> str:
+        """What all seeds of the experiment share, as `Experiment.seedless` has it."""
+        return without_seed(self.experiment)
+
+    @cached_property
     def outdated(self) -> bool:
         """Whether a plug-in that is not ours has changed since."""
         now = plugins(self.experiment)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -136,17 +137,24 @@ def read(path: Path, kind: type[Row]) -> list[Row]:
     """
     if not path.exists():
         return []
+    known = path.stat()
+    return list(_read(path, kind, known.st_ino, known.st_mtime_ns))  # type: ignore[arg-type]
+
+
+@cache  # asked for once a table of the paper; a file that is written anew has another inode
+def _read(path: Path, kind: type[Row], _inode: int, _changed: int) -> tuple[Row, ...]:
     found = []
+    kinds = {field.name: _KINDS[str(field.type)] for field in fields(kind)}  # type: ignore[arg-type]
     with path.open(newline="", encoding="utf-8") as stream:
         reader = csv.DictReader(stream, restkey="more")
         try:
             for row in reader:
                 if "more" in row:
                     raise ValueError(f"more than {len(reader.fieldnames or [])} values")
-                found.append(_parsed(row, kind))
+                found.append(kind(**{name: parse(row[name]) for name, parse in kinds.items()}))
         except (ValueError, KeyError, TypeError, csv.Error) as error:
             raise ReproError(f"{path}, line {reader.line_num}: {error!r}") from error
-    return found
+    return tuple(found)
 
 
 def written(rows: Iterable[Row], kind: type[Row]) -> str:
@@ -169,14 +177,12 @@ def save(paper: str, rows: list[Frozen]) -> Path:
     return path
 
 
-def _parsed(row: dict[str, str], kind: type[Row]) -> Row:
-    kinds: dict[str, Any] = {
-        "str": str,
-        "int": int,
-        "float": float,
-        "bool": lambda text: {"True": True, "False": False}[text],
-        "float | None": lambda text: float(text) if text else None,
-        "int | None": lambda text: int(text) if text else None,
-    }
-    own = fields(kind)  # type: ignore[arg-type]
-    return kind(**{f.name: kinds[str(f.type)](row[f.name]) for f in own})
+_KINDS: dict[str, Callable[[str], Any]] = {
+    "str": str,
+    "int": int,
+    "float": float,
+    "bool": lambda text: {"True": True, "False": False}[text],
+    "float | None": lambda text: float(text) if text else None,
+    "int | None": lambda text: int(text) if text else None,
+}
+"""How a value is read, by its field's type."""

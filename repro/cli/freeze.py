@@ -31,7 +31,6 @@ def freeze(
     """
     from repro import comparison, paths, records, reference, tables
     from repro.errors import ReproError
-    from repro.experiment import without_seed
 
     found = tables.load(paper)
     known = {record.id: record for record in records.load_all(runs or paths.runs())}
@@ -47,7 +46,7 @@ def freeze(
         for cell in comparison.compare(found, number, list(known.values())).cells:
             place = (cell.table, cell.row, cell.group, cell.label)
             for id in cell.runs:
-                if without_seed(known[id].experiment) in elsewhere:
+                if known[id].seedless in elsewhere:
                     continue  # a row here as any other setting is, but kept where it is asked for
                 result = known[id].result(cell.metric)
                 rows.append(reference.frozen(place, cell.metric, result, known[id]))

@@ -10,11 +10,9 @@ from __future__ import annotations
 import errno
 import re
 import shutil
-import ssl
 import time
 import warnings
 from collections.abc import Callable
-from http.client import IncompleteRead
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
@@ -302,6 +300,8 @@ def _receive(
 
 def _next(response: requests.Response, total: int | None) -> bytes:
     """Return what has come since; nothing at the end, or where it breaks off and we will see it."""
+    from http.client import IncompleteRead
+
     import urllib3
 
     try:
@@ -329,6 +329,8 @@ def _is_page(head: bytes) -> bool:
 
 def _expired(error: BaseException | Any) -> bool:
     """Return whether the only fault of a certificate is its age."""
+    import ssl
+
     while error is not None:
         if isinstance(error, ssl.SSLCertVerificationError):
             return error.verify_code == EXPIRED
