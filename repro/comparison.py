@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from repro import reference
+from repro import reference, tables
 from repro.cells import OURS, ComparedCell, compared, digest_here, only_frozen, statistic
+from repro.errors import ReproError
 from repro.experiment import MODELS, Experiment, Spec, canonical, loops
 from repro.paired import Pair, paired
 from repro.records import Record
@@ -162,7 +164,7 @@ def _added(
         whole = rows and all(found[0].has(cell.metric) for cell in rows[0].cells)  # not a figure's
         if whole and name in MODELS:
             shortened = filter(None, (_shortened(row, name, params) for row in rows))
-            label = next(shortened, _label(name, params, MODELS.entry(name).defaults()))
+            label = next(shortened, "") or _elsewhere(found[0]) or _label(name, params)
             at = rows[0]
             label = ", ".join([label, *at.apart])
             for cell in at.cells:
@@ -187,6 +189,16 @@ def _shortened(entry: Entry, name: str, params: Mapping[str, Any]) -> str:
     return f"{entry.row}{SHORTENED}{', '.join(fewer)}" if fewer else ""
 
 
-def _label(name: str, params: dict[str, object], defaults: dict[str, object]) -> str:
+def _elsewhere(record: Record) -> str:
+    """Return the name of the row of another paper that a record is of; "" if there is none."""
+    for name in tables.papers():
+        with suppress(ReproError):  # its faults are told where that paper is asked for
+            if place := tables.load(name).rows_of.get(record.seedless):
+                return place + OURS
+    return ""
+
+
+def _label(name: str, params: dict[str, object]) -> str:
+    defaults = MODELS.entry(name).defaults()
     changed = [f"{k}={v}" for k, v in params.items() if defaults.get(k) != v]
     return (f"{name} [{', '.join(changed)}]" if changed else name) + OURS

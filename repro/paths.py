@@ -19,6 +19,8 @@ from typing import Any
 
 import platformdirs
 
+from repro.errors import ReproError
+
 _PACKAGE = Path(__file__).parent
 
 
@@ -34,15 +36,34 @@ def runs() -> Path:
 
 
 def mirror() -> Path | None:
-    """Return the folder of ``REPRO_MIRROR``, or None."""
-    given = os.environ.get("REPRO_MIRROR")
-    return Path(given) if given else None
+    """Return the folder of ``REPRO_MIRROR``, or None.
+
+    Raises
+    ------
+    ReproError
+        If there is no such folder.
+    """
+    found = _named("REPRO_MIRROR", os.environ.get("REPRO_MIRROR", ""))
+    return found[0] if found else None
 
 
 def user_folders() -> list[Path]:
-    """Return the folders of ``REPRO_PATH``, in order."""
-    given = os.environ.get("REPRO_PATH", "")
-    return [Path(folder) for folder in given.split(os.pathsep) if folder]
+    """Return the folders of ``REPRO_PATH``, in order.
+
+    Raises
+    ------
+    ReproError
+        If one is not there.
+    """
+    return _named("REPRO_PATH", *os.environ.get("REPRO_PATH", "").split(os.pathsep))
+
+
+def _named(variable: str, *folders: str) -> list[Path]:
+    named = [Path(folder) for folder in folders if folder]
+    for folder in named:
+        if not folder.is_dir():
+            raise ReproError(f"{variable} names {folder}, which is no folder", "mend or unset it")
+    return named
 
 
 def shipped(kind: str) -> list[Path]:

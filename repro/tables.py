@@ -175,6 +175,16 @@ class Paper:
         """What tables and figures have to run, as `Experiment.seedless` says it."""
         return {made.seedless for made in self._experiments([*self.tables, *self._drawn])}
 
+    @cached_property
+    def rows_of(self) -> dict[str, str]:
+        """Row and table, for people, of what tables have to run, by `Experiment.seedless`."""
+        found: dict[str, str] = {}
+        for number in self.tables:
+            for entry in self.entries(number):
+                if made := entry.experiment():
+                    found.setdefault(made.seedless, f"{entry.row} of {self.id}, Table {number}")
+        return found
+
     def _experiments(self, numbers: Iterable[str]) -> tuple[Experiment, ...]:
         found = (entry.experiment() for number in numbers for entry in self.entries(number))
         return tuple(experiment for experiment in found if experiment)

@@ -684,6 +684,24 @@ def test_an_added_row_is_ours_by_its_own_name_and_shows_only_with_a_number(own: 
     assert [c.row for c in compared.cells if c.ours is not None] == ["EASE, stronger (ours)"]
 
 
+def test_a_row_of_another_paper_has_its_name_there(own: Own, own_folders: Path) -> None:
+    paper = own("0.420")
+    text = PAPER.replace("PUBLISHED", "0.5").replace("TABLE", "").replace("l2 = 5", "l2 = 0.5")
+    theirs = own_folders / "user" / "tables" / "theirs.toml"
+    theirs.write_text(text)
+    run = tables.load("theirs").entries("1")[0].experiment()
+    assert run is not None
+    other = replace(run, model=model_spec("ease", {"l2": 0.25}, "here"))
+    known = [record(run, 0.5), record(other, 0.4)]
+
+    def named() -> dict[str, float]:
+        return {c.row: c.ours for c in compare(paper, "1", known).cells if c.ours is not None}
+
+    assert named() == {"EASE of theirs, Table 1 (ours)": 0.5, "ease [l2=0.25] (ours)": 0.4}
+    theirs.write_text(text + "a fault")
+    assert named() == {"ease [l2=0.5] (ours)": 0.5, "ease [l2=0.25] (ours)": 0.4}
+
+
 def test_an_added_row_with_only_a_frozen_number_shows_that(own: Own) -> None:
     paper = own("0.420", text=PAPER.replace("\n[[tables.1.rows]]", ADDED, 1))
     reference.save("mine", [frozen(0.2, "EASE, stronger (ours)")])

@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from repro import paths
+from repro.errors import ReproError
 
 
 def test_folders_follow_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -18,10 +20,24 @@ def test_folders_follow_the_environment(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("REPRO_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("REPRO_MIRROR", str(tmp_path / "mirror"))
     monkeypatch.setenv("REPRO_PATH", os.pathsep.join([str(tmp_path / "a"), "", str(tmp_path)]))
+    (tmp_path / "a").mkdir()
+    (tmp_path / "mirror").mkdir()
     assert paths.home() == tmp_path / "home"
     assert paths.runs() == tmp_path / "runs"
     assert paths.mirror() == tmp_path / "mirror"
     assert paths.user_folders() == [tmp_path / "a", tmp_path]
+
+
+@pytest.mark.parametrize(
+    ("variable", "asked"),
+    [("REPRO_MIRROR", paths.mirror), ("REPRO_PATH", paths.user_folders)],
+)
+def test_a_misspelt_folder_is_told_and_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, asked: Callable[[], object]
+) -> None:
+    monkeypatch.setenv(variable, str(tmp_path / "misspelt"))
+    with pytest.raises(ReproError, match=f"{variable} names .*misspelt, which is no folder"):
+        asked()
 
 
 def test_without_an_environment_runs_lie_here_and_data_where_the_system_keeps_caches(
@@ -47,7 +63,7 @@ def test_ones_own_files_stand_beside_ours_and_never_in_their_place(
         for name in ("toy", "mine"):
             (folder / kind / f"{name}.toml").touch()
     (first / kind / "notes.txt").touch()
-    monkeypatch.setenv("REPRO_PATH", os.pathsep.join(map(str, [first, second, tmp_path / "no"])))
+    monkeypatch.setenv("REPRO_PATH", os.pathsep.join(map(str, [first, second])))
     found = paths.files(kind)
     assert found["toy"] == ours
     assert found["mine"] == first / kind / "mine.toml"
