@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
-from repro import claims, planning
+from repro import claims, planning, standing
 from repro.claims import BusyError
 from repro.errors import ReproError, UnsupportedError, of_the_system
 from repro.execution import Report, Settings, attempt
@@ -110,7 +110,7 @@ def run_all(jobs: list[Job], engine: Engine, settings: Settings, watch: Watch) -
                     del elsewhere[label]
             while waiting and engine.has_room():
                 job = waiting.popleft()
-                if busy := claims.busy(settings.runs / planning.run_id(job), job.label):
+                if busy := claims.busy(settings.runs / standing.run_id(job), job.label):
                     is_elsewhere(job, busy)
                 else:
                     engine.start(job)
@@ -141,7 +141,7 @@ def _follow(engine: Engine, settings: Settings, watch: Watch, reports: dict[str,
     for job in engine.active():
         claim = None
         with contextlib.suppress(ReproError):  # what is damaged tells nothing
-            claim = claims.read(settings.runs / planning.run_id(job))
+            claim = claims.read(settings.runs / standing.run_id(job))
         if claim and claim.n_epochs:
             if job.label not in reports:
                 reports[job.label] = watch.begin(job.label)

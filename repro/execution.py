@@ -14,15 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import repro
-from repro import checkpoints, claims, machine, planning, records
+from repro import checkpoints, claims, machine, records, standing
 from repro.claims import BusyError
 from repro.data import views
 from repro.errors import ReproError, UnsupportedError
 from repro.experiment import MODELS, PROTOCOLS, Spec, canonical, plugins
 from repro.planning import Job
+from repro.progress import Outcome, Progress
 from repro.records import Failure, Record
 from repro.split import Split, Splitter
-from repro.training import Outcome, Progress, fit
+from repro.training import fit
 
 Report = Callable[[str, int, int], None]
 """Told of every epoch: phase, epoch from 1, epochs of the phase."""
@@ -61,7 +62,7 @@ def attempt(
     report, say : callable, optional
         Told of every epoch, and of what the user should know.
     """
-    folder = settings.runs / planning.run_id(job)
+    folder = settings.runs / standing.run_id(job)
     trace = ""
     try:
         return run(job, settings, report, say)
@@ -99,7 +100,7 @@ def run(
     BusyError
         If another process is at it.
     """
-    folder = settings.runs / planning.run_id(job)
+    folder = settings.runs / standing.run_id(job)
     with claims.held(folder, job.label) as claim:
 
         def told(phase: str, epoch: int, n: int) -> None:

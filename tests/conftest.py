@@ -39,6 +39,7 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
 def write(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
     """Return what writes a file into a folder of one's own, where `REPRO_PATH` finds it."""
     user = own_folders / "user"
+    user.mkdir()
     monkeypatch.setenv("REPRO_PATH", str(user))
 
     def put(name: str, text: str) -> None:

@@ -24,13 +24,14 @@ FLOORS = [
     ["clusters"],
     ["engines", "estimate"],
     ["execution"],
-    ["reference"],
+    ["reference", "standing"],
     ["planning"],
     ["tables"],
     ["table_faults"],
     ["table_schema"],
     ["records"],
     ["training"],
+    ["progress"],
     ["evaluation"],
     ["data", "protocols", "models"],
     ["nn"],
@@ -47,7 +48,16 @@ FLOORS = [
 
 HEIGHT = {name: -level for level, names in enumerate(FLOORS) for name in names}
 
-MAY_IMPORT_TORCH = {"nn", "models", "evaluation", "training", "machine", "engines", "estimate"}
+MAY_IMPORT_TORCH = {
+    "nn",
+    "models",
+    "evaluation",
+    "progress",
+    "training",
+    "machine",
+    "engines",
+    "estimate",
+}
 
 
 def modules() -> list[Path]:

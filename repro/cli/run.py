@@ -81,7 +81,7 @@ def run(
     runs: Annotated[Path | None, typer.Option(help="Folder of records.", file_okay=False)] = None,
 ) -> None:
     """Train and evaluate the rows of a paper's tables that have no record yet."""
-    from repro import paths, planning, records, tables
+    from repro import paths, planning, records, standing, tables
     from repro.errors import ReproError
 
     if paper is None and not smoke:
@@ -113,7 +113,7 @@ def run(
     unprepared = _prepare(plan)
     ready = [job for job in plan.jobs if job.experiment.dataset not in unprepared]
     every = [] if force else list(records.load_all(folder))
-    done = planning.finished(ready, every)
+    done = standing.finished(ready, every)
     todo = [job for job in ready if job.label not in done]
     typer.echo(
         f"{len(todo)} to run, {len(ready) - len(todo)} have a record already, "
@@ -223,14 +223,14 @@ def _print_plan(
     """Print what would run, with its record if there is one; data, disk and time."""
     import shutil
 
-    from repro import paths, planning, records
+    from repro import paths, planning, records, standing
     from repro.cli.progress import duration
     from repro.estimate import Estimate, load, measure
     from repro.execution import Settings
-    from repro.training import reached
+    from repro.progress import reached
 
     lacking = planning.lacking(plan)
-    done = {} if force else planning.finished(plan.jobs, records.load_all(folder))
+    done = {} if force else standing.finished(plan.jobs, records.load_all(folder))
     todo = [job for job in plan.jobs if job.label not in done]
     settings = Settings(folder, device, _threads(threads, todo))
     measured: dict[tuple[str, int, int], Estimate | str] = {}  # seeds and tables share it
@@ -245,7 +245,7 @@ def _print_plan(
             continue
         found: Estimate | str = "its data is not here"
         if job.experiment.dataset not in lacking:
-            behind = (0, 0) if force else reached(folder / planning.run_id(job))
+            behind = (0, 0) if force else reached(folder / standing.run_id(job))
             key = (job.experiment.seedless, *behind)
             if key not in measured:
                 measured[key] = measure(job, settings, MEASURED_SECONDS, behind)

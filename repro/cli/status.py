@@ -24,11 +24,11 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show every run of the papers' tables: done, running and how far, failed and why, missing."""
-    from repro import paths, planning, tables
+    from repro import paths, planning, standing, tables
     from repro.cli.progress import duration
 
     plan = planning.plan(planning.Asked(papers=tuple(papers or tables.papers()), added=added))
-    states = planning.states(plan, runs or paths.runs())
+    states = standing.states(plan, runs or paths.runs())
     if as_json:
         typer.echo(json.dumps([asdict(state) for state in states], indent=1))
         return

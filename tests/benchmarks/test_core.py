@@ -23,8 +23,8 @@ from repro.evaluation import rank
 from repro.interactions import Interactions, from_rows
 from repro.models.mult_vae import MultVAE
 from repro.models.neumf import NeuMF
+from repro.progress import Progress
 from repro.split import Cases, Queries
-from repro.training import Progress
 
 N_USERS, N_ITEMS, PER_USER = 116_677, 20_108, 73
 CPU = torch.device("cpu")

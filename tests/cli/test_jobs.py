@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from repro import checkpoints, claims, paths, records, training
+from repro import checkpoints, claims, paths, records
 from repro.claims import Claim
 from repro.cli import app
 from repro.records import Record
@@ -35,9 +35,9 @@ from pathlib import Path
 
 import torch
 
-import repro.training
+import repro.progress
 
-repro.training.CHECKPOINT_SECONDS = 0.0  # here and in the processes that are started from here
+repro.progress.CHECKPOINT_SECONDS = 0.0  # here and in the processes that are started from here
 HERE = Path(__file__).parent
 
 
@@ -307,7 +307,8 @@ def user(own_folders: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> User
     (folder / "models" / "breaking.py").write_text(BREAKING)
     monkeypatch.setenv("REPRO_PATH", str(folder))
     monkeypatch.setenv("REPRO_HOME", str(home))
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)  # put back, whatever a plug-in says
+    # put back, whatever a plug-in says
+    monkeypatch.setattr("repro.progress.CHECKPOINT_SECONDS", 0.0)
     return User(folder)
 
 

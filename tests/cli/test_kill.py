@@ -55,7 +55,7 @@ NURSERY = """
 import json, os, signal, sys, threading, time
 from pathlib import Path
 import torch._dynamo
-import repro.engines, repro.training
+import repro.engines, repro.progress
 from repro.cli import main
 
 for line in sys.stdin:
@@ -85,7 +85,7 @@ for descriptor, name in enumerate([os.devnull, os.devnull, asked["messages"]]):
 signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored where this began
 os.environ.update(asked["environment"])
 sys.argv = ["repro", "run", "mine"]
-repro.training.CHECKPOINT_SECONDS = asked["checkpoint_seconds"]
+repro.progress.CHECKPOINT_SECONDS = asked["checkpoint_seconds"]
 threading.Thread(target=cut_off, daemon=True).start()
 main()
 """

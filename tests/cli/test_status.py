@@ -21,7 +21,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from repro import checkpoints, claims, estimate, paths, planning, records
+from repro import checkpoints, claims, estimate, paths, planning, records, standing
 from repro.claims import Claim
 from repro.cli import app
 from repro.data import views
@@ -182,7 +182,7 @@ def rows_of(text: str) -> dict[str, list[str]]:
 
 
 def folder(job: Job) -> Path:
-    return paths.runs() / planning.run_id(job)
+    return paths.runs() / standing.run_id(job)
 
 
 def content(*folders: Path) -> dict[Path, bytes]:
@@ -371,7 +371,7 @@ def test_what_an_older_version_has_run_is_not_run_again(mine: Mine, write: Write
     (older,) = known()
     write("models/level.py", LEVEL.replace("MORE", "tilt: float = 0.0"))
     (job,) = mine(row("Level", "level"))
-    assert planning.run_id(job) != older.id
+    assert standing.run_id(job) != older.id
     assert "0 to run, 1 have a record already" in repro_("run", "mine").stderr
     assert [record.id for record in known()] == [older.id]
     assert [(e["kind"], e["detail"]) for e in status("mine")] == [("done", older.id)]

@@ -13,8 +13,8 @@ from repro.data import archive, cache, manifest, views
 from repro.evaluation import Ranking, rank
 from repro.experiment import MODELS, PROTOCOLS
 from repro.interactions import Dataset
+from repro.progress import Progress
 from repro.split import Split
-from repro.training import Progress
 
 pytestmark = pytest.mark.data
 

@@ -26,8 +26,9 @@ from repro.models.acvae import (
     padded,
 )
 from repro.nn.gaussians import gaussian_kl
+from repro.progress import Progress
 from repro.split import Cases, Queries, Split
-from repro.training import Progress, fit
+from repro.training import fit
 
 Build = Callable[..., Interactions]
 

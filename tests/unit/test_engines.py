@@ -18,7 +18,17 @@ from typing import Any
 
 import pytest
 
-from repro import checkpoints, claims, engines, execution, paths, planning, records, training
+from repro import (
+    checkpoints,
+    claims,
+    engines,
+    execution,
+    paths,
+    planning,
+    progress,
+    records,
+    standing,
+)
 from repro.claims import BusyError, Claim
 from repro.engines import Done, Ended, Here, Processes, Ray, run_all
 from repro.errors import ReproError, UnsupportedError
@@ -119,7 +129,7 @@ def settings() -> Settings:
 
 def ran(engine: Scripted, labels: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Done, Heard]:
     """Run jobs whose runs' ids are their labels."""
-    monkeypatch.setattr(planning, "run_id", lambda job: job.label)
+    monkeypatch.setattr(standing, "run_id", lambda job: job.label)
     heard = Heard()
     done = run_all([job(label) for label in labels], engine, Settings(paths.runs()), heard)
     return done, heard
@@ -214,7 +224,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     labels: list[str] = []
     train = execution._trained
 
-    def noted(job: Job, *rest: Any) -> tuple[Record, training.Outcome]:
+    def noted(job: Job, *rest: Any) -> tuple[Record, progress.Outcome]:
         labels.append(job.label)
         return train(job, *rest)
 
@@ -225,7 +235,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_run_that_another_process_finishes_meanwhile_is_not_done_twice(
     toy: Job, settings: Settings, trained: list[str]
 ) -> None:
-    other = claims.held(settings.runs / planning.run_id(toy), "mine")
+    other = claims.held(settings.runs / standing.run_id(toy), "mine")
     other.__enter__()
 
     class Meanwhile(Heard):
@@ -236,7 +246,7 @@ def test_a_run_that_another_process_finishes_meanwhile_is_not_done_twice(
 
     heard = Meanwhile()
     done = run_all([toy], Here(settings, heard), settings, heard)
-    assert [found.id for found in done.finished] == [planning.run_id(toy)]
+    assert [found.id for found in done.finished] == [standing.run_id(toy)]
     assert trained == ["mine"]
     assert len(heard.said) == 1
     assert "waiting for it" in heard.said[0]
@@ -268,9 +278,9 @@ def test_a_run_that_was_taken_over_in_training_leaves_no_record(
     toy: Job, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train = execution._trained
-    folder = settings.runs / planning.run_id(toy)
+    folder = settings.runs / standing.run_id(toy)
 
-    def asleep(*rest: Any) -> tuple[Record, training.Outcome]:
+    def asleep(*rest: Any) -> tuple[Record, progress.Outcome]:
         found = train(*rest)
         monkeypatch.setattr(claims, "BEAT_SECONDS", -1.0)  # the last beat is long ago
         paths.write_json(folder / claims.FILE, asdict(_claim(1)))
@@ -291,7 +301,7 @@ def test_checkpoints_from_before_a_moment_are_forgotten_and_no_others(
     since: float | None,
     kept: list[int],
 ) -> None:
-    folder = settings.runs / planning.run_id(toy)
+    folder = settings.runs / standing.run_id(toy)
     for number in (1, 2):
         checkpoints.save(folder, bytes([number]))
         os.utime(checkpoints.present(folder)[0], (998.0 + number, 998.0 + number))
@@ -317,7 +327,7 @@ def test_a_damaged_record_is_replaced_when_the_run_is_forced(
 def test_a_run_says_that_its_code_has_changed_since_its_checkpoint(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr("repro.progress.CHECKPOINT_SECONDS", -1.0)
     asked = Asked(("toy",), table="1", rows=("Mult-VAE",), seeds=(0,), smoke=True)
     job = planning.plan(asked).jobs[0]
     planning.prepare(job.experiment.dataset)
@@ -349,7 +359,7 @@ def test_an_attempt_that_fails_says_why_and_leaves_no_claim(
     monkeypatch.setattr(execution, "_trained", raising(MemoryError("no room")))
     outcome = execution.attempt(toy, settings)
     assert isinstance(outcome, ReproError)
-    folder = settings.runs / planning.run_id(toy)
+    folder = settings.runs / standing.run_id(toy)
     assert str(folder / records.FAILURE) in outcome.hint
     failure = records.failure(folder)
     assert failure is not None
@@ -364,7 +374,7 @@ def test_a_refusal_is_noted_as_one(
     error = UnsupportedError("cannot serve")
     monkeypatch.setattr(execution, "_trained", raising(error))
     assert execution.attempt(toy, settings) is error
-    failure = records.failure(settings.runs / planning.run_id(toy))
+    failure = records.failure(settings.runs / standing.run_id(toy))
     assert failure is not None
     assert failure.refused
     assert failure.message == "cannot serve"
@@ -377,7 +387,7 @@ def test_that_another_process_is_at_it_is_no_failure(
     error = BusyError("busy")
     monkeypatch.setattr(execution, "_trained", raising(error))
     assert execution.attempt(toy, settings) is error
-    assert list((settings.runs / planning.run_id(toy)).iterdir()) == []
+    assert list((settings.runs / standing.run_id(toy)).iterdir()) == []
 
 
 def test_an_interrupt_is_no_failure(
@@ -386,7 +396,7 @@ def test_an_interrupt_is_no_failure(
     monkeypatch.setattr(execution, "_trained", raising(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         execution.attempt(toy, settings)
-    assert list((settings.runs / planning.run_id(toy)).iterdir()) == []
+    assert list((settings.runs / standing.run_id(toy)).iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from repro.estimate import Estimate
 from repro.execution import Settings
 from repro.experiment import Experiment, model_spec, protocol_spec
 from repro.planning import Job
+from repro.progress import Progress
 
 COUNTED = '''
 """A model whose every act takes known seconds."""
@@ -152,7 +153,7 @@ def taken(clock: Clock, job: Job) -> float:
     """Return how long all epochs and looks of the run itself take."""
     split = execution.split_of(job, views.load(job.experiment.dataset).digest)
     began = clock.now
-    progress = training.Progress(0, torch.device("cpu"))
+    progress = Progress(0, torch.device("cpu"))
     model, every = execution.model_of(job), job.experiment.every
     training.fit(model, split, progress, name="it", metrics=job.metrics, every=every)
     return clock.now - began

@@ -16,14 +16,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from repro import checkpoints, claims, paths, planning, records
+from repro import checkpoints, claims, paths, planning, records, standing
 from repro.claims import Claim
 from repro.data import views
 from repro.errors import ReproError
 from repro.execution import Settings
 from repro.metrics import Result
-from repro.planning import Asked, Job, Plan, State
+from repro.planning import Asked, Job, Plan
 from repro.records import Failure, Record
+from repro.standing import State
 
 PAPER = """
 [paper]
@@ -135,16 +136,16 @@ def record(job: Job, seconds: float = 1.0, **changed: Any) -> Record:
 
 
 def folder(job: Job) -> Path:
-    return paths.runs() / planning.run_id(job)
+    return paths.runs() / standing.run_id(job)
 
 
 def finished(job: Job) -> str | None:
-    return planning.finished([job], records.load_all(paths.runs())).get(job.label)
+    return standing.finished([job], records.load_all(paths.runs())).get(job.label)
 
 
 def state(plan: Plan) -> State:
     """Return how the only run of a plan stands."""
-    (found,) = planning.states(plan, paths.runs())
+    (found,) = standing.states(plan, paths.runs())
     return found
 
 
@@ -228,7 +229,7 @@ def test_a_record_from_before_a_parameter_existed_finishes_a_run(
     made = record(older)
     model.write_text(LEVEL.replace("MORE", "tilt: float = 0.0"))
     (newer,) = own("level").jobs
-    assert planning.run_id(newer) != made.id
+    assert standing.run_id(newer) != made.id
     assert finished(newer) == made.id
     (tilted,) = own("level", "tilt = 1").jobs
     assert finished(tilted) is None
@@ -347,7 +348,7 @@ def test_a_claim_counts_while_its_process_is_there(
 def test_rows_that_give_no_run_come_with_their_reasons(own: Own) -> None:
     plan = own(more=OBSTACLES)
     planning.prepare("toy/ratings")
-    assert planning.states(plan, paths.runs()) == [
+    assert standing.states(plan, paths.runs()) == [
         State("mine 1 | Mine | Toy | seed 0", "missing", ""),
         State("mine 1 | Mine | Gone", "blocked", "the owner withdrew it"),
         State("mine 1 | Future | Toy", "unrun", "there is no model of_the_future yet"),
@@ -358,11 +359,11 @@ def test_rows_that_give_no_run_come_with_their_reasons(own: Own) -> None:
 def test_the_time_left_is_the_median_of_records_of_the_same_model_and_data(own: Own) -> None:
     plan = own(seeds="seeds = [0, 1, 2, 3, 4]")
     planning.prepare("toy/ratings")
-    assert {s.left for s in planning.states(plan, paths.runs())} == {None}
+    assert {s.left for s in standing.states(plan, paths.runs())} == {None}
     for job, seconds in zip(plan.jobs, (10.0, 1000.0, 40.0), strict=False):
         record(job, seconds)
     records.save_failure(folder(plan.jobs[3]), Failure("the wheels came off", "", {}))
-    found = planning.states(plan, paths.runs())
+    found = standing.states(plan, paths.runs())
     assert [s.kind for s in found] == ["done", "done", "done", "failed", "missing"]
     assert [s.left for s in found] == [None, None, None, 40.0, 40.0]
 
@@ -381,7 +382,7 @@ def test_the_time_left_is_of_the_same_settings_where_they_ran(own: Own) -> None:
     assert state(own(model="mult_vae", params="latent_dim = 900")).left == 10.0
     record(large, 1000.0)
     again = own(model="mult_vae", params="latent_dim = 900", seeds="seeds = [0, 1]")
-    assert [s.left for s in planning.states(again, paths.runs())] == [None, 1000.0]
+    assert [s.left for s in standing.states(again, paths.runs())] == [None, 1000.0]
 
 
 @pytest.mark.parametrize("other", ["model", "dataset"])
@@ -413,7 +414,7 @@ def test_a_damaged_file_of_a_run_is_named(own: Own, file: str) -> None:
     damaged.parent.mkdir(parents=True)
     damaged.write_text('{"mes')
     with pytest.raises(ReproError, match=str(damaged)):
-        planning.states(plan, paths.runs())
+        standing.states(plan, paths.runs())
 
 
 def test_looking_at_how_runs_stand_changes_nothing(own: Own) -> None:
@@ -429,7 +430,7 @@ def test_looking_at_how_runs_stand_changes_nothing(own: Own) -> None:
         return {file: file.read_bytes() for file in paths.runs().rglob("*") if file.is_file()}
 
     before = content()
-    kinds = {s.kind for s in planning.states(plan, paths.runs())}
+    kinds = {s.kind for s in standing.states(plan, paths.runs())}
     assert {"done", "failed", "missing", "running", "blocked"} <= kinds
     assert content() == before
 
@@ -453,7 +454,7 @@ def test_each_record_and_view_is_read_once_however_many_runs_there_are(
 
     monkeypatch.setattr(records, "load", noted)
     monkeypatch.setattr(views, "prepared", noted_view)
-    found = planning.states(plan, paths.runs())
+    found = standing.states(plan, paths.runs())
     assert [s.kind for s in found] == ["done", "missing"] * 20
     assert sorted(set(read)) == sorted({*made, "toy/ratings"})
     assert len(read) <= len(made) + 2

@@ -17,8 +17,8 @@ from repro.errors import UnsupportedError
 from repro.evaluation import rank
 from repro.interactions import Interactions
 from repro.models.svae import SVAE, SVAENet
+from repro.progress import Progress
 from repro.split import Cases, Queries
-from repro.training import Progress
 
 Build = Callable[..., Interactions]
 Meaning = Literal["code", "consistent"]

@@ -10,14 +10,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from repro import checkpoints, training
+from repro import checkpoints
 from repro.errors import ReproError, UnsupportedError
 from repro.interactions import Interactions
 from repro.model import Model, Run
 from repro.models.mult_vae import MultVAE
 from repro.models.neumf import NeuMF
+from repro.progress import Outcome, Progress, reached
 from repro.split import Cases, Queries, Split
-from repro.training import Outcome, Progress, fit
+from repro.training import fit
 
 Build = Callable[..., Interactions]
 
@@ -307,7 +308,7 @@ def resumed(model: Model, split: Split, folder: Path, cut: int, **how: Any) -> O
 @pytest.fixture
 def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return where checkpoints go, now after every epoch."""
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr("repro.progress.CHECKPOINT_SECONDS", -1.0)
     return tmp_path / "run"
 
 
@@ -491,12 +492,12 @@ def test_with_no_checkpoint_that_can_be_read_training_begins_anew_and_says_so(
 def test_a_checkpoint_tells_how_many_epochs_lie_behind_it(
     clusters: Split, checkpoint: Path
 ) -> None:
-    assert training.reached(checkpoint) == (0, 0)
+    assert reached(checkpoint) == (0, 0)
     with pytest.raises(CutError):
         fitted(MULT_VAE, clusters, Progress(5, CPU, checkpoint, Interrupted(4)))
-    assert training.reached(checkpoint) == (0, 3)  # it is written after the report
+    assert reached(checkpoint) == (0, 3)  # it is written after the report
     checkpoints.present(checkpoint)[0].write_bytes(b"damaged")
-    assert training.reached(checkpoint) == (0, 2)
+    assert reached(checkpoint) == (0, 2)
     assert len(checkpoints.present(checkpoint)) == 2
 
 

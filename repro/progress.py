@@ -1,0 +1,265 @@
+"""The run in progress: its clock, its losses, its curve, and the checkpoint that survives a cut."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from repro import checkpoints
+from repro.errors import ReproError
+from repro.evaluation import Ranking
+from repro.metrics import Result
+from repro.model import Stateful
+
+CHECKPOINT_SECONDS = 60.0
+"""At most so much work is lost when a run is cut off, or one epoch if that is longer."""
+
+KEPT_APART = ("ranking", "results", "embeddings")
+"""What of an outcome is not plain JSON."""
+
+
+@dataclass(eq=False)
+class Outcome:
+    """What a training has found so far."""
+
+    ranking: Ranking | None = None
+    """Of the test cases at the epoch that counts; with "test:each" at the last look."""
+    epoch: int = 0
+    """That epoch, from 1."""
+    selected: float = -np.inf
+    """What `select` saw there."""
+    stale: int = 0
+    """Looks since."""
+    results: dict[str, Result] = field(default_factory=dict)
+    """Test metrics by name."""
+    curve: list[dict[str, Any]] = field(default_factory=list)
+    """Per epoch: phase, epoch, seconds, mean losses; at a look also the metrics of the cases."""
+    seconds: float = 0.0
+    """Spent in epochs and looks, over all attempts."""
+    attempts: list[dict[str, Any]] = field(default_factory=list)
+    """What is said of each start: the first, and one after every cut."""
+    embeddings: dict[str, torch.Tensor] = field(default_factory=dict)
+    """Where a model that says so places users and items, at the epoch that counts."""
+    followed: list[str] = field(default_factory=list)
+    """The metrics that every look so far has seen."""
+
+    def forget(self) -> None:
+        """Forget the best epoch; the curve stays."""
+        self.ranking, self.epoch, self.selected, self.stale = None, 0, -np.inf, 0
+        self.results, self.embeddings = {}, {}
+
+
+class Progress:
+    """The run in progress, as a model sees it (`repro.model.Run`), and its checkpoint.
+
+    Parameters
+    ----------
+    seed : int
+        Seeds `rng` and torch.
+    device : torch.device
+        Where to train.
+    folder : Path, optional
+        Where checkpoints lie that survive a cut; if one is there, training goes on from it.
+    report : callable, optional
+        Called after every epoch with the phase, the epoch from 1, and the phase's epochs.
+    attempt : mapping, optional
+        What to say of this start, such as the code that runs; kept in the checkpoint.
+    say : callable, optional
+        Told of a checkpoint that cannot be read.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        device: torch.device,
+        folder: Path | None = None,
+        report: Callable[[str, int, int], None] | None = None,
+        attempt: dict[str, Any] | None = None,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        self.seed = seed
+        self.device = device
+        self.rng = np.random.default_rng(seed)
+        torch.manual_seed(seed)
+        self.outcome = Outcome()
+        self.epoch = 0
+        self.final = True  # a model that does not count its epochs has one
+        self.look: dict[str, Any] = {}
+        self._phase = "train"
+        self._losses: dict[str, list[Any]] = {}
+        self._loop = -1
+        self._over = False
+        self._later: tuple[int, Callable[[], dict[str, Any]]] | None = None
+        self._folder = folder
+        self._report = report or (lambda phase, epoch, n: None)
+        self._saved = _newest(folder, say or (lambda text: None)) if folder else None
+        if self._saved:
+            self.outcome = _outcome(self._saved)
+        self.outcome.attempts += [attempt] if attempt else []
+        self._began = self._written = time.monotonic()
+
+    def begin_anew(self) -> None:
+        """Forget what the checkpoint held; the start is said of all the same."""
+        self._saved = None
+        self.outcome = Outcome(attempts=self.outcome.attempts[-1:])
+
+    def phase(self, name: str) -> None:
+        """Begin a phase; forgets the best epoch, unless a checkpoint lies ahead."""
+        self._phase = name
+        if self._saved is None or self._saved["loop"] <= self._loop:
+            self.outcome.forget()
+            self._later = None
+
+    def later(self, work: Callable[[], dict[str, Any]]) -> None:
+        """Do work at the end, or before a checkpoint, unless a later epoch has work to do by then.
+
+        What it returns goes into the curve at the epoch in progress.
+        """
+        self._later = len(self.outcome.curve), work
+
+    def settle(self) -> None:
+        """Do the work that was put off."""
+        if self._later:
+            place, work = self._later
+            self.outcome.curve[place] |= work()
+            self._later = None
+
+    def log(self, **losses: Any) -> None:
+        """Note losses; their means over the epoch go into the curve."""
+        for name, value in losses.items():
+            total = self._losses.setdefault(name, [0.0, 0])
+            total[0] = total[0] + (value.detach() if isinstance(value, torch.Tensor) else value)
+            total[1] += 1
+
+    def epochs(self, n: int, **state: Stateful) -> Iterator[int]:
+        """Count n epochs from 0; begin behind the last one that the checkpoint holds."""
+        self._loop += 1
+        first = 0
+        if self._saved and self._loop < self._saved["loop"]:
+            return  # this loop was over when the checkpoint was written
+        if self._saved and self._loop == self._saved["loop"]:
+            self._restore(self._saved, state)
+            first = self._saved["epoch"] + 1
+        for epoch in range(first, n):
+            self.epoch, self.final = epoch, epoch == n - 1
+            yield epoch
+            self.close_epoch()
+            over, self._over = self.final or self._over, False
+            self._report(self._phase, epoch + 1, n)
+            waited = time.monotonic() - self._written
+            if self._folder and (over or waited > CHECKPOINT_SECONDS):
+                self.epoch = n - 1 if over else epoch
+                self.settle()
+                checkpoints.save(self._folder, self._checkpoint(state))
+                self._written = time.monotonic()
+            if over:
+                return
+
+    def end_phase(self) -> None:
+        """Let the epoch in progress be the last of its phase."""
+        self._over = True
+
+    def close_epoch(self) -> None:
+        """Put the epoch's losses and metrics into the curve."""
+        now = time.monotonic()
+        means = {name: float(total) / n for name, (total, n) in self._losses.items()}
+        means_or_words = {k: v if math.isfinite(v) else str(v) for k, v in means.items()}
+        entry = {"phase": self._phase, "epoch": self.epoch + 1, "seconds": now - self._began}
+        self.outcome.curve.append({**entry, "losses": means_or_words, **self.look})
+        self.outcome.seconds += now - self._began
+        self._began = now
+        self.look, self._losses = {}, {}
+
+    def _checkpoint(self, state: dict[str, Stateful]) -> bytes:
+        """Return the bytes of a checkpoint: tensors and plain types only."""
+        ranking = self.outcome.ranking
+        content = {
+            "loop": self._loop,
+            "epoch": self.epoch,
+            "state": {name: part.state_dict() for name, part in state.items()},
+            "torch": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
+            "numpy": json.dumps(self.rng.bit_generator.state),
+            "outcome": json.dumps(
+                {k: v for k, v in vars(self.outcome).items() if k not in KEPT_APART}
+            ),
+            "embeddings": self.outcome.embeddings,
+            "results": json.dumps({k: asdict(v) for k, v in self.outcome.results.items()}),
+            "ranking": ranking
+            and {
+                "hits": torch.from_numpy(ranking.hits),
+                "n_targets": torch.from_numpy(ranking.n_targets),
+                "tie_size": ranking.tie_size,
+                "constant": ranking.constant,
+            },
+        }
+        buffer = BytesIO()
+        torch.save(content, buffer)
+        return buffer.getvalue()
+
+    def _restore(self, saved: dict[str, Any], state: dict[str, Stateful]) -> None:
+        try:
+            for name, part in state.items():
+                part.load_state_dict(saved["state"][name])
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise ReproError(
+                f"the checkpoint in {self._folder} is of another version of the model: {error}",
+                "repro run --force trains from the beginning",
+            ) from error
+        torch.set_rng_state(saved["torch"])
+        if saved["cuda"] is not None and self.device.type == "cuda":
+            torch.cuda.set_rng_state(saved["cuda"], self.device)  # maybe not the GPU it was
+        self.rng.bit_generator.state = json.loads(saved["numpy"])
+
+
+def reached(folder: Path) -> tuple[int, int]:
+    """Return which loop of epochs a run's checkpoint lies in, from 0, and its epochs behind it.
+
+    Without a checkpoint that can be read it is the beginning of the first; no file is touched.
+    """
+    for file in checkpoints.present(folder):
+        with contextlib.suppress(Exception):  # the run will say
+            saved = _read(file)
+            return saved["loop"], saved["epoch"] + 1
+    return 0, 0
+
+
+def _read(file: Path) -> dict[str, Any]:
+    content = BytesIO(checkpoints.read(file))
+    return torch.load(content, weights_only=True, map_location="cpu")
+
+
+def _newest(folder: Path, say: Callable[[str], None]) -> dict[str, Any] | None:
+    """Return the newest checkpoint that can be read; put aside, and name, those that cannot."""
+    for file in checkpoints.present(folder):
+        try:
+            return _read(file)
+        except (OSError, MemoryError):
+            raise  # of the machine, not of the file
+        except Exception as error:  # torch documents no narrower set for a damaged file
+            kept = checkpoints.put_aside(file)
+            say(f"the checkpoint {file} cannot be read ({error}); it is now {kept.name}")
+    return None
+
+
+def _outcome(saved: dict[str, Any]) -> Outcome:
+    kept = saved["ranking"]
+    return Outcome(
+        ranking=kept
+        and Ranking(
+            kept["hits"].numpy(), kept["n_targets"].numpy(), kept["tie_size"], kept["constant"]
+        ),
+        results={k: Result(**v) for k, v in json.loads(saved["results"]).items()},
+        embeddings=saved.get("embeddings", {}),
+        **json.loads(saved["outcome"]),
+    )
