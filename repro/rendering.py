@@ -21,6 +21,7 @@ from repro.tables import Paper
 
 WIDTH = 100
 WIDEST = 8  # columns that stand side by side; more are stacked by group
+LONGEST_NAME = 48  # of a row, beyond which it is broken into lines
 
 
 def markdown(compared: list[ComparedTable]) -> str:
@@ -81,7 +82,9 @@ def _prose(table: ComparedTable, form: str, heading: str, strong: str) -> str:
         if label:
             parts += [strong.format(label), ""]
         head = ["", "", *columns]
-        parts += [tabulate(lines, head, tablefmt=form, disable_numparse=True), ""]
+        widths = None if form == "pipe" else [LONGEST_NAME]  # Markdown has no cells of two lines
+        grid = tabulate(lines, head, tablefmt=form, disable_numparse=True, maxcolwidths=widths)
+        parts += [grid, ""]
         ahead = leaders(cells)
         parts += [str(ahead), ""] if ahead else []
         pairs = [_paired(pair) for pair in table.pairs if pair.group == label]

@@ -118,6 +118,16 @@ def test_text_needs_no_markdown() -> None:
     assert "0.4211 [u] [t]" in text
 
 
+def test_text_breaks_a_long_name_into_lines_and_markdown_does_not() -> None:
+    name = f"slow [{', '.join(f'parameter_{n}=0.{n}' for n in range(9))}] (ours)"
+    table = replace(TABLE, cells=(EASE, replace(OURS, row=name)))
+    text = rendering.text([table]).partition("\n\n- ")[0]
+    assert max(map(len, text.splitlines())) < 100
+    shown = "".join(line[: rendering.LONGEST_NAME] for line in text.splitlines())
+    assert "".join(name.split()) in "".join(shown.replace("ours  ", "").split())
+    assert name in rendering.markdown([table])
+
+
 def test_json_reads_back_as_the_cells() -> None:
     read = json.loads(rendering.as_json([TABLE, TABLE]))
     assert read == json.loads(json.dumps([asdict(cell) for cell in CELLS * 2]))
