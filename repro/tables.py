@@ -3,6 +3,7 @@
 A row states its recipe even when its model does not exist yet.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -177,12 +178,17 @@ class Paper:
 
     @cached_property
     def rows_of(self) -> dict[str, str]:
-        """Row and table, for people, of what tables have to run, by `Experiment.seedless`."""
+        """Row and table, for people, of what tables have to run, by `Experiment.seedless`.
+
+        A row that is several on one view, as with K = 200 and 600, is named with its column group.
+        """
         found: dict[str, str] = {}
         for number in self.tables:
-            for entry in self.entries(number):
-                if made := entry.experiment():
-                    found.setdefault(made.seedless, f"{entry.row} of {self.id}, Table {number}")
+            entries = [(e, made) for e in self.entries(number) if (made := e.experiment())]
+            places = Counter((entry.row, entry.view) for entry, _ in entries)
+            for entry, made in entries:
+                name = entry.name if places[entry.row, entry.view] > 1 else entry.row
+                found.setdefault(made.seedless, f"{name} of {self.id}, Table {number}")
         return found
 
     def _experiments(self, numbers: Iterable[str]) -> tuple[Experiment, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from repro import tables
@@ -116,6 +118,16 @@ def test_every_recipe_of_a_model_that_exists_gives_an_experiment(paper: str) -> 
         assert (made is not None) == (found.model in known and not statistics), found.row
         if isinstance(made, Experiment):
             assert (made.dataset, made.model.name, made.seed) == (found.dataset, found.model, 3)
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_no_two_models_of_one_place_have_one_name_in_other_papers(paper: str) -> None:
+    names = tables.load(paper).rows_of
+    places = [
+        (name, json.dumps({k: v for k, v in json.loads(made).items() if k != "model"}))
+        for made, name in names.items()
+    ]
+    assert len(set(places)) == len(places)
 
 
 @pytest.mark.parametrize(("paper", "table", "row", "group", "dataset", "params"), RECIPES)
