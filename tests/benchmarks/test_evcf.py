@@ -17,8 +17,9 @@ little; the fastest of some rounds, the forms in turn.
 On one core of a Xeon with AVX-512, whose products are fast beside its memory, a step of Multi-VAE
 takes 0.21 s, 1.8 times its products and 1.2 times products and update, an epoch 2.0 minutes; of
 Multi-VAE (Gated, SE) 0.64 s, 1.7 and 1.1 times, 6.2 minutes; of H+Vamp (Gated, SE) 2.3 s, 1.5 and
-1.2 times, 23 minutes. So there the limit of 1.5 times the products alone is not kept. The dense
-form takes 1.8, 1.7 and 2.3 times as long as ours.
+1.2 times, 23 minutes. So there the limit of 1.5 times the products alone is not kept, and by the
+first two it cannot be: products and update are 1.6 times the products. The dense form takes 1.8,
+1.7 and 2.3 times as long as ours.
 """
 
 from __future__ import annotations
