@@ -315,7 +315,7 @@ class Ray:
         try:
             import ray
         except ImportError as error:
-            raise ReproError("Ray is not installed", 'pip install "repro[ray]"') from error
+            raise ReproError("Ray is not installed", 'pip install "repro-tables[ray]"') from error
         self._ray = ray
         settings = replace(settings, runs=settings.runs.resolve(), threads=settings.threads or 1)
         try:

@@ -76,18 +76,16 @@ def shipped(kind: str) -> list[Path]:
 
     Notes
     -----
-    In a checkout the folder at the root is used, so that an edit counts at once; an installed wheel
-    carries a copy inside the package.
+    In a checkout ``repro/_shipped`` links to the folders at the root, so that an edit counts at
+    once; in an installed wheel it holds copies.
     """
-    checkout = _PACKAGE.parent / kind
-    inside = _PACKAGE / "_shipped" / kind
-    ours = checkout if (_PACKAGE.parent / "pyproject.toml").exists() else inside
+    ours = (_PACKAGE / "_shipped" / kind).resolve()
     return [folder for folder in [ours, *(own / kind for own in user_folders())] if folder.is_dir()]
 
 
 def is_installed(path: Path) -> bool:
     """Return whether a file is one of the installed package, not of a checkout or the user's."""
-    return path.is_relative_to(_PACKAGE / "_shipped")
+    return path.resolve().is_relative_to((_PACKAGE / "_shipped").resolve())
 
 
 def files(kind: str) -> dict[str, Path]:

@@ -69,7 +69,7 @@ def run(
         int, typer.Option(min=1, help="Runs side by side; with Ray: how many share a GPU.")
     ] = 1,
     engine: Annotated[
-        str, typer.Option(help="local, ray, or ray://host:port of a cluster (repro[ray]).")
+        str, typer.Option(help="local, ray, or ray://host:port of a cluster (repro-tables[ray]).")
     ] = "local",
     deterministic: Annotated[
         bool, typer.Option(help="On a GPU: the same bits each time, at some cost in speed.")

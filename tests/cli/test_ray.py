@@ -238,7 +238,7 @@ def test_without_ray_its_engine_is_an_error_that_says_how_to_get_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     result = repro_("run", "toy", "--table", "1", "--row", "POP", "--engine", engine, code=1)
-    assert 'error: Ray is not installed\n  pip install "repro[ray]"' in result.stderr
+    assert 'error: Ray is not installed\n  pip install "repro-tables[ray]"' in result.stderr
     assert not list(records.load_all(paths.runs()))
 
 

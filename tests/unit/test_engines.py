@@ -459,4 +459,4 @@ def test_without_ray_its_engine_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ReproError, match="Ray is not installed") as error:
         Ray("", 1, settings)
-    assert error.value.hint == 'pip install "repro[ray]"'
+    assert error.value.hint == 'pip install "repro-tables[ray]"'
