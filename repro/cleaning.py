@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from repro import checkpoints, claims, paths, records
+from repro import claims, paths, records
 from repro.data import cache, manifest, views
 from repro.errors import ReproError
+from repro.training import checkpoints
 
 
 @dataclass(frozen=True)

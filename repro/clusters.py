@@ -66,7 +66,9 @@ def picture(vectors: NDArray[np.float32], seed: int = 0) -> Picture:
         from sklearn.manifold import TSNE
         from sklearn.metrics import silhouette_score
     except ImportError as error:
-        raise ReproError("scikit-learn is not installed", 'pip install "repro-tables[figures]"') from error
+        raise ReproError(
+            "scikit-learn is not installed", 'pip install "repro-tables[figures]"'
+        ) from error
     n = len(vectors)
     if len(np.unique(vectors, axis=0)) < FEWEST:
         raise ReproError(

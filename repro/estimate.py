@@ -20,14 +20,14 @@ import torch
 
 from repro.data import views
 from repro.errors import ReproError
-from repro.evaluation import rank
 from repro.execution import Settings, model_of, split_of
 from repro.machine import chosen_device
 from repro.model import Scorer, Stateful
 from repro.planning import Job
-from repro.progress import Progress
 from repro.split import Cases, Split
-from repro.training import check_users
+from repro.training.fit.fit import check_users
+from repro.training.progress import Progress
+from repro.training.ranking import rank
 
 SHARES = (1 / 512, 1 / 64, 1 / 8, 1.0)
 """Of the users, on which a model is played; the first to its end, the others if time allows."""
@@ -189,7 +189,7 @@ def measure(
         How long the model may be watched. Its smallest share of the users may take longer, and so
         may a step or a fit that cannot be stopped.
     reached : tuple of int
-        What lies behind the run, as `repro.progress.reached` tells it.
+        What lies behind the run, as `repro.training.progress.reached` tells it.
     """
     try:
         with warnings.catch_warnings(action="ignore"):  # of so few users

@@ -14,16 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import repro
-from repro import checkpoints, claims, machine, records, standing
+from repro import claims, machine, records, standing
 from repro.claims import BusyError
 from repro.data import views
 from repro.errors import ReproError, UnsupportedError
 from repro.experiment import MODELS, PROTOCOLS, Spec, canonical, plugins
 from repro.planning import Job
-from repro.progress import Outcome, Progress
 from repro.records import Failure, Record
 from repro.split import Split, Splitter
-from repro.training import fit
+from repro.training import checkpoints
+from repro.training.fit.fit import fit
+from repro.training.progress import Outcome, Progress
 
 Report = Callable[[str, int, int], None]
 """Told of every epoch: phase, epoch from 1, epochs of the phase."""

@@ -211,7 +211,9 @@ def drawn(paper: Paper, number: str, points: list[Point], smoke: bool = False) -
     try:
         from matplotlib.figure import Figure as Drawing
     except ImportError as error:
-        raise ReproError("matplotlib is not installed", 'pip install "repro-tables[figures]"') from error
+        raise ReproError(
+            "matplotlib is not installed", 'pip install "repro-tables[figures]"'
+        ) from error
     figure = paper.figure(number)
     panels = list(dict.fromkeys(map(_pane, points)))
     drawing = Drawing(figsize=(4.2 * len(panels), 3.2 * len(figure.metrics)), layout="constrained")

@@ -18,12 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from repro import checkpoints, metrics
+from repro import metrics
 from repro.errors import ReproError
 from repro.experiment import canonical, completed, plugins, without_seed
 from repro.interactions import IntArray
 from repro.metrics import Result
 from repro.paths import read_json, unfinished, whole, write_json
+from repro.training import checkpoints
 
 FILE = "record.json"
 HITS = "hits.npz"
@@ -169,7 +170,7 @@ def save(
     record : Record
         What to write.
     hits, n_targets : array
-        As of `repro.evaluation.Ranking`.
+        As of `repro.training.ranking.Ranking`.
     embeddings : mapping, optional
         Of "users" and "items", a row for each.
     """

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from repro import checkpoints, claims, records
+from repro import claims, records
 from repro.data import views
 from repro.errors import ReproError
 from repro.experiment import canonical, loops
 from repro.planning import Job, Plan
 from repro.records import Record
+from repro.training import checkpoints
 
 
 def run_id(job: Job) -> str:

@@ -227,7 +227,7 @@ def _print_plan(
     from repro.cli.progress import duration
     from repro.estimate import Estimate, load, measure
     from repro.execution import Settings
-    from repro.progress import reached
+    from repro.training.progress import reached
 
     lacking = planning.lacking(plan)
     done = {} if force else standing.finished(plan.jobs, records.load_all(folder))

@@ -24,7 +24,7 @@ from torch.nn.functional import gelu, log_softmax, softplus
 
 from repro.interactions import Interactions, from_rows
 from repro.models.acvae import ACVAE, ACVAENet, Adversary, Discriminator, padded
-from repro.progress import Progress
+from repro.training.progress import Progress
 
 CPU = torch.device("cpu")
 N_USERS, N_ITEMS, M = 604, 7_363, 200

@@ -19,12 +19,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from repro.evaluation import rank
 from repro.interactions import Interactions, from_rows
 from repro.models.mult_vae import MultVAE
 from repro.models.neumf import NeuMF
-from repro.progress import Progress
 from repro.split import Cases, Queries
+from repro.training.progress import Progress
+from repro.training.ranking import rank
 
 N_USERS, N_ITEMS, PER_USER = 116_677, 20_108, 73
 CPU = torch.device("cpu")

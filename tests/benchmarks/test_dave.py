@@ -52,7 +52,7 @@ from repro.models.dave import (
     item_vectors,
 )
 from repro.nn.batches import Positives
-from repro.progress import Progress
+from repro.training.progress import Progress
 
 CPU = torch.device("cpu")
 STEPS = 30

@@ -16,7 +16,7 @@ import torch
 
 from repro.experiment import MODELS
 from repro.interactions import Interactions, from_rows
-from repro.progress import Progress
+from repro.training.progress import Progress
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 

@@ -42,7 +42,7 @@ from repro.interactions import Interactions, from_rows
 from repro.models.evcf import EVCF
 from repro.nn.batches import Rows, UserRows
 from repro.nn.optimizers import NormalizedAdam
-from repro.progress import Progress
+from repro.training.progress import Progress
 
 N_ITEMS, PER_USER, B, H, K, C = 20_108, 73, 200, 600, 200, 1000
 CPU = torch.device("cpu")

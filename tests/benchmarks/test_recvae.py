@@ -25,7 +25,7 @@ import torch
 
 from repro.interactions import Interactions, from_rows
 from repro.models.recvae import RecVAE
-from repro.progress import Progress
+from repro.training.progress import Progress
 
 N_USERS, N_ITEMS, PER_USER = 2_000, 20_108, 73
 ALL_USERS = 116_677

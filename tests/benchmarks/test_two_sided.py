@@ -27,8 +27,8 @@ import torch
 from repro.experiment import MODELS
 from repro.interactions import Interactions, from_rows
 from repro.nn.blocks import Blocks
-from repro.progress import Progress
 from repro.split import Queries
+from repro.training.progress import Progress
 
 CPU = torch.device("cpu")
 BOUNDS = {"jca": 12.0, "mvae": 60.0}

@@ -28,7 +28,7 @@ from repro.interactions import Interactions, from_rows
 from repro.models.ease import EASE
 from repro.models.slim import SLIM
 from repro.models.wmf import WMF
-from repro.progress import Progress
+from repro.training.progress import Progress
 
 CPU = torch.device("cpu")
 

@@ -16,10 +16,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from repro import checkpoints, claims, paths
+from repro import claims, paths
 from repro.claims import Claim
 from repro.cli import app
 from repro.data import cache, download, views
+from repro.training import checkpoints
 
 
 def clean(*arguments: str, answer: str = "") -> str:

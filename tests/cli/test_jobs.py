@@ -18,10 +18,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from repro import checkpoints, claims, paths, records
+from repro import claims, paths, records
 from repro.claims import Claim
 from repro.cli import app
 from repro.records import Record
+from repro.training import checkpoints
 
 N_EPOCHS = 30
 
@@ -35,9 +36,9 @@ from pathlib import Path
 
 import torch
 
-import repro.progress
+import repro.training.progress
 
-repro.progress.CHECKPOINT_SECONDS = 0.0  # here and in the processes that are started from here
+repro.training.progress.CHECKPOINT_SECONDS = 0.0  # here and in the processes that are started from here
 HERE = Path(__file__).parent
 
 
@@ -308,7 +309,7 @@ def user(own_folders: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> User
     monkeypatch.setenv("REPRO_PATH", str(folder))
     monkeypatch.setenv("REPRO_HOME", str(home))
     # put back, whatever a plug-in says
-    monkeypatch.setattr("repro.progress.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("repro.training.progress.CHECKPOINT_SECONDS", 0.0)
     return User(folder)
 
 

@@ -17,9 +17,10 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from repro import checkpoints, claims, paths, records
+from repro import claims, paths, records
 from repro.cli import app
 from repro.records import Record
+from repro.training import checkpoints
 
 N_EPOCHS = 50
 
@@ -55,7 +56,7 @@ NURSERY = """
 import json, os, signal, sys, threading, time
 from pathlib import Path
 import torch._dynamo
-import repro.engines, repro.progress
+import repro.engines, repro.training.progress
 from repro.cli import main
 
 for line in sys.stdin:
@@ -85,7 +86,7 @@ for descriptor, name in enumerate([os.devnull, os.devnull, asked["messages"]]):
 signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored where this began
 os.environ.update(asked["environment"])
 sys.argv = ["repro", "run", "mine"]
-repro.progress.CHECKPOINT_SECONDS = asked["checkpoint_seconds"]
+repro.training.progress.CHECKPOINT_SECONDS = asked["checkpoint_seconds"]
 threading.Thread(target=cut_off, daemon=True).start()
 main()
 """

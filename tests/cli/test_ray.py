@@ -33,10 +33,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import repro.progress
+import repro.training.progress
 from repro.models.mult_vae import MultVAE
 
-repro.progress.CHECKPOINT_SECONDS = 0.0
+repro.training.progress.CHECKPOINT_SECONDS = 0.0
 HERE = Path(__file__).parent
 
 
@@ -138,7 +138,9 @@ def user(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     table = "".join([PAPER, *(ROW.format(name=name) for name in "ABCD")])
     (folder / "tables" / "mine.toml").write_text(table)
     monkeypatch.setenv("REPRO_PATH", str(folder))
-    monkeypatch.setattr("repro.progress.CHECKPOINT_SECONDS", 0.0)  # put back after the plug-in
+    monkeypatch.setattr(
+        "repro.training.progress.CHECKPOINT_SECONDS", 0.0
+    )  # put back after the plug-in
     return folder
 
 

@@ -21,13 +21,14 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from repro import checkpoints, claims, estimate, paths, planning, records, standing
+from repro import claims, estimate, paths, planning, records, standing
 from repro.claims import Claim
 from repro.cli import app
 from repro.data import views
 from repro.estimate import Estimate
 from repro.planning import Asked, Job
 from repro.records import Failure, Record
+from repro.training import checkpoints
 
 PAPER = """
 [paper]

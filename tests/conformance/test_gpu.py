@@ -16,8 +16,8 @@ from repro.experiment import MODELS
 from repro.interactions import from_rows
 from repro.machine import chosen_device
 from repro.planning import Asked
-from repro.progress import Progress
 from repro.records import Record
+from repro.training.progress import Progress
 
 pytestmark = pytest.mark.gpu
 

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from repro.errors import UnsupportedError
-from repro.evaluation import rank
 from repro.experiment import MODELS
 from repro.interactions import Interactions
 from repro.model import Scorer
-from repro.progress import Progress
 from repro.split import Queries, Split
+from repro.training.progress import Progress
+from repro.training.ranking import rank
 
 CPU = torch.device("cpu")
 
@@ -190,7 +190,7 @@ def test_the_same_seed_gives_the_same_scores(known: Split, queries: Queries, nam
 def test_a_run_that_was_cut_off_ends_with_the_same_scores(
     known: Split, queries: Queries, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("repro.progress.CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr("repro.training.progress.CHECKPOINT_SECONDS", -1.0)
 
     def cut_off(phase: str, epoch: int, n: int) -> None:
         if epoch == 2:

@@ -10,11 +10,11 @@ import torch
 from scipy.stats import hypergeom
 from torch import Tensor
 
-from repro.evaluation import rank
 from repro.experiment import MODELS, PROTOCOLS
 from repro.interactions import Dataset
-from repro.progress import Progress
 from repro.split import Cases, Queries, Split
+from repro.training.progress import Progress
+from repro.training.ranking import rank
 
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "given_split": [{"holdout_valid": True}, {"leaked": "drop"}],

@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from repro.experiment import MODELS
 from repro.interactions import Interactions, from_rows
-from repro.progress import Progress
+from repro.training.progress import Progress
 
 WAITS = {"_local_scalar_dense", "nonzero", "masked_select", "unique", "unique_dim", "_unique2"}
 """Operations whose result, or its size, the host must know before it goes on."""

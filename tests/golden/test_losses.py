@@ -19,8 +19,8 @@ import torch
 
 from repro.experiment import MODELS
 from repro.interactions import Interactions, from_rows
-from repro.progress import Progress
 from repro.split import Queries
+from repro.training.progress import Progress
 
 LOSSES = Path(__file__).with_name("losses.json")
 PIN = "`python tests/golden/test_losses.py` pins every model anew"

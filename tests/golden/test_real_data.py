@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from repro.data import archive, cache, manifest, views
-from repro.evaluation import Ranking, rank
 from repro.experiment import MODELS, PROTOCOLS
 from repro.interactions import Dataset
-from repro.progress import Progress
 from repro.split import Split
+from repro.training.progress import Progress
+from repro.training.ranking import Ranking, rank
 
 pytestmark = pytest.mark.data
 

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from torch import Tensor
 
-from repro import evaluation, metrics
-from repro.evaluation import rank
+from repro import metrics
 from repro.interactions import Interactions, from_rows
 from repro.metrics import Counts, Hits
 from repro.split import Cases, Queries
+from repro.training import ranking
+from repro.training.ranking import rank
 
 quick = settings(deadline=None, max_examples=50)
 
@@ -88,8 +89,8 @@ def oracle(toy: Toy) -> list[list[bool]]:
 
 def compared(toy: Toy, depth: int, users_at_once: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluation, "DEPTH", depth)
-        patch.setattr(evaluation, "BATCH_SCORES", users_at_once * toy.scores.shape[1])
+        patch.setattr(ranking, "DEPTH", depth)
+        patch.setattr(ranking, "BATCH_SCORES", users_at_once * toy.scores.shape[1])
         found = rank(toy, toy.cases())
     for hits, expected in zip(found.hits.tolist(), oracle(toy), strict=True):
         best = expected[: len(hits)]

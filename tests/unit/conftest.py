@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from repro.interactions import Dataset, Interactions, from_rows
-from repro.progress import Progress
+from repro.training.progress import Progress
 
 Lists = Sequence[Sequence[int]]
 

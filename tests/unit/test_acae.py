@@ -17,8 +17,8 @@ from repro.errors import UnsupportedError
 from repro.interactions import Interactions
 from repro.models.acae import ACAE, AutoEncoder, cross_entropy
 from repro.nn.batches import Rows, UserRows, rows_of
-from repro.progress import Progress
 from repro.split import Queries
+from repro.training.progress import Progress
 
 Build = Callable[..., Interactions]
 
@@ -234,7 +234,7 @@ def test_users_without_a_vector_are_refused(build: Build) -> None:
 def test_a_run_that_was_cut_off_in_either_phase_ends_with_the_same_weights(
     build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phase: str, epoch: int
 ) -> None:
-    monkeypatch.setattr("repro.progress.CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr("repro.training.progress.CHECKPOINT_SECONDS", -1.0)
 
     def cut_off(now: str, done: int, n: int) -> None:
         if (now, done) == (phase, epoch):

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import torch
+from repro.training.fit.fit import fit
 from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 from torch.nn.functional import log_softmax, softplus
@@ -26,9 +27,8 @@ from repro.models.acvae import (
     padded,
 )
 from repro.nn.gaussians import gaussian_kl
-from repro.progress import Progress
 from repro.split import Cases, Queries, Split
-from repro.training import fit
+from repro.training.progress import Progress
 
 Build = Callable[..., Interactions]
 

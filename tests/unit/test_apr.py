@@ -15,8 +15,8 @@ from torch.testing import assert_close
 
 from repro.interactions import Interactions
 from repro.models.apr import APR, Embeddings, Factors, bpr
-from repro.progress import Progress
 from repro.split import Queries
+from repro.training.progress import Progress
 
 Build = Callable[..., Interactions]
 Triples = tuple[Tensor, Tensor, Tensor]
@@ -242,7 +242,7 @@ def test_the_batch_that_is_not_full_is_left_out_unless_it_is_the_only_one(
 def test_a_run_that_was_cut_off_in_either_phase_ends_with_the_same_weights(
     build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phase: str, epoch: int
 ) -> None:
-    monkeypatch.setattr("repro.progress.CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr("repro.training.progress.CHECKPOINT_SECONDS", -1.0)
 
     def cut_off(now: str, done: int, n: int) -> None:
         if (now, done) == (phase, epoch):

@@ -18,8 +18,8 @@ from repro.models.avb import AVB, AVBNet
 from repro.nn.batches import rows_of
 from repro.nn.implicit import Adversary, Draw, NoiseBasisEncoder, NoisyEncoder
 from repro.nn.losses import bernoulli_nll
-from repro.progress import Progress
 from repro.split import Queries
+from repro.training.progress import Progress
 
 Build = Callable[..., Interactions]
 

@@ -13,8 +13,8 @@ from torch.testing import assert_close
 from repro.interactions import Interactions
 from repro.models import bert4rec
 from repro.models.bert4rec import BERT4Rec, BERT4RecNet, Cloze, Masked, schedule
-from repro.progress import Progress
 from repro.split import Queries
+from repro.training.progress import Progress
 
 Build = Callable[..., Interactions]
 

@@ -14,8 +14,8 @@ from repro.errors import UnsupportedError
 from repro.interactions import Interactions
 from repro.models.caser import Caser, CaserNet, Windows, window
 from repro.nn.batches import Positives
-from repro.progress import Progress
 from repro.split import Queries
+from repro.training.progress import Progress
 
 Build = Callable[..., Interactions]
 

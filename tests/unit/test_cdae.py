@@ -15,8 +15,8 @@ from repro.interactions import Interactions
 from repro.models import cdae
 from repro.models.cdae import CDAE, CDAENet
 from repro.nn.batches import Rows, UserRows, rows_of
-from repro.progress import Progress
 from repro.split import Queries
+from repro.training.progress import Progress
 
 Build = Callable[..., Interactions]
 Arrays = dict[str, np.ndarray]

@@ -17,8 +17,8 @@ from repro.model import Scorer
 from repro.models import cfgan
 from repro.models.cfgan import CFGAN, CFGANNet, Perceptron, sampled_zeros
 from repro.nn.batches import Rows, UserRows, rows_of
-from repro.progress import Progress
 from repro.split import Queries
+from repro.training.progress import Progress
 
 Build = Callable[..., Interactions]
 

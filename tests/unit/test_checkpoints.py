@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from repro import checkpoints
+from repro.training import checkpoints
 
 CONTENT = bytes(range(40))
 

@@ -21,8 +21,8 @@ from repro.models.cvae_gan import (
 )
 from repro.nn.adversarial import VectorDiscriminator
 from repro.nn.batches import Rows, rows_of
-from repro.progress import Progress
 from repro.split import Queries
+from repro.training.progress import Progress
 
 Build = Callable[..., Interactions]
 

@@ -28,8 +28,8 @@ from repro.models.dave import (
 )
 from repro.nn.batches import Positives
 from repro.nn.pairs import Side, Vectors
-from repro.progress import Progress
 from repro.split import Queries
+from repro.training.progress import Progress
 
 Build = Callable[..., Interactions]
 

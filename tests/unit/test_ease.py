@@ -10,8 +10,8 @@ from torch.testing import assert_close
 from repro.interactions import Interactions
 from repro.models.ease import EASE, ItemWeights
 from repro.nn import item_weights
-from repro.progress import Progress
 from repro.split import Queries
+from repro.training.progress import Progress
 
 Build = Callable[..., Interactions]
 

@@ -18,23 +18,14 @@ from typing import Any
 
 import pytest
 
-from repro import (
-    checkpoints,
-    claims,
-    engines,
-    execution,
-    paths,
-    planning,
-    progress,
-    records,
-    standing,
-)
+from repro import claims, engines, execution, paths, planning, records, standing
 from repro.claims import BusyError, Claim
 from repro.engines import Done, Ended, Here, Processes, Ray, run_all
 from repro.errors import ReproError, UnsupportedError
 from repro.execution import Settings
 from repro.planning import Asked, Job
 from repro.records import Record
+from repro.training import checkpoints, progress
 
 Outcome = Record | ReproError
 
@@ -327,7 +318,7 @@ def test_a_damaged_record_is_replaced_when_the_run_is_forced(
 def test_a_run_says_that_its_code_has_changed_since_its_checkpoint(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("repro.progress.CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr("repro.training.progress.CHECKPOINT_SECONDS", -1.0)
     asked = Asked(("toy",), table="1", rows=("Mult-VAE",), seeds=(0,), smoke=True)
     job = planning.plan(asked).jobs[0]
     planning.prepare(job.experiment.dataset)

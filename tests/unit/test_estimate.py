@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 import torch
 
-from repro import estimate, execution, paths, planning, training
+from repro import estimate, execution, paths, planning
 from repro.data import views
 from repro.estimate import Estimate
 from repro.execution import Settings
 from repro.experiment import Experiment, model_spec, protocol_spec
 from repro.planning import Job
-from repro.progress import Progress
+from repro.training.fit import fit
+from repro.training.progress import Progress
 
 COUNTED = '''
 """A model whose every act takes known seconds."""
@@ -155,7 +156,7 @@ def taken(clock: Clock, job: Job) -> float:
     began = clock.now
     progress = Progress(0, torch.device("cpu"))
     model, every = execution.model_of(job), job.experiment.every
-    training.fit(model, split, progress, name="it", metrics=job.metrics, every=every)
+    fit.fit(model, split, progress, name="it", metrics=job.metrics, every=every)
     return clock.now - began
 
 

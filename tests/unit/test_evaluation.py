@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from repro import evaluation
 from repro.errors import ReproError
-from repro.evaluation import rank
 from repro.interactions import Interactions
 from repro.split import Cases, Queries
+from repro.training import ranking
+from repro.training.ranking import rank
 
 Build = Callable[..., Interactions]
 
@@ -101,7 +101,7 @@ def test_a_tie_that_crosses_the_last_rank_goes_to_the_lower_number(
     cases: Callable[..., Cases], monkeypatch: pytest.MonkeyPatch, target: int, hit: list[int]
 ) -> None:
     # 4 1 2 | 5 3: items 1, 2 and 5 score the same, and two of them have a rank
-    monkeypatch.setattr(evaluation, "DEPTH", 3)
+    monkeypatch.setattr(ranking, "DEPTH", 3)
     scores = [[9.0, 1.0, 1.0, 0.0, 2.0, 1.0]]
     found = rank(fixed(scores), cases(history=[[0]], targets=[[target]]))
     assert ranks(found.hits) == [hit]
@@ -117,7 +117,7 @@ def test_constant_scores_are_reported(cases: Callable[..., Cases]) -> None:
 def test_constant_scores_beyond_the_last_rank_are_reported(
     cases: Callable[..., Cases], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluation, "DEPTH", 3)
+    monkeypatch.setattr(ranking, "DEPTH", 3)
     flat, lower_last = [1.0] * N_ITEMS, [1.0] * 5 + [0.0]
     asked = cases(history=[[], []], targets=[[0], [0]])
     found = rank(fixed([flat, lower_last]), asked)
@@ -151,7 +151,7 @@ def test_the_size_of_the_batches_changes_nothing(
     asked = cases(candidates=candidates)
     whole, pieces = fixed(SCORES), fixed(SCORES)
     expected = rank(whole, asked)
-    monkeypatch.setattr(evaluation, "BATCH_SCORES", 2 * N_ITEMS)
+    monkeypatch.setattr(ranking, "BATCH_SCORES", 2 * N_ITEMS)
     found = rank(pieces, asked)
     assert (whole.asked, pieces.asked) == ([3], [2, 1])
     np.testing.assert_array_equal(found.hits, expected.hits)

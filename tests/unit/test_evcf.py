@@ -18,8 +18,8 @@ from repro.interactions import Interactions
 from repro.models.evcf import EVCF, EVCFNet, HVamp, Latent
 from repro.nn.batches import rows_of
 from repro.nn.gated import ItemLinear, normalized
-from repro.progress import Progress
 from repro.split import Queries
+from repro.training.progress import Progress
 
 Build = Callable[..., Interactions]
 

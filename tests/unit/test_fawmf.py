@@ -14,8 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from repro.errors import UnsupportedError
 from repro.interactions import Interactions
 from repro.models.fawmf import FAWMF, FAWMFNet, sum_over_all
-from repro.progress import Progress
 from repro.split import Queries
+from repro.training.progress import Progress
 
 Build = Callable[..., Interactions]
 

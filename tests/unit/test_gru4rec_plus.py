@@ -22,8 +22,8 @@ from repro.models.gru4rec_plus import (
     parallel,
     top1_max,
 )
-from repro.progress import Progress
 from repro.split import Queries
+from repro.training.progress import Progress
 
 Build = Callable[..., Interactions]
 

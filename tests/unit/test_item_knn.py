@@ -11,8 +11,8 @@ from torch.testing import assert_close
 from repro.interactions import Interactions
 from repro.models import item_knn
 from repro.models.item_knn import ItemKNN, nearest
-from repro.progress import Progress
 from repro.split import Queries
+from repro.training.progress import Progress
 
 Build = Callable[..., Interactions]
 

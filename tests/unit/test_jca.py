@@ -14,8 +14,8 @@ from repro.interactions import Interactions
 from repro.model import Scorer
 from repro.models.jca import JCA, JCANet
 from repro.nn.blocks import Block, Blocks
-from repro.progress import Progress
 from repro.split import Queries
+from repro.training.progress import Progress
 
 Build = Callable[..., Interactions]
 

@@ -16,8 +16,8 @@ from repro.model import Scorer
 from repro.models.jova import JoVA, JoVANet
 from repro.nn.blocks import Blocks
 from repro.nn.two_sided import SideVAE
-from repro.progress import Progress
 from repro.split import Queries
+from repro.training.progress import Progress
 
 Build = Callable[..., Interactions]
 

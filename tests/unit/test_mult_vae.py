@@ -16,8 +16,8 @@ from repro.interactions import Interactions
 from repro.models import mult_vae
 from repro.models.mult_vae import MultVAE, MultVAENet, cyclical
 from repro.nn.batches import rows_of
-from repro.progress import Progress
 from repro.split import Queries
+from repro.training.progress import Progress
 
 Build = Callable[..., Interactions]
 

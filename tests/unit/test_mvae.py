@@ -16,8 +16,8 @@ from repro.models.mvae import MVAE, Batch, Half, Joint
 from repro.nn.batches import rows_of
 from repro.nn.masks import Keys, hashed
 from repro.nn.two_sided import SideVAE
-from repro.progress import Progress
 from repro.split import Queries
+from repro.training.progress import Progress
 
 Build = Callable[..., Interactions]
 

@@ -15,8 +15,8 @@ from repro.errors import UnsupportedError
 from repro.interactions import Interactions
 from repro.models.neumf import NeuMF, NeuMFNet
 from repro.nn.batches import Positives
-from repro.progress import Progress
 from repro.split import Queries
+from repro.training.progress import Progress
 
 Build = Callable[..., Interactions]
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from repro import checkpoints, claims, paths, planning, records, standing
+from repro import claims, paths, planning, records, standing
 from repro.claims import Claim
 from repro.data import views
 from repro.errors import ReproError
@@ -25,6 +25,7 @@ from repro.metrics import Result
 from repro.planning import Asked, Job, Plan
 from repro.records import Failure, Record
 from repro.standing import State
+from repro.training import checkpoints
 
 PAPER = """
 [paper]

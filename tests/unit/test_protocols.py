@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from repro.errors import ReproError
-from repro.evaluation import rank
 from repro.interactions import Dataset, Interactions
 from repro.protocols.given_split import GivenSplit
 from repro.protocols.leave_one_out import LeaveOneOut
@@ -17,6 +16,7 @@ from repro.protocols.random_split import RandomSplit
 from repro.protocols.sequential_split import SequentialSplit
 from repro.protocols.strong_generalization import StrongGeneralization
 from repro.split import Cases, Queries
+from repro.training.ranking import rank
 
 Make = Callable[..., Dataset]
 

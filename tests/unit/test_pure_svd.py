@@ -10,8 +10,8 @@ from torch.testing import assert_close
 from repro.errors import UnsupportedError
 from repro.interactions import Interactions
 from repro.models.pure_svd import Projection, PureSVD
-from repro.progress import Progress
 from repro.split import Queries
+from repro.training.progress import Progress
 
 Build = Callable[..., Interactions]
 

@@ -17,14 +17,14 @@ from torch.nn.functional import linear, normalize
 from torch.testing import assert_close
 
 from repro import metrics
-from repro.evaluation import rank
 from repro.interactions import Interactions
 from repro.models import ract
 from repro.models.ract import Actor, Critic, RaCT, features, unseen_ndcg
 from repro.nn.batches import rows_of
 from repro.nn.losses import multinomial_nll
-from repro.progress import Progress
 from repro.split import Cases, Queries
+from repro.training.progress import Progress
+from repro.training.ranking import rank
 
 Build = Callable[..., Interactions]
 
@@ -303,7 +303,7 @@ def test_the_critic_learns_which_users_are_served_well(build: Build) -> None:
 def test_a_run_that_was_cut_off_in_any_phase_ends_with_the_same_scores(
     build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: tuple[str, int]
 ) -> None:
-    monkeypatch.setattr("repro.progress.CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr("repro.training.progress.CHECKPOINT_SECONDS", -1.0)
     train = build(LISTS)
 
     def cut_off(phase: str, epoch: int, n: int) -> None:

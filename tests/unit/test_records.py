@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from repro import checkpoints, records
+from repro import records
 from repro.errors import ReproError
 from repro.experiment import Experiment, model_spec, protocol_spec
 from repro.metrics import Result
 from repro.records import Failure, Record
+from repro.training import checkpoints
 
 HITS = np.array([[1, 0, 0], [0, 0, 1], [0, 0, 0], [1, 1, 0]], dtype=bool)
 TARGETS = np.array([1, 2, 1, 4])

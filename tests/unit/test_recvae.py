@@ -21,8 +21,8 @@ from repro.models import recvae
 from repro.models.recvae import Encoder, OldEncoder, OldPosteriors, RecVAE, RecVAENet
 from repro.nn.batches import Rows, UserRows, rows_of
 from repro.nn.gaussians import drawn
-from repro.progress import Progress
 from repro.split import Queries
+from repro.training.progress import Progress
 
 Build = Callable[..., Interactions]
 
@@ -235,7 +235,7 @@ def test_a_run_that_was_cut_off_knows_the_old_posterior(
     monkeypatch: pytest.MonkeyPatch,
     old_posterior: Literal["stored", "copy"],
 ) -> None:
-    monkeypatch.setattr("repro.progress.CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr("repro.training.progress.CHECKPOINT_SECONDS", -1.0)
     train, model = build(LISTS), replace(TINY, old_posterior=old_posterior, n_epochs=3)
 
     def cut_off(phase: str, epoch: int, n: int) -> None:

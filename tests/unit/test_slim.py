@@ -16,8 +16,8 @@ from repro.models import slim
 from repro.models.slim import SLIM, Solved
 from repro.nn import item_weights
 from repro.nn.item_weights import cooccurrence
-from repro.progress import Progress
 from repro.split import Queries
+from repro.training.progress import Progress
 
 Build = Callable[..., Interactions]
 

@@ -14,11 +14,11 @@ from torch.nn.functional import log_softmax
 from torch.testing import assert_close
 
 from repro.errors import UnsupportedError
-from repro.evaluation import rank
 from repro.interactions import Interactions
 from repro.models.svae import SVAE, SVAENet
-from repro.progress import Progress
 from repro.split import Cases, Queries
+from repro.training.progress import Progress
+from repro.training.ranking import rank
 
 Build = Callable[..., Interactions]
 Meaning = Literal["code", "consistent"]

@@ -8,17 +8,17 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
+from repro.training.fit.fit import fit
 from torch import Tensor
 
-from repro import checkpoints
 from repro.errors import ReproError, UnsupportedError
 from repro.interactions import Interactions
 from repro.model import Model, Run
 from repro.models.mult_vae import MultVAE
 from repro.models.neumf import NeuMF
-from repro.progress import Outcome, Progress, reached
 from repro.split import Cases, Queries, Split
-from repro.training import fit
+from repro.training import checkpoints
+from repro.training.progress import Outcome, Progress, reached
 
 Build = Callable[..., Interactions]
 
@@ -308,7 +308,7 @@ def resumed(model: Model, split: Split, folder: Path, cut: int, **how: Any) -> O
 @pytest.fixture
 def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return where checkpoints go, now after every epoch."""
-    monkeypatch.setattr("repro.progress.CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr("repro.training.progress.CHECKPOINT_SECONDS", -1.0)
     return tmp_path / "run"
 
 

@@ -17,8 +17,8 @@ from repro.models.vaegan import VAEGAN, VAEGANNet, contraction
 from repro.nn.adversarial import VectorDiscriminator, logistic_loss, non_saturating_loss
 from repro.nn.batches import rows_of
 from repro.nn.implicit import Adversary, NoiseBasisEncoder, NoisyEncoder
-from repro.progress import Progress
 from repro.split import Queries
+from repro.training.progress import Progress
 
 Build = Callable[..., Interactions]
 

@@ -15,8 +15,8 @@ from repro.interactions import Interactions
 from repro.models.wmf import WMF, WMFNet
 from repro.nn import least_squares
 from repro.nn.batches import rows_of
-from repro.progress import Progress
 from repro.split import Queries
+from repro.training.progress import Progress
 
 Build = Callable[..., Interactions]
 Weighting = Literal["replace", "add"]

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from repro import checkpoints
 from repro.errors import ReproError
-from repro.evaluation import Ranking
 from repro.metrics import Result
 from repro.model import Stateful
+from repro.training import checkpoints
+from repro.training.ranking import Ranking
 
 CHECKPOINT_SECONDS = 60.0
 """At most so much work is lost when a run is cut off, or one epoch if that is longer."""

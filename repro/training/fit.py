@@ -17,11 +17,11 @@ import numpy as np
 import torch
 
 from repro.errors import ReproError, UnsupportedError
-from repro.evaluation import Ranking, rank
 from repro.metrics import Result
 from repro.model import Composite, Embedding, Model, Scorer
-from repro.progress import Outcome, Progress
 from repro.split import Split
+from repro.training.progress import Outcome, Progress
+from repro.training.ranking import Ranking, rank
 
 
 def fit(
