@@ -10,9 +10,9 @@ from typing import Any
 from tabulate import tabulate
 
 from repro import cells, rendering
-from repro.catalogue import Entry
 from repro.data import cache, views
 from repro.data.manifest import Manifest, Step
+from repro.plugins import Entry
 from repro.rendering import WIDTH
 from repro.tables import Paper
 

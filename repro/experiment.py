@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from repro import metrics
-from repro.catalogue import Catalogue
 from repro.errors import ReproError, unknown
+from repro.plugins import Catalogue
 
 MODELS = Catalogue("models", "MODEL")
 PROTOCOLS = Catalogue("protocols", "PROTOCOL")

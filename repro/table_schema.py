@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from repro.documents import Strict
 from repro.errors import ReproError
+from repro.strict_toml import Strict
 
 STATISTICS = ("users", "items", "interactions", "sparsity", "mean_length")
 """What a statistics table can print of a view; sparsity in per cent."""

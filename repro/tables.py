@@ -10,7 +10,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from repro import documents, paths
+from repro import paths, strict_toml
 from repro.data import manifest
 from repro.errors import ReproError, unknown
 from repro.experiment import MODELS, Experiment, Spec, checked_select, model_spec, protocol_spec
@@ -378,10 +378,10 @@ def numbered(
 
 @cache
 def _load(paper: str, path: Path, _changed: int) -> Paper:
-    content = documents.read(path, PaperFile)
+    content = strict_toml.read(path, PaperFile)
     faults = list(faults_of(content))
     if faults:
-        raise documents.faulty(path, faults)
+        raise strict_toml.faulty(path, faults)
     for key, view in content.views.items():
         archive, name = manifest.split_id(view.dataset)
         try:
@@ -397,7 +397,7 @@ def _load(paper: str, path: Path, _changed: int) -> Paper:
             except ReproError as error:
                 faults.append(str(error).removeprefix(f"{path}, "))
     if faults:
-        raise documents.faulty(path, list(dict.fromkeys(faults)))
+        raise strict_toml.faulty(path, list(dict.fromkeys(faults)))
     return loaded
 
 

@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError
 
-from repro import documents, paths
+from repro import paths, strict_toml
 from repro.data import steps
 from repro.data.columns import KINDS
-from repro.documents import Strict
 from repro.errors import unknown
+from repro.strict_toml import Strict
 
 
 class Hashes(Strict):
@@ -219,7 +219,7 @@ def split_id(dataset: str) -> tuple[str, str]:
 
 @cache
 def _load(archive: str, path: Path, _changed: int) -> Manifest:
-    content = documents.read(path, ManifestFile)
+    content = strict_toml.read(path, ManifestFile)
     faults = []
     for part, read in content.read.items():
         faults += [f"read.{part}: {fault}" for fault in _read_faults(read, content)]
@@ -237,7 +237,7 @@ def _load(archive: str, path: Path, _changed: int) -> Manifest:
         if not (member.url or content.archive.url or content.archive.manual or content.generate):
             faults.append(f"members.{name}: nowhere to get it: no url, and the archive has none")
     if faults:
-        raise documents.faulty(path, faults)
+        raise strict_toml.faulty(path, faults)
     return Manifest(id=archive, path=path, **dict(content))
 
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from repro.catalogue import Catalogue, Entry
 from repro.errors import ReproError
 from repro.experiment import MODELS, PROTOCOLS
+from repro.plugins import Catalogue, Entry
 
 SHIPPED = [
     pytest.param(catalogue, name, id=name)

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, Field
 
-from repro import documents, tables
+from repro import strict_toml, tables
 from repro.data import manifest
-from repro.documents import Strict
 from repro.errors import ReproError
+from repro.strict_toml import Strict
 
 
 class Wheel(Strict):
@@ -31,7 +31,7 @@ class Car(Strict):
 def read(folder: Path, text: str, schema: type[BaseModel] = Car) -> Any:
     path = folder / "car.toml"
     path.write_text(text)
-    return documents.read(path, schema)
+    return strict_toml.read(path, schema)
 
 
 def test_a_file_without_faults_is_read(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_what_is_no_toml_is_said_with_the_file(tmp_path: Path, content: bytes) -
     path = tmp_path / "car.toml"
     path.write_bytes(content)
     with pytest.raises(ReproError, match=rf"{re.escape(str(path))}: not a TOML file"):
-        documents.read(path, Car)
+        strict_toml.read(path, Car)
 
 
 PAPER = """
