@@ -11,8 +11,8 @@ from typing import Any
 from repro import tables
 from repro.data import manifest, views
 from repro.errors import ReproError
-from repro.records import Record
 from repro.reference import Frozen, Place
+from repro.runs.records import Record
 from repro.table_schema import number_in, unit_in
 from repro.tables import Cell, Entry
 

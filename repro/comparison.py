@@ -13,8 +13,8 @@ from repro.cells import OURS, ComparedCell, compared, digest_here, only_frozen, 
 from repro.errors import ReproError
 from repro.experiment import MODELS, Experiment, Spec, canonical, loops
 from repro.paired import Pair, paired
-from repro.records import Record
 from repro.reference import Frozen, Place
+from repro.runs.records import Record
 from repro.tables import Entry, Paper
 
 SHORTENED = ", shortened to "

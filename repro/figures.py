@@ -17,7 +17,7 @@ from repro.cells import MARKS
 from repro.clusters import picture
 from repro.errors import ReproError
 from repro.experiment import canonical
-from repro.records import Record
+from repro.runs.records import Record
 from repro.table_schema import Figure, Line, figure_key, point
 from repro.tables import Paper
 

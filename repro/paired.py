@@ -10,7 +10,7 @@ import numpy as np
 
 from repro import metrics
 from repro.metrics import Values
-from repro.records import Record
+from repro.runs.records import Record
 
 
 @dataclass(frozen=True)

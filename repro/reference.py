@@ -17,7 +17,7 @@ from repro import paths, tables
 from repro.errors import ReproError
 from repro.metrics import Result
 from repro.paths import write_atomically
-from repro.records import Record
+from repro.runs.records import Record
 
 Place = tuple[str, str, str, str]
 """Table, row, group and label: a cell."""

@@ -131,7 +131,7 @@ class Table(Grid):
     transposed: bool = False
     """The paper prints our rows as columns."""
     needs: list[str] = []
-    """What a record must hold besides the metrics, as `repro.records.Record.holds` has it."""
+    """What a record must hold besides the metrics, as `repro.runs.records.Record.holds` has it."""
     contests: list[Contest] = []
     """Rows that are compared user by user."""
     rows: list[Row]

@@ -50,7 +50,7 @@ class Entry:
     seeds: tuple[int, ...]
     cells: tuple["Cell", ...]
     needs: tuple[str, ...]
-    """What a record must hold besides, as `repro.records.Record.holds` has it."""
+    """What a record must hold besides, as `repro.runs.records.Record.holds` has it."""
     notes: tuple[tuple[str, str], ...]
     """What each is about, the row anywhere or here, and the note."""
     apart: tuple[str, ...]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from repro import execution
+from repro.runs import execute
 
 torch.set_num_threads(1)  # tiny tensors run ten times faster
 
@@ -52,8 +52,8 @@ def write(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, 
 @pytest.fixture(autouse=True)
 def clean_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have records say the same whether or not the code under test is committed yet."""
-    version = execution.code_version() | {"dirty": False}
-    monkeypatch.setattr(execution, "code_version", lambda: version)
+    version = execute.code_version() | {"dirty": False}
+    monkeypatch.setattr(execute, "code_version", lambda: version)
 
 
 @pytest.fixture(autouse=True)

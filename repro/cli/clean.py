@@ -26,10 +26,11 @@ def clean(
     """
     from tabulate import tabulate
 
-    from repro import cleaning, paths
+    from repro import paths
+    from repro.runs import leftovers
 
     runs = runs or paths.runs()
-    found = cleaning.leftovers(runs, unfinished)
+    found = leftovers.leftovers(runs, unfinished)
     if not found:
         typer.echo("there is nothing to delete")
         return
@@ -39,7 +40,7 @@ def clean(
     typer.echo(f"\n{len(found)} things, {total:,.1f} MB")
     if not yes and not typer.confirm("Delete them?"):
         return
-    still = {one.path for one in cleaning.leftovers(runs, unfinished)}
+    still = {one.path for one in leftovers.leftovers(runs, unfinished)}
     for one in found:
         if one.path in still:  # no process has come for it while you were asked
             one.delete()

@@ -38,10 +38,11 @@ def compare(
     runs: Records = None,
 ) -> None:
     """Compare published numbers with the records, cell by cell."""
-    from repro import paths, records, rendering, tables
+    from repro import paths, rendering, tables
     from repro.cells import OURS
     from repro.comparison import compare as compared
     from repro.errors import ReproError, unknown
+    from repro.runs import records
 
     chosen_form = "json" if as_json else form.value
     if against and chosen_form in ("csv", "json"):

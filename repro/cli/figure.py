@@ -25,8 +25,9 @@ def figure(
     """
     from io import BytesIO
 
-    from repro import figures, paths, records, tables
+    from repro import figures, paths, tables
     from repro.errors import ReproError
+    from repro.runs import records
 
     about = tables.load(paper)
     have = figures.found(about, number, records.load_all(runs or paths.runs()), smoke)

@@ -10,7 +10,7 @@ import typer
 from repro.cli import Records, app
 
 if TYPE_CHECKING:
-    from repro.records import Record
+    from repro.runs.records import Record
     from repro.tables import Paper
 
 
@@ -29,8 +29,9 @@ def freeze(
     points go to tables/reference/figures/PAPER-NUMBER.csv, and `repro figure` draws them where
     there is no record. What runs for a figure or another paper is frozen there alone.
     """
-    from repro import comparison, paths, records, reference, tables
+    from repro import comparison, paths, reference, tables
     from repro.errors import ReproError
+    from repro.runs import records
 
     found = tables.load(paper)
     known = {record.id: record for record in records.load_all(runs or paths.runs())}

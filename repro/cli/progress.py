@@ -25,8 +25,8 @@ from rich.table import Column
 from repro.errors import ReproError, UnsupportedError
 
 if TYPE_CHECKING:
-    from repro.planning import Job
-    from repro.records import Record
+    from repro.runs.plan import Job
+    from repro.runs.records import Record
 
 LINE_SECONDS = 30.0
 """How often a plain line tells of a run that goes on."""

@@ -13,8 +13,8 @@ from repro.cli import app
 
 if TYPE_CHECKING:
     from repro.errors import ReproError
-    from repro.execution import Settings
-    from repro.planning import Job, Plan
+    from repro.runs.execute import Settings
+    from repro.runs.plan import Job, Plan
 
 
 SEEDS = 2**32
@@ -81,12 +81,15 @@ def run(
     runs: Annotated[Path | None, typer.Option(help="Folder of records.", file_okay=False)] = None,
 ) -> None:
     """Train and evaluate the rows of a paper's tables that have no record yet."""
-    from repro import paths, planning, records, standing, tables
+    from repro import paths, tables
     from repro.errors import ReproError
+    from repro.runs import records, status
+    from repro.runs.plan import Asked
+    from repro.runs.plan import plan as planned
 
     if paper is None and not smoke:
         raise ReproError("which paper?", f"there are: {', '.join(tables.papers())}")
-    asked = planning.Asked(
+    asked = Asked(
         papers=(paper,) if paper else tuple(tables.papers()),
         table=table,
         figure=figure,
@@ -99,7 +102,7 @@ def run(
         every_model=smoke and paper is None,
         smoke=smoke,
     )
-    plan = planning.plan(asked)
+    plan = planned(asked)
     folder = runs or paths.runs()
     if engine not in ("local", "ray") and not engine.startswith("ray://"):
         raise ReproError(
@@ -113,7 +116,7 @@ def run(
     unprepared = _prepare(plan)
     ready = [job for job in plan.jobs if job.experiment.dataset not in unprepared]
     every = [] if force else list(records.load_all(folder))
-    done = standing.finished(ready, every)
+    done = status.finished(ready, every)
     todo = [job for job in ready if job.label not in done]
     typer.echo(
         f"{len(todo)} to run, {len(ready) - len(todo)} have a record already, "
@@ -127,8 +130,8 @@ def run(
             err=True,
         )
     if todo:
-        from repro.execution import Settings
-        from repro.machine import chosen_device
+        from repro.runs.execute import Settings
+        from repro.runs.machine import chosen_device
 
         since = time.time() if force else None
         how = Settings(folder, device.value, _threads(threads, todo), deterministic, since)
@@ -143,9 +146,9 @@ def run(
 
 def _threads(asked: int, todo: list[Job]) -> int:
     """Return how many threads to use: one for tiny tensors, where more only wait for each other."""
-    from repro import planning
+    from repro.data import prepare
 
-    tiny = all(planning.is_generated(job.experiment.dataset) for job in todo)
+    tiny = all(prepare.is_generated(job.experiment.dataset) for job in todo)
     return asked or (1 if tiny else 0)
 
 
@@ -170,15 +173,15 @@ def _seeds(text: str) -> tuple[int, ...]:
 
 def _prepare(plan: Plan) -> dict[str, ReproError]:
     """Bring every view into the cache; return those that cannot be had, and why."""
-    from repro import planning
     from repro.cli.progress import Files
+    from repro.data import prepare
     from repro.errors import ReproError
 
     unprepared: dict[str, ReproError] = {}
     for dataset in plan.datasets():
         try:
             with Files() as tell:
-                planning.prepare(dataset, tell)
+                prepare.prepare(dataset, tell)
         except ReproError as error:
             typer.echo(f"no data: {dataset}: {error}", err=True)
             unprepared[dataset] = error
@@ -187,8 +190,8 @@ def _prepare(plan: Plan) -> dict[str, ReproError]:
 
 def _run(todo: list[Job], settings: Settings, engine: str, jobs: int) -> int:
     """Run, and return how many failed."""
-    from repro import engines
     from repro.cli.progress import Runs
+    from repro.runs import engines
 
     with Runs(len(todo)) as watch:
         chosen: engines.Engine
@@ -223,14 +226,16 @@ def _print_plan(
     """Print what would run, with its record if there is one; data, disk and time."""
     import shutil
 
-    from repro import paths, planning, records, standing
+    from repro import paths
     from repro.cli.progress import duration
-    from repro.estimate import Estimate, load, measure
-    from repro.execution import Settings
+    from repro.runs import records, status
+    from repro.runs.estimate import Estimate, load, measure
+    from repro.runs.execute import Settings
+    from repro.runs.plan import lacking as lacking_of
     from repro.training.progress import reached
 
-    lacking = planning.lacking(plan)
-    done = {} if force else standing.finished(plan.jobs, records.load_all(folder))
+    lacking = lacking_of(plan)
+    done = {} if force else status.finished(plan.jobs, records.load_all(folder))
     todo = [job for job in plan.jobs if job.label not in done]
     settings = Settings(folder, device, _threads(threads, todo))
     measured: dict[tuple[str, int, int], Estimate | str] = {}  # seeds and tables share it
@@ -245,7 +250,7 @@ def _print_plan(
             continue
         found: Estimate | str = "its data is not here"
         if job.experiment.dataset not in lacking:
-            behind = (0, 0) if force else reached(folder / standing.run_id(job))
+            behind = (0, 0) if force else reached(folder / status.run_id(job))
             key = (job.experiment.seedless, *behind)
             if key not in measured:
                 measured[key] = measure(job, settings, MEASURED_SECONDS, behind)

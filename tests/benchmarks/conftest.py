@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from repro.machine import keep_freed_memory
+from repro.runs.machine import keep_freed_memory
 
 
 @pytest.fixture(autouse=True, scope="session")

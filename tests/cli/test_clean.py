@@ -16,10 +16,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from repro import claims, paths
-from repro.claims import Claim
+from repro import paths
 from repro.cli import app
 from repro.data import cache, download, views
+from repro.runs import locks
+from repro.runs.locks import Claim
 from repro.training import checkpoints
 
 
@@ -38,9 +39,9 @@ def run_of(name: str, done: bool) -> Path:
 
 
 def claimed(folder: Path, pid: int) -> Path:
-    claim = Claim("t", socket.gethostname(), pid, "a run", 0.0, processes=claims.processes())
-    (folder / claims.FILE).write_text(json.dumps(asdict(claim)))
-    return folder / claims.FILE
+    claim = Claim("t", socket.gethostname(), pid, "a run", 0.0, processes=locks.processes())
+    (folder / locks.FILE).write_text(json.dumps(asdict(claim)))
+    return folder / locks.FILE
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ def test_what_a_killed_process_was_writing_goes() -> None:
 def test_a_run_that_a_process_is_at_is_left_alone() -> None:
     folder = run_of("running", done=False)
     checkpoints.save(folder, b"half way")
-    with claims.held(folder, "a run"):
+    with locks.held(folder, "a run"):
         assert "there is nothing to delete" in clean("--unfinished")
     assert checkpoints.present(folder)
 

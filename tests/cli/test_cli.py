@@ -20,11 +20,12 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import repro
-from repro import paths, records, reference
+from repro import paths, reference
 from repro.cli import app, progress
 from repro.data import download
 from repro.errors import EXIT_CODES, ReproError
-from repro.records import Record
+from repro.runs import records
+from repro.runs.records import Record
 
 COMMANDS = ["list", "show", "fetch", "run", "status", "compare", "figure", "freeze", "clean"]
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from repro import paths, records, reference, tables
+from repro import paths, reference, tables
 from repro.cli import app
 from repro.errors import ReproError
+from repro.runs import records
 
 FIGURES = """
 [paper]

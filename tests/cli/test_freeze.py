@@ -14,10 +14,11 @@ import pytest
 from typer.testing import CliRunner
 
 import repro
-from repro import paths, records
+from repro import paths
 from repro.cli import app
-from repro.records import Record
 from repro.reference import Frozen
+from repro.runs import records
+from repro.runs.records import Record
 
 PAPER = """
 [paper]

@@ -18,10 +18,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from repro import claims, paths, records
-from repro.claims import Claim
+from repro import paths
 from repro.cli import app
-from repro.records import Record
+from repro.runs import locks, records
+from repro.runs.locks import Claim
+from repro.runs.records import Record
 from repro.training import checkpoints
 
 N_EPOCHS = 30
@@ -38,7 +39,8 @@ import torch
 
 import repro.training.progress
 
-repro.training.progress.CHECKPOINT_SECONDS = 0.0  # here and in the processes that are started from here
+# Here, and in the processes that are started from here.
+repro.training.progress.CHECKPOINT_SECONDS = 0.0
 HERE = Path(__file__).parent
 
 
@@ -139,7 +141,7 @@ at.toy = {{ published = ["0.5"] }}
 
 NURSERY = """
 import json, os, signal, sys
-import repro.claims, repro.engines
+import repro.runs.locks, repro.runs.engines
 from repro.cli import main
 
 for line in sys.stdin:
@@ -354,7 +356,7 @@ def under_way(least: int = 1) -> dict[str, Claim]:
     """Return the claims of the runs that have so many checkpoints, by label's row."""
     found = {}
     for folder in {file.parent for file in paths.runs().glob("*/checkpoint-*.pt")}:
-        claim = claims.read(folder)
+        claim = locks.read(folder)
         if claim and checkpoints.present(folder)[0].name >= f"checkpoint-{least:06}.pt":
             found[claim.label.split(" | ")[1]] = claim
     return found
@@ -578,7 +580,7 @@ def test_status_tells_how_far_a_run_of_another_process_is(nursery: Nursery, user
     user.steady("AB")
     user.says("slow")
     began = time.monotonic()
-    started = nursery.start("run", "mine", first="repro.claims.BEAT_SECONDS = 0.05")
+    started = nursery.start("run", "mine", first="repro.runs.locks.BEAT_SECONDS = 0.05")
 
     def told() -> list[dict[str, Any]]:
         return json.loads(repro_("status", "mine", "--json").stdout)

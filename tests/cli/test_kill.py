@@ -17,9 +17,10 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from repro import claims, paths, records
+from repro import paths
 from repro.cli import app
-from repro.records import Record
+from repro.runs import locks, records
+from repro.runs.records import Record
 from repro.training import checkpoints
 
 N_EPOCHS = 50
@@ -56,7 +57,7 @@ NURSERY = """
 import json, os, signal, sys, threading, time
 from pathlib import Path
 import torch._dynamo
-import repro.engines, repro.training.progress
+import repro.runs.engines, repro.training.progress
 from repro.cli import main
 
 for line in sys.stdin:
@@ -254,7 +255,7 @@ def test_a_run_that_is_cut_off_thrice_in_mid_epoch_ends_with_the_same_numbers(
 def test_a_run_that_is_killed_before_its_first_checkpoint_begins_anew(
     nursery: Nursery, whole: Record
 ) -> None:
-    nursery.cut_off(signal.SIGKILL, n=1, delay=0.05, often=60, signs=claims.FILE)
+    nursery.cut_off(signal.SIGKILL, n=1, delay=0.05, often=60, signs=locks.FILE)
     resumed, _ = run_to_the_end(paths.runs())
     assert len(resumed.attempts) == 1  # of the first nothing was left
     check_same_numbers(resumed, whole)

@@ -18,9 +18,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from repro import paths, records
+from repro import paths
 from repro.cli import app
-from repro.records import Record
+from repro.runs import records
+from repro.runs.records import Record
 
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="no Ray")
 

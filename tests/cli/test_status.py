@@ -21,13 +21,14 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from repro import claims, estimate, paths, planning, records, standing
-from repro.claims import Claim
+from repro import paths
 from repro.cli import app
 from repro.data import views
-from repro.estimate import Estimate
-from repro.planning import Asked, Job
-from repro.records import Failure, Record
+from repro.runs import estimate, locks, plan, records, status
+from repro.runs.estimate import Estimate
+from repro.runs.locks import Claim
+from repro.runs.plan import Asked, Job
+from repro.runs.records import Failure, Record
 from repro.training import checkpoints
 
 PAPER = """
@@ -149,7 +150,7 @@ def mine(write: Write) -> Callable[..., list[Job]]:
     ) -> list[Job]:
         text = PAPER.format(seeds=seeds, dataset=dataset)
         write("tables/mine.toml", text + "".join(rows or [row("POP", "popularity")]) + more)
-        return planning.plan(Asked(("mine",))).jobs
+        return plan.plan(Asked(("mine",))).jobs
 
     return put
 
@@ -172,7 +173,7 @@ def known() -> list[Record]:
     return list(records.load_all(paths.runs()))
 
 
-def status(*arguments: str) -> list[dict[str, Any]]:
+def told(*arguments: str) -> list[dict[str, Any]]:
     return json.loads(repro_("status", *arguments, "--json").stdout)
 
 
@@ -183,7 +184,7 @@ def rows_of(text: str) -> dict[str, list[str]]:
 
 
 def folder(job: Job) -> Path:
-    return paths.runs() / standing.run_id(job)
+    return paths.runs() / status.run_id(job)
 
 
 def content(*folders: Path) -> dict[Path, bytes]:
@@ -196,7 +197,7 @@ def test_status_shows_how_every_run_stands(mine: Mine) -> None:
     repro_("run", "mine", "--seeds", "0")
     (record,) = known()
     claim = Claim("t", socket.gethostname(), os.getpid(), "a run", 0.0, "train", 3, 10, 125.0)
-    paths.write_json(folder(jobs[1]) / claims.FILE, asdict(claim))
+    paths.write_json(folder(jobs[1]) / locks.FILE, asdict(claim))
     records.save_failure(folder(jobs[2]), Failure("no memory\n  use less", "last night", {}))
     checkpoints.save(folder(jobs[3]), b"half way")
 
@@ -221,7 +222,7 @@ def test_status_reads_back_from_json(mine: Mine) -> None:
     mine(seeds="[0, 1]", more=OTHERS)
     repro_("run", "mine", "--seeds", "1")
     (record,) = known()
-    told = status("mine")
+    told = told("mine")
     assert all(entry.keys() == {"label", "kind", "detail", "left"} for entry in told)
     assert [(entry["kind"], entry["detail"]) for entry in told] == [
         ("missing", ""),
@@ -235,20 +236,20 @@ def test_status_reads_back_from_json(mine: Mine) -> None:
 
 def test_status_names_the_command_that_brings_the_data_and_it_does(mine: Mine) -> None:
     mine()
-    (entry,) = status("mine")
+    (entry,) = told("mine")
     assert entry["kind"] == "no data"
     command = entry["detail"].split()
     assert command[0] == "repro"
     assert "1 no data" in repro_("status", "mine").stdout
     repro_(*command[1:])
-    assert [entry["kind"] for entry in status("mine")] == ["missing"]
+    assert [entry["kind"] for entry in told("mine")] == ["missing"]
 
 
 def test_status_tells_why_a_run_failed_until_it_succeeds(mine: Mine, write: Write) -> None:
     write("models/breaking.py", BREAKING)
     mine(row("Breaking", "breaking"))
     repro_("run", "mine", code=4)
-    (entry,) = status("mine")
+    (entry,) = told("mine")
     assert entry["kind"] == "failed"
     assert "the wheels came off" in entry["detail"]
     assert "put them on again" in entry["detail"]
@@ -257,10 +258,10 @@ def test_status_tells_why_a_run_failed_until_it_succeeds(mine: Mine, write: Writ
 
 def test_a_run_that_succeeds_forgets_that_it_failed(mine: Mine) -> None:
     (job,) = mine()
-    planning.prepare("toy/ratings")
+    plan.prepare("toy/ratings")
     records.save_failure(folder(job), Failure("no memory", "last night", {}))
     repro_("run", "mine")
-    assert [entry["kind"] for entry in status("mine")] == ["done"]
+    assert [entry["kind"] for entry in told("mine")] == ["done"]
     assert records.failure(folder(job)) is None
 
 
@@ -283,11 +284,11 @@ def test_a_run_that_the_model_refuses_is_not_shown_as_still_to_do(mine: Mine, wr
     unknown_users = '"strong_generalization", heldout_users = 40'
     write("tables/mine.toml", text.replace('"random_split"', unknown_users))
     assert "1 refused" in repro_("run", "mine").stderr
-    assert [entry["kind"] for entry in status("mine")] != ["missing"]
+    assert [entry["kind"] for entry in told("mine")] != ["missing"]
 
 
 def test_the_id_of_a_record_is_shown_to_the_letter(mine: Mine) -> None:
-    planning.prepare("toy/ratings")
+    plan.prepare("toy/ratings")
     (job,) = mine()
     known_view = views.prepared("toy/ratings")
     assert known_view is not None
@@ -302,8 +303,8 @@ def test_the_id_of_a_record_is_shown_to_the_letter(mine: Mine) -> None:
 
 def test_status_of_one_paper_of_all_and_of_none(mine: Mine) -> None:
     mine()
-    assert {entry["label"].split()[0] for entry in status("mine", "toy")} == {"mine", "toy"}
-    papers = {entry["label"].split()[0] for entry in status()}
+    assert {entry["label"].split()[0] for entry in told("mine", "toy")} == {"mine", "toy"}
+    papers = {entry["label"].split()[0] for entry in told()}
     assert {"sevae", "acvae", "toy", "mine"} <= papers
     result = repro_("status", "mime", code=1)
     assert "no paper is called 'mime'\n  did you mean mine?" in result.stderr
@@ -313,8 +314,8 @@ def test_status_of_one_paper_of_all_and_of_none(mine: Mine) -> None:
 def test_status_looks_where_the_records_are(mine: Mine, tmp_path: Path) -> None:
     mine()
     repro_("run", "mine", "--runs", str(tmp_path / "elsewhere"))
-    assert [entry["kind"] for entry in status("mine")] == ["missing"]
-    assert [e["kind"] for e in status("mine", "--runs", str(tmp_path / "elsewhere"))] == ["done"]
+    assert [entry["kind"] for entry in told("mine")] == ["missing"]
+    assert [e["kind"] for e in told("mine", "--runs", str(tmp_path / "elsewhere"))] == ["done"]
 
 
 def test_status_of_a_damaged_record_names_it(mine: Mine) -> None:
@@ -339,7 +340,7 @@ def test_what_only_reads_starts_without_torch_and_at_once(mine: Mine, command: s
     jobs = mine(seeds="[0, 1, 2, 3]")
     repro_("run", "mine", "--seeds", "0")
     claim = Claim("t", socket.gethostname(), os.getpid(), "a run", 0.0)
-    paths.write_json(folder(jobs[1]) / claims.FILE, asdict(claim))
+    paths.write_json(folder(jobs[1]) / locks.FILE, asdict(claim))
     records.save_failure(folder(jobs[2]), Failure("no memory", "last night", {}))
 
     def spent() -> float:
@@ -372,10 +373,10 @@ def test_what_an_older_version_has_run_is_not_run_again(mine: Mine, write: Write
     (older,) = known()
     write("models/level.py", LEVEL.replace("MORE", "tilt: float = 0.0"))
     (job,) = mine(row("Level", "level"))
-    assert standing.run_id(job) != older.id
+    assert status.run_id(job) != older.id
     assert "0 to run, 1 have a record already" in repro_("run", "mine").stderr
     assert [record.id for record in known()] == [older.id]
-    assert [(e["kind"], e["detail"]) for e in status("mine")] == [("done", older.id)]
+    assert [(e["kind"], e["detail"]) for e in told("mine")] == [("done", older.id)]
     assert f"done {older.id}" in repro_("run", "mine", "--dry-run").stdout
     cells = json.loads(repro_("compare", "mine", "--json").stdout)
     assert {tuple(cell["runs"]) for cell in cells} == {(older.id,)}
@@ -515,7 +516,7 @@ def test_a_dry_run_measures_what_is_alike_but_once_and_adds_up(
     mine: Mine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine(row("POP", "popularity"), row("EASE", "ease"), seeds="[0, 1, 2]")
-    planning.prepare("toy/ratings")
+    plan.prepare("toy/ratings")
     asked: list[str] = []
 
     def measured(job: Job, *_: object) -> Estimate:
@@ -544,8 +545,8 @@ def test_a_dry_run_tells_what_is_left_of_a_run_that_was_cut_off(
     mine: Mine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine(row("BPR", "bpr"), seeds="[0, 1, 2]")
-    planning.prepare("toy/ratings")
-    first, second, _ = planning.plan(Asked(("mine",))).jobs
+    plan.prepare("toy/ratings")
+    first, second, _ = plan.plan(Asked(("mine",))).jobs
     buffer = BytesIO()
     torch.save({"loop": 1, "epoch": 3}, buffer)
     checkpoints.save(folder(first), buffer.getvalue())
@@ -570,7 +571,7 @@ def test_runs_under_other_protocols_are_measured_by_themselves(
     text = PAPER.format(seeds="[0]", dataset="toy/ratings").replace('"gone"]', '"gone", "late"]')
     late = row("POP", "popularity") + 'at.late = { published = ["0.5", "0.5"] }\n'
     write("tables/mine.toml", text + late + second)
-    planning.prepare("toy/ratings")
+    plan.prepare("toy/ratings")
 
     def measured(job: Job, *_: object) -> Estimate:
         seconds = {"random_split": 100.0, "sequential_split": 200.0}
@@ -649,7 +650,7 @@ def test_a_dry_run_tells_how_much_room_there_is(mine: Mine, tmp_path: Path) -> N
 def test_a_model_that_breaks_does_not_stop_a_dry_run(mine: Mine, write: Write, how: str) -> None:
     write("models/breaking.py", BREAKING)
     mine(row("Breaking", "breaking", f'how = "{how}"'), row("POP", "popularity"))
-    planning.prepare("toy/ratings")
+    plan.prepare("toy/ratings")
     told = repro_("run", "mine", "--dry-run").stdout
     assert "to run             mine 1 | POP | Toy | seed 0" in told
     assert times(told)[-1].startswith("about ")
@@ -659,7 +660,7 @@ def test_a_model_that_breaks_does_not_stop_a_dry_run(mine: Mine, write: Write, h
 
 def test_a_model_that_refuses_a_protocol_does_not_stop_a_dry_run() -> None:
     for view in ("split", "ratings"):
-        planning.prepare(f"toy/{view}")
+        plan.prepare(f"toy/{view}")
     command = ["run", "toy", "--table", "1", "--model", "bpr", "--set", "n_epochs=1"]
     told = repro_(*command, "--dry-run").stdout
     assert "Toy, given split" in told
@@ -670,8 +671,8 @@ def test_a_model_that_refuses_a_protocol_does_not_stop_a_dry_run() -> None:
 
 def test_a_dry_run_beside_a_run_in_progress_leaves_it_alone(mine: Mine) -> None:
     (job,) = mine()
-    planning.prepare("toy/ratings")
-    with claims.held(folder(job), job.label):
+    plan.prepare("toy/ratings")
+    with locks.held(folder(job), job.label):
         before = content(paths.runs())
         began = time.monotonic()
         assert "to run" in repro_("run", "mine", "--dry-run").stdout

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from repro import planning
 from repro.errors import UnsupportedError
-from repro.execution import Settings, attempt
 from repro.experiment import MODELS
 from repro.interactions import from_rows
-from repro.machine import chosen_device
-from repro.planning import Asked
-from repro.records import Record
+from repro.runs import plan
+from repro.runs.execute import Settings, attempt
+from repro.runs.machine import chosen_device
+from repro.runs.plan import Asked
+from repro.runs.records import Record
 from repro.training.progress import Progress
 
 pytestmark = pytest.mark.gpu
@@ -28,9 +28,9 @@ NEVER_WAITING = ("acvae", "avb", "cvae_gan", "evcf", "mult_vae", "svae", "vaegan
 
 def made(name: str, runs: Path, device: str) -> list[Record]:
     """Return the records of a model's smoke runs under the protocols that it can serve."""
-    jobs = [job for job in planning.plan(EVERY).jobs if job.experiment.model.name == name]
+    jobs = [job for job in plan.plan(EVERY).jobs if job.experiment.model.name == name]
     for dataset in {job.experiment.dataset for job in jobs}:
-        planning.prepare(dataset)
+        plan.prepare(dataset)
     outcomes = [attempt(job, Settings(runs, device)) for job in jobs]
     assert all(isinstance(one, Record | UnsupportedError) for one in outcomes), outcomes
     return [one for one in outcomes if isinstance(one, Record)]

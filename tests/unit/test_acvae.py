@@ -7,7 +7,6 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import torch
-from repro.training.fit.fit import fit
 from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 from torch.nn.functional import log_softmax, softplus
@@ -28,6 +27,7 @@ from repro.models.acvae import (
 )
 from repro.nn.gaussians import gaussian_kl
 from repro.split import Cases, Queries, Split
+from repro.training.fit import fit
 from repro.training.progress import Progress
 
 Build = Callable[..., Interactions]

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from repro import claims, paths
-from repro.claims import BusyError, Claim
+from repro import paths
+from repro.runs import locks
+from repro.runs.locks import BusyError, Claim
 
 LABEL = "mine 1 | Mult-VAE | Toy | seed 0"
 
@@ -67,8 +68,8 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let claims beat twenty times a second, and be void after a second without."""
-    monkeypatch.setattr(claims, "BEAT_SECONDS", 0.05)
-    monkeypatch.setattr(claims, "SILENT_SECONDS", 1.0)
+    monkeypatch.setattr(locks, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(locks, "SILENT_SECONDS", 1.0)
 
 
 @contextmanager
@@ -110,11 +111,11 @@ def until(true: Callable[[], object], seconds: float = 20.0) -> None:
 def put(folder: Path, age: float = 0.0, **said: object) -> Claim:
     """Write a claim of another process, last heard of so many seconds ago."""
     about = Claim("f00d", socket.gethostname(), os.getpid(), "its run", time.time() - 1000)
-    about = replace(about, processes=claims.processes())
+    about = replace(about, processes=locks.processes())
     claim = replace(about, **said)  # type: ignore[arg-type]
-    paths.write_json(folder / claims.FILE, asdict(claim))
+    paths.write_json(folder / locks.FILE, asdict(claim))
     heard = time.time() - age
-    os.utime(folder / claims.FILE, (heard, heard))
+    os.utime(folder / locks.FILE, (heard, heard))
     return claim
 
 
@@ -127,22 +128,22 @@ def dead() -> int:
 
 def is_free(folder: Path) -> bool:
     try:
-        with claims.held(folder, LABEL):
+        with locks.held(folder, LABEL):
             return True
     except BusyError:
         return False
 
 
 def token(folder: Path) -> str:
-    claim = claims.read(folder)
+    claim = locks.read(folder)
     assert claim is not None
     return claim.token
 
 
 def test_a_claim_says_who_holds_it_and_since_when(folder: Path) -> None:
-    assert claims.read(folder) is None
-    with claims.held(folder, LABEL):
-        claim = claims.read(folder)
+    assert locks.read(folder) is None
+    with locks.held(folder, LABEL):
+        claim = locks.read(folder)
         assert claim is not None
         assert (claim.host, claim.pid, claim.label) == (socket.gethostname(), os.getpid(), LABEL)
         assert claim.began == pytest.approx(time.time(), abs=30)
@@ -152,7 +153,7 @@ def test_a_claim_says_who_holds_it_and_since_when(folder: Path) -> None:
 def test_a_second_holder_is_told_which_process_on_which_host_has_it(folder: Path) -> None:
     with process(HOLDING, folder, 5, 90) as other:
         assert line(other) == "held"
-        with pytest.raises(BusyError) as refused, claims.held(folder, LABEL):
+        with pytest.raises(BusyError) as refused, locks.held(folder, LABEL):
             pass
         assert refused.value.message == (
             f"{LABEL} is being run by process {other.pid} on {socket.gethostname()}"
@@ -161,7 +162,7 @@ def test_a_second_holder_is_told_which_process_on_which_host_has_it(folder: Path
 
 
 def test_a_claim_is_given_back_at_the_end(folder: Path) -> None:
-    with claims.held(folder, LABEL):
+    with locks.held(folder, LABEL):
         pass
     assert list(folder.iterdir()) == []
     assert is_free(folder)
@@ -169,14 +170,14 @@ def test_a_claim_is_given_back_at_the_end(folder: Path) -> None:
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
 def test_a_claim_is_given_back_on_an_error(folder: Path, error: type[BaseException]) -> None:
-    with pytest.raises(error), claims.held(folder, LABEL):
+    with pytest.raises(error), locks.held(folder, LABEL):
         raise error
     assert list(folder.iterdir()) == []
     assert is_free(folder)
 
 
 def test_runs_are_claimed_one_by_one(folder: Path) -> None:
-    with claims.held(folder, LABEL), claims.held(folder.with_name("another"), LABEL):
+    with locks.held(folder, LABEL), locks.held(folder.with_name("another"), LABEL):
         assert not is_free(folder)
         assert not is_free(folder.with_name("another"))
 
@@ -198,21 +199,21 @@ def test_a_killed_process_whose_parent_has_not_noticed_holds_nothing(folder: Pat
 
 
 def test_a_claim_of_a_process_that_is_there_but_silent_is_taken_over(folder: Path) -> None:
-    put(folder, pid=1, age=claims.SILENT_SECONDS + 5)  # its number has gone to another
+    put(folder, pid=1, age=locks.SILENT_SECONDS + 5)  # its number has gone to another
     assert is_free(folder)
     put(folder, pid=1)
     assert not is_free(folder)
 
 
 def test_a_claim_of_another_host_stands_while_it_may_still_be_heard_of(folder: Path) -> None:
-    put(folder, host="elsewhere", pid=dead(), age=claims.SILENT_SECONDS - 5)
-    with pytest.raises(BusyError, match="on elsewhere"), claims.held(folder, LABEL):
+    put(folder, host="elsewhere", pid=dead(), age=locks.SILENT_SECONDS - 5)
+    with pytest.raises(BusyError, match="on elsewhere"), locks.held(folder, LABEL):
         pass
 
 
 def test_a_claim_of_another_host_that_is_silent_is_taken_over(folder: Path) -> None:
-    put(folder, host="elsewhere", age=claims.SILENT_SECONDS + 5)
-    with claims.held(folder, LABEL):
+    put(folder, host="elsewhere", age=locks.SILENT_SECONDS + 5)
+    with locks.held(folder, LABEL):
         assert token(folder) != "f00d"
 
 
@@ -221,10 +222,10 @@ def test_a_claim_of_another_host_that_beats_is_never_taken_over(
 ) -> None:
     with monkeypatch.context() as there:
         there.setattr(socket, "gethostname", lambda: "elsewhere")
-        abroad = claims.held(folder, LABEL)
+        abroad = locks.held(folder, LABEL)
         abroad.__enter__()
     try:
-        end = time.monotonic() + 2 * claims.SILENT_SECONDS
+        end = time.monotonic() + 2 * locks.SILENT_SECONDS
         while time.monotonic() < end:
             assert not is_free(folder)
             time.sleep(0.05)
@@ -244,12 +245,12 @@ def test_a_clock_that_is_wrong_takes_nothing_over(
 def test_a_holder_that_slept_too_long_learns_that_another_has_its_run(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(claims, "SILENT_SECONDS", 0.3)
+    monkeypatch.setattr(locks, "SILENT_SECONDS", 0.3)
     with process(HOLDING, folder, 0.6, 0.3) as sleeper:  # as if asleep between its beats
         line(sleeper)
         until(lambda: is_held_by_none(folder))
-        monkeypatch.setattr(claims, "BEAT_SECONDS", 0.02)
-        with claims.held(folder, LABEL):
+        monkeypatch.setattr(locks, "BEAT_SECONDS", 0.02)
+        with locks.held(folder, LABEL):
             mine = token(folder)
             assert mine != "f00d"
             until(lambda: "told" not in ask(sleeper))
@@ -265,13 +266,13 @@ def test_a_holder_that_slept_too_long_learns_that_another_has_its_run(
 
 
 def is_held_by_none(folder: Path) -> bool:
-    claim = claims.read(folder)
+    claim = locks.read(folder)
     return claim is not None and not claim.is_held(folder)
 
 
 def test_a_holder_whose_claim_was_deleted_stops_too(folder: Path, quick: None) -> None:
-    with claims.held(folder, LABEL) as holder:
-        (folder / claims.FILE).unlink()
+    with locks.held(folder, LABEL) as holder:
+        (folder / locks.FILE).unlink()
 
         def told_for_ever() -> None:
             until(lambda: holder.tell("train", 1, 9))
@@ -285,7 +286,7 @@ def test_of_many_that_want_a_stale_claim_exactly_one_gets_it(tmp_path: Path) -> 
     runs, gone = tmp_path / "runs", dead()
     for number in range(12):
         put(runs / f"dead{number}", pid=gone)
-        put(runs / f"silent{number}", host="elsewhere", age=claims.SILENT_SECONDS + 5)
+        put(runs / f"silent{number}", host="elsewhere", age=locks.SILENT_SECONDS + 5)
         (runs / f"fresh{number}").mkdir()
     n_processes = 5
     with (
@@ -308,7 +309,7 @@ def test_of_many_that_want_a_stale_claim_exactly_one_gets_it(tmp_path: Path) -> 
         assert sum(int(lost) for lost, *_ in said) == (n_processes - 1) * len(won)
         for racer, (_, *names) in zip(racers, said, strict=True):
             for name in names:
-                claim = claims.read(runs / name)
+                claim = locks.read(runs / name)
                 assert claim is not None
                 assert claim.pid == racer.pid
         for racer in racers:
@@ -323,16 +324,16 @@ def test_the_claim_tells_how_far_the_run_is_and_how_long_it_still_takes(
 ) -> None:
     def heard(phase: str, epoch: int) -> Claim:
         def is_there() -> bool:
-            claim = claims.read(folder)
+            claim = locks.read(folder)
             return claim is not None and (claim.phase, claim.epoch) == (phase, epoch)
 
         until(is_there)
-        claim = claims.read(folder)
+        claim = locks.read(folder)
         assert claim is not None
         return claim
 
-    with claims.held(folder, LABEL) as holder:
-        begun = claims.read(folder)
+    with locks.held(folder, LABEL) as holder:
+        begun = locks.read(folder)
         assert begun is not None
         assert (begun.phase, begun.epoch, begun.n_epochs, begun.left) == ("", 0, 0, None)
 
@@ -356,8 +357,8 @@ def test_the_claim_tells_how_far_the_run_is_and_how_long_it_still_takes(
 
 
 def test_a_claim_is_never_seen_half_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(claims, "BEAT_SECONDS", 0.0)
-    with claims.held(folder, LABEL) as holder:
+    monkeypatch.setattr(locks, "BEAT_SECONDS", 0.0)
+    with locks.held(folder, LABEL) as holder:
         for epoch in range(300):
             holder.tell("train", epoch, 300)
-            json.loads((folder / claims.FILE).read_text())
+            json.loads((folder / locks.FILE).read_text())

@@ -9,15 +9,16 @@ from typing import Any
 
 import pytest
 
-from repro import planning, reference, tables
+from repro import reference, tables
 from repro.cells import VERDICTS, ComparedCell
 from repro.comparison import ComparedTable, compare
 from repro.data import views
 from repro.errors import ReproError
 from repro.experiment import Experiment, model_spec
 from repro.metrics import Result
-from repro.records import Record
 from repro.reference import Frozen
+from repro.runs import plan
+from repro.runs.records import Record
 from repro.tables import Paper
 
 PAPER = """
@@ -496,7 +497,7 @@ def test_statistics_without_data_have_no_number_and_a_reason(own: Own) -> None:
     ],
 )
 def test_statistics_are_counted_on_the_view(own: Own, published: str, expected: str) -> None:
-    planning.prepare("toy/split")
+    plan.prepare("toy/split")
     found = statistics(own, published)[("Toy", "Users")]
     assert (found.ours, found.verdict, found.marks) == (240.0, expected, "")
 
@@ -726,7 +727,7 @@ def test_an_added_row_cannot_have_published_values(own: Own) -> None:
 )
 def test_added_rows_run_when_asked_for(own: Own, asked: dict[str, Any], expected: set[str]) -> None:
     own("0.420", text=PAPER.replace("\n[[tables.1.rows]]", ADDED, 1))
-    made = planning.plan(planning.Asked(papers=("mine",), table="1", views=("toy",), **asked))
+    made = plan.plan(plan.Asked(papers=("mine",), table="1", views=("toy",), **asked))
     assert {job.label.split(" | ")[1] for job in made.jobs} == expected
 
 
@@ -768,7 +769,7 @@ def test_a_view_of_ours_runs_when_asked_for(
     own: Own, asked: dict[str, Any], views: set[str] | None
 ) -> None:
     own("0.420", text=PAPER.replace("\n[views.gone]", OUR_VIEW, 1))
-    made = planning.plan(planning.Asked(papers=("mine",), table="1", **asked))
+    made = plan.plan(plan.Asked(papers=("mine",), table="1", **asked))
     assert {job.label.split(" | ")[2] for job in made.jobs} == (views or {"Toy", "More, ours"})
 
 
@@ -799,7 +800,7 @@ def test_any_model_can_be_put_on_a_view_of_ours(
     own: Own, asked: dict[str, Any], views: set[str]
 ) -> None:
     own("0.420", text=PAPER.replace("\n[views.gone]", OUR_VIEW, 1))
-    made = planning.plan(planning.Asked(papers=("mine",), model="popularity", **asked))
+    made = plan.plan(plan.Asked(papers=("mine",), model="popularity", **asked))
     assert {job.label.split(" | ")[2] for job in made.jobs} == views
 
 
@@ -819,7 +820,7 @@ def test_faults_of_a_view_of_ours_are_named(own: Own, faulty: str, message: str)
 
 def test_a_record_of_another_version_of_the_data_than_is_here_is_marked(own: Own) -> None:
     paper = own("0.50")
-    planning.prepare("toy/split")
+    plan.prepare("toy/split")
     here = views.load("toy/split").digest
     old = record(experiment(paper), 0.5, began="2025-01-01T00:00:00+00:00", digest="e")
     assert cell(compare(paper, "1", [old])).marks == "v"

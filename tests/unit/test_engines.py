@@ -18,20 +18,21 @@ from typing import Any
 
 import pytest
 
-from repro import claims, engines, execution, paths, planning, records, standing
-from repro.claims import BusyError, Claim
-from repro.engines import Done, Ended, Here, Processes, Ray, run_all
+from repro import paths
 from repro.errors import ReproError, UnsupportedError
-from repro.execution import Settings
-from repro.planning import Asked, Job
-from repro.records import Record
+from repro.runs import engines, execute, locks, plan, records, status
+from repro.runs.engines import Done, Ended, Here, Processes, Ray, run_all
+from repro.runs.execute import Settings
+from repro.runs.locks import BusyError, Claim
+from repro.runs.plan import Asked, Job
+from repro.runs.records import Record
 from repro.training import checkpoints, progress
 
 Outcome = Record | ReproError
 
 
 def job(label: str) -> Job:
-    (made,) = planning.plan(Asked(("toy",), table="1", rows=("POP",), views=("split",))).jobs
+    (made,) = plan.plan(Asked(("toy",), table="1", rows=("POP",), views=("split",))).jobs
     return Job(made.experiment, made.metrics, label)
 
 
@@ -120,7 +121,7 @@ def settings() -> Settings:
 
 def ran(engine: Scripted, labels: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Done, Heard]:
     """Run jobs whose runs' ids are their labels."""
-    monkeypatch.setattr(standing, "run_id", lambda job: job.label)
+    monkeypatch.setattr(status, "run_id", lambda job: job.label)
     heard = Heard()
     done = run_all([job(label) for label in labels], engine, Settings(paths.runs()), heard)
     return done, heard
@@ -184,7 +185,7 @@ def test_how_far_runs_elsewhere_are_is_told_from_their_claims(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     said = iter([Claim("", "", 1, "a", 0.0), *(_claim(epoch) for epoch in (1, 2))])
-    monkeypatch.setattr(claims, "read", lambda folder: next(said, None))
+    monkeypatch.setattr(locks, "read", lambda folder: next(said, None))
 
     class Slow(Scripted):
         looks = 0
@@ -205,7 +206,7 @@ def _claim(epoch: int) -> Claim:
 @pytest.fixture
 def toy(settings: Settings) -> Job:
     """Return a job whose data is there."""
-    planning.prepare("toy/split")
+    plan.prepare("toy/split")
     return job("mine")
 
 
@@ -213,31 +214,31 @@ def toy(settings: Settings) -> Job:
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the labels of the jobs that were trained."""
     labels: list[str] = []
-    train = execution._trained
+    train = execute._trained
 
     def noted(job: Job, *rest: Any) -> tuple[Record, progress.Outcome]:
         labels.append(job.label)
         return train(job, *rest)
 
-    monkeypatch.setattr(execution, "_trained", noted)
+    monkeypatch.setattr(execute, "_trained", noted)
     return labels
 
 
 def test_a_run_that_another_process_finishes_meanwhile_is_not_done_twice(
     toy: Job, settings: Settings, trained: list[str]
 ) -> None:
-    other = claims.held(settings.runs / standing.run_id(toy), "mine")
+    other = locks.held(settings.runs / status.run_id(toy), "mine")
     other.__enter__()
 
     class Meanwhile(Heard):
         def say(self, text: str) -> None:
             super().say(text)
             other.__exit__(None, None, None)
-            execution.run(toy, settings)
+            execute.run(toy, settings)
 
     heard = Meanwhile()
     done = run_all([toy], Here(settings, heard), settings, heard)
-    assert [found.id for found in done.finished] == [standing.run_id(toy)]
+    assert [found.id for found in done.finished] == [status.run_id(toy)]
     assert trained == ["mine"]
     assert len(heard.said) == 1
     assert "waiting for it" in heard.said[0]
@@ -246,42 +247,42 @@ def test_a_run_that_another_process_finishes_meanwhile_is_not_done_twice(
 def test_what_has_a_record_is_not_trained_again(
     toy: Job, settings: Settings, trained: list[str]
 ) -> None:
-    first = execution.run(toy, settings)
-    assert execution.run(toy, settings) == first
+    first = execute.run(toy, settings)
+    assert execute.run(toy, settings) == first
     assert trained == ["mine"]
 
 
 def test_what_was_made_after_a_moment_is_not_forgotten_with_what_was_made_before(
     toy: Job, settings: Settings, trained: list[str]
 ) -> None:
-    before = execution.run(toy, settings)
+    before = execute.run(toy, settings)
     while not 0.1 < time.time() % 1 < 0.4:  # so that all that follows is within a second
         time.sleep(0.01)
     since = Settings(settings.runs, "cpu", 1, since=time.time())
-    again = execution.run(toy, since)
+    again = execute.run(toy, since)
     assert trained == ["mine", "mine"]
     assert again.results == before.results
-    assert execution.run(toy, since) == again
+    assert execute.run(toy, since) == again
     assert trained == ["mine", "mine"]
 
 
 def test_a_run_that_was_taken_over_in_training_leaves_no_record(
     toy: Job, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train = execution._trained
-    folder = settings.runs / standing.run_id(toy)
+    train = execute._trained
+    folder = settings.runs / status.run_id(toy)
 
     def asleep(*rest: Any) -> tuple[Record, progress.Outcome]:
         found = train(*rest)
-        monkeypatch.setattr(claims, "BEAT_SECONDS", -1.0)  # the last beat is long ago
-        paths.write_json(folder / claims.FILE, asdict(_claim(1)))
+        monkeypatch.setattr(locks, "BEAT_SECONDS", -1.0)  # the last beat is long ago
+        paths.write_json(folder / locks.FILE, asdict(_claim(1)))
         return found
 
-    monkeypatch.setattr(execution, "_trained", asleep)
+    monkeypatch.setattr(execute, "_trained", asleep)
     with pytest.raises(BusyError, match="another process has taken over mine"):
-        execution.run(toy, settings)
+        execute.run(toy, settings)
     assert not records.exists(settings.runs, folder.name)
-    assert claims.read(folder) == _claim(1)
+    assert locks.read(folder) == _claim(1)
 
 
 @pytest.mark.parametrize(("since", "kept"), [(None, [2, 1]), (1000.0, [2]), (1001.0, [])])
@@ -292,26 +293,26 @@ def test_checkpoints_from_before_a_moment_are_forgotten_and_no_others(
     since: float | None,
     kept: list[int],
 ) -> None:
-    folder = settings.runs / standing.run_id(toy)
+    folder = settings.runs / status.run_id(toy)
     for number in (1, 2):
         checkpoints.save(folder, bytes([number]))
         os.utime(checkpoints.present(folder)[0], (998.0 + number, 998.0 + number))
-    monkeypatch.setattr(execution, "_trained", raising(KeyboardInterrupt()))
+    monkeypatch.setattr(execute, "_trained", raising(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
-        execution.run(toy, replace(settings, since=since))
+        execute.run(toy, replace(settings, since=since))
     assert [checkpoints.read(file)[0] for file in checkpoints.present(folder)] == kept
 
 
 def test_a_damaged_record_is_replaced_when_the_run_is_forced(
     toy: Job, settings: Settings, trained: list[str]
 ) -> None:
-    made = execution.run(toy, settings)
+    made = execute.run(toy, settings)
     file = settings.runs / made.id / records.FILE
     file.write_text("{")
     with pytest.raises(ReproError, match="no record of this version"):
-        execution.run(toy, settings)
+        execute.run(toy, settings)
     forced = replace(settings, since=time.time())
-    assert execution.run(toy, forced).results == made.results
+    assert execute.run(toy, forced).results == made.results
     assert records.load(file.parent).results == made.results
 
 
@@ -320,19 +321,19 @@ def test_a_run_says_that_its_code_has_changed_since_its_checkpoint(
 ) -> None:
     monkeypatch.setattr("repro.training.progress.CHECKPOINT_SECONDS", -1.0)
     asked = Asked(("toy",), table="1", rows=("Mult-VAE",), seeds=(0,), smoke=True)
-    job = planning.plan(asked).jobs[0]
-    planning.prepare(job.experiment.dataset)
+    job = plan.plan(asked).jobs[0]
+    plan.prepare(job.experiment.dataset)
 
     def cut(phase: str, epoch: int, n: int) -> None:
         if epoch == n:
             raise KeyboardInterrupt
 
-    version = execution.code_version()
+    version = execute.code_version()
     with pytest.raises(KeyboardInterrupt):
-        execution.run(job, settings, cut)
-    monkeypatch.setattr(execution, "code_version", lambda: version | {"sources": "other"})
+        execute.run(job, settings, cut)
+    monkeypatch.setattr(execute, "code_version", lambda: version | {"sources": "other"})
     said: list[str] = []
-    record = execution.run(job, settings, say=said.append)
+    record = execute.run(job, settings, say=said.append)
     assert said == [f"{job.label}: the code has changed since its checkpoint; --force begins anew"]
     assert record.dirty
 
@@ -347,10 +348,10 @@ def raising(error: BaseException) -> Callable[..., Record]:
 def test_an_attempt_that_fails_says_why_and_leaves_no_claim(
     toy: Job, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(execution, "_trained", raising(MemoryError("no room")))
-    outcome = execution.attempt(toy, settings)
+    monkeypatch.setattr(execute, "_trained", raising(MemoryError("no room")))
+    outcome = execute.attempt(toy, settings)
     assert isinstance(outcome, ReproError)
-    folder = settings.runs / standing.run_id(toy)
+    folder = settings.runs / status.run_id(toy)
     assert str(folder / records.FAILURE) in outcome.hint
     failure = records.failure(folder)
     assert failure is not None
@@ -363,9 +364,9 @@ def test_a_refusal_is_noted_as_one(
     toy: Job, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     error = UnsupportedError("cannot serve")
-    monkeypatch.setattr(execution, "_trained", raising(error))
-    assert execution.attempt(toy, settings) is error
-    failure = records.failure(settings.runs / standing.run_id(toy))
+    monkeypatch.setattr(execute, "_trained", raising(error))
+    assert execute.attempt(toy, settings) is error
+    failure = records.failure(settings.runs / status.run_id(toy))
     assert failure is not None
     assert failure.refused
     assert failure.message == "cannot serve"
@@ -376,18 +377,18 @@ def test_that_another_process_is_at_it_is_no_failure(
     toy: Job, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     error = BusyError("busy")
-    monkeypatch.setattr(execution, "_trained", raising(error))
-    assert execution.attempt(toy, settings) is error
-    assert list((settings.runs / standing.run_id(toy)).iterdir()) == []
+    monkeypatch.setattr(execute, "_trained", raising(error))
+    assert execute.attempt(toy, settings) is error
+    assert list((settings.runs / status.run_id(toy)).iterdir()) == []
 
 
 def test_an_interrupt_is_no_failure(
     toy: Job, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(execution, "_trained", raising(KeyboardInterrupt()))
+    monkeypatch.setattr(execute, "_trained", raising(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
-        execution.attempt(toy, settings)
-    assert list((settings.runs / standing.run_id(toy)).iterdir()) == []
+        execute.attempt(toy, settings)
+    assert list((settings.runs / status.run_id(toy)).iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 import torch
 
-from repro import estimate, execution, paths, planning
+from repro import paths
 from repro.data import views
-from repro.estimate import Estimate
-from repro.execution import Settings
 from repro.experiment import Experiment, model_spec, protocol_spec
-from repro.planning import Job
+from repro.runs import estimate, execute, plan
+from repro.runs.estimate import Estimate
+from repro.runs.execute import Settings
+from repro.runs.plan import Job
 from repro.training.fit import fit
 from repro.training.progress import Progress
 
@@ -124,7 +125,7 @@ def clock(monkeypatch: pytest.MonkeyPatch, write: Callable[[str, str], None]) ->
     write("models/batched.py", COUNTED.replace("SIZE", "batch_size"))
     write("models/plain.py", COUNTED.replace("SIZE", "chunk"))
     write("models/composite.py", COUNTED.replace("SIZE", "chunk").replace("\n\nMODEL", PARTS))
-    planning.prepare("toy/ratings")
+    plan.prepare("toy/ratings")
     clock = Clock()
     monkeypatch.setattr(time, "sleep", clock.sleep)
     monkeypatch.setattr(time, "monotonic", clock.monotonic)
@@ -152,10 +153,10 @@ def measured(job: Job, seconds: float = ALLOWED, reached: tuple[int, int] = (0, 
 
 def taken(clock: Clock, job: Job) -> float:
     """Return how long all epochs and looks of the run itself take."""
-    split = execution.split_of(job, views.load(job.experiment.dataset).digest)
+    split = execute.split_of(job, views.load(job.experiment.dataset).digest)
     began = clock.now
     progress = Progress(0, torch.device("cpu"))
-    model, every = execution.model_of(job), job.experiment.every
+    model, every = execute.model_of(job), job.experiment.every
     fit.fit(model, split, progress, name="it", metrics=job.metrics, every=every)
     return clock.now - began
 
@@ -290,7 +291,7 @@ def test_a_model_that_cannot_serve_the_users_is_not_tried(clock: Clock) -> None:
 
 def test_a_checkpoint_is_as_large_as_the_model_and_its_optimizer(clock: Clock) -> None:
     asked = job("bpr", {"embedding_dim": 4})
-    train = execution.split_of(asked, "d").train
+    train = execute.split_of(asked, "d").train
     table = 4 * 4 * (train.n_users + train.n_items)
     found = measured(asked).checkpoint
     assert 3 * table <= found <= 3.6 * table  # parameters, two moments, item biases
@@ -298,11 +299,11 @@ def test_a_checkpoint_is_as_large_as_the_model_and_its_optimizer(clock: Clock) -
 
 @pytest.mark.parametrize("model", ["popularity", "ease", "random", "slim", "pure_svd"])
 def test_models_in_closed_form_can_be_told(model: str) -> None:
-    planning.prepare("toy/ratings")
+    plan.prepare("toy/ratings")
     assert measured(job(model, {})).seconds > 0
 
 
 def test_measuring_leaves_nothing_behind() -> None:
-    planning.prepare("toy/ratings")
+    plan.prepare("toy/ratings")
     measured(job("bpr", {}))
     assert not paths.runs().exists()

@@ -12,10 +12,10 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from repro import execution, machine
-from repro.execution import Settings
-from repro.machine import chosen_device
-from repro.planning import Asked, plan, prepare
+from repro.runs import execute, machine
+from repro.runs.execute import Settings
+from repro.runs.machine import chosen_device
+from repro.runs.plan import Asked, plan, prepare
 
 
 @pytest.fixture(autouse=True)
@@ -61,11 +61,11 @@ def test_numbers_too_small_to_be_normal_are_zero_while_a_model_trains(
         found.append(float(small * 1e-10))
         raise SeenError
 
-    monkeypatch.setattr(execution, "fit", fit)
+    monkeypatch.setattr(execute, "fit", fit)
     job = plan(Asked(("toy",), table="1", rows=("POP",), seeds=(0,))).jobs[0]
     prepare(job.experiment.dataset)
     with pytest.raises(SeenError):
-        execution.run(job, Settings(own_folders / "runs", "cpu"))
+        execute.run(job, Settings(own_folders / "runs", "cpu"))
     assert found == [0.0]
     assert float(small * 1e-10) > 0.0
 

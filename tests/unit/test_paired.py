@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from repro import records
 from repro.experiment import Experiment, model_spec, protocol_spec
 from repro.paired import paired
-from repro.records import Record
+from repro.runs import records
+from repro.runs.records import Record
 
 TARGETS = np.array([1, 1, 2, 2])
 COLUMNS = {"Recall@1": "recall@1", "HR@2": "hit_rate@2"}

@@ -16,15 +16,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from repro import claims, paths, planning, records, standing
-from repro.claims import Claim
+from repro import paths
 from repro.data import views
 from repro.errors import ReproError
-from repro.execution import Settings
 from repro.metrics import Result
-from repro.planning import Asked, Job, Plan
-from repro.records import Failure, Record
-from repro.standing import State
+from repro.runs import locks, plan, records, status
+from repro.runs.execute import Settings
+from repro.runs.locks import Claim
+from repro.runs.plan import Asked, Job, Plan
+from repro.runs.records import Failure, Record
+from repro.runs.status import State
 from repro.training import checkpoints
 
 PAPER = """
@@ -102,7 +103,7 @@ def own(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Own:
     def load(model: str = "popularity", params: str = "", seeds: str = "", more: str = "") -> Plan:
         text = PAPER.replace("MODEL", model).replace("PARAMS", params).replace("SEEDS", seeds)
         (user / "tables" / "mine.toml").write_text(text + more)
-        return planning.plan(Asked(("mine",)))
+        return plan.plan(Asked(("mine",)))
 
     return load
 
@@ -137,29 +138,29 @@ def record(job: Job, seconds: float = 1.0, **changed: Any) -> Record:
 
 
 def folder(job: Job) -> Path:
-    return paths.runs() / standing.run_id(job)
+    return paths.runs() / status.run_id(job)
 
 
 def finished(job: Job) -> str | None:
-    return standing.finished([job], records.load_all(paths.runs())).get(job.label)
+    return status.finished([job], records.load_all(paths.runs())).get(job.label)
 
 
 def state(plan: Plan) -> State:
     """Return how the only run of a plan stands."""
-    (found,) = standing.states(plan, paths.runs())
+    (found,) = status.states(plan, paths.runs())
     return found
 
 
 @contextmanager
 def at_it(job: Job, monkeypatch: pytest.MonkeyPatch, *told: tuple[str, int, int]) -> Iterator[None]:
     """Hold the claim on a job in this process, and tell how far it is."""
-    monkeypatch.setattr(claims, "BEAT_SECONDS", 0.01)
-    with claims.held(folder(job), job.label) as claim:
+    monkeypatch.setattr(locks, "BEAT_SECONDS", 0.01)
+    with locks.held(folder(job), job.label) as claim:
         for phase, epoch, n in told:
             time.sleep(0.05)
             claim.tell(phase, epoch, n)
         until = time.monotonic() + 10
-        while claims.read(folder(job)) != claim.claim:
+        while locks.read(folder(job)) != claim.claim:
             assert time.monotonic() < until, "the claim was never written anew"
             time.sleep(0.01)
         yield
@@ -180,7 +181,7 @@ def test_the_seeds_of_a_table_are_planned(own: Own) -> None:
 
 def test_seeds_that_are_asked_for_go_before_those_of_the_table(own: Own) -> None:
     assert [job.experiment.seed for job in own(seeds="seeds = [0, 3, 5]").jobs] == [0, 3, 5]
-    asked = planning.plan(Asked(("mine",), seeds=(7, 8)))
+    asked = plan.plan(Asked(("mine",), seeds=(7, 8)))
     assert [job.experiment.seed for job in asked.jobs] == [7, 8]
 
 
@@ -203,7 +204,7 @@ def test_seeds_that_are_asked_for_go_before_those_of_the_table(own: Own) -> None
 def test_a_view_can_be_named_by_its_data(
     paper: str, table: str, view: str, added: bool, labels: set[str]
 ) -> None:
-    found = planning.plan(Asked((paper,), table=table, views=(view,), added=added))
+    found = plan.plan(Asked((paper,), table=table, views=(view,), added=added))
     assert {job.label.split(" | ")[2] for job in found.jobs} == labels
 
 
@@ -214,7 +215,7 @@ def test_a_run_without_data_is_not_finished(own: Own) -> None:
 
 def test_a_run_with_a_record_is_finished(own: Own) -> None:
     (job,) = own().jobs
-    planning.prepare("toy/ratings")
+    plan.prepare("toy/ratings")
     assert finished(job) is None
     made = record(job)
     assert finished(job) == made.id
@@ -226,11 +227,11 @@ def test_a_record_from_before_a_parameter_existed_finishes_a_run(
     model = own_folders / "user" / "models" / "level.py"
     model.write_text(LEVEL.replace("MORE", ""))
     (older,) = own("level").jobs
-    planning.prepare("toy/ratings")
+    plan.prepare("toy/ratings")
     made = record(older)
     model.write_text(LEVEL.replace("MORE", "tilt: float = 0.0"))
     (newer,) = own("level").jobs
-    assert standing.run_id(newer) != made.id
+    assert status.run_id(newer) != made.id
     assert finished(newer) == made.id
     (tilted,) = own("level", "tilt = 1").jobs
     assert finished(tilted) is None
@@ -240,15 +241,15 @@ def test_a_record_from_before_a_parameter_existed_finishes_a_run(
 
 def test_a_record_that_did_not_follow_a_metric_finishes_nothing(own: Own) -> None:
     (job,) = own(seeds='select = "test:each"').jobs
-    planning.prepare("toy/ratings")
+    plan.prepare("toy/ratings")
     record(job, results={"ndcg@10": Result(0.5, 0.1, 1)})
     assert finished(job) is None
 
 
 def test_data_that_is_generated_is_said_to_be(own: Own) -> None:
-    assert planning.lacking(own()) == {"toy/ratings": "generated"}
-    planning.prepare("toy/ratings")
-    assert planning.lacking(own()) == {}
+    assert plan.lacking(own()) == {"toy/ratings": "generated"}
+    plan.prepare("toy/ratings")
+    assert plan.lacking(own()) == {}
 
 
 def test_a_run_without_data_says_which_command_brings_it(own: Own) -> None:
@@ -259,13 +260,13 @@ def test_a_run_without_data_says_which_command_brings_it(own: Own) -> None:
 
 def test_a_run_that_was_never_begun_is_missing(own: Own) -> None:
     plan = own()
-    planning.prepare("toy/ratings")
+    plan.prepare("toy/ratings")
     assert state(plan) == State("mine 1 | Mine | Toy | seed 0", "missing", "")
 
 
 def test_a_run_that_is_done_names_its_record(own: Own) -> None:
     plan = own()
-    planning.prepare("toy/ratings")
+    plan.prepare("toy/ratings")
     made = record(plan.jobs[0])
     records.save_failure(folder(plan.jobs[0]), Failure("an attempt to run it again", "today", {}))
     assert state(plan) == State("mine 1 | Mine | Toy | seed 0", "done", made.id)
@@ -273,7 +274,7 @@ def test_a_run_that_is_done_names_its_record(own: Own) -> None:
 
 def test_a_run_that_was_cut_off_goes_on_from_its_checkpoint(own: Own) -> None:
     plan = own()
-    planning.prepare("toy/ratings")
+    plan.prepare("toy/ratings")
     checkpoints.save(folder(plan.jobs[0]), b"half way")
     found = state(plan)
     assert found.kind == "missing"
@@ -282,7 +283,7 @@ def test_a_run_that_was_cut_off_goes_on_from_its_checkpoint(own: Own) -> None:
 
 def test_a_run_that_failed_says_why_and_when(own: Own) -> None:
     plan = own()
-    planning.prepare("toy/ratings")
+    plan.prepare("toy/ratings")
     checkpoints.save(folder(plan.jobs[0]), b"half way")
     records.save_failure(folder(plan.jobs[0]), Failure("the wheels came off", "last night", {}))
     found = state(plan)
@@ -296,7 +297,7 @@ def test_a_run_in_progress_tells_phase_epoch_process_and_time_left(
 ) -> None:
     plan = own()
     (job,) = plan.jobs
-    planning.prepare("toy/ratings")
+    plan.prepare("toy/ratings")
     records.save_failure(folder(job), Failure("an earlier attempt", "last night", {}))
     with at_it(job, monkeypatch, ("pretrain", 1, 9), ("train", 1, 10), ("train", 3, 10)):
         found = state(plan)
@@ -309,7 +310,7 @@ def test_a_run_in_progress_tells_phase_epoch_process_and_time_left(
 
 def test_a_run_that_has_only_begun_is_running(own: Own, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = own()
-    planning.prepare("toy/ratings")
+    plan.prepare("toy/ratings")
     with at_it(plan.jobs[0], monkeypatch):
         found = state(plan)
     assert (found.kind, found.left) == ("running", None)
@@ -331,12 +332,12 @@ def test_a_claim_counts_while_its_process_is_there(
     own: Own, host: str, alive: bool, silent: int, kind: str
 ) -> None:
     plan = own()
-    planning.prepare("toy/ratings")
+    plan.prepare("toy/ratings")
     where = "another-machine" if host == "elsewhere" else socket.gethostname()
-    seen = claims.processes() if host == "here" else "others"
+    seen = locks.processes() if host == "here" else "others"
     pid = os.getpid() if alive else dead_process()
     claim = Claim("t", where, pid, "a run", time.time(), "train", 2, 5, 60.0, seen)
-    file = folder(plan.jobs[0]) / claims.FILE
+    file = folder(plan.jobs[0]) / locks.FILE
     paths.write_json(file, asdict(claim))
     os.utime(file, (time.time() - silent, time.time() - silent))
     found = state(plan)
@@ -348,8 +349,8 @@ def test_a_claim_counts_while_its_process_is_there(
 
 def test_rows_that_give_no_run_come_with_their_reasons(own: Own) -> None:
     plan = own(more=OBSTACLES)
-    planning.prepare("toy/ratings")
-    assert standing.states(plan, paths.runs()) == [
+    plan.prepare("toy/ratings")
+    assert status.states(plan, paths.runs()) == [
         State("mine 1 | Mine | Toy | seed 0", "missing", ""),
         State("mine 1 | Mine | Gone", "blocked", "the owner withdrew it"),
         State("mine 1 | Future | Toy", "unrun", "there is no model of_the_future yet"),
@@ -359,31 +360,31 @@ def test_rows_that_give_no_run_come_with_their_reasons(own: Own) -> None:
 
 def test_the_time_left_is_the_median_of_records_of_the_same_model_and_data(own: Own) -> None:
     plan = own(seeds="seeds = [0, 1, 2, 3, 4]")
-    planning.prepare("toy/ratings")
-    assert {s.left for s in standing.states(plan, paths.runs())} == {None}
+    plan.prepare("toy/ratings")
+    assert {s.left for s in status.states(plan, paths.runs())} == {None}
     for job, seconds in zip(plan.jobs, (10.0, 1000.0, 40.0), strict=False):
         record(job, seconds)
     records.save_failure(folder(plan.jobs[3]), Failure("the wheels came off", "", {}))
-    found = standing.states(plan, paths.runs())
+    found = status.states(plan, paths.runs())
     assert [s.kind for s in found] == ["done", "done", "done", "failed", "missing"]
     assert [s.left for s in found] == [None, None, None, 40.0, 40.0]
 
 
 def test_the_time_left_is_of_as_many_epochs(own: Own) -> None:
     (short,) = own(model="mult_vae", params="n_epochs = 5").jobs
-    planning.prepare("toy/ratings")
+    plan.prepare("toy/ratings")
     record(short, 10.0)
     assert state(own(model="mult_vae", params="n_epochs = 200")).left == 400.0
 
 
 def test_the_time_left_is_of_the_same_settings_where_they_ran(own: Own) -> None:
     small, large = (own(model="mult_vae", params=f"latent_dim = {n}").jobs[0] for n in (10, 900))
-    planning.prepare("toy/ratings")
+    plan.prepare("toy/ratings")
     record(small, 10.0)
     assert state(own(model="mult_vae", params="latent_dim = 900")).left == 10.0
     record(large, 1000.0)
     again = own(model="mult_vae", params="latent_dim = 900", seeds="seeds = [0, 1]")
-    assert [s.left for s in standing.states(again, paths.runs())] == [None, 1000.0]
+    assert [s.left for s in status.states(again, paths.runs())] == [None, 1000.0]
 
 
 @pytest.mark.parametrize("other", ["model", "dataset"])
@@ -392,7 +393,7 @@ def test_records_of_another_model_or_data_say_nothing_of_the_time_left(
 ) -> None:
     plan = own()
     (job,) = plan.jobs
-    planning.prepare("toy/ratings")
+    plan.prepare("toy/ratings")
     made = job.experiment.as_json()
     made |= {"model": {"name": "ease", "params": {}}} if other == "model" else {"dataset": "a/b"}
     record(job, 10.0, id="f" * 12, experiment=made)
@@ -402,36 +403,36 @@ def test_records_of_another_model_or_data_say_nothing_of_the_time_left(
 def test_a_smoke_run_says_nothing_of_the_time_that_a_real_one_takes(own: Own) -> None:
     plan = own()
     (job,) = plan.jobs
-    planning.prepare("toy/ratings")
+    plan.prepare("toy/ratings")
     record(replace(job, experiment=job.experiment.smoked()), 0.1)
     assert state(plan).left is None
 
 
-@pytest.mark.parametrize("file", [records.FILE, records.FAILURE, claims.FILE])
+@pytest.mark.parametrize("file", [records.FILE, records.FAILURE, locks.FILE])
 def test_a_damaged_file_of_a_run_is_named(own: Own, file: str) -> None:
     plan = own()
-    planning.prepare("toy/ratings")
+    plan.prepare("toy/ratings")
     damaged = folder(plan.jobs[0]) / file
     damaged.parent.mkdir(parents=True)
     damaged.write_text('{"mes')
     with pytest.raises(ReproError, match=str(damaged)):
-        standing.states(plan, paths.runs())
+        status.states(plan, paths.runs())
 
 
 def test_looking_at_how_runs_stand_changes_nothing(own: Own) -> None:
     plan = own(seeds="seeds = [0, 1, 2, 3]", more=OBSTACLES)
-    planning.prepare("toy/ratings")
+    plan.prepare("toy/ratings")
     record(plan.jobs[0])
     records.save_failure(folder(plan.jobs[1]), Failure("the wheels came off", "", {}))
     checkpoints.save(folder(plan.jobs[2]), b"half way")
     claim = Claim("t", socket.gethostname(), os.getpid(), "a run", time.time())
-    paths.write_json(folder(plan.jobs[3]) / claims.FILE, asdict(claim))
+    paths.write_json(folder(plan.jobs[3]) / locks.FILE, asdict(claim))
 
     def content() -> dict[Path, bytes]:
         return {file: file.read_bytes() for file in paths.runs().rglob("*") if file.is_file()}
 
     before = content()
-    kinds = {s.kind for s in standing.states(plan, paths.runs())}
+    kinds = {s.kind for s in status.states(plan, paths.runs())}
     assert {"done", "failed", "missing", "running", "blocked"} <= kinds
     assert content() == before
 
@@ -440,7 +441,7 @@ def test_each_record_and_view_is_read_once_however_many_runs_there_are(
     own: Own, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = own(seeds=f"seeds = {list(range(40))}")
-    planning.prepare("toy/ratings")
+    plan.prepare("toy/ratings")
     made = [record(job).id for job in plan.jobs[::2]]
     read: list[str] = []
     load, prepared = records.load, views.prepared
@@ -455,7 +456,7 @@ def test_each_record_and_view_is_read_once_however_many_runs_there_are(
 
     monkeypatch.setattr(records, "load", noted)
     monkeypatch.setattr(views, "prepared", noted_view)
-    found = standing.states(plan, paths.runs())
+    found = status.states(plan, paths.runs())
     assert [s.kind for s in found] == ["done", "missing"] * 20
     assert sorted(set(read)) == sorted({*made, "toy/ratings"})
     assert len(read) <= len(made) + 2
@@ -474,5 +475,5 @@ def test_a_run_that_is_not_the_rows_is_not_called_so(
     own: Own, asked: dict[str, Any], label: str
 ) -> None:
     own(model="mult_vae", params="n_epochs = 5")
-    (job,) = planning.plan(Asked(("mine",), **asked)).jobs
+    (job,) = plan.plan(Asked(("mine",), **asked)).jobs
     assert job.label == label

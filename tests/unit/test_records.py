@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from repro import records
 from repro.errors import ReproError
 from repro.experiment import Experiment, model_spec, protocol_spec
 from repro.metrics import Result
-from repro.records import Failure, Record
+from repro.runs import records
+from repro.runs.records import Failure, Record
 from repro.training import checkpoints
 
 HITS = np.array([[1, 0, 0], [0, 0, 1], [0, 0, 0], [1, 1, 0]], dtype=bool)

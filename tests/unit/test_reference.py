@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from repro import reference
 from repro.errors import ReproError
 from repro.metrics import Result
-from repro.records import Record
 from repro.reference import Frozen
+from repro.runs.records import Record
 
 PAPER = """
 [paper]

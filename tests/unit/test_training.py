@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
-from repro.training.fit.fit import fit
 from torch import Tensor
 
 from repro.errors import ReproError, UnsupportedError
@@ -18,6 +17,7 @@ from repro.models.mult_vae import MultVAE
 from repro.models.neumf import NeuMF
 from repro.split import Cases, Queries, Split
 from repro.training import checkpoints
+from repro.training.fit import fit
 from repro.training.progress import Outcome, Progress, reached
 
 Build = Callable[..., Interactions]

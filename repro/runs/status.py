@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from repro import claims, records
 from repro.data import views
 from repro.errors import ReproError
 from repro.experiment import canonical, loops
-from repro.planning import Job, Plan
-from repro.records import Record
+from repro.runs import locks, records
+from repro.runs.plan import Job, Plan
+from repro.runs.records import Record
 from repro.training import checkpoints
 
 
@@ -97,7 +97,7 @@ def _alike(dataset: str, model: str, params: Mapping[str, Any]) -> list[tuple[st
 
 def _state(job: Job, folder: Path, spent: dict[tuple[str, ...], list[float]]) -> State:
     """Return how a run without a record stands."""
-    claim = claims.read(folder)
+    claim = locks.read(folder)
     if claim and claim.is_held(folder):
         at = f"{claim.phase} {claim.epoch}/{claim.n_epochs}" if claim.n_epochs else "begun"
         return State(job.label, "running", f"{at}, process {claim.pid} on {claim.host}", claim.left)

@@ -17,12 +17,13 @@ from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
-from repro import claims, planning, standing
-from repro.claims import BusyError
+from repro.data import prepare
 from repro.errors import ReproError, UnsupportedError, of_the_system
-from repro.execution import Report, Settings, attempt
-from repro.planning import Job
-from repro.records import Record
+from repro.runs import locks, status
+from repro.runs.execute import Report, Settings, attempt
+from repro.runs.locks import BusyError
+from repro.runs.plan import Job
+from repro.runs.records import Record
 
 Outcome = Record | ReproError
 
@@ -110,7 +111,7 @@ def run_all(jobs: list[Job], engine: Engine, settings: Settings, watch: Watch) -
                     del elsewhere[label]
             while waiting and engine.has_room():
                 job = waiting.popleft()
-                if busy := claims.busy(settings.runs / standing.run_id(job), job.label):
+                if busy := locks.busy(settings.runs / status.run_id(job), job.label):
                     is_elsewhere(job, busy)
                 else:
                     engine.start(job)
@@ -141,7 +142,7 @@ def _follow(engine: Engine, settings: Settings, watch: Watch, reports: dict[str,
     for job in engine.active():
         claim = None
         with contextlib.suppress(ReproError):  # what is damaged tells nothing
-            claim = claims.read(settings.runs / standing.run_id(job))
+            claim = locks.read(settings.runs / status.run_id(job))
         if claim and claim.n_epochs:
             if job.label not in reports:
                 reports[job.label] = watch.begin(job.label)
@@ -382,7 +383,7 @@ def _remote(job: Job, settings: Settings, environment: dict[str, str]) -> tuple[
     os.environ |= environment
     said: list[str] = []
     try:
-        planning.prepare(job.experiment.dataset)
+        prepare.prepare(job.experiment.dataset)
     except ReproError as error:
         return _plain(error), said
     return _plain(attempt(job, settings, None, said.append)), said

@@ -20,12 +20,12 @@ import torch
 
 from repro.data import views
 from repro.errors import ReproError
-from repro.execution import Settings, model_of, split_of
-from repro.machine import chosen_device
 from repro.model import Scorer, Stateful
-from repro.planning import Job
+from repro.runs.execute import Settings, model_of, split_of
+from repro.runs.machine import chosen_device
+from repro.runs.plan import Job
 from repro.split import Cases, Split
-from repro.training.fit.fit import check_users
+from repro.training.fit import check_users
 from repro.training.progress import Progress
 from repro.training.ranking import rank
 

@@ -13,7 +13,7 @@ from repro.data import archive, cache, manifest, views
 from repro.data.download import Tell
 from repro.errors import ReproError, unknown
 from repro.experiment import MODELS, Experiment, loops, model_spec
-from repro.records import Record
+from repro.runs.records import Record
 from repro.table_schema import figure_key
 from repro.tables import Entry, Paper
 
@@ -122,21 +122,6 @@ def plan(asked: Asked) -> Plan:
     return made
 
 
-def prepare(dataset: str, tell: Tell | None = None) -> None:
-    """Bring a view into the cache: fetched where need be, and built.
-
-    Raises
-    ------
-    ReproError
-        If it cannot be had.
-    """
-    name, view = manifest.split_id(dataset)
-    found = manifest.load(name)
-    if found.generate or cache.missing(found, found.view(view)):
-        archive.fetch(found, view=found.view(view), tell=tell)
-    views.load(dataset, tell)
-
-
 def lacking(plan: Plan) -> dict[str, str]:
     """Return the views that are not in the cache, and how they can be had."""
     found = {}
@@ -155,11 +140,6 @@ def lacking(plan: Plan) -> dict[str, str]:
             else:
                 found[dataset] = f"download, {manifest.size_text(source)}"
     return found
-
-
-def is_generated(dataset: str) -> bool:
-    """Return whether a view is of generated data."""
-    return manifest.load(manifest.split_id(dataset)[0]).generate is not None
 
 
 def _entries(asked: Asked, settings: Mapping[str, Any]) -> Iterator[Entry]:

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from repro import claims, paths, records
+from repro import paths
 from repro.data import cache, manifest, views
 from repro.errors import ReproError
+from repro.runs import locks, records
 from repro.training import checkpoints
 
 
@@ -47,14 +48,14 @@ def leftovers(runs: Path, unfinished: bool = False) -> list[Leftover]:
 def _of_runs(runs: Path, unfinished: bool) -> Iterator[tuple[str, Path]]:
     for folder in sorted(path for path in runs.glob("*") if path.is_dir()):
         try:
-            claim = claims.read(folder)
+            claim = locks.read(folder)
         except ReproError:
-            yield "damaged claim", folder / claims.FILE
+            yield "damaged claim", folder / locks.FILE
             claim = None
         if claim and claim.is_held(folder):
             continue
         if claim:
-            yield "void claim", folder / claims.FILE
+            yield "void claim", folder / locks.FILE
         done = records.exists(runs, folder.name)
         for file in checkpoints.present(folder):
             if done:

@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import repro
-from repro import claims, machine, records, standing
-from repro.claims import BusyError
 from repro.data import views
 from repro.errors import ReproError, UnsupportedError
 from repro.experiment import MODELS, PROTOCOLS, Spec, canonical, plugins
-from repro.planning import Job
-from repro.records import Failure, Record
+from repro.runs import locks, machine, records, status
+from repro.runs.locks import BusyError
+from repro.runs.plan import Job
+from repro.runs.records import Failure, Record
 from repro.split import Split, Splitter
 from repro.training import checkpoints
-from repro.training.fit.fit import fit
+from repro.training.fit import fit
 from repro.training.progress import Outcome, Progress
 
 Report = Callable[[str, int, int], None]
@@ -63,7 +63,7 @@ def attempt(
     report, say : callable, optional
         Told of every epoch, and of what the user should know.
     """
-    folder = settings.runs / standing.run_id(job)
+    folder = settings.runs / status.run_id(job)
     trace = ""
     try:
         return run(job, settings, report, say)
@@ -101,8 +101,8 @@ def run(
     BusyError
         If another process is at it.
     """
-    folder = settings.runs / standing.run_id(job)
-    with claims.held(folder, job.label) as claim:
+    folder = settings.runs / status.run_id(job)
+    with locks.held(folder, job.label) as claim:
 
         def told(phase: str, epoch: int, n: int) -> None:
             claim.tell(phase, epoch, n)
