@@ -10,15 +10,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from repro import metrics
 from repro.errors import ReproError, unknown
-from repro.plugins import Catalogue
-
-MODELS = Catalogue("models", "MODEL")
-PROTOCOLS = Catalogue("protocols", "PROTOCOL")
+from repro.plugins import MODELS, PROTOCOLS
 
 SMOKE_EPOCHS = 2
 
@@ -105,24 +101,6 @@ class Experiment:
             model=Spec(self.model.name, shortened),
             smoke=True,
         )
-
-
-def plugins(experiment: Mapping[str, Any]) -> dict[str, str]:
-    """Return the sha256 of an experiment's plug-ins that are not ours, by file name.
-
-    Parameters
-    ----------
-    experiment : mapping
-        As `Experiment.as_json` gives it; a plug-in that is no longer there has none.
-    """
-    named = ((MODELS, experiment["model"]["name"]), (PROTOCOLS, experiment["protocol"]["name"]))
-    files = [kind.entry(name).path for kind, name in named if name in kind]
-    ours = Path(__file__).parent
-    return {
-        file.name: hashlib.sha256(file.read_bytes()).hexdigest()
-        for file in files
-        if not file.is_relative_to(ours)
-    }
 
 
 def loops(params: Mapping[str, Any]) -> dict[str, int]:

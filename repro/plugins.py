@@ -10,8 +10,6 @@ import ast
 import hashlib
 import importlib
 import importlib.util
-import math
-import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,17 +20,7 @@ from typing import Any
 
 from repro import paths
 from repro.errors import ReproError, unknown
-
-
-@dataclass(frozen=True)
-class Field:
-    """One hyper-parameter: its default, and where the default comes from."""
-
-    name: str
-    annotation: str
-    default: Any
-    doc: str
-    required: bool
+from repro.hyperparameters import Field, resolved
 
 
 @dataclass(frozen=True)
@@ -50,7 +38,7 @@ class Entry:
     def defaults(self) -> dict[str, Any]:
         """Return the default of every parameter that has one, as JSON would give it back."""
         return {
-            field.name: _plain(field.default, field) for field in self.fields if not field.required
+            field.name: field.plain(field.default) for field in self.fields if not field.required
         }
 
     def complete(self, given: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -73,27 +61,13 @@ class Entry:
         for name, value in given.items():
             if name not in known:
                 raise unknown(f"parameter of {self.name}", name, known, where)
-            if not _fits(value, known[name].annotation):
-                wanted = _kinds(known[name].annotation)
-            elif value in ([], ()) and known[name].default and re.fullmatch(_LAYERS, name):
-                wanted = "at least one number"
-            else:
-                wanted = _outside(name, value)
+            wanted = known[name].refuses(value)
             if wanted:
                 raise ReproError(f"{where}: {name} of {self.name} must be {wanted}, got {value!r}")
         missing = [f.name for f in self.fields if f.required and f.name not in given]
         if missing:
             raise ReproError(f"{where}: {self.name} needs {', '.join(missing)}")
-        return self.defaults() | {name: _plain(value, known[name]) for name, value in given.items()}
-
-
-def _plain(value: Any, field: Field) -> Any:
-    """Return a value in its one JSON form: tuples are lists, a float's 500 is 500.0."""
-    if isinstance(value, tuple):
-        return list(value)
-    if type(value) is int and field.annotation.startswith("float"):
-        return float(value)
-    return value
+        return self.defaults() | {name: known[name].plain(value) for name, value in given.items()}
 
 
 class Catalogue:
@@ -196,7 +170,7 @@ def _read(name: str, path: Path, attribute: str, _changed: int) -> Entry:
     for node, after in zip(found.body, [*found.body[1:], ast.Pass()], strict=True):
         if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)):
             continue
-        annotation = ast.unparse(node.annotation)
+        annotation, limits = resolved(ast.unparse(node.annotation))
         try:
             default = None if node.value is None else ast.literal_eval(node.value)
         except ValueError as error:
@@ -211,7 +185,8 @@ def _read(name: str, path: Path, attribute: str, _changed: int) -> Entry:
         doc = ""
         if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
             doc = " ".join(str(after.value.value).split())
-        fields.append(Field(node.target.id, annotation, default, doc, node.value is None))
+        required = node.value is None
+        fields.append(Field(node.target.id, annotation, default, doc, required, limits))
     return Entry(
         name,
         path,
@@ -222,75 +197,7 @@ def _read(name: str, path: Path, attribute: str, _changed: int) -> Entry:
     )
 
 
-def _fits(value: Any, annotation: str) -> bool:
-    """Return whether a TOML or JSON value can be what a field's annotation says."""
-    for option in annotation.split(" | "):
-        kind = option.split("[")[0].strip()
-        if kind == "None" and value is None:
-            return True
-        if kind == "bool" and isinstance(value, bool):
-            return True
-        if kind == "int" and isinstance(value, int) and not isinstance(value, bool):
-            return True
-        if kind == "float" and isinstance(value, int | float) and not isinstance(value, bool):
-            return math.isfinite(value)  # JSON, and so a record, has no other
-        if kind == "str" and isinstance(value, str):
-            return True
-        if kind == "tuple" and isinstance(value, list | tuple):
-            inner = option.partition("[")[2].partition(",")[0]
-            return all(_fits(item, inner) for item in value)
-        if kind == "Literal" and value in _choices(option.strip()):
-            return True
-    return False
+MODELS = Catalogue("models", "MODEL")
 
 
-def _kinds(annotation: str) -> str:
-    """Return what a value may be: "'adam' or 'sgd'" of a Literal, else the annotation."""
-    if annotation.startswith("Literal[") and annotation.endswith("]"):
-        return " or ".join(map(repr, _choices(annotation)))
-    return annotation
-
-
-_RANGES = (
-    (r"(.+_)?dropout", 0, math.nextafter(1, 0), "at least 0 and below 1"),
-    (r".+_share|mask_rate", 0, 1, "from 0 to 1"),
-    (
-        r"(.+_)?(batch_size|block_size|dims?|len|height)|rank|cutoff"
-        r"|n_(heads|experts|cycles|communities|neighbors|pseudo_inputs|targets)",
-        1,
-        math.inf,
-        "at least 1",
-    ),
-    (
-        r"(.+_)?(learning_rate|l[12]|decay|steps|epochs|weight)|n_.+|alpha|beta",
-        0,
-        math.inf,
-        "at least 0",
-    ),
-)
-"""Least, most and the words for it by name, as a name means the same in every model."""
-
-
-_LAYERS = r"((generator|discriminator)_)?hidden_dims|(mlp|critic|prediction)_dims"
-"""Those that cannot be none, unless a model has none by default."""
-
-
-@cache  # asked for every row of every table
-def _range(name: str) -> tuple[float, float, str]:
-    for pattern, least, most, words in _RANGES:
-        if re.fullmatch(pattern, name):
-            return least, most, words
-    return -math.inf, math.inf, "any number"
-
-
-def _outside(name: str, value: Any) -> str:
-    """Return which numbers a parameter of that name may have, if these are others; else ""."""
-    least, most, words = _range(name)
-    numbers = value if isinstance(value, list | tuple) else [value]
-    fit = all(least <= x <= most for x in numbers if isinstance(x, int | float))
-    return "" if fit else words
-
-
-@cache  # read for every row of every table
-def _choices(literal: str) -> Any:
-    return ast.literal_eval(literal.removeprefix("Literal"))
+PROTOCOLS = Catalogue("protocols", "PROTOCOL")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from repro.runs import execute
+from repro.runs import execute, provenance
 
 torch.set_num_threads(1)  # tiny tensors run ten times faster
 
@@ -52,7 +52,7 @@ def write(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, 
 @pytest.fixture(autouse=True)
 def clean_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have records say the same whether or not the code under test is committed yet."""
-    version = execute.code_version() | {"dirty": False}
+    version = provenance.code_version() | {"dirty": False}
     monkeypatch.setattr(execute, "code_version", lambda: version)
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from repro.cli.list_ import LISTS, Kind
-from repro.experiment import MODELS, PROTOCOLS
+from repro.plugins import MODELS, PROTOCOLS
 
 README = Path(__file__).parent.parent / "README.md"
 COMMANDS = ["", "list", "show", "fetch", "run", "status", "compare", "figure", "freeze", "clean"]

@@ -38,25 +38,27 @@ def compare(
     runs: Records = None,
 ) -> None:
     """Compare published numbers with the records, cell by cell."""
-    from repro import paths, rendering, tables
-    from repro.cells import OURS
-    from repro.comparison import compare as compared
+    from repro import paths
     from repro.errors import ReproError, unknown
+    from repro.papers import library
+    from repro.report import tables
+    from repro.results.comparison import compare as compared
+    from repro.results.verdicts import OURS
     from repro.runs import records
 
     chosen_form = "json" if as_json else form.value
     if against and chosen_form in ("csv", "json"):
         raise ReproError(f"--against has no place in {chosen_form}, which lists cells")
-    chosen = [tables.load(paper) for paper in papers or tables.papers()]
+    chosen = [library.load(paper) for paper in papers or library.papers()]
     known = list(records.load_all(runs or paths.runs()))
     done = [
         compared(paper, number, known, smoke=smoke, against=against)
-        for paper, number in tables.numbered(chosen, table)
+        for paper, number in library.numbered(chosen, table)
     ]
     rows = {cell.row.removesuffix(OURS) for compared_table in done for cell in compared_table.cells}
     if against and against not in rows:
         raise unknown("row", against, rows)
-    typer.echo(rendering.FORMATS[chosen_form](done))
+    typer.echo(tables.FORMATS[chosen_form](done))
     if against and not any(compared_table.pairs for compared_table in done):
         why = "both rows need a record of one seed here, and one whose metrics each have an epoch "
         typer.echo(f"nothing to set against {against}: {why}of their own keeps no hits", err=True)

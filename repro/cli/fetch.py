@@ -36,11 +36,11 @@ def fetch(
 
     What an earlier attempt has brought is gone on from, be it after Ctrl-C or a power cut.
     """
-    from repro import tables
     from repro.data import manifest
     from repro.errors import ReproError
+    from repro.papers import library
 
-    named = [*(datasets or []), *(tables.load(paper).datasets if paper else [])]
+    named = [*(datasets or []), *(library.load(paper).datasets if paper else [])]
     if not named and not check:
         raise ReproError("no dataset was named", "as in: repro fetch ml-100k; or --all PAPER")
     ids = [manifest.split_id(name) for name in dict.fromkeys(named)]
@@ -57,10 +57,10 @@ def fetch(
 
 def _fetch(found: Manifest, view: str, source: Path | None, unverified: bool) -> int:
     """Fetch one dataset, or one view of it, and print it; return its exit code."""
-    from repro import description
     from repro.cli.progress import Files
     from repro.data import archive, cache, views
     from repro.errors import ReproError
+    from repro.report import descriptions
 
     codes: dict[str, int] = {}
 
@@ -84,7 +84,7 @@ def _fetch(found: Manifest, view: str, source: Path | None, unverified: bool) ->
         except ReproError as error:
             failed(error)
     if cache.receipts(found):
-        typer.echo(description.dataset(found))
+        typer.echo(descriptions.dataset(found))
     return max(codes.values(), default=0)
 
 

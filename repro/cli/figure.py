@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from repro import files
 from repro.cli import Records, app
 
 
@@ -25,11 +26,14 @@ def figure(
     """
     from io import BytesIO
 
-    from repro import figures, paths, tables
+    from repro import paths
     from repro.errors import ReproError
+    from repro.papers import library
+    from repro.report.drawing import drawn
+    from repro.results import figures
     from repro.runs import records
 
-    about = tables.load(paper)
+    about = library.load(paper)
     have = figures.found(about, number, records.load_all(runs or paths.runs()), smoke)
     for what in have.kept:
         typer.echo(f"no record, so drawn from tables/reference: {what}", err=True)
@@ -38,16 +42,16 @@ def figure(
     if not have.points:
         how = f"repro run {paper} --figure {number}" + (" --smoke" if smoke else "")
         raise ReproError(f"there is no record for figure {number} of {paper}", how)
-    drawing = figures.drawn(about, number, have.points, smoke)
+    drawing = drawn(about, number, have.points, smoke)
     name = f"{paper}-{number}" + ("-smoke" if smoke else "")  # must not replace the real one
     for doubt in figures.doubts(have.points):
         typer.echo(f"note: {doubt}", err=True)
     for form in ("png", "svg"):
         drawn = BytesIO()
         drawing.savefig(drawn, format=form, dpi=150)
-        paths.write_atomically(to / f"{name}.{form}", drawn.getvalue())
-    paths.write_atomically(to / f"{name}.csv", figures.as_csv(have.points).encode())
+        files.write_atomically(to / f"{name}.{form}", drawn.getvalue())
+    files.write_atomically(to / f"{name}.csv", figures.as_csv(have.points).encode())
     if have.numbers:
         file = to / f"{name}-numbers.csv"
-        paths.write_atomically(file, figures.numbers_as_csv(have.numbers).encode())
+        files.write_atomically(file, figures.numbers_as_csv(have.numbers).encode())
     typer.echo(f"{len(have.points)} points in {to / name}.png, .svg and .csv")

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from repro import files
 from repro.cli import Records, app
 
 if TYPE_CHECKING:
+    from repro.papers.paper import Paper
     from repro.runs.records import Record
-    from repro.tables import Paper
 
 
 @app.command(epilog="Example: repro freeze acvae --table 2")
@@ -29,18 +30,20 @@ def freeze(
     points go to tables/reference/figures/PAPER-NUMBER.csv, and `repro figure` draws them where
     there is no record. What runs for a figure or another paper is frozen there alone.
     """
-    from repro import comparison, paths, reference, tables
+    from repro import paths
     from repro.errors import ReproError
+    from repro.papers import library
+    from repro.results import comparison, frozen
     from repro.runs import records
 
-    found = tables.load(paper)
+    found = library.load(paper)
     known = {record.id: record for record in records.load_all(runs or paths.runs())}
     if figure:
         if table:
             raise ReproError("--figure and --table name two things", "freeze one after the other")
         _freeze_figure(found, figure, known.values())
         return
-    of_papers = {e.seedless for name in tables.papers() for e in tables.load(name).experiments}
+    of_papers = {e.seedless for name in library.papers() for e in library.load(name).experiments}
     elsewhere = (of_papers | found.recipes) - {e.seedless for e in found.experiments}
     rows = []
     for number in [table] if table else found.tables:
@@ -50,17 +53,17 @@ def freeze(
                 if known[id].seedless in elsewhere:
                     continue  # a row here as any other setting is, but kept where it is asked for
                 result = known[id].result(cell.metric)
-                rows.append(reference.frozen(place, cell.metric, result, known[id]))
+                rows.append(frozen.frozen(place, cell.metric, result, known[id]))
     if not rows:
         raise ReproError(f"there is no record of rows of {paper}", f"repro run {paper}")
-    path = reference.save(paper, rows)
+    path = frozen.save(paper, rows)
     typer.echo(f"{len(rows)} numbers of {len({r.experiment for r in rows})} runs in {path}")
     _say_dirty({row.experiment for row in rows if row.dirty})
 
 
 def _freeze_figure(paper: Paper, number: str, known: Iterable[Record]) -> None:
-    from repro import figures, paths, reference
     from repro.errors import ReproError
+    from repro.results import figures, frozen
 
     if paper.figure(number).kind == "picture":
         raise ReproError(
@@ -71,9 +74,9 @@ def _freeze_figure(paper: Paper, number: str, known: Iterable[Record]) -> None:
     if not points:
         how = f"repro run {paper.id} --figure {number}"
         raise ReproError(f"there is no record for figure {number} of {paper.id}", how)
-    path = reference.checked(figures.file(paper, number))
+    path = frozen.checked(figures.file(paper, number))
     path.parent.mkdir(parents=True, exist_ok=True)
-    paths.write_atomically(path, figures.as_csv(points).encode())
+    files.write_atomically(path, figures.as_csv(points).encode())
     typer.echo(f"{len(points)} points of {len({p.experiment for p in points})} runs in {path}")
     _say_dirty({point.experiment for point in points if point.dirty})
 

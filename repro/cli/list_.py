@@ -64,11 +64,11 @@ def list_(
 
 
 def _papers() -> list[dict[str, Any]]:
-    from repro import tables
+    from repro.papers import library
 
     rows = []
-    for name in tables.papers():
-        paper = tables.load(name)
+    for name in library.papers():
+        paper = library.load(name)
         cells = sum(
             len(entry.cells) for n in paper.tables for entry in paper.entries(n) if not entry.added
         )
@@ -86,12 +86,12 @@ def _papers() -> list[dict[str, Any]]:
 
 
 def _datasets() -> list[dict[str, Any]]:
-    from repro import tables
     from repro.data import manifest
+    from repro.papers import library
 
     served: dict[str, list[str]] = {}
-    for paper in tables.papers():
-        for name, numbers in tables.load(paper).archives.items():
+    for paper in library.papers():
+        for name, numbers in library.load(paper).archives.items():
             served.setdefault(name, []).append(f"{paper} {', '.join(numbers)}")
     rows = []
     for name in manifest.names():
@@ -132,13 +132,13 @@ def _state(found: Manifest) -> str:
 
 
 def _models() -> list[dict[str, Any]]:
-    from repro.experiment import MODELS
+    from repro.plugins import MODELS
 
     return [_plugin(MODELS.entry(name), "model") for name in MODELS.names()]
 
 
 def _protocols() -> list[dict[str, Any]]:
-    from repro.experiment import PROTOCOLS
+    from repro.plugins import PROTOCOLS
 
     return [_plugin(PROTOCOLS.entry(name), "protocol") for name in PROTOCOLS.names()]
 
@@ -165,14 +165,14 @@ def _metrics() -> list[dict[str, Any]]:
 
 def _results() -> list[dict[str, Any]]:
     """Return what tables/reference holds of each column group: how much, and who is ahead."""
-    from repro import tables
-    from repro.cells import MARKS, OURS, VERDICTS
-    from repro.comparison import SHORTENED, compare
-    from repro.leaders import counts, leaders
+    from repro.papers import library
+    from repro.results.comparison import SHORTENED, compare
+    from repro.results.leaders import counts, leaders
+    from repro.results.verdicts import MARKS, OURS, VERDICTS
 
     rows = []
-    for name in tables.papers():
-        paper = tables.load(name)
+    for name in library.papers():
+        paper = library.load(name)
         for number in paper.tables:
             found = compare(paper, number, []).cells
             cells = [cell for cell in found if SHORTENED not in cell.row]

@@ -81,16 +81,17 @@ def run(
     runs: Annotated[Path | None, typer.Option(help="Folder of records.", file_okay=False)] = None,
 ) -> None:
     """Train and evaluate the rows of a paper's tables that have no record yet."""
-    from repro import paths, tables
+    from repro import paths
     from repro.errors import ReproError
+    from repro.papers import library
     from repro.runs import records, status
     from repro.runs.plan import Asked
     from repro.runs.plan import plan as planned
 
     if paper is None and not smoke:
-        raise ReproError("which paper?", f"there are: {', '.join(tables.papers())}")
+        raise ReproError("which paper?", f"there are: {', '.join(library.papers())}")
     asked = Asked(
-        papers=(paper,) if paper else tuple(tables.papers()),
+        papers=(paper,) if paper else tuple(library.papers()),
         table=table,
         figure=figure,
         rows=tuple(row or []),
@@ -192,12 +193,13 @@ def _run(todo: list[Job], settings: Settings, engine: str, jobs: int) -> int:
     """Run, and return how many failed."""
     from repro.cli.progress import Runs
     from repro.runs import engines
+    from repro.runs.ray_cluster import Ray
 
     with Runs(len(todo)) as watch:
         chosen: engines.Engine
         if engine != "local":
             watch.say("connecting to Ray")
-            chosen = engines.Ray("" if engine == "ray" else engine, jobs, settings)
+            chosen = Ray("" if engine == "ray" else engine, jobs, settings)
         elif jobs > 1:
             chosen = engines.Processes(jobs, settings)
         else:
@@ -232,7 +234,7 @@ def _print_plan(
     from repro.runs.estimate import Estimate, load, measure
     from repro.runs.execute import Settings
     from repro.runs.plan import lacking as lacking_of
-    from repro.training.progress import reached
+    from repro.training.resume import reached
 
     lacking = lacking_of(plan)
     done = {} if force else status.finished(plan.jobs, records.load_all(folder))

@@ -29,13 +29,14 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show a paper's tables as printed, a dataset's terms and counts, a model's settings."""
-    from repro import description, tables
     from repro.data import manifest
     from repro.errors import unknown
-    from repro.experiment import MODELS, PROTOCOLS
+    from repro.papers import library
+    from repro.plugins import MODELS, PROTOCOLS
+    from repro.report import descriptions
 
     known = {
-        Kind.paper: tables.papers(),
+        Kind.paper: library.papers(),
         Kind.dataset: manifest.names(),
         Kind.model: MODELS.names(),
         Kind.protocol: PROTOCOLS.names(),
@@ -48,12 +49,12 @@ def show(
         others = ", ".join(f"--kind {other.value}" for other in found[1:])
         typer.echo(f"{name} is also something else: {others}", err=True)
     if found[0] is Kind.paper:
-        paper = tables.load(name)
-        form = description.paper_json if as_json else description.paper
+        paper = library.load(name)
+        form = descriptions.paper_json if as_json else descriptions.paper
         typer.echo(form(paper, table))
     elif found[0] is Kind.dataset:
         archive = manifest.load(name)
-        typer.echo(description.dataset_json(archive) if as_json else description.dataset(archive))
+        typer.echo(descriptions.dataset_json(archive) if as_json else descriptions.dataset(archive))
     else:
         entry = (MODELS if found[0] is Kind.model else PROTOCOLS).entry(name)
-        typer.echo(description.plugin_json(entry) if as_json else description.plugin(entry))
+        typer.echo(descriptions.plugin_json(entry) if as_json else descriptions.plugin(entry))

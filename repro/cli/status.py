@@ -24,13 +24,14 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show every run of the papers' tables: done, running and how far, failed and why, missing."""
-    from repro import paths, tables
+    from repro import paths
     from repro.cli.progress import duration
+    from repro.papers import library
     from repro.runs import status as standing
     from repro.runs.plan import Asked
     from repro.runs.plan import plan as planned
 
-    plan = planned(Asked(papers=tuple(papers or tables.papers()), added=added))
+    plan = planned(Asked(papers=tuple(papers or library.papers()), added=added))
     states = standing.states(plan, runs or paths.runs())
     if as_json:
         typer.echo(json.dumps([asdict(state) for state in states], indent=1))

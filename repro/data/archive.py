@@ -8,11 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import IO
 
-from repro import paths
-from repro.data import cache, container, download, toy
-from repro.data.container import AbsentError
+from repro import files, paths
+from repro.data import cache, download, toy, unpack
 from repro.data.download import Tell
 from repro.data.manifest import Hashes, Manifest, View
+from repro.data.unpack import AbsentError
 from repro.errors import ManualDataError, ReproError
 
 
@@ -227,7 +227,7 @@ class _Fetch:
                 continue
             stated_bytes = None if self._unverified else member.bytes
             try:
-                with container.opened(archive, member.path or one, stated_bytes) as (stream, size):
+                with unpack.opened(archive, member.path or one, stated_bytes) as (stream, size):
                     self._take(one, stream, size, source, verified)
             except AbsentError:
                 if one == name:  # the others came along; their turn comes if they are asked for
@@ -239,7 +239,7 @@ class _Fetch:
         """Copy a member into the cache under its name once its bytes are verified."""
         stated = self._manifest.members[name]
         download.need_room(self._raw, size)
-        with paths.whole(self._raw / name) as file:
+        with files.whole(self._raw / name) as file:
             states = cache.Digests(size)
             with file.open("wb") as out:
                 while chunk := stream.read(cache.CHUNK):

@@ -18,6 +18,7 @@ from repro import paths
 from repro.data.download import Tell
 from repro.data.manifest import Hashes, Manifest, View
 from repro.errors import ReproError
+from repro.files import read_json, write_json
 
 CHUNK = 1 << 20
 
@@ -58,7 +59,7 @@ def _signed(manifest: Manifest) -> dict[str, Receipt]:
     if not file.exists():
         return {}
     try:
-        return {name: Receipt(**entry) for name, entry in paths.read_json(file).items()}
+        return {name: Receipt(**entry) for name, entry in read_json(file).items()}
     except (ValueError, TypeError, AttributeError) as error:
         raise ReproError(
             f"{file} is damaged: {error}",
@@ -151,7 +152,7 @@ def sign(manifest: Manifest, name: str, found: dict[str, str], verified: bool, s
     """Write the receipt of a member that has come, with its digests and whence."""
     receipt = Receipt(int(found["bytes"]), found["sha256"], verified, source)
     known = {**receipts(manifest), name: receipt}
-    paths.write_json(
+    write_json(
         raw_folder(manifest.id) / "receipt.json",
         {key: asdict(value) for key, value in known.items()},
     )

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 import repro
-from repro import paths
+from repro import files
 from repro.errors import ReproError
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ def _attempt(
             if n_bytes not in (None, total):
                 raise _GoneError(f"it offers {total:,} bytes, expected {n_bytes:,}")
             need_room(part.parent, (total or have) - have)
-            paths.write_json(_about(part), {"url": url, "validator": validator})
+            files.write_json(_about(part), {"url": url, "validator": validator})
             _receive(response, first, _name(url), part, have, total, tell)
     except requests.exceptions.SSLError as error:
         if not _expired(error):
@@ -359,7 +359,7 @@ def _known(part: Path) -> dict[str, Any]:
     """Return where the bytes of a part came from, as far as that is known."""
     nothing = {"url": "", "validator": None}
     try:
-        return nothing | paths.read_json(_about(part)) if part.exists() else nothing
+        return nothing | files.read_json(_about(part)) if part.exists() else nothing
     except (FileNotFoundError, ValueError, TypeError):
         return nothing
 

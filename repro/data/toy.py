@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from repro.data.manifest import Generate
-from repro.paths import write_atomically
+from repro.files import write_atomically
 
 RECIPE = 1  # a change of what is generated makes old files count for nothing
 

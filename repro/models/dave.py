@@ -42,9 +42,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 from repro.errors import ReproError
 from repro.interactions import Interactions, from_rows
 from repro.model import Run
+from repro.models._dave.pairs import Side, VectorInput, Vectors, pairs_nll, sampled_pairs_nll
 from repro.nn.batches import Positives, Rows, rows_of, to_device
 from repro.nn.gaussians import gaussian_kl
-from repro.nn.pairs import Side, VectorInput, Vectors, pairs_nll, sampled_pairs_nll
 from repro.split import Queries
 
 SCORED_PAIRS = 2**18  # whose products of embeddings are held at a time: 64 MiB at D = 64

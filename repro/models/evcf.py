@@ -28,9 +28,8 @@ from torch import Tensor, nn
 from repro.errors import UnsupportedError
 from repro.interactions import Interactions
 from repro.model import Run
-from repro.nn.batches import Rows, UserRows, rows_of
-from repro.nn.experts import Experts
-from repro.nn.gated import (
+from repro.models._se_vae.experts import Experts
+from repro.models._se_vae.gated import (
     Entries,
     GaussianHeads,
     ItemLinear,
@@ -41,11 +40,12 @@ from repro.nn.gated import (
     layers,
     normalized,
 )
+from repro.models._se_vae.optimizers import NormalizedAdam
+from repro.models._se_vae.vamp import PseudoInputs, vamp_log_density
+from repro.nn.batches import Rows, UserRows, rows_of
 from repro.nn.gaussians import Gaussian, divergence, drawn, normal_log_density, standard
 from repro.nn.losses import bernoulli_nll
-from repro.nn.optimizers import NormalizedAdam
 from repro.nn.scoring import picked, scoring
-from repro.nn.vamp import PseudoInputs, vamp_log_density
 from repro.split import Queries
 
 

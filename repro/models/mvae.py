@@ -25,12 +25,12 @@ from torch import Tensor, nn
 
 from repro.interactions import Interactions
 from repro.model import Run, Scorer
+from repro.models._mvae.completion import als, truncated_svd
+from repro.models._mvae.masks import HASHED_ROWS, Keys, hashed
 from repro.nn.batches import Rows, UserRows
 from repro.nn.blocks import Block, Blocks, sparse_rows
-from repro.nn.completion import als, truncated_svd
 from repro.nn.layers import Input, sparse_product
 from repro.nn.losses import linear_bernoulli_nll, linear_reconstruction
-from repro.nn.masks import HASHED_ROWS, Keys, hashed
 from repro.nn.two_sided import BothSides, SideVAE, staircase
 
 Step = tuple[Tensor | None, Tensor | None, Block | None]  # users, items, and the block if literal

@@ -25,9 +25,9 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from repro.corruption import corrupted
 from repro.errors import ReproError
 from repro.interactions import Dataset, IntArray, Interactions, from_rows
+from repro.protocols._noise import corrupted
 from repro.split import Cases, Split
 
 BATCH = 1024  # users whose negatives are drawn together; bounds the memory, not the result
@@ -51,7 +51,7 @@ class LeaveOneOut:
     """Shares of noise in the vectors of users and items, under which the test is repeated without
     training anew (DAVE, Figure 2); cases "noise 0.1" and so on."""
     noise_kind: Literal["interactions", "entries", "replace"] = "interactions"
-    """What the share is taken of: see `repro.corruption`."""
+    """What the share is taken of: see `repro.protocols._noise`."""
     noise_draws: int = 5
     """Over how many draws of the noise the metrics are averaged."""
 

@@ -7,7 +7,6 @@ another process is at is left to it, and looked at again later; one that fails s
 from __future__ import annotations
 
 import contextlib
-import logging
 import multiprocessing
 import os
 import signal
@@ -17,7 +16,6 @@ from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
-from repro.data import prepare
 from repro.errors import ReproError, UnsupportedError, of_the_system
 from repro.runs import locks, status
 from repro.runs.execute import Report, Settings, attempt
@@ -276,10 +274,10 @@ def _work(job: Job, settings: Settings, out: Connection, parent: int) -> None:
             raise
         outcome = why
     with contextlib.suppress(BrokenPipeError):  # the parent was killed this moment
-        out.send((_plain(outcome), said))
+        out.send((plain(outcome), said))
 
 
-def _plain(outcome: Outcome) -> Outcome:
+def plain(outcome: Outcome) -> Outcome:
     """Return an outcome that another process can read: a plug-in's own class it cannot."""
     for kind in (BusyError, UnsupportedError, ReproError):
         if isinstance(outcome, kind):
@@ -293,97 +291,3 @@ def _died(code: int) -> ReproError:
     return ReproError(
         f"the process of this run was {how}", f"{hint}run again to go on from its checkpoint"
     )
-
-
-class Ray:
-    """On a Ray cluster: a task for each run, which Ray starts again if its machine dies.
-
-    The folder of runs must lie on storage that all machines share, and so, best, the data cache;
-    where that is not shared each machine fetches for itself. `repro` must be installed on all.
-
-    Parameters
-    ----------
-    address : str
-        "ray://host:port" of a cluster's client server; empty: that of ``RAY_ADDRESS``, else a
-        cluster on this machine alone.
-    per_gpu : int
-        How many runs share a GPU.
-    settings : Settings
-        How; `threads` is what a run asks of a machine's cores, 0 asks for one.
-    """
-
-    def __init__(self, address: str, per_gpu: int, settings: Settings) -> None:
-        try:
-            import ray
-        except ImportError as error:
-            raise ReproError("Ray is not installed", 'pip install "repro-tables[ray]"') from error
-        self._ray = ray
-        settings = replace(settings, runs=settings.runs.resolve(), threads=settings.threads or 1)
-        try:
-            ray.init(address=address or None, log_to_driver=False, logging_level=logging.ERROR)
-        except Exception as error:  # Ray has many, and a Python version that differs is one
-            at = address or os.environ.get("RAY_ADDRESS") or "this machine"
-            raise ReproError(f"Ray cannot be had at {at}: {error}") from error
-        on_gpu = settings.device.startswith("cuda") or (
-            settings.device == "auto" and ray.cluster_resources().get("GPU", 0) > 0
-        )
-        own = {
-            k: v for k, v in os.environ.items() if k in ("REPRO_HOME", "REPRO_PATH", "REPRO_MIRROR")
-        }
-        task = ray.remote(
-            num_cpus=settings.threads,
-            num_gpus=1 / per_gpu if on_gpu else 0,
-            max_retries=RETRIES,
-        )(_remote)
-        self._task: Any = lambda job: task.remote(job, settings, own)
-        self._running: dict[Any, Job] = {}
-
-    def has_room(self) -> bool:
-        """Return True: Ray queues what has no room yet."""
-        return True
-
-    def start(self, job: Job) -> None:
-        """Hand a job to the cluster."""
-        self._running[self._task(job)] = job
-
-    def wait(self) -> list[Ended]:
-        """Return what the tasks that have ended returned, or how they died."""
-        ready, _ = self._ray.wait(list(self._running), timeout=POLL_SECONDS)
-        ended: list[Ended] = []
-        for task in ready:
-            job = self._running.pop(task)
-            try:
-                ended.append((job, *self._ray.get(task)))
-            except self._ray.exceptions.RayError as error:
-                lost = ReproError(
-                    f"the cluster did not give this run back: {error}",
-                    f"it was tried {RETRIES + 1} times if a machine died; run again to go on from "
-                    "its checkpoint",
-                )
-                ended.append((job, lost, []))
-        return ended
-
-    def active(self) -> list[Job]:
-        """Return the jobs that the cluster has."""
-        return list(self._running.values())
-
-    def stop(self) -> None:
-        """Take back what the cluster has not done, and leave it."""
-        for task in self._running:
-            self._ray.cancel(task, force=True)
-        self._ray.shutdown()
-
-
-RETRIES = 3
-"""How often a run is started again whose machine died."""
-
-
-def _remote(job: Job, settings: Settings, environment: dict[str, str]) -> tuple[Outcome, list[str]]:
-    """Run a job on a machine of the cluster; return what became of it, and what was said."""
-    os.environ |= environment
-    said: list[str] = []
-    try:
-        prepare.prepare(job.experiment.dataset)
-    except ReproError as error:
-        return _plain(error), said
-    return _plain(attempt(job, settings, None, said.append)), said

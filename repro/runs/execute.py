@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import json
-import subprocess
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -13,18 +11,20 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import repro
 from repro.data import views
 from repro.errors import ReproError, UnsupportedError
-from repro.experiment import MODELS, PROTOCOLS, Spec, canonical, plugins
+from repro.experiment import Spec, canonical
+from repro.plugins import MODELS, PROTOCOLS
 from repro.runs import locks, machine, records, status
 from repro.runs.locks import BusyError
 from repro.runs.plan import Job
+from repro.runs.provenance import code_version, n_sources, plugins
 from repro.runs.records import Failure, Record
 from repro.split import Split, Splitter
 from repro.training import checkpoints
 from repro.training.fit import fit
-from repro.training.progress import Outcome, Progress
+from repro.training.outcome import Outcome
+from repro.training.progress import Progress
 
 Report = Callable[[str, int, int], None]
 """Told of every epoch: phase, epoch from 1, epochs of the phase."""
@@ -154,7 +154,7 @@ def _trained(
     start = {"began": began, "device": str(device), "threads": now["threads"], **code}
     machine.forget_peak(device)
     progress = Progress(experiment.seed, device, settings.runs / id, report, start, say)
-    if say and records.n_sources([code, *progress.outcome.attempts]) > 1:
+    if say and n_sources([code, *progress.outcome.attempts]) > 1:
         say(f"{job.label}: the code has changed since its checkpoint; --force begins anew")
     with machine.subnormals_as_zero():
         outcome = fit(
@@ -227,30 +227,3 @@ def _split(dataset: str, digest: str, protocol: str) -> Split:
 def _arguments(spec: Spec) -> dict[str, Any]:
     """Return parameters as a frozen dataclass wants them: tuples for lists."""
     return {k: tuple(v) if isinstance(v, list) else v for k, v in spec.params.items()}
-
-
-@lru_cache(maxsize=1)  # what was loaded when the first run began, not what is edited meanwhile
-def code_version() -> dict[str, Any]:
-    """Return version and sha256 of the sources; in a checkout the commit, and if it is dirty."""
-    package = Path(repro.__file__).parent
-    root = package.parent
-    sources = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        sources.update(f"{path.relative_to(package)}\n".encode() + path.read_bytes())
-    version: dict[str, Any] = {"version": repro.__version__, "sources": sources.hexdigest()}
-    if (root / ".git").exists():
-        commit = _git(root, "rev-parse", "HEAD")
-        if commit:
-            changed = _git(root, "status", "--porcelain", "--", package.name)
-            version |= {"commit": commit, "dirty": bool(changed)}
-    return version
-
-
-def _git(root: Path, *arguments: str) -> str:
-    try:
-        asked = subprocess.run(
-            ["git", *arguments], cwd=root, capture_output=True, text=True, check=False
-        )
-    except FileNotFoundError:  # no git on this machine
-        return ""
-    return asked.stdout.strip() if asked.returncode == 0 else ""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from repro import paths
+from repro import files, paths
 from repro.data import cache, manifest, views
 from repro.errors import ReproError
 from repro.runs import locks, records
@@ -64,7 +64,7 @@ def _of_runs(runs: Path, unfinished: bool) -> Iterator[tuple[str, Path]]:
                 yield "checkpoint of an unfinished run", file
         for file in checkpoints.remains(folder):
             yield "damaged checkpoint", file
-        for file in paths.unfinished(folder):
+        for file in files.unfinished(folder):
             if not file.match(".checkpoint-*"):
                 yield "cut off as it was written", file
 

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from repro.errors import ReproError
-from repro.paths import read_json, write_json
+from repro.files import read_json, write_json
 
 FILE = "claim.json"
 BEAT_SECONDS = 5.0

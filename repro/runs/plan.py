@@ -8,14 +8,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from repro import paths, tables
+from repro import paths
 from repro.data import archive, cache, manifest, views
-from repro.data.download import Tell
 from repro.errors import ReproError, unknown
-from repro.experiment import MODELS, Experiment, loops, model_spec
+from repro.experiment import Experiment, loops, model_spec
+from repro.papers import library
+from repro.papers.paper import Paper
+from repro.papers.rows import Entry
+from repro.papers.schema import figure_key
+from repro.plugins import MODELS
 from repro.runs.records import Record
-from repro.table_schema import figure_key
-from repro.tables import Entry, Paper
 
 
 @dataclass(frozen=True)
@@ -192,11 +194,11 @@ def _numbered(asked: Asked) -> list[tuple[Paper, str]]:
     """Return the tables and figures that were asked for; without a word, all tables."""
     if asked.figure and asked.table:
         raise ReproError("--figure and --table name two things", "one run needs one of them")
-    papers = [tables.load(name) for name in asked.papers]
+    papers = [library.load(name) for name in asked.papers]
     if asked.figure:
-        found = tables.numbered(papers, asked.figure, "figure")
+        found = library.numbered(papers, asked.figure, "figure")
         return [(paper, figure_key(number)) for paper, number in found]
-    return tables.numbered(papers, asked.table)
+    return library.numbered(papers, asked.table)
 
 
 def _table_entries(

@@ -6,7 +6,7 @@ error or a paired test needs no new training.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache, cached_property
@@ -20,10 +20,11 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from repro import metrics
 from repro.errors import ReproError
-from repro.experiment import canonical, completed, plugins, without_seed
+from repro.experiment import canonical, completed, without_seed
+from repro.files import read_json, unfinished, whole, write_json
 from repro.interactions import IntArray
 from repro.metrics import Result
-from repro.paths import read_json, unfinished, whole, write_json
+from repro.runs.provenance import n_sources, plugins
 from repro.training import checkpoints
 
 FILE = "record.json"
@@ -144,14 +145,6 @@ class Record:
             raise ReproError(
                 f"{self.folder / name} cannot be read: {error}", "delete its folder and run again"
             ) from error
-
-
-def n_sources(attempts: Iterable[Mapping[str, Any]]) -> int:
-    """Return how many versions of the sources, plug-ins included, some attempts had."""
-    known = [code for code in attempts if "sources" in code]
-    return len(
-        {tuple(v for k, v in code.items() if k == "sources" or k.endswith(".py")) for code in known}
-    )
 
 
 def save(

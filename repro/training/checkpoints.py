@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from repro.paths import unfinished, write_atomically
+from repro.files import unfinished, write_atomically
 
 KEPT = 2
 

@@ -20,7 +20,8 @@ from repro.errors import ReproError, UnsupportedError
 from repro.metrics import Result
 from repro.model import Composite, Embedding, Model, Scorer
 from repro.split import Split
-from repro.training.progress import Outcome, Progress
+from repro.training.outcome import Outcome
+from repro.training.progress import Progress
 from repro.training.ranking import Ranking, rank
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,47 +15,13 @@ import numpy as np
 import torch
 
 from repro.errors import ReproError
-from repro.metrics import Result
 from repro.model import Stateful
 from repro.training import checkpoints
-from repro.training.ranking import Ranking
+from repro.training.outcome import Outcome
+from repro.training.resume import KEPT_APART, newest, outcome_of
 
 CHECKPOINT_SECONDS = 60.0
 """At most so much work is lost when a run is cut off, or one epoch if that is longer."""
-
-KEPT_APART = ("ranking", "results", "embeddings")
-"""What of an outcome is not plain JSON."""
-
-
-@dataclass(eq=False)
-class Outcome:
-    """What a training has found so far."""
-
-    ranking: Ranking | None = None
-    """Of the test cases at the epoch that counts; with "test:each" at the last look."""
-    epoch: int = 0
-    """That epoch, from 1."""
-    selected: float = -np.inf
-    """What `select` saw there."""
-    stale: int = 0
-    """Looks since."""
-    results: dict[str, Result] = field(default_factory=dict)
-    """Test metrics by name."""
-    curve: list[dict[str, Any]] = field(default_factory=list)
-    """Per epoch: phase, epoch, seconds, mean losses; at a look also the metrics of the cases."""
-    seconds: float = 0.0
-    """Spent in epochs and looks, over all attempts."""
-    attempts: list[dict[str, Any]] = field(default_factory=list)
-    """What is said of each start: the first, and one after every cut."""
-    embeddings: dict[str, torch.Tensor] = field(default_factory=dict)
-    """Where a model that says so places users and items, at the epoch that counts."""
-    followed: list[str] = field(default_factory=list)
-    """The metrics that every look so far has seen."""
-
-    def forget(self) -> None:
-        """Forget the best epoch; the curve stays."""
-        self.ranking, self.epoch, self.selected, self.stale = None, 0, -np.inf, 0
-        self.results, self.embeddings = {}, {}
 
 
 class Progress:
@@ -102,9 +67,9 @@ class Progress:
         self._later: tuple[int, Callable[[], dict[str, Any]]] | None = None
         self._folder = folder
         self._report = report or (lambda phase, epoch, n: None)
-        self._saved = _newest(folder, say or (lambda text: None)) if folder else None
+        self._saved = newest(folder, say or (lambda text: None)) if folder else None
         if self._saved:
-            self.outcome = _outcome(self._saved)
+            self.outcome = outcome_of(self._saved)
         self.outcome.attempts += [attempt] if attempt else []
         self._began = self._written = time.monotonic()
 
@@ -220,46 +185,3 @@ class Progress:
         if saved["cuda"] is not None and self.device.type == "cuda":
             torch.cuda.set_rng_state(saved["cuda"], self.device)  # maybe not the GPU it was
         self.rng.bit_generator.state = json.loads(saved["numpy"])
-
-
-def reached(folder: Path) -> tuple[int, int]:
-    """Return which loop of epochs a run's checkpoint lies in, from 0, and its epochs behind it.
-
-    Without a checkpoint that can be read it is the beginning of the first; no file is touched.
-    """
-    for file in checkpoints.present(folder):
-        with contextlib.suppress(Exception):  # the run will say
-            saved = _read(file)
-            return saved["loop"], saved["epoch"] + 1
-    return 0, 0
-
-
-def _read(file: Path) -> dict[str, Any]:
-    content = BytesIO(checkpoints.read(file))
-    return torch.load(content, weights_only=True, map_location="cpu")
-
-
-def _newest(folder: Path, say: Callable[[str], None]) -> dict[str, Any] | None:
-    """Return the newest checkpoint that can be read; put aside, and name, those that cannot."""
-    for file in checkpoints.present(folder):
-        try:
-            return _read(file)
-        except (OSError, MemoryError):
-            raise  # of the machine, not of the file
-        except Exception as error:  # torch documents no narrower set for a damaged file
-            kept = checkpoints.put_aside(file)
-            say(f"the checkpoint {file} cannot be read ({error}); it is now {kept.name}")
-    return None
-
-
-def _outcome(saved: dict[str, Any]) -> Outcome:
-    kept = saved["ranking"]
-    return Outcome(
-        ranking=kept
-        and Ranking(
-            kept["hits"].numpy(), kept["n_targets"].numpy(), kept["tie_size"], kept["constant"]
-        ),
-        results={k: Result(**v) for k, v in json.loads(saved["results"]).items()},
-        embeddings=saved.get("embeddings", {}),
-        **json.loads(saved["outcome"]),
-    )

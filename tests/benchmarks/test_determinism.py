@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from repro.experiment import MODELS
 from repro.interactions import Interactions, from_rows
+from repro.plugins import MODELS
 from repro.training.progress import Progress
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

@@ -39,9 +39,9 @@ from torch import Tensor, nn
 from torch.nn.functional import gumbel_softmax, log_softmax, normalize
 
 from repro.interactions import Interactions, from_rows
+from repro.models._se_vae.optimizers import NormalizedAdam
 from repro.models.evcf import EVCF
 from repro.nn.batches import Rows, UserRows
-from repro.nn.optimizers import NormalizedAdam
 from repro.training.progress import Progress
 
 N_ITEMS, PER_USER, B, H, K, C = 20_108, 73, 200, 600, 200, 1000
@@ -243,7 +243,7 @@ def test_a_step_against_its_matrix_products_and_the_dense_form(family: str) -> N
 MEMORY = """
 import resource, sys, torch
 from repro.nn.batches import UserRows
-from repro.nn.experts import Experts
+from repro.models._se_vae.experts import Experts
 from tests.benchmarks.test_evcf import CPU, N_ITEMS, rows
 M, n_units = int(sys.argv[1]), 16
 x = next(iter(UserRows(rows(10), 2000, CPU)))

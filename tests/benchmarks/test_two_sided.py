@@ -24,9 +24,9 @@ import numpy as np
 import pytest
 import torch
 
-from repro.experiment import MODELS
 from repro.interactions import Interactions, from_rows
 from repro.nn.blocks import Blocks
+from repro.plugins import MODELS
 from repro.split import Queries
 from repro.training.progress import Progress
 

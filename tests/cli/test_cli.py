@@ -20,10 +20,11 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import repro
-from repro import paths, reference
+from repro import paths
 from repro.cli import app, progress
 from repro.data import download
 from repro.errors import EXIT_CODES, ReproError
+from repro.results import frozen
 from repro.runs import records
 from repro.runs.records import Record
 
@@ -400,7 +401,7 @@ def test_the_list_of_papers_names_their_tables_and_figures() -> None:
 def test_the_list_of_results_tells_how_much_is_kept_and_who_is_ahead() -> None:
     listed = json.loads(repro_("list", "results", "--json").stdout)
     (row,) = (r for r in listed if (r["paper"], r["data"]) == ("mvae", "Movielens1M"))
-    kept = [r for r in reference.load("mvae") if r.group == "Movielens1M" and r.table == "II"]
+    kept = [r for r in frozen.load("mvae") if r.group == "Movielens1M" and r.table == "II"]
     own = {r.row for r in kept if not r.row.endswith("(ours)")}
     assert row["rows"] == f"{len(own)} of 8"
     assert sum(map(int, re.findall(r"\d+", row["verdicts"]))) == 6 * len(own)
@@ -412,7 +413,7 @@ def test_the_list_of_results_tells_how_much_is_kept_and_who_is_ahead() -> None:
 def test_the_list_of_results_says_where_only_rows_of_ours_are_kept() -> None:
     listed = json.loads(repro_("list", "results", "--json").stdout)
     (row,) = (r for r in listed if r["data"] == "MovieLens 100K, ties as in the file, ours")
-    kept = {r.row for r in reference.load("dave") if r.group == row["data"]}
+    kept = {r.row for r in frozen.load("dave") if r.group == row["data"]}
     assert row["rows"] == f"{len(kept)} of ours"
     assert not [r for r in listed if r["rows"] == "0"]
 

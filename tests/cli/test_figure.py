@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from repro import paths, reference, tables
+from repro import paths
 from repro.cli import app
 from repro.errors import ReproError
+from repro.papers import library
+from repro.results import frozen
 from repro.runs import records
 
 FIGURES = """
@@ -172,7 +174,7 @@ def test_a_point_of_a_figure_is_not_frozen_as_a_row(mine: Path) -> None:
     repro("run", "mine", "--model", "ease", "--set", "l2=7")
     assert "ease [l2=50.0] (ours)" in repro("compare", "mine").stdout
     repro("freeze", "mine", "--table", "1")
-    assert {row.row for row in reference.load("mine")} == {"ease [l2=7.0] (ours)"}
+    assert {row.row for row in frozen.load("mine")} == {"ease [l2=7.0] (ours)"}
 
 
 def test_what_has_no_record_or_is_two_things_is_not_frozen() -> None:
@@ -203,7 +205,7 @@ def test_a_smoke_run_is_drawn_only_where_asked_and_says_so(tmp_path: Path) -> No
 def test_figures_are_no_tables() -> None:
     assert "0.5" in repro("compare", "mine").stdout
     assert "figure" not in repro("compare", "mine").stdout.lower()
-    assert list(tables.load("mine").tables) == ["1"]
+    assert list(library.load("mine").tables) == ["1"]
 
 
 def test_an_unknown_figure_is_an_error() -> None:
@@ -214,13 +216,13 @@ def test_an_unknown_figure_is_an_error() -> None:
 def test_a_sweep_without_an_axis_is_refused(mine: Path) -> None:
     mine.write_text(FIGURES.replace('kind = "curve"', 'kind = "sweep"'))
     with pytest.raises(ReproError, match=r"figures\.1: a sweep has an x axis"):
-        tables.load("mine")
+        library.load("mine")
 
 
 def test_a_parameter_that_the_model_does_not_have_is_refused(mine: Path) -> None:
     mine.write_text(FIGURES.replace('param = "l2"', 'param = "l3"'))
     with pytest.raises(ReproError, match="l3"):
-        tables.load("mine")
+        library.load("mine")
 
 
 BARS = """
@@ -306,7 +308,7 @@ def test_parts_of_a_model_are_drawn_from_the_one_run_of_the_whole(
 def test_only_bars_are_of_parts(mine: Path) -> None:
     mine.write_text(FIGURES + PARTS.replace('"bars"', '"curve"'))
     with pytest.raises(ReproError, match=r"figures\.3: only bars are of parts"):
-        tables.load("mine")
+        library.load("mine")
 
 
 def test_one_run_is_asked_at_every_level_of_noise_and_more_noise_hurts(
@@ -327,7 +329,7 @@ def test_one_run_is_asked_at_every_level_of_noise_and_more_noise_hurts(
 def test_an_axis_is_of_a_parameter_or_of_cases(mine: Path, axis: str) -> None:
     mine.write_text((FIGURES + NOISE).replace('cases = "noise", ', axis))
     with pytest.raises(ReproError, match="needs either param or cases"):
-        tables.load("mine")
+        library.load("mine")
 
 
 PLACED = '''
@@ -394,7 +396,7 @@ def test_a_picture_shows_every_row_and_numbers_beside(mine: Path, tmp_path: Path
 def test_a_picture_shows_vectors_and_nothing_else_does(mine: Path) -> None:
     mine.write_text(FIGURES + PICTURE.replace('"picture"', '"bars"'))
     with pytest.raises(ReproError, match="a picture shows embedding:users"):
-        tables.load("mine")
+        library.load("mine")
 
 
 VALID = """

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 import repro
 from repro import paths
 from repro.cli import app
-from repro.reference import Frozen
+from repro.results.frozen import Frozen
 from repro.runs import records
 from repro.runs.records import Record
 

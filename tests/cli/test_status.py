@@ -21,9 +21,9 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from repro import paths
+from repro import files, paths
 from repro.cli import app
-from repro.data import views
+from repro.data import prepare, views
 from repro.runs import estimate, locks, plan, records, status
 from repro.runs.estimate import Estimate
 from repro.runs.locks import Claim
@@ -197,7 +197,7 @@ def test_status_shows_how_every_run_stands(mine: Mine) -> None:
     repro_("run", "mine", "--seeds", "0")
     (record,) = known()
     claim = Claim("t", socket.gethostname(), os.getpid(), "a run", 0.0, "train", 3, 10, 125.0)
-    paths.write_json(folder(jobs[1]) / locks.FILE, asdict(claim))
+    files.write_json(folder(jobs[1]) / locks.FILE, asdict(claim))
     records.save_failure(folder(jobs[2]), Failure("no memory\n  use less", "last night", {}))
     checkpoints.save(folder(jobs[3]), b"half way")
 
@@ -222,16 +222,16 @@ def test_status_reads_back_from_json(mine: Mine) -> None:
     mine(seeds="[0, 1]", more=OTHERS)
     repro_("run", "mine", "--seeds", "1")
     (record,) = known()
-    told = told("mine")
-    assert all(entry.keys() == {"label", "kind", "detail", "left"} for entry in told)
-    assert [(entry["kind"], entry["detail"]) for entry in told] == [
+    found = told("mine")
+    assert all(entry.keys() == {"label", "kind", "detail", "left"} for entry in found)
+    assert [(entry["kind"], entry["detail"]) for entry in found] == [
         ("missing", ""),
         ("done", record.id),
         ("blocked", "the owner withdrew it"),
         ("unrun", "there is no model of_the_future yet"),
         ("quoted", "quoted from an older paper, without a recipe"),
     ]
-    assert [entry["left"] for entry in told] == [record.seconds, None, None, None, None]
+    assert [entry["left"] for entry in found] == [record.seconds, None, None, None, None]
 
 
 def test_status_names_the_command_that_brings_the_data_and_it_does(mine: Mine) -> None:
@@ -258,7 +258,7 @@ def test_status_tells_why_a_run_failed_until_it_succeeds(mine: Mine, write: Writ
 
 def test_a_run_that_succeeds_forgets_that_it_failed(mine: Mine) -> None:
     (job,) = mine()
-    plan.prepare("toy/ratings")
+    prepare.prepare("toy/ratings")
     records.save_failure(folder(job), Failure("no memory", "last night", {}))
     repro_("run", "mine")
     assert [entry["kind"] for entry in told("mine")] == ["done"]
@@ -288,7 +288,7 @@ def test_a_run_that_the_model_refuses_is_not_shown_as_still_to_do(mine: Mine, wr
 
 
 def test_the_id_of_a_record_is_shown_to_the_letter(mine: Mine) -> None:
-    plan.prepare("toy/ratings")
+    prepare.prepare("toy/ratings")
     (job,) = mine()
     known_view = views.prepared("toy/ratings")
     assert known_view is not None
@@ -340,7 +340,7 @@ def test_what_only_reads_starts_without_torch_and_at_once(mine: Mine, command: s
     jobs = mine(seeds="[0, 1, 2, 3]")
     repro_("run", "mine", "--seeds", "0")
     claim = Claim("t", socket.gethostname(), os.getpid(), "a run", 0.0)
-    paths.write_json(folder(jobs[1]) / locks.FILE, asdict(claim))
+    files.write_json(folder(jobs[1]) / locks.FILE, asdict(claim))
     records.save_failure(folder(jobs[2]), Failure("no memory", "last night", {}))
 
     def spent() -> float:
@@ -516,7 +516,7 @@ def test_a_dry_run_measures_what_is_alike_but_once_and_adds_up(
     mine: Mine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine(row("POP", "popularity"), row("EASE", "ease"), seeds="[0, 1, 2]")
-    plan.prepare("toy/ratings")
+    prepare.prepare("toy/ratings")
     asked: list[str] = []
 
     def measured(job: Job, *_: object) -> Estimate:
@@ -545,7 +545,7 @@ def test_a_dry_run_tells_what_is_left_of_a_run_that_was_cut_off(
     mine: Mine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine(row("BPR", "bpr"), seeds="[0, 1, 2]")
-    plan.prepare("toy/ratings")
+    prepare.prepare("toy/ratings")
     first, second, _ = plan.plan(Asked(("mine",))).jobs
     buffer = BytesIO()
     torch.save({"loop": 1, "epoch": 3}, buffer)
@@ -571,7 +571,7 @@ def test_runs_under_other_protocols_are_measured_by_themselves(
     text = PAPER.format(seeds="[0]", dataset="toy/ratings").replace('"gone"]', '"gone", "late"]')
     late = row("POP", "popularity") + 'at.late = { published = ["0.5", "0.5"] }\n'
     write("tables/mine.toml", text + late + second)
-    plan.prepare("toy/ratings")
+    prepare.prepare("toy/ratings")
 
     def measured(job: Job, *_: object) -> Estimate:
         seconds = {"random_split": 100.0, "sequential_split": 200.0}
@@ -650,7 +650,7 @@ def test_a_dry_run_tells_how_much_room_there_is(mine: Mine, tmp_path: Path) -> N
 def test_a_model_that_breaks_does_not_stop_a_dry_run(mine: Mine, write: Write, how: str) -> None:
     write("models/breaking.py", BREAKING)
     mine(row("Breaking", "breaking", f'how = "{how}"'), row("POP", "popularity"))
-    plan.prepare("toy/ratings")
+    prepare.prepare("toy/ratings")
     told = repro_("run", "mine", "--dry-run").stdout
     assert "to run             mine 1 | POP | Toy | seed 0" in told
     assert times(told)[-1].startswith("about ")
@@ -660,7 +660,7 @@ def test_a_model_that_breaks_does_not_stop_a_dry_run(mine: Mine, write: Write, h
 
 def test_a_model_that_refuses_a_protocol_does_not_stop_a_dry_run() -> None:
     for view in ("split", "ratings"):
-        plan.prepare(f"toy/{view}")
+        prepare.prepare(f"toy/{view}")
     command = ["run", "toy", "--table", "1", "--model", "bpr", "--set", "n_epochs=1"]
     told = repro_(*command, "--dry-run").stdout
     assert "Toy, given split" in told
@@ -671,7 +671,7 @@ def test_a_model_that_refuses_a_protocol_does_not_stop_a_dry_run() -> None:
 
 def test_a_dry_run_beside_a_run_in_progress_leaves_it_alone(mine: Mine) -> None:
     (job,) = mine()
-    plan.prepare("toy/ratings")
+    prepare.prepare("toy/ratings")
     with locks.held(folder(job), job.label):
         before = content(paths.runs())
         began = time.monotonic()

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from repro.experiment import PROTOCOLS
 from repro.interactions import Dataset, Interactions, from_rows
+from repro.plugins import PROTOCOLS
 from repro.split import Split
 
 N_USERS, N_ITEMS, N_EACH = 120, 130, 12

@@ -7,7 +7,8 @@ from collections import defaultdict
 from pathlib import Path
 from statistics import fmean
 
-from repro import reference, tables
+from repro.papers import library
+from repro.results.frozen import load
 
 TEXT = (Path(__file__).parents[2] / "CHANGELOG.md").read_text(encoding="utf-8")
 NEWEST = re.split("^## ", TEXT, flags=re.MULTILINE)[1]
@@ -24,12 +25,12 @@ def numbers(text: str) -> Row:
 def frozen() -> dict[str, set[Row]]:
     """Return the frozen rows by group and row, to four digits; the mean where there are seeds."""
     values = defaultdict(list)
-    for paper in tables.papers():
-        for cell in reference.load(paper):
+    for paper in library.papers():
+        for cell in load(paper):
             values[paper, cell.table, f"{cell.group}, {cell.row}", cell.label].append(cell.value)
     found = defaultdict(set)
     for paper, table, name in {key[:3] for key in values}:
-        columns = tables.load(paper).table(table).metrics
+        columns = library.load(paper).table(table).metrics
         means = (fmean(values[paper, table, name, column]) for column in columns)
         found[name].add(tuple(float(f"{mean:.4f}") for mean in means))
     return found
@@ -37,9 +38,9 @@ def frozen() -> dict[str, set[Row]]:
 
 def printed() -> dict[str, set[Row]]:
     found = defaultdict(set)
-    for paper in tables.papers():
-        for table in tables.load(paper).tables:
-            for entry in tables.load(paper).entries(table):
+    for paper in library.papers():
+        for table in library.load(paper).tables:
+            for entry in library.load(paper).entries(table):
                 row = numbers(" ".join(cell.published for cell in entry.cells))
                 found[f"{entry.group_label}, {entry.row}"].add(row)
     return found

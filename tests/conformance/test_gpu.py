@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from repro.data import prepare
 from repro.errors import UnsupportedError
-from repro.experiment import MODELS
 from repro.interactions import from_rows
+from repro.plugins import MODELS
 from repro.runs import plan
 from repro.runs.execute import Settings, attempt
 from repro.runs.machine import chosen_device
@@ -30,7 +31,7 @@ def made(name: str, runs: Path, device: str) -> list[Record]:
     """Return the records of a model's smoke runs under the protocols that it can serve."""
     jobs = [job for job in plan.plan(EVERY).jobs if job.experiment.model.name == name]
     for dataset in {job.experiment.dataset for job in jobs}:
-        plan.prepare(dataset)
+        prepare.prepare(dataset)
     outcomes = [attempt(job, Settings(runs, device)) for job in jobs]
     assert all(isinstance(one, Record | UnsupportedError) for one in outcomes), outcomes
     return [one for one in outcomes if isinstance(one, Record)]

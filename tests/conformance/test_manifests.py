@@ -6,9 +6,10 @@ import re
 
 import pytest
 
-from repro import description, tables
 from repro.data import manifest
 from repro.data.manifest import Archive, Member
+from repro.papers import library
+from repro.report import descriptions
 
 NAMES = manifest.names()
 
@@ -44,7 +45,7 @@ def test_the_bytes_of_every_member_can_be_vouched_for_or_it_is_said_that_they_ca
     name: str,
 ) -> None:
     found = manifest.load(name)
-    doubts = description.unconfirmed(found)
+    doubts = descriptions.unconfirmed(found)
     for member in found.all_members():
         own = found.members.get(member)
         if found.generate or (own and own.stated()):
@@ -103,9 +104,9 @@ def test_every_view_of_a_papers_data_knows_its_counts(name: str, view: str) -> N
     assert found.generate or known or doubt, "no counts, and not a word on why"
 
 
-@pytest.mark.parametrize("paper", tables.papers())
+@pytest.mark.parametrize("paper", library.papers())
 def test_every_view_that_a_paper_names_exists(paper: str) -> None:
-    for view in tables.load(paper).views.values():
+    for view in library.load(paper).views.values():
         archive, name = manifest.split_id(view.dataset)
         assert archive in NAMES, view.dataset
         assert name in manifest.load(archive).views, view.dataset

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from repro.errors import UnsupportedError
-from repro.experiment import MODELS
 from repro.interactions import Interactions
 from repro.model import Scorer
+from repro.plugins import MODELS
 from repro.split import Queries, Split
 from repro.training.progress import Progress
 from repro.training.ranking import rank

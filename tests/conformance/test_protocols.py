@@ -10,8 +10,8 @@ import torch
 from scipy.stats import hypergeom
 from torch import Tensor
 
-from repro.experiment import MODELS, PROTOCOLS
 from repro.interactions import Dataset
+from repro.plugins import MODELS, PROTOCOLS
 from repro.split import Cases, Queries, Split
 from repro.training.progress import Progress
 from repro.training.ranking import rank

@@ -6,12 +6,13 @@ import json
 
 import pytest
 
-from repro import tables
-from repro.experiment import MODELS, Experiment, protocol_spec
-from repro.table_schema import number_in
-from repro.tables import Entry
+from repro.experiment import Experiment, protocol_spec
+from repro.papers import library
+from repro.papers.printed import number_in
+from repro.papers.rows import Entry
+from repro.plugins import MODELS
 
-PAPERS = tables.papers()
+PAPERS = library.papers()
 
 CELLS = {
     "sevae": {"1": 60, "2": 36, "3": 9, "4": 9},
@@ -55,14 +56,14 @@ RECIPES = [
 
 
 def entries(paper: str) -> list[Entry]:
-    loaded = tables.load(paper)
+    loaded = library.load(paper)
     return [entry for number in loaded.tables for entry in loaded.entries(number)]
 
 
 def entry(paper: str, table: str, row: str, group: str) -> Entry:
     (found,) = (
         entry
-        for entry in tables.load(paper).entries(table)
+        for entry in library.load(paper).entries(table)
         if entry.row == row and group in ("", entry.group_label) and not entry.added
     )
     return found
@@ -76,13 +77,13 @@ def test_the_five_papers_are_here() -> None:
     ("paper", "table", "cells"), [(p, t, n) for p in CELLS for t, n in CELLS[p].items()]
 )
 def test_a_table_has_every_number(paper: str, table: str, cells: int) -> None:
-    printed = [entry for entry in tables.load(paper).entries(table) if not entry.added]
+    printed = [entry for entry in library.load(paper).entries(table) if not entry.added]
     assert sum(len(entry.cells) for entry in printed) == cells
 
 
 @pytest.mark.parametrize("paper", CELLS)
 def test_no_table_is_uncounted(paper: str) -> None:
-    assert list(tables.load(paper).tables) == list(CELLS[paper])
+    assert list(library.load(paper).tables) == list(CELLS[paper])
 
 
 @pytest.mark.parametrize(("paper", "table", "row", "group", "label", "number"), PRINTED)
@@ -95,7 +96,7 @@ def test_a_number_is_as_printed(
 
 @pytest.mark.parametrize("paper", PAPERS)
 def test_a_paper_says_what_it_is(paper: str) -> None:
-    about = tables.load(paper).about
+    about = library.load(paper).about
     assert about.title
     assert about.authors
     assert about.venue
@@ -103,7 +104,7 @@ def test_a_paper_says_what_it_is(paper: str) -> None:
 
 @pytest.mark.parametrize("paper", PAPERS)
 def test_every_protocol_is_known_with_its_parameters(paper: str) -> None:
-    loaded = tables.load(paper)
+    loaded = library.load(paper)
     for key, view in loaded.views.items():
         if view.protocol is not None:
             assert protocol_spec(view.protocol, key).params
@@ -114,7 +115,7 @@ def test_every_recipe_of_a_model_that_exists_gives_an_experiment(paper: str) -> 
     known = MODELS.names()
     for found in entries(paper):
         made = found.experiment(seed=3)
-        statistics = tables.load(paper).table(found.table).kind == "statistics"
+        statistics = library.load(paper).table(found.table).kind == "statistics"
         assert (made is not None) == (found.model in known and not statistics), found.row
         if isinstance(made, Experiment):
             assert (made.dataset, made.model.name, made.seed) == (found.dataset, found.model, 3)
@@ -122,7 +123,7 @@ def test_every_recipe_of_a_model_that_exists_gives_an_experiment(paper: str) -> 
 
 @pytest.mark.parametrize("paper", PAPERS)
 def test_no_two_models_of_one_place_have_one_name_in_other_papers(paper: str) -> None:
-    names = tables.load(paper).rows_of
+    names = library.load(paper).rows_of
     places = [
         (name, json.dumps({k: v for k, v in json.loads(made).items() if k != "model"}))
         for made, name in names.items()
@@ -143,21 +144,21 @@ def test_a_recipe_is_as_stated(
 @pytest.mark.parametrize("paper", PAPERS)
 def test_every_row_of_results_has_a_recipe_or_a_source(paper: str) -> None:
     for found in entries(paper):
-        results = tables.load(paper).table(found.table).kind == "results"
+        results = library.load(paper).table(found.table).kind == "results"
         assert not results or found.model or found.quoted_from
 
 
 @pytest.mark.parametrize("paper", CELLS)
 def test_shares_lie_between_zero_and_one(paper: str) -> None:
     for found in entries(paper):
-        if tables.load(paper).table(found.table).kind == "results":
+        if library.load(paper).table(found.table).kind == "results":
             printed = [] if found.added else found.cells
             assert all(0 < number_in(cell.published) < 1 for cell in printed)
 
 
 def test_a_metric_of_one_name_in_two_papers_is_not_the_same() -> None:
     def metric(paper: str, table: str, label: str) -> str:
-        return tables.load(paper).table(table).metrics[label]
+        return library.load(paper).table(table).metrics[label]
 
     assert metric("sevae", "1", "Recall@20") == "capped_recall@20"
     assert metric("acvae", "2", "Recall@20") == "recall@20"

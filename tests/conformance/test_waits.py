@@ -15,8 +15,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from repro.experiment import MODELS
 from repro.interactions import Interactions, from_rows
+from repro.plugins import MODELS
 from repro.training.progress import Progress
 
 WAITS = {"_local_scalar_dense", "nonzero", "masked_select", "unique", "unique_dim", "_unique2"}

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from repro import tables
-from repro.table_schema import figure_key
+from repro.papers import library
+from repro.papers.schema import figure_key
 
 KEPT = Path(__file__).with_name("experiment_ids.tsv")
 
@@ -16,8 +16,8 @@ KEPT = Path(__file__).with_name("experiment_ids.tsv")
 def ids() -> list[str]:
     """Return paper, table, row, column group, view and id of every row, without a digest."""
     found = set()
-    for name in tables.papers():
-        paper = tables.load(name)
+    for name in library.papers():
+        paper = library.load(name)
         for number in [*paper.tables, *map(figure_key, paper.figures)]:
             for entry in paper.entries(number):
                 if experiment := entry.experiment():

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from repro.data import archive, cache, manifest, views
-from repro.experiment import MODELS, PROTOCOLS
+from repro.data import archive, build, cache, manifest, views
 from repro.interactions import Dataset
+from repro.plugins import MODELS, PROTOCOLS
 from repro.split import Split
 from repro.training.progress import Progress
 from repro.training.ranking import Ranking, rank
@@ -295,7 +295,7 @@ def test_the_authors_files_come_out_of_the_raw_ratings_byte_for_byte(
     mirror: Path, raw: str, authors: str
 ) -> None:
     built = load(raw, mirror)
-    assert views.pairs_text(built.interactions) == (mirror / authors).read_bytes()
+    assert build.pairs_text(built.interactions) == (mirror / authors).read_bytes()
 
 
 def measured(

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from repro import tables
 from repro.experiment import canonical
+from repro.papers import library
 
 RECIPES = Path(__file__).with_name("recipes.json")
 PIN = "`python tests/golden/test_recipes.py` pins every row anew"
@@ -25,7 +25,7 @@ CHANGED = f"if this was meant to change, {PIN}; earlier records of the row may c
 
 def recipes(paper: str) -> dict[str, str]:
     """Return a paper's rows by table, row and column group: a digest, then the printed numbers."""
-    loaded, found = tables.load(paper), {}
+    loaded, found = library.load(paper), {}
     for number in loaded.tables:
         for entry in loaded.entries(number):
             experiment = entry.experiment()
@@ -40,7 +40,7 @@ def recipes(paper: str) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("paper", tables.papers())
+@pytest.mark.parametrize("paper", library.papers())
 def test_a_papers_rows_run_what_they_ran(paper: str) -> None:
     whole = json.loads(RECIPES.read_text())
     pinned = {key: row for key, row in whole.items() if key.split()[0] == paper}
@@ -51,12 +51,12 @@ def test_a_papers_rows_run_what_they_ran(paper: str) -> None:
 
 
 def test_nothing_is_pinned_of_papers_that_are_gone() -> None:
-    assert {key.split()[0] for key in json.loads(RECIPES.read_text())} <= {*tables.papers()}, PIN
+    assert {key.split()[0] for key in json.loads(RECIPES.read_text())} <= {*library.papers()}, PIN
 
 
 def pin() -> None:
     """Write every paper's rows, a row a line."""
-    rows = {key: row for paper in tables.papers() for key, row in recipes(paper).items()}
+    rows = {key: row for paper in library.papers() for key, row in recipes(paper).items()}
     lines = (f"{json.dumps(k, ensure_ascii=False)}: {json.dumps(v)}" for k, v in rows.items())
     RECIPES.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from repro.errors import ReproError
-from repro.experiment import MODELS, PROTOCOLS
-from repro.plugins import Catalogue, Entry
+from repro.plugins import MODELS, PROTOCOLS, Catalogue, Entry
 
 SHIPPED = [
     pytest.param(catalogue, name, id=name)

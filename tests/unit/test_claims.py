@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from repro import paths
+from repro import files
 from repro.runs import locks
 from repro.runs.locks import BusyError, Claim
 
@@ -113,7 +113,7 @@ def put(folder: Path, age: float = 0.0, **said: object) -> Claim:
     about = Claim("f00d", socket.gethostname(), os.getpid(), "its run", time.time() - 1000)
     about = replace(about, processes=locks.processes())
     claim = replace(about, **said)  # type: ignore[arg-type]
-    paths.write_json(folder / locks.FILE, asdict(claim))
+    files.write_json(folder / locks.FILE, asdict(claim))
     heard = time.time() - age
     os.utime(folder / locks.FILE, (heard, heard))
     return claim

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from repro.clusters import between, picture
 from repro.errors import ReproError
+from repro.results.tsne import between, picture
 
 
 def test_three_clouds_are_three_clusters() -> None:

@@ -9,17 +9,18 @@ from typing import Any
 
 import pytest
 
-from repro import reference, tables
-from repro.cells import VERDICTS, ComparedCell
-from repro.comparison import ComparedTable, compare
-from repro.data import views
+from repro.data import prepare, views
 from repro.errors import ReproError
 from repro.experiment import Experiment, model_spec
 from repro.metrics import Result
-from repro.reference import Frozen
+from repro.papers import library
+from repro.papers.paper import Paper
+from repro.results import frozen
+from repro.results.comparison import ComparedTable, compare
+from repro.results.frozen import Frozen
+from repro.results.verdicts import VERDICTS, ComparedCell
 from repro.runs import plan
 from repro.runs.records import Record
-from repro.tables import Paper
 
 PAPER = """
 [paper]
@@ -72,7 +73,7 @@ def own(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Own:
     def load(published: str = "0.420", table: str = "", text: str = PAPER) -> Paper:
         content = text.replace("PUBLISHED", published).replace("TABLE", table)
         (folder / "mine.toml").write_text(content)
-        return tables.load("mine")
+        return library.load("mine")
 
     return load
 
@@ -178,7 +179,7 @@ def test_a_row_on_other_data_than_its_column_group_is_marked(own: Own) -> None:
         'published = ["PUBLISHED"],', 'published = ["PUBLISHED"], view = "other",'
     )
     paper = own(text=text)
-    reference.save("mine", [frozen(0.42)])
+    frozen.save("mine", [line(0.42)])
     found = cell(compare(paper, "1", [record(experiment(paper), 0.42)]))
     assert found.marks == found.reference_marks == "a"
 
@@ -497,7 +498,7 @@ def test_statistics_without_data_have_no_number_and_a_reason(own: Own) -> None:
     ],
 )
 def test_statistics_are_counted_on_the_view(own: Own, published: str, expected: str) -> None:
-    plan.prepare("toy/split")
+    prepare.prepare("toy/split")
     found = statistics(own, published)[("Toy", "Users")]
     assert (found.ours, found.verdict, found.marks) == (240.0, expected, "")
 
@@ -527,7 +528,7 @@ def test_a_single_test_user_has_no_standard_error_and_so_no_tolerance(own: Own) 
     assert (found.standard_error, found.verdict) == (None, "lower")
 
 
-def frozen(value: float, row: str = "EASE", **changed: Any) -> Frozen:
+def line(value: float, row: str = "EASE", **changed: Any) -> Frozen:
     plain = Frozen(
         table="1",
         row=row,
@@ -562,7 +563,7 @@ def test_a_frozen_number_stands_beside_ours_and_changes_no_verdict(own: Own) -> 
     paper = own("0.420")
     known = [record(experiment(paper), 0.42)]
     alone = cell(compare(paper, "1", known))
-    reference.save("mine", [frozen(0.1 + 0.2)])
+    frozen.save("mine", [line(0.1 + 0.2)])
     beside = cell(compare(paper, "1", known))
     assert alone.reference is None
     assert beside == replace(
@@ -575,14 +576,14 @@ def test_a_frozen_number_stands_beside_ours_and_changes_no_verdict(own: Own) -> 
 )
 def test_a_frozen_number_has_a_verdict_of_its_own(own: Own, value: float, expected: str) -> None:
     paper = own("0.420", 'tolerance = [{ standard_errors = 2.0, source = "users" }]')
-    rows = [frozen(value, seed=s, standard_error=e) for s, e in enumerate((0.002, 0.008))]
-    reference.save("mine", rows)  # the mean of their standard errors is 0.005
+    rows = [line(value, seed=s, standard_error=e) for s, e in enumerate((0.002, 0.008))]
+    frozen.save("mine", rows)  # the mean of their standard errors is 0.005
     assert cell(compare(paper, "1", [])).reference_verdict == expected
 
 
 def test_notes_come_with_rows_that_have_a_frozen_number(own: Own) -> None:
     paper = own()
-    reference.save("mine", [frozen(0.41)])
+    frozen.save("mine", [line(0.41)])
     assert compare(paper, "1", []).notes == (
         ("EASE", "a note on the row"),
         ("EASE, Toy, NDCG@10", "a note on the cell"),
@@ -591,7 +592,7 @@ def test_notes_come_with_rows_that_have_a_frozen_number(own: Own) -> None:
 
 def test_a_frozen_number_stands_where_nothing_was_run_here(own: Own) -> None:
     paper = own("0.420")
-    reference.save("mine", [frozen(0.41)])
+    frozen.save("mine", [line(0.41)])
     found = cell(compare(paper, "1", []))
     assert (found.reference, found.ours, found.verdict) == (0.41, None, "unrun")
     assert all(c.reference is None for c in compare(paper, "1", []).cells if c != found)
@@ -599,14 +600,14 @@ def test_a_frozen_number_stands_where_nothing_was_run_here(own: Own) -> None:
 
 def test_frozen_seeds_give_their_mean(own: Own) -> None:
     paper = own("0.420")
-    reference.save("mine", [frozen(value, seed=s) for s, value in enumerate((0.1, 0.2, 0.6))])
+    frozen.save("mine", [line(value, seed=s) for s, value in enumerate((0.1, 0.2, 0.6))])
     assert cell(compare(paper, "1", [])).reference == pytest.approx(0.3)
 
 
 def test_frozen_numbers_carry_their_own_marks_and_seeds(own: Own) -> None:
     paper = own("0.420")
-    rows = [frozen(0.4), frozen(0.4, seed=1, verified=False, select="test:ndcg@10")]
-    reference.save("mine", rows)
+    rows = [line(0.4), line(0.4, seed=1, verified=False, select="test:ndcg@10")]
+    frozen.save("mine", rows)
     found = cell(compare(paper, "1", [record(experiment(paper), 0.42)]))
     assert (found.reference_marks, found.reference_seeds, found.planned) == ("ut", 2, 3)
     assert (found.marks, found.seeds) == ("", 1)
@@ -615,14 +616,14 @@ def test_frozen_numbers_carry_their_own_marks_and_seeds(own: Own) -> None:
 def test_a_frozen_row_of_ours_stands_beside_ours(own: Own) -> None:
     paper = own()
     run = experiment(paper, model=model_spec("bpr", {}, "here"))
-    reference.save("mine", [frozen(0.26, "bpr (ours)")])
+    frozen.save("mine", [line(0.26, "bpr (ours)")])
     found = cell(compare(paper, "1", [record(run, 0.25)]), "bpr (ours)")
     assert (found.ours, found.reference, found.verdict) == (0.25, 0.26, "ours")
 
 
 def test_a_row_of_ours_that_is_only_frozen_is_shown(own: Own) -> None:
     paper = own()
-    reference.save("mine", [frozen(0.2, "bpr (ours)"), frozen(0.4, "bpr (ours)", seed=1)])
+    frozen.save("mine", [line(0.2, "bpr (ours)"), line(0.4, "bpr (ours)", seed=1)])
     found = cell(compare(paper, "1", []), "bpr (ours)")
     assert found.reference == pytest.approx(0.3)
     assert (found.ours, found.published, found.verdict) == (None, "", "ours")
@@ -632,14 +633,14 @@ def test_a_row_of_ours_that_is_only_frozen_is_shown(own: Own) -> None:
 
 def test_what_is_frozen_of_one_table_does_not_stand_in_another(own: Own) -> None:
     paper = own(text=PAPER + SECOND)
-    reference.save("mine", [frozen(0.2, "bpr (ours)"), frozen(0.4, "EASE, stronger", table="2")])
+    frozen.save("mine", [line(0.2, "bpr (ours)"), line(0.4, "EASE, stronger", table="2")])
     assert {c.row for c in compare(paper, "1", []).cells if c.reference} == {"bpr (ours)"}
     assert {c.row for c in compare(paper, "2", []).cells if c.reference} == {"EASE, stronger"}
 
 
 def test_smoke_runs_are_not_held_against_frozen_numbers(own: Own) -> None:
     paper = own("0.42")
-    reference.save("mine", [frozen(0.41), frozen(0.2, "bpr (ours)")])
+    frozen.save("mine", [line(0.41), line(0.2, "bpr (ours)")])
     compared = compare(paper, "1", [record(experiment(paper).smoked(), 0.42)], smoke=True)
     assert all(c.reference is None for c in compared.cells)
     assert "bpr (ours)" not in {c.row for c in compared.cells}
@@ -690,7 +691,7 @@ def test_a_row_of_another_paper_has_its_name_there(own: Own, own_folders: Path) 
     text = PAPER.replace("PUBLISHED", "0.5").replace("TABLE", "").replace("l2 = 5", "l2 = 0.5")
     theirs = own_folders / "user" / "tables" / "theirs.toml"
     theirs.write_text(text)
-    run = tables.load("theirs").entries("1")[0].experiment()
+    run = library.load("theirs").entries("1")[0].experiment()
     assert run is not None
     other = replace(run, model=model_spec("ease", {"l2": 0.25}, "here"))
     known = [record(run, 0.5), record(other, 0.4)]
@@ -705,7 +706,7 @@ def test_a_row_of_another_paper_has_its_name_there(own: Own, own_folders: Path) 
 
 def test_an_added_row_with_only_a_frozen_number_shows_that(own: Own) -> None:
     paper = own("0.420", text=PAPER.replace("\n[[tables.1.rows]]", ADDED, 1))
-    reference.save("mine", [frozen(0.2, "EASE, stronger (ours)")])
+    frozen.save("mine", [line(0.2, "EASE, stronger (ours)")])
     found = cell(compare(paper, "1", []), "EASE, stronger (ours)")
     assert (found.ours, found.reference, found.verdict) == (None, 0.2, "ours")
 
@@ -820,7 +821,7 @@ def test_faults_of_a_view_of_ours_are_named(own: Own, faulty: str, message: str)
 
 def test_a_record_of_another_version_of_the_data_than_is_here_is_marked(own: Own) -> None:
     paper = own("0.50")
-    plan.prepare("toy/split")
+    prepare.prepare("toy/split")
     here = views.load("toy/split").digest
     old = record(experiment(paper), 0.5, began="2025-01-01T00:00:00+00:00", digest="e")
     assert cell(compare(paper, "1", [old])).marks == "v"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from repro.data import container
+from repro.data import unpack
 from repro.errors import ReproError
 
 CONTENT = b"1,10\n1,20\n2,10\n"
@@ -46,7 +46,7 @@ def put(folder: Path, content: bytes, name: str = "box.archive") -> Path:
 
 
 def read(archive: Path, inside: str = WANTED, bytes_stated: int | None = None) -> bytes:
-    with container.opened(archive, inside, bytes_stated) as (stream, size):
+    with unpack.opened(archive, inside, bytes_stated) as (stream, size):
         content = stream.read()
         assert len(content) == size
         return content
@@ -56,7 +56,7 @@ def refusal(archive: Path, inside: str = WANTED, bytes_stated: int | None = None
     """Return why nothing is read; it must be said before any byte is given."""
     with (
         pytest.raises(ReproError) as caught,
-        container.opened(archive, inside, bytes_stated) as (stream, _),
+        unpack.opened(archive, inside, bytes_stated) as (stream, _),
     ):
         pytest.fail(f"it gave {stream.read()[:50]!r}")
     return str(caught.value)
@@ -155,7 +155,7 @@ def test_a_damaged_archive_brings_no_other_error_than_ours(tmp_path: Path, kind:
             archive = put(tmp_path, bytes(damaged))
             with (
                 contextlib.suppress(ReproError),
-                container.opened(archive, WANTED, None) as (stream, size),
+                unpack.opened(archive, WANTED, None) as (stream, size),
             ):
                 content = stream.read()
                 if kind == "zip":  # it has a sum of its own
@@ -244,7 +244,7 @@ def test_a_zip_of_an_unknown_compression_is_told(tmp_path: Path) -> None:
 def test_a_bomb_is_refused_unless_its_size_is_stated(tmp_path: Path, kind: str) -> None:
     size = 10_000_000
     archive = put(tmp_path, packed(kind, {WANTED: bytes(size)}))
-    assert size > container.RATIO * archive.stat().st_size
+    assert size > unpack.RATIO * archive.stat().st_size
     told = refusal(archive)
     assert "10,000,000 bytes, more than 200 times its own size" in told
     assert len(read(archive, bytes_stated=size)) == size
@@ -275,7 +275,7 @@ def test_a_file_of_another_size_than_stated_is_refused(
 
 
 def in_pieces(archive: Path, stated: int | None, pieces: list[bytes] | None = None) -> None:
-    with container.opened(archive, WANTED, stated) as (stream, _):
+    with unpack.opened(archive, WANTED, stated) as (stream, _):
         while piece := stream.read(4):
             (pieces if pieces is not None else []).append(piece)
 
@@ -308,7 +308,7 @@ def test_an_error_of_the_disk_is_not_blamed_on_the_archive(tmp_path: Path) -> No
     archive = put(tmp_path, packed("zip", {WANTED: CONTENT}))
     with (
         pytest.raises(OSError, match="No space left"),
-        container.opened(archive, WANTED, None),
+        unpack.opened(archive, WANTED, None),
     ):
         raise OSError(28, "No space left on device")
 
@@ -316,6 +316,6 @@ def test_an_error_of_the_disk_is_not_blamed_on_the_archive(tmp_path: Path) -> No
 def test_an_archive_that_is_not_there_is_an_error_of_the_disk(tmp_path: Path) -> None:
     with (
         pytest.raises(FileNotFoundError),
-        container.opened(tmp_path / "nowhere.zip", WANTED, None),
+        unpack.opened(tmp_path / "nowhere.zip", WANTED, None),
     ):
         pytest.fail("it was opened")

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from repro.corruption import Kind, corrupted, smallest
 from repro.interactions import Interactions, from_rows
+from repro.protocols._noise import Kind, corrupted, smallest
 
 N_COLUMNS = 40
 

@@ -16,6 +16,7 @@ from torch.testing import assert_close
 from repro.errors import ReproError
 from repro.interactions import Interactions
 from repro.models import dave
+from repro.models._dave.pairs import Side, Vectors
 from repro.models.dave import (
     AVE,
     DAVE,
@@ -27,7 +28,6 @@ from repro.models.dave import (
     item_vectors,
 )
 from repro.nn.batches import Positives
-from repro.nn.pairs import Side, Vectors
 from repro.split import Queries
 from repro.training.progress import Progress
 

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, Field
 
-from repro import strict_toml, tables
+from repro import strict_toml
 from repro.data import manifest
 from repro.errors import ReproError
+from repro.papers import library
 from repro.strict_toml import Strict
 
 
@@ -122,7 +123,7 @@ def own(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Own:
         path = own_folders / "user" / kind / "mine.toml"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-        return tables.load("mine") if kind == "tables" else manifest.load("mine")
+        return library.load("mine") if kind == "tables" else manifest.load("mine")
 
     return load
 

@@ -18,15 +18,17 @@ from typing import Any
 
 import pytest
 
-from repro import paths
+from repro import files, paths
+from repro.data import prepare
 from repro.errors import ReproError, UnsupportedError
-from repro.runs import engines, execute, locks, plan, records, status
-from repro.runs.engines import Done, Ended, Here, Processes, Ray, run_all
+from repro.runs import engines, execute, locks, plan, provenance, records, status
+from repro.runs.engines import Done, Ended, Here, Processes, run_all
 from repro.runs.execute import Settings
 from repro.runs.locks import BusyError, Claim
 from repro.runs.plan import Asked, Job
+from repro.runs.ray_cluster import Ray
 from repro.runs.records import Record
-from repro.training import checkpoints, progress
+from repro.training import checkpoints, outcome
 
 Outcome = Record | ReproError
 
@@ -206,7 +208,7 @@ def _claim(epoch: int) -> Claim:
 @pytest.fixture
 def toy(settings: Settings) -> Job:
     """Return a job whose data is there."""
-    plan.prepare("toy/split")
+    prepare.prepare("toy/split")
     return job("mine")
 
 
@@ -216,7 +218,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     labels: list[str] = []
     train = execute._trained
 
-    def noted(job: Job, *rest: Any) -> tuple[Record, progress.Outcome]:
+    def noted(job: Job, *rest: Any) -> tuple[Record, outcome.Outcome]:
         labels.append(job.label)
         return train(job, *rest)
 
@@ -272,10 +274,10 @@ def test_a_run_that_was_taken_over_in_training_leaves_no_record(
     train = execute._trained
     folder = settings.runs / status.run_id(toy)
 
-    def asleep(*rest: Any) -> tuple[Record, progress.Outcome]:
+    def asleep(*rest: Any) -> tuple[Record, outcome.Outcome]:
         found = train(*rest)
         monkeypatch.setattr(locks, "BEAT_SECONDS", -1.0)  # the last beat is long ago
-        paths.write_json(folder / locks.FILE, asdict(_claim(1)))
+        files.write_json(folder / locks.FILE, asdict(_claim(1)))
         return found
 
     monkeypatch.setattr(execute, "_trained", asleep)
@@ -322,13 +324,13 @@ def test_a_run_says_that_its_code_has_changed_since_its_checkpoint(
     monkeypatch.setattr("repro.training.progress.CHECKPOINT_SECONDS", -1.0)
     asked = Asked(("toy",), table="1", rows=("Mult-VAE",), seeds=(0,), smoke=True)
     job = plan.plan(asked).jobs[0]
-    plan.prepare(job.experiment.dataset)
+    prepare.prepare(job.experiment.dataset)
 
     def cut(phase: str, epoch: int, n: int) -> None:
         if epoch == n:
             raise KeyboardInterrupt
 
-    version = execute.code_version()
+    version = provenance.code_version()
     with pytest.raises(KeyboardInterrupt):
         execute.run(job, settings, cut)
     monkeypatch.setattr(execute, "code_version", lambda: version | {"sources": "other"})

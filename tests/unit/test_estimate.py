@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from repro import paths
-from repro.data import views
+from repro.data import prepare, views
 from repro.experiment import Experiment, model_spec, protocol_spec
-from repro.runs import estimate, execute, plan
+from repro.runs import estimate, execute
 from repro.runs.estimate import Estimate
 from repro.runs.execute import Settings
 from repro.runs.plan import Job
@@ -125,7 +125,7 @@ def clock(monkeypatch: pytest.MonkeyPatch, write: Callable[[str, str], None]) ->
     write("models/batched.py", COUNTED.replace("SIZE", "batch_size"))
     write("models/plain.py", COUNTED.replace("SIZE", "chunk"))
     write("models/composite.py", COUNTED.replace("SIZE", "chunk").replace("\n\nMODEL", PARTS))
-    plan.prepare("toy/ratings")
+    prepare.prepare("toy/ratings")
     clock = Clock()
     monkeypatch.setattr(time, "sleep", clock.sleep)
     monkeypatch.setattr(time, "monotonic", clock.monotonic)
@@ -157,7 +157,7 @@ def taken(clock: Clock, job: Job) -> float:
     began = clock.now
     progress = Progress(0, torch.device("cpu"))
     model, every = execute.model_of(job), job.experiment.every
-    fit.fit(model, split, progress, name="it", metrics=job.metrics, every=every)
+    fit(model, split, progress, name="it", metrics=job.metrics, every=every)
     return clock.now - began
 
 
@@ -299,11 +299,11 @@ def test_a_checkpoint_is_as_large_as_the_model_and_its_optimizer(clock: Clock) -
 
 @pytest.mark.parametrize("model", ["popularity", "ease", "random", "slim", "pure_svd"])
 def test_models_in_closed_form_can_be_told(model: str) -> None:
-    plan.prepare("toy/ratings")
+    prepare.prepare("toy/ratings")
     assert measured(job(model, {})).seconds > 0
 
 
 def test_measuring_leaves_nothing_behind() -> None:
-    plan.prepare("toy/ratings")
+    prepare.prepare("toy/ratings")
     measured(job("bpr", {}))
     assert not paths.runs().exists()

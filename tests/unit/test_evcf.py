@@ -15,9 +15,9 @@ from torch.testing import assert_close
 
 from repro.errors import UnsupportedError
 from repro.interactions import Interactions
+from repro.models._se_vae.gated import ItemLinear, normalized
 from repro.models.evcf import EVCF, EVCFNet, HVamp, Latent
 from repro.nn.batches import rows_of
-from repro.nn.gated import ItemLinear, normalized
 from repro.split import Queries
 from repro.training.progress import Progress
 

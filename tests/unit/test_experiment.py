@@ -10,8 +10,6 @@ import pytest
 
 from repro.errors import ReproError
 from repro.experiment import (
-    MODELS,
-    PROTOCOLS,
     Experiment,
     Spec,
     canonical,
@@ -20,6 +18,7 @@ from repro.experiment import (
     model_spec,
     protocol_spec,
 )
+from repro.plugins import MODELS, PROTOCOLS
 
 EASE = Experiment(
     dataset="toy/split",

@@ -10,8 +10,8 @@ from torch.nn.functional import log_softmax
 from torch.testing import assert_close
 
 from repro.interactions import Interactions
+from repro.models._se_vae.experts import Experts
 from repro.nn.batches import Rows, rows_of
-from repro.nn.experts import Experts
 from repro.nn.losses import multinomial_nll
 
 Build = Callable[..., Interactions]

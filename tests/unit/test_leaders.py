@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from repro.cells import ComparedCell
-from repro.leaders import leaders
+from repro.results.leaders import leaders
+from repro.results.verdicts import ComparedCell
 
 CELL = ComparedCell("mine", "1", "A", "Toy", "NDCG@10", "ndcg@10", published="", note="")
 

@@ -12,10 +12,11 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from repro.data.prepare import prepare
 from repro.runs import execute, machine
 from repro.runs.execute import Settings
 from repro.runs.machine import chosen_device
-from repro.runs.plan import Asked, plan, prepare
+from repro.runs.plan import Asked, plan
 
 
 @pytest.fixture(autouse=True)

@@ -12,9 +12,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits, linear
 from torch.testing import assert_close
 
 from repro.interactions import Interactions
+from repro.models._mvae.masks import Keys, hashed
 from repro.models.mvae import MVAE, Batch, Half, Joint
 from repro.nn.batches import rows_of
-from repro.nn.masks import Keys, hashed
 from repro.nn.two_sided import SideVAE
 from repro.split import Queries
 from repro.training.progress import Progress

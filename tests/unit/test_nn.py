@@ -12,12 +12,12 @@ from torch.testing import assert_close
 
 from repro.errors import UnsupportedError
 from repro.interactions import Interactions
+from repro.models._se_vae.gated import GaussianHeads, ItemLinear, Layer, he_normal, normalized
+from repro.models._se_vae.optimizers import NormalizedAdam
 from repro.nn.batches import Positives, Rows, UserRows, rows_of
-from repro.nn.gated import GaussianHeads, ItemLinear, Layer, he_normal, normalized
 from repro.nn.gaussians import gaussian_kl
 from repro.nn.layers import SparseInput
 from repro.nn.losses import bernoulli_nll, linear_multinomial_nll, multinomial_nll
-from repro.nn.optimizers import NormalizedAdam
 from repro.nn.scoring import known_users, picked, scoring
 from repro.split import Queries
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from repro.experiment import Experiment, model_spec, protocol_spec
-from repro.paired import paired
+from repro.results.differences import paired
 from repro.runs import records
 from repro.runs.records import Record
 

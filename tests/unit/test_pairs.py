@@ -10,9 +10,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, linear, softpl
 from torch.testing import assert_close
 
 from repro.interactions import Interactions
-from repro.nn import losses
-from repro.nn.losses import softplus_sum
-from repro.nn.pairs import (
+from repro.models._dave.pairs import (
     Side,
     VectorInput,
     Vectors,
@@ -20,6 +18,8 @@ from repro.nn.pairs import (
     row_sums,
     sampled_pairs_nll,
 )
+from repro.nn import losses
+from repro.nn.losses import softplus_sum
 
 Build = Callable[..., Interactions]
 

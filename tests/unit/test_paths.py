@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from repro import paths
+from repro import files, paths
 from repro.errors import ReproError
 
 
@@ -72,8 +72,8 @@ def test_ones_own_files_stand_beside_ours_and_never_in_their_place(
 
 def test_a_file_is_written_with_its_folder_and_nothing_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "down" / "file"
-    paths.write_atomically(path, b"one")
-    paths.write_atomically(path, b"two")
+    files.write_atomically(path, b"one")
+    files.write_atomically(path, b"two")
     assert path.read_bytes() == b"two"
     assert list(path.parent.iterdir()) == [path]
 
@@ -89,23 +89,23 @@ def test_a_write_that_fails_leaves_what_was_there(
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="no space"):
-        paths.write_atomically(path, b"after")
+        files.write_atomically(path, b"after")
     assert path.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_json_keeps_its_letters(tmp_path: Path) -> None:
     path = tmp_path / "file.json"
-    paths.write_json(path, {"label": "β-VAE ±", "values": [1, 0.1]})
+    files.write_json(path, {"label": "β-VAE ±", "values": [1, 0.1]})
     assert json.loads(path.read_text(encoding="utf-8")) == {"label": "β-VAE ±", "values": [1, 0.1]}
     assert "β" in path.read_text(encoding="utf-8")
 
 
 def test_json_is_read_back_whatever_encoding_the_system_has(tmp_path: Path) -> None:
-    paths.write_json(tmp_path / "file.json", {"label": "β-VAE ±"})
+    files.write_json(tmp_path / "file.json", {"label": "β-VAE ±"})
     program = (
         "import locale, sys; from pathlib import Path; from repro import paths; "
-        "assert locale.getencoding() != 'utf-8'; print(ascii(paths.read_json(Path(sys.argv[1]))))"
+        "assert locale.getencoding() != 'utf-8'; print(ascii(files.read_json(Path(sys.argv[1]))))"
     )
     asciis = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     told = subprocess.run(
@@ -122,5 +122,5 @@ def test_json_is_read_back_whatever_encoding_the_system_has(tmp_path: Path) -> N
 def test_json_holds_no_number_that_json_does_not_know(tmp_path: Path, value: float) -> None:
     path = tmp_path / "file.json"
     with pytest.raises(ValueError, match="not JSON compliant"):
-        paths.write_json(path, {"value": value})
+        files.write_json(path, {"value": value})
     assert not path.exists()

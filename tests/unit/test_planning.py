@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from repro import paths
-from repro.data import views
+from repro import files, paths
+from repro.data import build, prepare, views
 from repro.errors import ReproError
 from repro.metrics import Result
 from repro.runs import locks, plan, records, status
@@ -215,7 +215,7 @@ def test_a_run_without_data_is_not_finished(own: Own) -> None:
 
 def test_a_run_with_a_record_is_finished(own: Own) -> None:
     (job,) = own().jobs
-    plan.prepare("toy/ratings")
+    prepare.prepare("toy/ratings")
     assert finished(job) is None
     made = record(job)
     assert finished(job) == made.id
@@ -227,7 +227,7 @@ def test_a_record_from_before_a_parameter_existed_finishes_a_run(
     model = own_folders / "user" / "models" / "level.py"
     model.write_text(LEVEL.replace("MORE", ""))
     (older,) = own("level").jobs
-    plan.prepare("toy/ratings")
+    prepare.prepare("toy/ratings")
     made = record(older)
     model.write_text(LEVEL.replace("MORE", "tilt: float = 0.0"))
     (newer,) = own("level").jobs
@@ -241,14 +241,14 @@ def test_a_record_from_before_a_parameter_existed_finishes_a_run(
 
 def test_a_record_that_did_not_follow_a_metric_finishes_nothing(own: Own) -> None:
     (job,) = own(seeds='select = "test:each"').jobs
-    plan.prepare("toy/ratings")
+    prepare.prepare("toy/ratings")
     record(job, results={"ndcg@10": Result(0.5, 0.1, 1)})
     assert finished(job) is None
 
 
 def test_data_that_is_generated_is_said_to_be(own: Own) -> None:
     assert plan.lacking(own()) == {"toy/ratings": "generated"}
-    plan.prepare("toy/ratings")
+    prepare.prepare("toy/ratings")
     assert plan.lacking(own()) == {}
 
 
@@ -260,13 +260,13 @@ def test_a_run_without_data_says_which_command_brings_it(own: Own) -> None:
 
 def test_a_run_that_was_never_begun_is_missing(own: Own) -> None:
     plan = own()
-    plan.prepare("toy/ratings")
+    prepare.prepare("toy/ratings")
     assert state(plan) == State("mine 1 | Mine | Toy | seed 0", "missing", "")
 
 
 def test_a_run_that_is_done_names_its_record(own: Own) -> None:
     plan = own()
-    plan.prepare("toy/ratings")
+    prepare.prepare("toy/ratings")
     made = record(plan.jobs[0])
     records.save_failure(folder(plan.jobs[0]), Failure("an attempt to run it again", "today", {}))
     assert state(plan) == State("mine 1 | Mine | Toy | seed 0", "done", made.id)
@@ -274,7 +274,7 @@ def test_a_run_that_is_done_names_its_record(own: Own) -> None:
 
 def test_a_run_that_was_cut_off_goes_on_from_its_checkpoint(own: Own) -> None:
     plan = own()
-    plan.prepare("toy/ratings")
+    prepare.prepare("toy/ratings")
     checkpoints.save(folder(plan.jobs[0]), b"half way")
     found = state(plan)
     assert found.kind == "missing"
@@ -283,7 +283,7 @@ def test_a_run_that_was_cut_off_goes_on_from_its_checkpoint(own: Own) -> None:
 
 def test_a_run_that_failed_says_why_and_when(own: Own) -> None:
     plan = own()
-    plan.prepare("toy/ratings")
+    prepare.prepare("toy/ratings")
     checkpoints.save(folder(plan.jobs[0]), b"half way")
     records.save_failure(folder(plan.jobs[0]), Failure("the wheels came off", "last night", {}))
     found = state(plan)
@@ -297,7 +297,7 @@ def test_a_run_in_progress_tells_phase_epoch_process_and_time_left(
 ) -> None:
     plan = own()
     (job,) = plan.jobs
-    plan.prepare("toy/ratings")
+    prepare.prepare("toy/ratings")
     records.save_failure(folder(job), Failure("an earlier attempt", "last night", {}))
     with at_it(job, monkeypatch, ("pretrain", 1, 9), ("train", 1, 10), ("train", 3, 10)):
         found = state(plan)
@@ -310,7 +310,7 @@ def test_a_run_in_progress_tells_phase_epoch_process_and_time_left(
 
 def test_a_run_that_has_only_begun_is_running(own: Own, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = own()
-    plan.prepare("toy/ratings")
+    prepare.prepare("toy/ratings")
     with at_it(plan.jobs[0], monkeypatch):
         found = state(plan)
     assert (found.kind, found.left) == ("running", None)
@@ -332,13 +332,13 @@ def test_a_claim_counts_while_its_process_is_there(
     own: Own, host: str, alive: bool, silent: int, kind: str
 ) -> None:
     plan = own()
-    plan.prepare("toy/ratings")
+    prepare.prepare("toy/ratings")
     where = "another-machine" if host == "elsewhere" else socket.gethostname()
     seen = locks.processes() if host == "here" else "others"
     pid = os.getpid() if alive else dead_process()
     claim = Claim("t", where, pid, "a run", time.time(), "train", 2, 5, 60.0, seen)
     file = folder(plan.jobs[0]) / locks.FILE
-    paths.write_json(file, asdict(claim))
+    files.write_json(file, asdict(claim))
     os.utime(file, (time.time() - silent, time.time() - silent))
     found = state(plan)
     assert found.kind == kind
@@ -349,7 +349,7 @@ def test_a_claim_counts_while_its_process_is_there(
 
 def test_rows_that_give_no_run_come_with_their_reasons(own: Own) -> None:
     plan = own(more=OBSTACLES)
-    plan.prepare("toy/ratings")
+    prepare.prepare("toy/ratings")
     assert status.states(plan, paths.runs()) == [
         State("mine 1 | Mine | Toy | seed 0", "missing", ""),
         State("mine 1 | Mine | Gone", "blocked", "the owner withdrew it"),
@@ -360,7 +360,7 @@ def test_rows_that_give_no_run_come_with_their_reasons(own: Own) -> None:
 
 def test_the_time_left_is_the_median_of_records_of_the_same_model_and_data(own: Own) -> None:
     plan = own(seeds="seeds = [0, 1, 2, 3, 4]")
-    plan.prepare("toy/ratings")
+    prepare.prepare("toy/ratings")
     assert {s.left for s in status.states(plan, paths.runs())} == {None}
     for job, seconds in zip(plan.jobs, (10.0, 1000.0, 40.0), strict=False):
         record(job, seconds)
@@ -372,14 +372,14 @@ def test_the_time_left_is_the_median_of_records_of_the_same_model_and_data(own: 
 
 def test_the_time_left_is_of_as_many_epochs(own: Own) -> None:
     (short,) = own(model="mult_vae", params="n_epochs = 5").jobs
-    plan.prepare("toy/ratings")
+    prepare.prepare("toy/ratings")
     record(short, 10.0)
     assert state(own(model="mult_vae", params="n_epochs = 200")).left == 400.0
 
 
 def test_the_time_left_is_of_the_same_settings_where_they_ran(own: Own) -> None:
     small, large = (own(model="mult_vae", params=f"latent_dim = {n}").jobs[0] for n in (10, 900))
-    plan.prepare("toy/ratings")
+    prepare.prepare("toy/ratings")
     record(small, 10.0)
     assert state(own(model="mult_vae", params="latent_dim = 900")).left == 10.0
     record(large, 1000.0)
@@ -393,7 +393,7 @@ def test_records_of_another_model_or_data_say_nothing_of_the_time_left(
 ) -> None:
     plan = own()
     (job,) = plan.jobs
-    plan.prepare("toy/ratings")
+    prepare.prepare("toy/ratings")
     made = job.experiment.as_json()
     made |= {"model": {"name": "ease", "params": {}}} if other == "model" else {"dataset": "a/b"}
     record(job, 10.0, id="f" * 12, experiment=made)
@@ -403,7 +403,7 @@ def test_records_of_another_model_or_data_say_nothing_of_the_time_left(
 def test_a_smoke_run_says_nothing_of_the_time_that_a_real_one_takes(own: Own) -> None:
     plan = own()
     (job,) = plan.jobs
-    plan.prepare("toy/ratings")
+    prepare.prepare("toy/ratings")
     record(replace(job, experiment=job.experiment.smoked()), 0.1)
     assert state(plan).left is None
 
@@ -411,7 +411,7 @@ def test_a_smoke_run_says_nothing_of_the_time_that_a_real_one_takes(own: Own) ->
 @pytest.mark.parametrize("file", [records.FILE, records.FAILURE, locks.FILE])
 def test_a_damaged_file_of_a_run_is_named(own: Own, file: str) -> None:
     plan = own()
-    plan.prepare("toy/ratings")
+    prepare.prepare("toy/ratings")
     damaged = folder(plan.jobs[0]) / file
     damaged.parent.mkdir(parents=True)
     damaged.write_text('{"mes')
@@ -421,12 +421,12 @@ def test_a_damaged_file_of_a_run_is_named(own: Own, file: str) -> None:
 
 def test_looking_at_how_runs_stand_changes_nothing(own: Own) -> None:
     plan = own(seeds="seeds = [0, 1, 2, 3]", more=OBSTACLES)
-    plan.prepare("toy/ratings")
+    prepare.prepare("toy/ratings")
     record(plan.jobs[0])
     records.save_failure(folder(plan.jobs[1]), Failure("the wheels came off", "", {}))
     checkpoints.save(folder(plan.jobs[2]), b"half way")
     claim = Claim("t", socket.gethostname(), os.getpid(), "a run", time.time())
-    paths.write_json(folder(plan.jobs[3]) / locks.FILE, asdict(claim))
+    files.write_json(folder(plan.jobs[3]) / locks.FILE, asdict(claim))
 
     def content() -> dict[Path, bytes]:
         return {file: file.read_bytes() for file in paths.runs().rglob("*") if file.is_file()}
@@ -441,7 +441,7 @@ def test_each_record_and_view_is_read_once_however_many_runs_there_are(
     own: Own, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = own(seeds=f"seeds = {list(range(40))}")
-    plan.prepare("toy/ratings")
+    prepare.prepare("toy/ratings")
     made = [record(job).id for job in plan.jobs[::2]]
     read: list[str] = []
     load, prepared = records.load, views.prepared
@@ -450,7 +450,7 @@ def test_each_record_and_view_is_read_once_however_many_runs_there_are(
         read.append(folder.name)
         return load(folder)
 
-    def noted_view(dataset: str) -> views.Prepared | None:
+    def noted_view(dataset: str) -> build.Prepared | None:
         read.append(dataset)
         return prepared(dataset)
 

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from repro import reference
 from repro.errors import ReproError
 from repro.metrics import Result
-from repro.reference import Frozen
+from repro.results import frozen
+from repro.results.frozen import Frozen
 from repro.runs.records import Record
 
 PAPER = """
@@ -116,18 +116,18 @@ def file(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_paper_that_was_never_frozen_has_no_rows(file: Path) -> None:
-    assert reference.load("mine") == []
+    assert frozen.load("mine") == []
     assert not file.exists()
 
 
 def test_a_paper_that_does_not_exist_is_an_error(file: Path) -> None:
     with pytest.raises(ReproError, match="no paper is called 'mime'"):
-        reference.load("mime")
+        frozen.load("mime")
 
 
 def test_what_is_saved_beside_the_tables_is_loaded_to_the_last_bit(file: Path) -> None:
-    assert reference.save("mine", [ROW]) == file
-    assert reference.load("mine") == [ROW]
+    assert frozen.save("mine", [ROW]) == file
+    assert frozen.load("mine") == [ROW]
     (line,) = csv.DictReader(StringIO(file.read_text()))
     assert line.keys() == {field.name for field in fields(Frozen)}
     assert line["value"] == repr(ROW.value)
@@ -135,8 +135,8 @@ def test_what_is_saved_beside_the_tables_is_loaded_to_the_last_bit(file: Path) -
 
 def test_a_number_without_error_and_epoch_comes_back_without(file: Path) -> None:
     alone = replace(ROW, standard_error=None, epoch=None)
-    reference.save("mine", [alone])
-    assert reference.load("mine") == [alone]
+    frozen.save("mine", [alone])
+    assert frozen.load("mine") == [alone]
 
 
 def test_saving_again_replaces_the_same_cell_and_seed_and_keeps_the_others(file: Path) -> None:
@@ -147,10 +147,10 @@ def test_saving_again_replaces_the_same_cell_and_seed_and_keeps_the_others(file:
         replace(ROW, row="POP"),
         replace(ROW, table="2"),
     ]
-    reference.save("mine", [ROW, *others])
+    frozen.save("mine", [ROW, *others])
     newer = replace(ROW, value=0.25, experiment="f" * 12, digest="e" * 64)
-    reference.save("mine", [newer])
-    loaded = reference.load("mine")
+    frozen.save("mine", [newer])
+    loaded = frozen.load("mine")
     assert len(loaded) == 6
     assert {(row.place, row.seed): row for row in loaded} == {
         (row.place, row.seed): row for row in [newer, *others]
@@ -159,15 +159,15 @@ def test_saving_again_replaces_the_same_cell_and_seed_and_keeps_the_others(file:
 
 def test_the_same_results_give_the_same_file_in_whatever_order_they_come(file: Path) -> None:
     rows = [replace(ROW, seed=seed, row=row) for seed in (10, 2) for row in ("POP", "EASE")]
-    reference.save("mine", rows)
+    frozen.save("mine", rows)
     first = file.read_bytes()
-    reference.save("mine", rows[::-1])
+    frozen.save("mine", rows[::-1])
     assert file.read_bytes() == first
 
 
 def test_a_frozen_row_tells_all_that_the_record_knows_of_the_number() -> None:
     result = Result(0.1 + 0.2, 0.01, 3)
-    made = reference.frozen(("1", "EASE", "Toy", "NDCG@10"), "ndcg@10", result, RECORD)
+    made = frozen.frozen(("1", "EASE", "Toy", "NDCG@10"), "ndcg@10", result, RECORD)
     assert made == Frozen(
         table="1",
         row="EASE",
@@ -199,7 +199,7 @@ def test_a_frozen_row_tells_all_that_the_record_knows_of_the_number() -> None:
 
 def test_a_record_of_code_outside_a_checkout_has_no_commit() -> None:
     bare = replace(RECORD, code={"version": "0.1.0", "sources": "s" * 64})
-    made = reference.frozen(ROW.place, "ndcg@10", Result(0.5, None, 1), bare)
+    made = frozen.frozen(ROW.place, "ndcg@10", Result(0.5, None, 1), bare)
     assert (made.version, made.commit, made.dirty) == ("0.1.0", "", False)
 
 
@@ -219,42 +219,42 @@ Damage = Callable[[str], str]
     ids=["cut", "value", "truth", "epoch", "comma", "surplus"],
 )
 def test_a_damaged_line_is_an_error_that_names_file_and_line(file: Path, damage: Damage) -> None:
-    reference.save("mine", [ROW, replace(ROW, seed=1)])
+    frozen.save("mine", [ROW, replace(ROW, seed=1)])
     head, first, second = file.read_text().splitlines()
     assert damage(second) != second
     file.write_text("\n".join([head, first, damage(second), ""]))
     with pytest.raises(ReproError, match=f"{file}, line 3"):
-        reference.load("mine")
+        frozen.load("mine")
     with pytest.raises(ReproError, match=f"{file}, line 3"):
-        reference.save("mine", [ROW])
+        frozen.save("mine", [ROW])
 
 
 def test_a_column_that_is_missing_is_an_error_that_names_the_file(file: Path) -> None:
-    reference.save("mine", [ROW])
+    frozen.save("mine", [ROW])
     file.write_text(file.read_text().replace("digest", "digets"))
     with pytest.raises(ReproError, match=f"(?s){file}.*digest"):
-        reference.load("mine")
+        frozen.load("mine")
 
 
 def test_bytes_that_are_no_text_are_an_error_that_names_the_file(file: Path) -> None:
-    reference.save("mine", [ROW])
+    frozen.save("mine", [ROW])
     file.write_bytes(file.read_bytes().replace(b"EASE", b"EA\xffE"))
     with pytest.raises(ReproError, match=str(file)):
-        reference.load("mine")
+        frozen.load("mine")
 
 
 def test_a_save_that_is_cut_off_leaves_the_old_file(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reference.save("mine", [ROW])
+    frozen.save("mine", [ROW])
 
     def cut_off(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("os.fsync", cut_off)
     with pytest.raises(KeyboardInterrupt):
-        reference.save("mine", [replace(ROW, value=0.9)])
-    assert reference.load("mine") == [ROW]
+        frozen.save("mine", [replace(ROW, value=0.9)])
+    assert frozen.load("mine") == [ROW]
     assert [path.name for path in file.parent.iterdir()] == [file.name]
 
 
@@ -284,12 +284,12 @@ many = st.lists(frozen_rows, max_size=4, unique_by=lambda row: (row.place, row.s
 def test_whatever_is_frozen_comes_back_the_same(rows: list[Frozen]) -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         settled(Path(folder), patch)
-        reference.save("mine", rows)
-        loaded = reference.load("mine")
+        frozen.save("mine", rows)
+        loaded = frozen.load("mine")
         assert {(row.place, row.seed): row for row in loaded} == {
             (row.place, row.seed): row for row in rows
         }
         assert len(loaded) == len(rows)
-        before = reference.file("mine").read_bytes()
-        reference.save("mine", [])
-        assert reference.file("mine").read_bytes() == before
+        before = frozen.file("mine").read_bytes()
+        frozen.save("mine", [])
+        assert frozen.file("mine").read_bytes() == before

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from repro import rendering, tables
-from repro.cells import MARKS, VERDICTS, ComparedCell
-from repro.comparison import ComparedTable
+from repro.papers import library
+from repro.report import tables
+from repro.results.comparison import ComparedTable
+from repro.results.verdicts import MARKS, VERDICTS, ComparedCell
 
 EASE = ComparedCell(
     paper="mine",
@@ -77,7 +78,7 @@ def grid(markdown: str, heading: str) -> list[list[str]]:
 
 
 def test_markdown_has_a_grid_per_column_group_with_a_line_each_for_published_and_ours() -> None:
-    text = rendering.markdown([TABLE])
+    text = tables.markdown([TABLE])
     assert text.startswith("### mine, Table 1\n\nA caption\n")
     assert grid(text, "Toy") == [
         ["", "", "NDCG@10", "Recall@20"],
@@ -94,13 +95,13 @@ def test_markdown_has_a_grid_per_column_group_with_a_line_each_for_published_and
 
 def test_marks_of_a_whole_row_stand_once() -> None:
     cells = (EASE, replace(RECALL, marks="ctu"))
-    text = rendering.markdown([replace(TABLE, cells=cells)])
+    text = tables.markdown([replace(TABLE, cells=cells)])
     assert grid(text, "Toy")[2] == ["", "**ours** [u] [t]", "0.4211", "0.66 [c]"]
 
 
 @pytest.mark.parametrize("form", ["markdown", "text"])
 def test_prose_explains_its_verdicts_marks_reasons_and_notes_and_no_others(form: str) -> None:
-    text = rendering.FORMATS[form]([TABLE])
+    text = tables.FORMATS[form]([TABLE])
     for verdict, meaning in VERDICTS.items():
         assert (f"- {verdict}: {meaning}" in text) == any(c.verdict == verdict for c in CELLS)
     for mark, meaning in MARKS.items():
@@ -112,7 +113,7 @@ def test_prose_explains_its_verdicts_marks_reasons_and_notes_and_no_others(form:
 
 
 def test_text_needs_no_markdown() -> None:
-    text = rendering.text([TABLE])
+    text = tables.text([TABLE])
     assert "**" not in text
     assert "#" not in text
     assert "0.4211 [u] [t]" in text
@@ -121,20 +122,20 @@ def test_text_needs_no_markdown() -> None:
 def test_text_breaks_a_long_name_into_lines_and_markdown_does_not() -> None:
     name = f"slow [{', '.join(f'parameter_{n}=0.{n}' for n in range(9))}] (ours)"
     table = replace(TABLE, cells=(EASE, replace(OURS, row=name)))
-    text = rendering.text([table]).partition("\n\n- ")[0]
+    text = tables.text([table]).partition("\n\n- ")[0]
     assert max(map(len, text.splitlines())) < 100
-    shown = "".join(line[: rendering.LONGEST_NAME] for line in text.splitlines())
+    shown = "".join(line[: tables.LONGEST_NAME] for line in text.splitlines())
     assert "".join(name.split()) in "".join(shown.replace("ours  ", "").split())
-    assert name in rendering.markdown([table])
+    assert name in tables.markdown([table])
 
 
 def test_json_reads_back_as_the_cells() -> None:
-    read = json.loads(rendering.as_json([TABLE, TABLE]))
+    read = json.loads(tables.as_json([TABLE, TABLE]))
     assert read == json.loads(json.dumps([asdict(cell) for cell in CELLS * 2]))
 
 
 def test_csv_reads_back_as_the_cells_and_what_is_missing_stays_empty() -> None:
-    read = list(csv.DictReader(StringIO(rendering.as_csv([TABLE]))))
+    read = list(csv.DictReader(StringIO(tables.as_csv([TABLE]))))
     assert len(read) == len(CELLS)
     for line, cell in zip(read, CELLS, strict=True):
         expected = asdict(cell) | {"runs": " ".join(cell.runs)}
@@ -142,9 +143,9 @@ def test_csv_reads_back_as_the_cells_and_what_is_missing_stays_empty() -> None:
     assert read[2]["ours"] == ""
 
 
-@pytest.mark.parametrize("form", rendering.FORMATS)
+@pytest.mark.parametrize("form", tables.FORMATS)
 def test_nothing_compared_is_rendered_too(form: str) -> None:
-    text = rendering.FORMATS[form]([replace(TABLE, cells=(), notes=())])
+    text = tables.FORMATS[form]([replace(TABLE, cells=(), notes=())])
     assert "0." not in text
 
 
@@ -165,14 +166,14 @@ def test_nothing_compared_is_rendered_too(form: str) -> None:
     ],
 )
 def test_our_number_has_one_digit_more_than_printed(changed: dict[str, Any], shown: str) -> None:
-    assert rendering.ours_text(replace(EASE, **changed)) == shown
+    assert tables.ours_text(replace(EASE, **changed)) == shown
 
 
-@pytest.mark.parametrize("paper", tables.papers())
+@pytest.mark.parametrize("paper", library.papers())
 def test_a_paper_is_shown_with_every_label_and_number_as_printed(paper: str) -> None:
-    loaded = tables.load(paper)
+    loaded = library.load(paper)
     for number, table in loaded.tables.items():
-        text = rendering.published(loaded, number)
+        text = tables.published(loaded, number)
         words = re.split(r"\s{2,}|\n", text)
         for entry in loaded.entries(number):
             for cell in [] if entry.added else entry.cells:
@@ -183,8 +184,8 @@ def test_a_paper_is_shown_with_every_label_and_number_as_printed(paper: str) -> 
 
 
 def test_every_note_of_a_table_is_shown_with_it() -> None:
-    paper = tables.load("sevae")
-    text = " ".join(rendering.published(paper, "1").split())
+    paper = library.load("sevae")
+    text = " ".join(tables.published(paper, "1").split())
     printed = [entry for entry in paper.entries("1") if not entry.added]
     notes = [note for entry in printed for _, note in entry.notes]
     assert notes
@@ -194,10 +195,10 @@ def test_every_note_of_a_table_is_shown_with_it() -> None:
 
 def test_without_a_standard_error_there_is_no_line_for_it() -> None:
     alone = replace(EASE, standard_error=None)
-    text = rendering.markdown([replace(TABLE, cells=(alone,))])
+    text = tables.markdown([replace(TABLE, cells=(alone,))])
     assert "s.e." not in text
     beside = replace(RECALL, standard_error=0.25)
-    assert grid(rendering.markdown([replace(TABLE, cells=(alone, beside))]), "Toy")[3] == [
+    assert grid(tables.markdown([replace(TABLE, cells=(alone, beside))]), "Toy")[3] == [
         *("", "s.e. over users", "", "0.25")
     ]
 
@@ -205,7 +206,7 @@ def test_without_a_standard_error_there_is_no_line_for_it() -> None:
 def test_the_spread_over_seeds_and_the_error_over_users_are_told_apart() -> None:
     several = replace(EASE, spread=0.02, seeds=3, planned=3, marks="")
     for form in ("markdown", "text"):
-        text = rendering.FORMATS[form]([replace(TABLE, cells=(several,))])
+        text = tables.FORMATS[form]([replace(TABLE, cells=(several,))])
         assert "0.4211 ± 0.0200" in text
         assert re.search(r"s\.e\. over users\W+0\.0123", text)
         assert re.search(r"ours\W+\(3 seeds\)", text)
@@ -217,7 +218,7 @@ def test_the_spread_over_seeds_and_the_error_over_users_are_told_apart() -> None
 )
 def test_how_many_seeds_a_mean_is_over_is_said(seeds: int, planned: int, said: str) -> None:
     cell = replace(EASE, seeds=seeds, planned=planned, marks="")
-    text = rendering.markdown([replace(TABLE, cells=(cell,))])
+    text = tables.markdown([replace(TABLE, cells=(cell,))])
     assert grid(text, "Toy")[2][1] == "**ours**" + said
 
 
@@ -226,7 +227,7 @@ FROZEN = replace(EASE, reference=0.41987654, reference_seeds=1, marks="")
 
 def test_a_frozen_number_stands_between_the_published_one_and_ours() -> None:
     beside = replace(RECALL, standard_error=None)
-    text = rendering.markdown([replace(TABLE, cells=(FROZEN, beside))])
+    text = tables.markdown([replace(TABLE, cells=(FROZEN, beside))])
     assert grid(text, "Toy")[1:] == [
         ["EASE (β)", "published", "0.420", ".7"],
         ["", "reference", "0.4199", ""],
@@ -249,19 +250,19 @@ def test_a_frozen_number_is_shown_with_its_marks_and_seeds(
 ) -> None:
     frozen = replace(FROZEN, reference_marks=marks, reference_seeds=kept, planned=planned)
     table = replace(TABLE, cells=(frozen,))
-    assert grid(rendering.markdown([table]), "Toy")[2] == line
+    assert grid(tables.markdown([table]), "Toy")[2] == line
 
 
 def test_marks_of_a_frozen_number_are_explained() -> None:
     unrun = replace(UNRUN, published="0.420", reference=0.4, reference_marks="t")
-    assert f"[t] {MARKS['t']}" in rendering.legend([unrun])
+    assert f"[t] {MARKS['t']}" in tables.legend([unrun])
 
 
 def test_a_frozen_number_is_shown_where_nothing_was_run_here() -> None:
     unrun = replace(
         UNRUN, published="0.420", reference=0.41987654, reference_verdict="close", reference_seeds=1
     )
-    text = rendering.markdown([replace(TABLE, cells=(unrun,))])
+    text = tables.markdown([replace(TABLE, cells=(unrun,))])
     assert grid(text, "Toy")[1:] == [
         ["Future", "published (unrun)", "0.420"],
         ["", "reference", "0.4199"],
@@ -273,7 +274,7 @@ def test_a_frozen_number_is_shown_where_nothing_was_run_here() -> None:
 def test_a_frozen_row_of_ours_is_shown_with_and_without_a_run_here() -> None:
     ran = replace(OURS, reference=0.26, reference_seeds=1, standard_error=None, spread=None)
     only = replace(ran, row="ease (ours)", ours=None, seeds=0, runs=())
-    text = rendering.markdown([replace(TABLE, cells=(ran, only))])
+    text = tables.markdown([replace(TABLE, cells=(ran, only))])
     assert grid(text, "Toy")[1:] == [
         ["bpr (ours)", "reference", "0.2600"],
         ["", "ours", "0.2500"],
@@ -282,7 +283,7 @@ def test_a_frozen_row_of_ours_is_shown_with_and_without_a_run_here() -> None:
 
 
 def test_text_shows_the_frozen_number_too() -> None:
-    lines = rendering.text([replace(TABLE, cells=(FROZEN,))]).splitlines()
+    lines = tables.text([replace(TABLE, cells=(FROZEN,))]).splitlines()
     (line,) = (line for line in lines if "reference" in line)
     assert line.split() == ["reference", "0.4199"]
 
@@ -290,6 +291,6 @@ def test_text_shows_the_frozen_number_too() -> None:
 def test_programs_read_the_frozen_number_to_the_last_bit() -> None:
     value = 0.1 + 0.2
     table = replace(TABLE, cells=(replace(EASE, reference=value), EASE))
-    assert [cell["reference"] for cell in json.loads(rendering.as_json([table]))] == [value, None]
-    lines = list(csv.DictReader(StringIO(rendering.as_csv([table]))))
+    assert [cell["reference"] for cell in json.loads(tables.as_json([table]))] == [value, None]
+    lines = list(csv.DictReader(StringIO(tables.as_csv([table]))))
     assert [line["reference"] for line in lines] == [repr(value), ""]

@@ -18,7 +18,9 @@ from repro.models.neumf import NeuMF
 from repro.split import Cases, Queries, Split
 from repro.training import checkpoints
 from repro.training.fit import fit
-from repro.training.progress import Outcome, Progress, reached
+from repro.training.outcome import Outcome
+from repro.training.progress import Progress
+from repro.training.resume import reached
 
 Build = Callable[..., Interactions]
 

@@ -10,13 +10,13 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.testing import assert_close
 
 from repro.interactions import Interactions
+from repro.models._mvae.completion import als, truncated_svd
+from repro.models._mvae.masks import Keys, hashed
 from repro.nn import losses
 from repro.nn.batches import rows_of
 from repro.nn.blocks import Block, Blocks
-from repro.nn.completion import als, truncated_svd
 from repro.nn.layers import Input
 from repro.nn.losses import linear_bernoulli_nll, linear_reconstruction
-from repro.nn.masks import Keys, hashed
 from repro.nn.two_sided import BothSides, pair_hinge, staircase
 from repro.split import Queries
 

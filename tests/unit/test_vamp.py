@@ -9,8 +9,8 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 from torch.nn.functional import dropout
 from torch.testing import assert_close
 
+from repro.models._se_vae.vamp import PseudoInputs, random_bits, vamp_log_density
 from repro.nn.gaussians import drawn, normal_kl, normal_log_density
-from repro.nn.vamp import PseudoInputs, random_bits, vamp_log_density
 
 
 def made(*shape: int, dtype: torch.dtype = torch.double) -> list[Tensor]:

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from repro import paths
-from repro.data import archive, cache, download, manifest, views
+from repro.data import archive, build, cache, download, manifest, views
 from repro.errors import ReproError
 from repro.interactions import Dataset, Interactions
 
@@ -323,7 +323,7 @@ def test_statistics_are_those_of_the_whole(box: Make) -> None:
 
 def test_pairs_as_text_are_numbers_from_one() -> None:
     rows = Interactions(np.array([0, 0, 1]), np.array([1, 0, 9]), 2, 10, True)
-    assert views.pairs_text(rows) == b"1 2\n1 1\n2 10\n"
+    assert build.pairs_text(rows) == b"1 2\n1 1\n2 10\n"
 
 
 def test_a_view_of_nothing_is_an_error(box: Make) -> None:

@@ -9,19 +9,20 @@ from typing import Any
 
 from tabulate import tabulate
 
-from repro import cells, rendering
 from repro.data import cache, views
 from repro.data.manifest import Manifest, Step
+from repro.papers.paper import Paper
 from repro.plugins import Entry
-from repro.rendering import WIDTH
-from repro.tables import Paper
+from repro.report import tables
+from repro.report.tables import WIDTH
+from repro.results import verdicts
 
 
 def paper(found: Paper, number: str | None = None) -> str:
     """Return a paper: what it is, its views, and its tables (or one of them) as printed."""
     about = found.about
     parts = [about.title, f"{about.authors}, {about.venue}", about.url, ""]
-    parts += rendering.bullets(about.notes)
+    parts += tables.bullets(about.notes)
     parts += ["", "Views:"]
     for key, view in found.views.items():
         protocol = dict(view.protocol or {})
@@ -30,9 +31,9 @@ def paper(found: Paper, number: str | None = None) -> str:
         line = f"  {key}: {view.label} = {view.dataset}"
         parts.append(line + (f", {how}({settings})" if how else ""))
         notes = [view.note, view.blocked and f"blocked: {view.blocked}"]
-        parts += [indent(text, "    ") for text in rendering.bullets(filter(None, notes))]
+        parts += [indent(text, "    ") for text in tables.bullets(filter(None, notes))]
     for table in [number] if number else found.tables:
-        parts += ["", rendering.published(found, table)]
+        parts += ["", tables.published(found, table)]
     return "\n".join(parts)
 
 
@@ -81,7 +82,7 @@ def dataset(found: Manifest) -> str:
         parts += ["", *_view(found, name)]
     doubts = unconfirmed(found)
     if doubts:
-        parts += ["", "unconfirmed:", *rendering.bullets(doubts)]
+        parts += ["", "unconfirmed:", *tables.bullets(doubts)]
     return "\n".join(parts)
 
 
@@ -89,7 +90,7 @@ def _view(found: Manifest, name: str) -> list[str]:
     """Return the lines on one view: its source, its funnel, and what papers print beside it."""
     view, id = found.view(name), f"{found.id}/{name}"
     lines = [f"view {id}", f"  source: {view.source}"]
-    lines += [indent(text, "  ") for text in rendering.bullets(filter(None, [view.note]))]
+    lines += [indent(text, "  ") for text in tables.bullets(filter(None, [view.note]))]
     known = views.prepared(id)
     if known is None:
         for variant, recipe in view.recipes().items():
@@ -110,11 +111,11 @@ def _view(found: Manifest, name: str) -> list[str]:
     printed = [
         f"{cell.paper} table {cell.table}, {cell.row}, {cell.label}: {cell.published}"
         + ("" if cell.ours is None else f" (here {cell.ours:,.10g}, {cell.verdict})")
-        for cell in cells.statistics_of(id)
+        for cell in verdicts.statistics_of(id)
     ]
     printed += [f"{kind} {text}" for kind, text in view.paper.items()]
     if printed:
-        lines += ["  printed:", *(indent(text, "  ") for text in rendering.bullets(printed))]
+        lines += ["  printed:", *(indent(text, "  ") for text in tables.bullets(printed))]
     return lines
 
 

@@ -12,12 +12,12 @@ from textwrap import fill
 
 from tabulate import tabulate
 
-from repro.cells import MARKS, VERDICTS, ComparedCell
-from repro.comparison import ComparedTable
-from repro.leaders import leaders
-from repro.paired import Pair
-from repro.table_schema import unit_in
-from repro.tables import Paper
+from repro.papers.paper import Paper
+from repro.papers.printed import unit_in
+from repro.results.comparison import ComparedTable
+from repro.results.differences import Pair
+from repro.results.leaders import leaders
+from repro.results.verdicts import MARKS, VERDICTS, ComparedCell
 
 WIDTH = 100
 WIDEST = 8  # columns that stand side by side; more are stacked by group

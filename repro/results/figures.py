@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
-import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
-from repro import reference
-from repro.cells import MARKS
-from repro.clusters import picture
-from repro.errors import ReproError
 from repro.experiment import canonical
+from repro.papers.paper import Paper
+from repro.papers.schema import Figure, Line, figure_key, point
+from repro.results import frozen
+from repro.results.tsne import picture
+from repro.results.verdicts import MARKS
 from repro.runs.records import Record
-from repro.table_schema import Figure, Line, figure_key, point
-from repro.tables import Paper
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
-
-TITLE_WIDTH = 48
-"""Letters of a title that fit above a panel."""
+    pass
 
 
 @dataclass(frozen=True)
@@ -91,7 +85,7 @@ def found(paper: Paper, number: str, records: Iterable[Record], smoke: bool = Fa
     by_age = sorted(records, key=lambda record: record.began)  # of several, the latest counts
     known = {canonical(record.experiment): record for record in by_age}
     places = {point(line.label, x): (line, x) for line in figure.lines for x in figure.trained()}
-    frozen = [] if smoke else reference.read(file(paper, number), Point)
+    kept_points = [] if smoke else frozen.read(file(paper, number), Point)
     points: list[Point] = []
     missing: list[str] = []
     kept: list[str] = []
@@ -107,7 +101,7 @@ def found(paper: Paper, number: str, records: Iterable[Record], smoke: bool = Fa
             run = f"{entry.row} | {panel} | seed {seed}"
             if record is None:
                 place = panel, line.label, seed
-                own = [p for p in frozen if (p.panel, p.line, p.seed) == place]
+                own = [p for p in kept_points if (p.panel, p.line, p.seed) == place]
                 own = [p for p in own if x in (None, p.x)]
                 if own:
                     points += own
@@ -170,7 +164,7 @@ def _values(
 
 def as_csv(points: list[Point]) -> str:
     """Return the numbers of a figure, a line each, with what made them."""
-    return reference.written(points, Point)
+    return frozen.written(points, Point)
 
 
 def numbers_as_csv(numbers: list[dict[str, str | float]]) -> str:
@@ -187,94 +181,3 @@ def doubts(points: Iterable[Point]) -> list[str]:
     points = list(points)
     found = {"u": any(not p.verified for p in points), "d": any(p.dirty for p in points)}
     return [MARKS[mark] for mark, holds in found.items() if holds]
-
-
-def drawn(paper: Paper, number: str, points: list[Point], smoke: bool = False) -> Drawing:
-    """Return the figure: a column of panels for each group, a row of them for each metric.
-
-    Several seeds are drawn as their mean, with the standard deviation as bars or as a band.
-
-    Parameters
-    ----------
-    paper, number
-        Whose figure.
-    points : list of Point
-        Its numbers.
-    smoke : bool
-        Whether that is written across it.
-
-    Raises
-    ------
-    ReproError
-        If matplotlib is not installed.
-    """
-    try:
-        from matplotlib.figure import Figure as Drawing
-    except ImportError as error:
-        raise ReproError(
-            "matplotlib is not installed", 'pip install "repro-tables[figures]"'
-        ) from error
-    figure = paper.figure(number)
-    panels = list(dict.fromkeys(map(_pane, points)))
-    drawing = Drawing(figsize=(4.2 * len(panels), 3.2 * len(figure.metrics)), layout="constrained")
-    grid = drawing.subplots(len(figure.metrics), len(panels), squeeze=False)
-    for axes_row, label in zip(grid, figure.metrics, strict=True):
-        for axes, panel in zip(axes_row, panels, strict=True):
-            own = [one for one in points if _pane(one) == panel and one.metric == label]
-            axes.set_title(panel)
-            axes.set_ylabel(label)
-            _fill(axes, own, figure)
-            centred = {"transform": axes.transAxes, "ha": "center", "va": "center"}
-            axes.text(
-                0.5, 0.5, "smoke" if smoke else "", fontsize=40, alpha=0.3, rotation=30, **centred
-            )
-    title = f"{paper.id}, Figure {number}: {figure.caption}"
-    drawing.supxlabel("\n".join(doubts(points)), fontsize="small")
-    drawing.suptitle(fill(title, TITLE_WIDTH * len(panels)), fontsize="medium")
-    return drawing
-
-
-def _pane(point: Point) -> str:
-    """Return the title of a point's panel; in a picture each line and seed has one."""
-    if point.cluster is None:
-        return point.panel
-    return f"{point.panel}, {point.line}, seed {point.seed}"
-
-
-def _fill(axes: Any, points: list[Point], figure: Figure) -> None:
-    """Draw the points of one panel."""
-    if figure.kind == "picture":
-        colours = [one.cluster for one in points]
-        axes.scatter([p.x for p in points], [p.value for p in points], 4, colours, cmap="tab20")
-        axes.set_xticks([])
-        axes.set_yticks([])
-        return
-    for line in figure.lines:
-        _line(axes, line.label, [one for one in points if one.line == line.label], figure)
-    if figure.kind == "bars":
-        axes.tick_params(axis="x", labelrotation=30)
-    else:
-        axes.set_xlabel(figure.x.label if figure.x else "epoch")
-        axes.legend(fontsize="small")
-
-
-def _line(axes: Any, label: str, points: list[Point], figure: Figure) -> None:
-    by_x: dict[float, list[float]] = {}
-    for one in points:
-        by_x.setdefault(one.x, []).append(one.value)
-    xs = sorted(by_x)
-    means = [statistics.fmean(by_x[x]) for x in xs]
-    spread = [statistics.stdev(by_x[x]) if len(by_x[x]) > 1 else 0.0 for x in xs]
-    if not xs:
-        return  # named among what is missing
-    if figure.kind == "bars":
-        axes.bar(label, means[0], yerr=spread[0] or None)
-        return
-    if figure.kind == "sweep":
-        axes.errorbar(xs, means, yerr=spread if any(spread) else None, marker="o", label=label)
-        return
-    axes.plot(xs, means, label=label)
-    if any(spread):
-        low = [m - s for m, s in zip(means, spread, strict=True)]
-        high = [m + s for m, s in zip(means, spread, strict=True)]
-        axes.fill_between(xs, low, high, alpha=0.2)

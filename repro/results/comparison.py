@@ -8,14 +8,17 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from repro import reference, tables
-from repro.cells import OURS, ComparedCell, compared, digest_here, only_frozen, statistic
 from repro.errors import ReproError
-from repro.experiment import MODELS, Experiment, Spec, canonical, loops
-from repro.paired import Pair, paired
-from repro.reference import Frozen, Place
+from repro.experiment import Experiment, Spec, canonical, loops
+from repro.papers import library
+from repro.papers.paper import Paper
+from repro.papers.rows import Entry
+from repro.plugins import MODELS
+from repro.results import frozen
+from repro.results.differences import Pair, paired
+from repro.results.frozen import Frozen, Place
+from repro.results.verdicts import OURS, ComparedCell, compared, digest_here, only_frozen, statistic
 from repro.runs.records import Record
-from repro.tables import Entry, Paper
 
 SHORTENED = ", shortened to "
 """Behind the name of a row that was trained for fewer epochs; behind that, for how many."""
@@ -126,7 +129,7 @@ def _pairs(
 def _frozen(paper: str, number: str) -> dict[Place, list[Frozen]]:
     """Return a table's frozen results by place."""
     found: dict[Place, list[Frozen]] = {}
-    for row in reference.load(paper):
+    for row in frozen.load(paper):
         if row.table == number:
             found.setdefault(row.place, []).append(row)
     return found
@@ -191,9 +194,9 @@ def _shortened(entry: Entry, name: str, params: Mapping[str, Any]) -> str:
 
 def _elsewhere(record: Record) -> str:
     """Return the name of the row of another paper that a record is of; "" if there is none."""
-    for name in tables.papers():
+    for name in library.papers():
         with suppress(ReproError):  # its faults are told where that paper is asked for
-            if place := tables.load(name).rows_of.get(record.seedless):
+            if place := library.load(name).rows_of.get(record.seedless):
                 return place + OURS
     return ""
 

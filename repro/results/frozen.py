@@ -13,10 +13,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from repro import paths, tables
+from repro import paths
 from repro.errors import ReproError
+from repro.files import write_atomically
 from repro.metrics import Result
-from repro.paths import write_atomically
+from repro.papers import library
 from repro.runs.records import Record
 
 Place = tuple[str, str, str, str]
@@ -97,7 +98,7 @@ def frozen(place: Place, metric: str, result: Result, record: Record) -> Frozen:
 
 def file(paper: str) -> Path:
     """Return where a paper's frozen results lie: beside its tables."""
-    return tables.load(paper).path.parent / "reference" / f"{paper}.csv"
+    return library.load(paper).path.parent / "reference" / f"{paper}.csv"
 
 
 def checked(path: Path) -> Path:

@@ -1,140 +1,27 @@
-"""Published tables as data: papers, views, tables, rows, cells; read from ``tables/*.toml``.
-
-A row states its recipe even when its model does not exist yet.
-"""
+"""A paper: its views, its tables and figures, and their rows."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from repro import paths, strict_toml
 from repro.data import manifest
-from repro.errors import ReproError, unknown
-from repro.experiment import MODELS, Experiment, Spec, checked_select, model_spec, protocol_spec
-from repro.table_faults import faults_of
-from repro.table_schema import (
+from repro.errors import unknown
+from repro.experiment import Experiment
+from repro.papers.rows import Cell, Entry, Recipe
+from repro.papers.schema import (
     About,
     Figure,
     Group,
-    PaperFile,
     Place,
     Row,
     Table,
-    Tolerance,
     View,
     figure_key,
 )
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One row in one column group, with everything that applies there."""
-
-    paper: str
-    table: str
-    group: str
-    group_label: str
-    view: str
-    dataset: str
-    blocked: str
-    row: str
-    name: str
-    """The row, and its column group if there are several."""
-    added: tuple[str, ...]
-    """What of it is ours, and not the paper's: "row", "view"."""
-    model: str | None
-    quoted_from: str
-    seeds: tuple[int, ...]
-    cells: tuple["Cell", ...]
-    needs: tuple[str, ...]
-    """What a record must hold besides, as `repro.runs.records.Record.holds` has it."""
-    notes: tuple[tuple[str, str], ...]
-    """What each is about, the row anywhere or here, and the note."""
-    apart: tuple[str, ...]
-    """What sets it apart from the other rows of its table: another view, another selection."""
-    _recipe: "Recipe | None"
-
-    def experiment(self, seed: int = 0) -> Experiment | None:
-        """Return what to run for this row, or None if it is a quotation or its model is missing."""
-        return self._recipe.experiment(seed) if self._recipe else None
-
-    def under(self, model: Spec) -> Experiment | None:
-        """Return the same with another model, or None if this is a quotation."""
-        return self._recipe.under(model, 0) if self._recipe else None
-
-    def obstacle(self) -> tuple[str, str] | None:
-        """Return why this row cannot be run, as verdict and reason; None if it can."""
-        if self.blocked:
-            return "blocked", self.blocked
-        if self.model is None and self.quoted_from:
-            return "quoted", f"quoted from {self.quoted_from}, without a recipe"
-        archive = manifest.split_id(self.dataset)[0]
-        if archive not in manifest.names():
-            return "unrun", f"there is no manifest of {archive} yet"
-        if self.model is not None and self.model not in MODELS:
-            return "unrun", f"there is no model {self.model} yet"
-        return None
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """An experiment but for its seed, and where it was written."""
-
-    where: str
-    dataset: str
-    protocol: dict[str, Any]
-    model: str
-    params: dict[str, Any]
-    select: str
-    every: int
-    patience: int | None
-    patience_from: int
-
-    def experiment(self, seed: int) -> Experiment | None:
-        """Return the experiment, or None while its model does not exist."""
-        if self.model not in MODELS:
-            self.under(Spec("", {}), seed)  # the rest of the recipe is checked all the same
-            return None
-        return self.under(self._model, seed)
-
-    @cached_property
-    def _model(self) -> Spec:
-        return model_spec(self.model, self.params, self.where)
-
-    @cached_property
-    def _protocol(self) -> Spec:
-        return protocol_spec(self.protocol, self.where)
-
-    def under(self, model: Spec, seed: int) -> Experiment:
-        """Return the experiment with any model."""
-        return Experiment(
-            dataset=self.dataset,
-            protocol=self._protocol,
-            model=model,
-            select=checked_select(self.select, self.where),
-            every=self.every,
-            patience=self.patience,
-            patience_from=self.patience_from,
-            seed=seed,
-        )
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One published number."""
-
-    label: str
-    """The metric as the table prints it."""
-    metric: str
-    published: str
-    """As printed."""
-    tolerance: Tolerance | None
-    note: str
-    doubts: str = ""
-    """Marks of what was printed, see `repro.cells.MARKS`."""
+from repro.plugins import MODELS
 
 
 @dataclass(frozen=True)
@@ -334,71 +221,6 @@ class Paper:
             ),
             _recipe=recipe,
         )
-
-
-def papers() -> list[str]:
-    """Return the ids of all papers."""
-    return list(paths.files("tables"))
-
-
-def load(paper: str) -> Paper:
-    """Return a paper by id.
-
-    Raises
-    ------
-    ReproError
-        If there is no such file, or listing all of its faults.
-    """
-    files = paths.files("tables")
-    if paper not in files:
-        raise unknown("paper", paper, files)
-    return _load(paper, files[paper], files[paper].stat().st_mtime_ns)
-
-
-def numbered(
-    papers: Sequence[Paper], number: str | None, kind: Literal["table", "figure"] = "table"
-) -> list[tuple[Paper, str]]:
-    """Return the tables (or figures) of that number, or all, of the papers that have them.
-
-    Raises
-    ------
-    ReproError
-        If none has.
-    """
-    every = [
-        (paper, n) for paper in papers for n in (paper.tables if kind == "table" else paper.figures)
-    ]
-    found = [(paper, n) for paper, n in every if number in (None, n)]
-    if not found:
-        whose = {paper.id for paper in papers}
-        of = f"{kind} of {whose.pop()}" if len(whose) == 1 else kind
-        raise unknown(of, str(number), {n for _, n in every})
-    return found
-
-
-@cache
-def _load(paper: str, path: Path, _changed: int) -> Paper:
-    content = strict_toml.read(path, PaperFile)
-    faults = list(faults_of(content))
-    if faults:
-        raise strict_toml.faulty(path, faults)
-    for key, view in content.views.items():
-        archive, name = manifest.split_id(view.dataset)
-        try:
-            if archive in manifest.names():
-                manifest.load(archive).view(name)
-        except ReproError as error:
-            faults.append(f"views.{key}.dataset: {error}")
-    loaded = Paper(paper, path, content.paper, content.views, content.tables, content.figures)
-    for number in content.with_figures():
-        for entry in loaded.entries(number):
-            try:
-                entry.experiment()
-            except ReproError as error:
-                faults.append(str(error).removeprefix(f"{path}, "))
-    if faults:
-        raise strict_toml.faulty(path, list(dict.fromkeys(faults)))
-    return loaded
 
 
 def _on(group: Group, key: str, view: str, label: str) -> Group:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from repro import metrics
 from repro.errors import ReproError, unknown
-from repro.table_schema import STATISTICS, PaperFile, Row, Table, Tolerance, number_in
+from repro.papers.printed import number_in
+from repro.papers.schema import STATISTICS, PaperFile, Row, Table, Tolerance
 
 
 def faults_of(content: PaperFile) -> Iterator[str]:

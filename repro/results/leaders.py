@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from repro.cells import OURS, ComparedCell
-from repro.comparison import SHORTENED
-from repro.table_schema import STATISTICS, number_in, unit_in
+from repro.papers.printed import number_in, unit_in
+from repro.papers.schema import STATISTICS
+from repro.results.comparison import SHORTENED
+from repro.results.verdicts import OURS, ComparedCell
 
 
 @dataclass(frozen=True)

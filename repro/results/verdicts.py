@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from repro import tables
 from repro.data import manifest, views
 from repro.errors import ReproError
-from repro.reference import Frozen, Place
+from repro.papers import library
+from repro.papers.printed import number_in, unit_in
+from repro.papers.rows import Cell, Entry
+from repro.results.frozen import Frozen, Place
 from repro.runs.records import Record
-from repro.table_schema import number_in, unit_in
-from repro.tables import Cell, Entry
 
 VERDICTS = {
     "exact": "ours rounds to the printed digits",
@@ -285,8 +285,8 @@ def _frozen_marks(rows: list[Frozen]) -> str:
 def statistics_of(dataset: str) -> list[ComparedCell]:
     """Return the cells that count a view, of every paper that prints them."""
     found = []
-    for name in tables.papers():
-        paper = tables.load(name)
+    for name in library.papers():
+        paper = library.load(name)
         counting = [n for n in paper.tables if paper.table(n).kind == "statistics"]
         entries = [e for n in counting for e in paper.entries(n) if e.dataset == dataset]
         found += [statistic(entry, cell) for entry in entries for cell in entry.cells]

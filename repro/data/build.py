@@ -1,0 +1,293 @@
+"""Build a view of an archive: read, filter, number, check, store."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from repro import files
+from repro.data import cache
+from repro.data.download import need_room
+from repro.data.formats import read_json, read_negatives, read_netflix, read_separated
+from repro.data.manifest import Manifest, Step, View
+from repro.data.rows import Ids, Rows, encoded
+from repro.data.steps import STEPS
+from repro.errors import ReproError
+from repro.interactions import IntArray, Interactions, digest, from_rows
+
+
+@dataclass(frozen=True)
+class Funnel:
+    """What a step left, and what it should have left."""
+
+    step: str
+    interactions: int
+    users: int
+    items: int
+    expected: dict[str, int]
+
+    def differs(self) -> list[str]:
+        """Return "kind: expected, got" for every count that is not as expected."""
+        got = asdict(self)
+        return [
+            f"{kind} expected {value:,}, got {got[kind]:,}"
+            for kind, value in self.expected.items()
+            if got[kind] != value
+        ]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is known of a view that has been built."""
+
+    dataset: str
+    digest: str
+    verified: bool
+    variant: str
+    """Which of the manifest's variants gave what is expected; "" where there are none."""
+    funnel: tuple[Funnel, ...]
+    users: int
+    items: int
+    interactions: int
+    ordered: bool
+    parts: tuple[str, ...]
+
+    def statistic(self, name: str) -> float:
+        """Return a statistic that papers print; sparsity in per cent."""
+        if name == "sparsity":
+            return 100.0 * (1.0 - self.interactions / (self.users * self.items))
+        if name == "mean_length":
+            return self.interactions / self.users
+        return float(getattr(self, name))
+
+
+def is_verified(found: Manifest, view: View) -> bool:
+    """Return whether every file of a view has the hash that its manifest states."""
+    have = cache.receipts(found)
+    return all(have[member].verified for member in cache.members(found, view, have))
+
+
+def build(found: Manifest, dataset: str, view: View, folder: Path) -> None:
+    """Build a view from files that are in the cache, and store it in a folder."""
+    _check_files(found, view)
+    parts = {part: _read(found, entry) for part, entry in view.read.items()}
+    whole = view.whole or [part for part in parts if part != "negatives"]
+    expected = view.expect.model_dump(exclude_none=True, exclude={"pairs_sha256", "parts"})
+    sizes = {part: len(rows) for part, rows in parts.items()}
+    _check_parts(dataset, sizes, view.expect.parts)
+    joined = _joined([parts[part] for part in whole])
+    if len(view.read) == 1:
+        parts.clear()  # the whole is all there is; a large file's rows need not stay twice
+    rows, funnel, variant = _chosen(dataset, view, joined, expected)
+    del joined
+    users = rows.user_ids[np.flatnonzero(np.bincount(rows.user))]
+    items = rows.vocabulary
+    if items is None:
+        items = rows.item_ids[np.flatnonzero(np.bincount(rows.item))]
+
+    def numbered(some: Rows) -> Interactions:
+        return from_rows(
+            _numbers(some.user, some.user_ids, users, found.id, "user"),
+            _numbers(some.item, some.item_ids, items, found.id, "item"),
+            len(users),
+            len(items),
+            rows.order == "time",
+            some is rows and rows.order == "file",
+        )
+
+    made = {"whole": numbered(rows)}
+    for part, content in parts.items():  # the archive comes with parts of its own
+        if part in whole:
+            assert rows.part is not None
+            made[part] = numbered(rows.take(rows.part == whole.index(part)))
+        else:
+            made[part] = numbered(content)
+
+    funnel.append(Funnel("numbered", len(rows), len(users), len(items), expected))
+    _check(dataset, funnel, made["whole"], view.expect.pairs_sha256)
+
+    arrays: dict[str, NDArray[Any]] = {"user_ids": _text(users), "item_ids": _text(items)}
+    for part, numbers in made.items():
+        arrays[f"{part}_user"], arrays[f"{part}_item"] = numbers.user, numbers.item
+        if numbers.row is not None:
+            arrays[f"{part}_row"] = numbers.row
+    about = Prepared(
+        dataset=dataset,
+        digest=digest(arrays),
+        verified=is_verified(found, view),
+        variant=variant,
+        funnel=tuple(funnel),
+        users=len(users),
+        items=len(items),
+        interactions=len(rows),
+        ordered=rows.order == "time",
+        parts=tuple(part for part in made if part != "whole"),
+    )
+    _store(folder, arrays, about)
+
+
+def _store(folder: Path, arrays: dict[str, NDArray[Any]], about: Prepared) -> None:
+    """Write a view in a folder of its own, then give it its name: whole or absent."""
+    temporary = folder.with_name(f".building.{folder.name}.{os.getpid()}")
+    temporary.mkdir(parents=True)
+    try:
+        need_room(temporary, sum(array.nbytes for array in arrays.values()))
+        for name, array in arrays.items():
+            with files.whole(temporary / f"{name}.npy") as path, path.open("wb") as file:
+                np.save(file, array)
+        files.write_json(temporary / "view.json", asdict(about))
+        if folder.exists():
+            shutil.rmtree(folder)
+        temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _check_files(found: Manifest, view: View) -> None:
+    """Refuse files that are not what they were when they were fetched."""
+    have = cache.receipts(found)
+    for member in cache.members(found, view, have):
+        file = cache.raw_folder(found.id) / member
+        if cache.sha256(file) != have[member].sha256:
+            raise ReproError(
+                f"{file} has changed since it was fetched", "delete it and fetch again"
+            )
+
+
+def _read(found: Manifest, entry: str) -> Rows:
+    read = found.read[entry]
+    files = cache.files(found, entry)
+    text = read.identifiers == "text"
+    if read.format == "negatives":
+        return read_negatives(files[0])
+    if read.format == "netflix":
+        return read_netflix(files, list(read.columns))
+    if read.format == "json":
+        return read_json(files[0], read.fields, text)
+    return read_separated(files[0], read.separator, read.header, list(read.columns), text)
+
+
+def _joined(parts: list[Rows]) -> Rows:
+    """Return the rows of all parts, one after the other, each with its part."""
+    if len(parts) == 1:
+        return parts[0]
+    part = np.repeat(np.arange(len(parts)), [len(rows) for rows in parts])
+
+    def column(name: str) -> Any:
+        columns = [getattr(rows, name) for rows in parts]
+        return None if any(c is None for c in columns) else np.concatenate(columns)
+
+    users, user_ids = _united([(rows.user, rows.user_ids) for rows in parts])
+    items, item_ids = _united([(rows.item, rows.item_ids) for rows in parts])
+    return Rows(users, items, user_ids, item_ids, column("rating"), column("time"), part=part)
+
+
+def _united(parts: list[tuple[IntArray, Ids]]) -> tuple[IntArray, Ids]:
+    """Return places in one list of identifiers, from places in one list for each part."""
+    if len({ids.dtype.kind for _, ids in parts}) > 1:
+        raise ReproError("the identifiers of one part are text, and of another numbers")
+    places, known = encoded(np.concatenate([ids for _, ids in parts]))
+    begin = np.cumsum([0, *(len(ids) for _, ids in parts[:-1])])
+    moved = [places[at + own] for at, (own, _) in zip(begin, parts, strict=True)]
+    return np.concatenate(moved), known
+
+
+def _chosen(
+    dataset: str, view: View, rows: Rows, expected: dict[str, int]
+) -> tuple[Rows, list[Funnel], str]:
+    """Apply the steps; of several variants, those of the first that gives what is expected."""
+    recipes = view.recipes()
+    tried = []
+    for name, steps in recipes.items():
+        left, funnel = _stepped(rows, steps)
+        if not len(left) and len(recipes) == 1:
+            raise ReproError(f"{dataset}: step {funnel[-1].step} leaves no interaction")
+        n_items = len(left.vocabulary) if left.vocabulary is not None else funnel[-1].items
+        end = Funnel(name, len(left), funnel[-1].users, n_items, expected)
+        if len(left) and (len(recipes) == 1 or not end.differs()):
+            return left, funnel, name
+        tried.append(f"{name}: {end.interactions:,} of {end.users:,} users, {end.items:,} items")
+    want = ", ".join(f"{value:,} {kind}" for kind, value in expected.items())
+    raise ReproError(
+        f"{dataset}: no variant gives the {want} that are expected", "\n  ".join(tried)
+    )
+
+
+def _stepped(rows: Rows, steps: list[Step]) -> tuple[Rows, list[Funnel]]:
+    """Apply the steps; return what is left, and the counts on the way."""
+    funnel = [_counted("read", rows, {})]
+    for step in steps:
+        rows = STEPS[step.name](rows, step.argument) if len(rows) else rows
+        expected = step.expect.model_dump(exclude_none=True)
+        funnel.append(_counted(f"{step.name} = {step.argument}", rows, expected))
+    return rows, funnel
+
+
+def _counted(name: str, rows: Rows, expected: dict[str, int]) -> Funnel:
+    n_users = int(np.count_nonzero(np.bincount(rows.user)))
+    n_items = int(np.count_nonzero(np.bincount(rows.item)))
+    return Funnel(name, len(rows), n_users, n_items, expected)
+
+
+def _check_parts(dataset: str, sizes: dict[str, int], expected: dict[str, int]) -> None:
+    """Refuse files that do not have the rows that they should."""
+    differs = [
+        f"expected {n:,} rows of {part}, got {sizes[part]:,}"
+        for part, n in expected.items()
+        if sizes[part] != n
+    ]
+    if differs:
+        raise ReproError(
+            f"{dataset} diverges from its manifest as it is read: {'; '.join(differs)}",
+            "another edition of the data, or a file that was cut short: fetch it from elsewhere",
+        )
+
+
+def _check(dataset: str, funnel: list[Funnel], whole: Interactions, pairs: str | None) -> None:
+    """Refuse a view that is not what the manifest expects, naming the first step that diverges."""
+    for stage in funnel:
+        if stage.differs():
+            raise ReproError(
+                f"{dataset} diverges from its manifest at step '{stage.step}'",
+                "; ".join(stage.differs()),
+            )
+    if pairs:
+        got = hashlib.sha256(pairs_text(whole)).hexdigest()
+        if got != pairs:
+            raise ReproError(
+                f"{dataset} has the right counts, but not the right rows or order",
+                f"sha256 of the pairs expected {pairs}, got {got}",
+            )
+
+
+def pairs_text(rows: Interactions) -> bytes:
+    """Return "user item" lines, numbers from 1: the form of ACVAE's files."""
+    lines = np.char.add(np.char.add((rows.user + 1).astype(str), " "), (rows.item + 1).astype(str))
+    return ("\n".join(lines.tolist()) + "\n").encode()
+
+
+def _numbers(places: IntArray, ids: Ids, known: Ids, dataset: str, kind: str) -> IntArray:
+    """Return the number of each row's identifier: its place among those known."""
+    if ids.dtype.kind != known.dtype.kind:
+        raise ReproError(f"{dataset}: the identifiers of one part are text, and of another numbers")
+    order = np.argsort(known)
+    place = np.minimum(np.searchsorted(known, ids, sorter=order), len(known) - 1)
+    number = order[place].astype(np.int32)
+    number[known[number] != ids] = -1
+    numbers = number[places]
+    strange = np.flatnonzero(numbers < 0)
+    if len(strange):
+        lost = ids[places[strange[0]]]
+        raise ReproError(f"{dataset}: {kind} {lost} occurs in no training or test row")
+    return numbers
+
+
+def _text(ids: Ids) -> NDArray[np.str_]:
+    return ids.astype(np.str_)

@@ -1,0 +1,1 @@
+"""Published papers as data: views, tables, rows, cells."""

@@ -1,0 +1,83 @@
+"""Published tables as data: papers, views, tables, rows, cells; read from ``tables/*.toml``.
+
+A row states its recipe even when its model does not exist yet.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from repro import paths, strict_toml
+from repro.data import manifest
+from repro.errors import ReproError, unknown
+from repro.papers.checks import faults_of
+from repro.papers.paper import Paper
+from repro.papers.schema import (
+    PaperFile,
+)
+
+
+def papers() -> list[str]:
+    """Return the ids of all papers."""
+    return list(paths.files("tables"))
+
+
+def load(paper: str) -> Paper:
+    """Return a paper by id.
+
+    Raises
+    ------
+    ReproError
+        If there is no such file, or listing all of its faults.
+    """
+    files = paths.files("tables")
+    if paper not in files:
+        raise unknown("paper", paper, files)
+    return _load(paper, files[paper], files[paper].stat().st_mtime_ns)
+
+
+def numbered(
+    papers: Sequence[Paper], number: str | None, kind: Literal["table", "figure"] = "table"
+) -> list[tuple[Paper, str]]:
+    """Return the tables (or figures) of that number, or all, of the papers that have them.
+
+    Raises
+    ------
+    ReproError
+        If none has.
+    """
+    every = [
+        (paper, n) for paper in papers for n in (paper.tables if kind == "table" else paper.figures)
+    ]
+    found = [(paper, n) for paper, n in every if number in (None, n)]
+    if not found:
+        whose = {paper.id for paper in papers}
+        of = f"{kind} of {whose.pop()}" if len(whose) == 1 else kind
+        raise unknown(of, str(number), {n for _, n in every})
+    return found
+
+
+@cache
+def _load(paper: str, path: Path, _changed: int) -> Paper:
+    content = strict_toml.read(path, PaperFile)
+    faults = list(faults_of(content))
+    if faults:
+        raise strict_toml.faulty(path, faults)
+    for key, view in content.views.items():
+        archive, name = manifest.split_id(view.dataset)
+        try:
+            if archive in manifest.names():
+                manifest.load(archive).view(name)
+        except ReproError as error:
+            faults.append(f"views.{key}.dataset: {error}")
+    loaded = Paper(paper, path, content.paper, content.views, content.tables, content.figures)
+    for number in content.with_figures():
+        for entry in loaded.entries(number):
+            try:
+                entry.experiment()
+            except ReproError as error:
+                faults.append(str(error).removeprefix(f"{path}, "))
+    if faults:
+        raise strict_toml.faulty(path, list(dict.fromkeys(faults)))
+    return loaded

@@ -1,0 +1,120 @@
+"""A row in one column group, with everything that applies there: its cells and its recipe."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from repro.data import manifest
+from repro.experiment import Experiment, Spec, checked_select, model_spec, protocol_spec
+from repro.papers.schema import (
+    Tolerance,
+)
+from repro.plugins import MODELS
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row in one column group, with everything that applies there."""
+
+    paper: str
+    table: str
+    group: str
+    group_label: str
+    view: str
+    dataset: str
+    blocked: str
+    row: str
+    name: str
+    """The row, and its column group if there are several."""
+    added: tuple[str, ...]
+    """What of it is ours, and not the paper's: "row", "view"."""
+    model: str | None
+    quoted_from: str
+    seeds: tuple[int, ...]
+    cells: tuple["Cell", ...]
+    needs: tuple[str, ...]
+    """What a record must hold besides, as `repro.runs.records.Record.holds` has it."""
+    notes: tuple[tuple[str, str], ...]
+    """What each is about, the row anywhere or here, and the note."""
+    apart: tuple[str, ...]
+    """What sets it apart from the other rows of its table: another view, another selection."""
+    _recipe: "Recipe | None"
+
+    def experiment(self, seed: int = 0) -> Experiment | None:
+        """Return what to run for this row, or None if it is a quotation or its model is missing."""
+        return self._recipe.experiment(seed) if self._recipe else None
+
+    def under(self, model: Spec) -> Experiment | None:
+        """Return the same with another model, or None if this is a quotation."""
+        return self._recipe.under(model, 0) if self._recipe else None
+
+    def obstacle(self) -> tuple[str, str] | None:
+        """Return why this row cannot be run, as verdict and reason; None if it can."""
+        if self.blocked:
+            return "blocked", self.blocked
+        if self.model is None and self.quoted_from:
+            return "quoted", f"quoted from {self.quoted_from}, without a recipe"
+        archive = manifest.split_id(self.dataset)[0]
+        if archive not in manifest.names():
+            return "unrun", f"there is no manifest of {archive} yet"
+        if self.model is not None and self.model not in MODELS:
+            return "unrun", f"there is no model {self.model} yet"
+        return None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """An experiment but for its seed, and where it was written."""
+
+    where: str
+    dataset: str
+    protocol: dict[str, Any]
+    model: str
+    params: dict[str, Any]
+    select: str
+    every: int
+    patience: int | None
+    patience_from: int
+
+    def experiment(self, seed: int) -> Experiment | None:
+        """Return the experiment, or None while its model does not exist."""
+        if self.model not in MODELS:
+            self.under(Spec("", {}), seed)  # the rest of the recipe is checked all the same
+            return None
+        return self.under(self._model, seed)
+
+    @cached_property
+    def _model(self) -> Spec:
+        return model_spec(self.model, self.params, self.where)
+
+    @cached_property
+    def _protocol(self) -> Spec:
+        return protocol_spec(self.protocol, self.where)
+
+    def under(self, model: Spec, seed: int) -> Experiment:
+        """Return the experiment with any model."""
+        return Experiment(
+            dataset=self.dataset,
+            protocol=self._protocol,
+            model=model,
+            select=checked_select(self.select, self.where),
+            every=self.every,
+            patience=self.patience,
+            patience_from=self.patience_from,
+            seed=seed,
+        )
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One published number."""
+
+    label: str
+    """The metric as the table prints it."""
+    metric: str
+    published: str
+    """As printed."""
+    tolerance: Tolerance | None
+    note: str
+    doubts: str = ""
+    """Marks of what was printed, see `repro.results.verdicts.MARKS`."""

@@ -1,0 +1,1 @@
+"""Results and descriptions as text and files, for people."""

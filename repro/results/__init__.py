@@ -1,0 +1,1 @@
+"""From records to verdicts, differences, leaders and figures; and what is frozen of them."""

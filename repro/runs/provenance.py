@@ -1,0 +1,66 @@
+"""What code made a number: version, commit, digest of the sources, plug-ins."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import repro
+from repro.plugins import MODELS, PROTOCOLS
+
+
+@lru_cache(maxsize=1)  # what was loaded when the first run began, not what is edited meanwhile
+def code_version() -> dict[str, Any]:
+    """Return version and sha256 of the sources; in a checkout the commit, and if it is dirty."""
+    package = Path(repro.__file__).parent
+    root = package.parent
+    sources = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        sources.update(f"{path.relative_to(package)}\n".encode() + path.read_bytes())
+    version: dict[str, Any] = {"version": repro.__version__, "sources": sources.hexdigest()}
+    if (root / ".git").exists():
+        commit = _git(root, "rev-parse", "HEAD")
+        if commit:
+            changed = _git(root, "status", "--porcelain", "--", package.name)
+            version |= {"commit": commit, "dirty": bool(changed)}
+    return version
+
+
+def _git(root: Path, *arguments: str) -> str:
+    try:
+        asked = subprocess.run(
+            ["git", *arguments], cwd=root, capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:  # no git on this machine
+        return ""
+    return asked.stdout.strip() if asked.returncode == 0 else ""
+
+
+def plugins(experiment: Mapping[str, Any]) -> dict[str, str]:
+    """Return the sha256 of an experiment's plug-ins that are not ours, by file name.
+
+    Parameters
+    ----------
+    experiment : mapping
+        As `Experiment.as_json` gives it; a plug-in that is no longer there has none.
+    """
+    named = ((MODELS, experiment["model"]["name"]), (PROTOCOLS, experiment["protocol"]["name"]))
+    files = [kind.entry(name).path for kind, name in named if name in kind]
+    ours = Path(repro.__file__).parent
+    return {
+        file.name: hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in files
+        if not file.is_relative_to(ours)
+    }
+
+
+def n_sources(attempts: Iterable[Mapping[str, Any]]) -> int:
+    """Return how many versions of the sources, plug-ins included, some attempts had."""
+    known = [code for code in attempts if "sources" in code]
+    return len(
+        {tuple(v for k, v in code.items() if k == "sources" or k.endswith(".py")) for code in known}
+    )
