@@ -6,11 +6,10 @@ Model and protocol stand in it not as objects but as names with *all* parameters
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from repro import metrics
 from repro.errors import ReproError, unknown
@@ -25,11 +24,81 @@ class Spec:
 
     name: str
     params: Mapping[str, Any]
+    id_name: str = field(default="", compare=False)
+    """Its name in ids and records, if that is another: of a plug-in that was renamed."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        return {"name": self.id_name or self.name, "params": dict(self.params)}
 
     def title(self) -> str:
         """Return the name with its parameters, for people."""
         inside = ", ".join(f"{key}={value}" for key, value in self.params.items())
         return f"{self.name}({inside})"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which epoch counts, as "last", "valid:ndcg@100", "test:hit_rate@10" or "test:each" say it."""
+
+    cases: Literal["", "valid", "test"]
+    """The cases that decide; empty where the last epoch counts."""
+    metric: str
+    """The metric that decides; empty where the last epoch counts, or each metric for itself."""
+
+    @classmethod
+    def of(cls, text: str, where: str = "") -> "Selection":
+        """Return what a selection rule says.
+
+        Parameters
+        ----------
+        text : str
+            The rule.
+        where : str
+            File and key, for the message.
+
+        Raises
+        ------
+        ReproError
+            If it has another form, or names no metric.
+        """
+        if text == "last":
+            return cls("", "")
+        cases, _, metric = text.partition(":")
+        if cases not in ("valid", "test") or not metric:
+            raise unknown("selection rule", text, ["last", "valid:METRIC", "test:METRIC"], where)
+        if text == "test:each":
+            return cls("test", "")
+        metrics.parse(metric, where)
+        return cls(cases, metric)  # type: ignore[arg-type]
+
+    @property
+    def each(self) -> bool:
+        """Whether every metric has a best epoch of its own, on test."""
+        return bool(self.cases and not self.metric)
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a record must hold besides its test metrics, for a figure.
+
+    Written as "embedding:users", "loss:NAME", or cases and a metric that every look at them has
+    seen: "valid:ndcg@10", "noise 0.1:ndcg@10".
+    """
+
+    kind: Literal["embedding", "loss", "metric"]
+    name: str
+    """Of the embedding, the loss or the metric."""
+    cases: str = ""
+    """Of a metric."""
+
+    @classmethod
+    def of(cls, text: str) -> "Need":
+        """Return what a text says."""
+        of, _, name = text.rpartition(":")
+        if of in ("embedding", "loss"):
+            return cls(of, name)  # type: ignore[arg-type]
+        return cls("metric", name, of)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,17 +126,51 @@ class Experiment:
     def as_json(self) -> dict[str, Any]:
         """Return the experiment as plain JSON values; what was added later only where it is set."""
         content = {one.name: getattr(self, one.name) for one in fields(self)}
-        for kind in ("protocol", "model"):  # by hand: asdict copies every value, a thousand times
-            spec = content[kind]
-            content[kind] = {"name": spec.name, "params": dict(spec.params)}
+        for kind in ("protocol", "model"):
+            content[kind] = content[kind].as_json()
         if not self.patience_from:
             del content["patience_from"]
         return content
 
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Experiment":
+        """Return the experiment of a record.
+
+        Parameters that model and protocol have had since are added: a new parameter's default does
+        what was done before there was a choice.
+
+        Raises
+        ------
+        TypeError, KeyError
+            If the content is not what `as_json` gives.
+        """
+        given = dict(content)
+        for kind, catalogue in (("model", MODELS), ("protocol", PROTOCOLS)):
+            name, params = given[kind]["name"], given[kind]["params"]
+            if name in catalogue:
+                entry = catalogue.entry(name)
+                given[kind] = Spec(entry.name, entry.defaults() | params, entry.id_name)
+            else:
+                given[kind] = Spec(name, params)
+        return cls(**given)
+
+    @cached_property
+    def selection(self) -> Selection:
+        """What `select` says."""
+        return Selection.of(self.select)
+
     @cached_property
     def seedless(self) -> str:
         """What all seeds of the experiment share, as canonical JSON."""
-        return without_seed(self.as_json())
+        return self._without("seed")
+
+    @cached_property
+    def modelless(self) -> str:
+        """What all models under its protocol share, as canonical JSON."""
+        return self._without("seed", "model")
+
+    def _without(self, *left_out: str) -> str:
+        return canonical({k: v for k, v in self.as_json().items() if k not in left_out})
 
     def key(self) -> str:
         """Return the experiment's canonical JSON."""
@@ -97,8 +200,8 @@ class Experiment:
         return replace(
             self,
             dataset=changes.pop("dataset", "toy/ratings"),
-            protocol=Spec(self.protocol.name, {**self.protocol.params, **changes}),
-            model=Spec(self.model.name, shortened),
+            protocol=replace(self.protocol, params={**self.protocol.params, **changes}),
+            model=replace(self.model, params=shortened),
             smoke=True,
         )
 
@@ -106,24 +209,6 @@ class Experiment:
 def loops(params: Mapping[str, Any]) -> dict[str, int]:
     """Return how long each phase is trained; "warmup_epochs" of something else is none."""
     return {k: n for k, n in params.items() if k.startswith("n_") and k.endswith("epochs")}
-
-
-def completed(experiment: dict[str, Any]) -> dict[str, Any]:
-    """Return a record's experiment with the parameters that model and protocol have had since.
-
-    A new parameter's default does what was done before there was a choice.
-    """
-    filled = dict(experiment)
-    for kind, catalogue in (("model", MODELS), ("protocol", PROTOCOLS)):
-        name, params = experiment[kind]["name"], experiment[kind]["params"]
-        if name in catalogue:
-            filled[kind] = {"name": name, "params": catalogue.entry(name).defaults() | params}
-    return filled
-
-
-def without_seed(experiment: Mapping[str, Any]) -> str:
-    """Return canonical JSON of an experiment, as its `as_json` has it, but for the seed."""
-    return canonical({key: value for key, value in experiment.items() if key != "seed"})
 
 
 def canonical(value: Mapping[str, Any]) -> str:
@@ -143,7 +228,8 @@ def model_spec(name: str, given: Mapping[str, Any], where: str) -> Spec:
     where : str
         File and key, for the message.
     """
-    return Spec(name, MODELS.entry(name, where).complete(given, where))
+    entry = MODELS.entry(name, where)
+    return Spec(entry.name, entry.complete(given, where), entry.id_name)
 
 
 def protocol_spec(given: Mapping[str, Any], where: str) -> Spec:
@@ -152,15 +238,5 @@ def protocol_spec(given: Mapping[str, Any], where: str) -> Spec:
     name = given.get("name")
     if not isinstance(name, str):
         raise ReproError(f"{where}: a protocol needs a name", "as in { name = 'leave_one_out' }")
-    return Spec(name, PROTOCOLS.entry(name, where).complete(params, where))
-
-
-def checked_select(select: str, where: str) -> str:
-    """Return a selection rule after checking its form and its metric."""
-    if select in ("last", "test:each"):
-        return select
-    match = re.fullmatch(r"(valid|test):(.+)", select)
-    if not match:
-        raise unknown("selection rule", select, ["last", "valid:METRIC", "test:METRIC"], where)
-    metrics.parse(match[2], where)
-    return select
+    entry = PROTOCOLS.entry(name, where)
+    return Spec(entry.name, entry.complete(params, where), entry.id_name)

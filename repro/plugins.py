@@ -12,7 +12,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -34,6 +34,8 @@ class Entry:
     fields: tuple[Field, ...]
     smoke: Mapping[str, Any]
     """Values that a smoke run puts in place of others, from the class's ``SMOKE``."""
+    id_name: str = ""
+    """Its name in ids and records, if that is another: a plug-in that was renamed keeps them."""
 
     def defaults(self) -> dict[str, Any]:
         """Return the default of every parameter that has one, as JSON would give it back."""
@@ -79,10 +81,14 @@ class Catalogue:
         The folder's name, "models" or "protocols".
     attribute : str
         The module attribute that names the class, "MODEL" or "PROTOCOL".
+    renamed : mapping, optional
+        Today's name by an earlier one. Ids and records keep the earlier name.
     """
 
-    def __init__(self, kind: str, attribute: str) -> None:
+    def __init__(self, kind: str, attribute: str, renamed: Mapping[str, str] | None = None) -> None:
         self.kind = kind
+        self._today = dict(renamed or {})
+        self._before = {today: before for before, today in self._today.items()}
         self.attribute = attribute
         self._ours = Path(__file__).parent / kind
 
@@ -91,7 +97,7 @@ class Catalogue:
         return paths.listed(folders, "[!_]*.py")
 
     def __contains__(self, name: str) -> bool:
-        return name in self._files()
+        return self._today.get(name, name) in self._files()
 
     def names(self) -> list[str]:
         """Return the names of all plug-ins."""
@@ -106,9 +112,12 @@ class Catalogue:
             If there is none of that name, or its file does not name a dataclass.
         """
         files = self._files()
-        if name not in files:
+        path = files.get(self._today.get(name, name))
+        if path is None:
             raise unknown(self.kind.removesuffix("s"), name, files, where)
-        return _read(name, files[name], self.attribute, files[name].stat().st_mtime_ns)
+        found = _read(path.stem, path, self.attribute, path.stat().st_mtime_ns)
+        known_as = self._before.get(path.stem)
+        return replace(found, id_name=known_as) if known_as else found
 
     def load(self, name: str) -> Any:
         """Import one plug-in and return its class."""
@@ -197,7 +206,6 @@ def _read(name: str, path: Path, attribute: str, _changed: int) -> Entry:
     )
 
 
-MODELS = Catalogue("models", "MODEL")
-
+MODELS = Catalogue("models", "MODEL", renamed={"evcf": "se_vae"})
 
 PROTOCOLS = Catalogue("protocols", "PROTOCOL")

@@ -47,9 +47,9 @@ def figure(
     for doubt in figures.doubts(have.points):
         typer.echo(f"note: {doubt}", err=True)
     for form in ("png", "svg"):
-        drawn = BytesIO()
-        drawing.savefig(drawn, format=form, dpi=150)
-        files.write_atomically(to / f"{name}.{form}", drawn.getvalue())
+        picture = BytesIO()
+        drawing.savefig(picture, format=form, dpi=150)
+        files.write_atomically(to / f"{name}.{form}", picture.getvalue())
     files.write_atomically(to / f"{name}.csv", figures.as_csv(have.points).encode())
     if have.numbers:
         file = to / f"{name}-numbers.csv"

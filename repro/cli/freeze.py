@@ -50,7 +50,7 @@ def freeze(
         for cell in comparison.compare(found, number, list(known.values())).cells:
             place = (cell.table, cell.row, cell.group, cell.label)
             for id in cell.runs:
-                if known[id].seedless in elsewhere:
+                if known[id].experiment.seedless in elsewhere:
                     continue  # a row here as any other setting is, but kept where it is asked for
                 result = known[id].result(cell.metric)
                 rows.append(frozen.frozen(place, cell.metric, result, known[id]))

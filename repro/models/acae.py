@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, softplus
 
+from repro.hyperparameters import Count, Natural, NonNegative
 from repro.interactions import Interactions
 from repro.model import Run
 from repro.nn.batches import Rows, UserRows, rows_of
@@ -38,27 +39,27 @@ class ACAE:
     The defaults are the authors' for Ciao (code, commit 2637de5).
     """
 
-    hidden_dim: int = 200
+    hidden_dim: Count = 200
     """Of the one hidden layer."""
     epsilon: float = 1.0
     """Length of a perturbation, over the whole matrix of weights."""
-    encoder_adversarial_weight: float = 0.0
+    encoder_adversarial_weight: NonNegative = 0.0
     """Lambda 1: weight of the loss with the encoder's weights perturbed."""
-    decoder_adversarial_weight: float = 100.0
+    decoder_adversarial_weight: NonNegative = 100.0
     """Lambda 2: weight of the loss with the decoder's weights perturbed."""
-    l2: float = 0.015
+    l2: NonNegative = 0.015
     """Strength of half the squared norm of all weights, biases and user vectors."""
     optimizer: Literal["sgd", "adagrad", "adam"] = "sgd"
     """AdaGrad is the earlier commit's, with a rate of 0.02."""
-    learning_rate: float = 0.001
+    learning_rate: NonNegative = 0.001
     """Of the auto-encoder alone."""
-    finetune_learning_rate: float = 0.001
+    finetune_learning_rate: NonNegative = 0.001
     """Of adversarial training."""
-    batch_size: int = 128
+    batch_size: Count = 128
     """Users."""
-    n_pretrain_epochs: int = 500
+    n_pretrain_epochs: Natural = 500
     """Of the auto-encoder alone; the earlier commit has 2000."""
-    n_epochs: int = 500
+    n_epochs: Natural = 500
     """Of adversarial training, from the weights of the auto-encoder."""
 
     KNOWN_USERS_ONLY: ClassVar[bool] = True

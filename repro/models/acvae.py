@@ -23,6 +23,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 from torch.optim import Optimizer
 
 from repro.errors import UnsupportedError
+from repro.hyperparameters import Count, Dropout, Natural, NonNegative
 from repro.interactions import Interactions
 from repro.model import Run
 from repro.nn.batches import sent
@@ -38,50 +39,50 @@ SCORED_USERS = 256  # whose encodings at all steps fit into memory
 class ACVAE:
     """A sequential VAE with an adversary for its KL term and a contrastive loss."""
 
-    embedding_dim: int = 128
+    embedding_dim: Count = 128
     """Also of the decoder's hidden layer (Section 4.3; code)."""
-    hidden_dim: int = 100
+    hidden_dim: Count = 100
     """Of GRU and encoder (Section 4.3)."""
-    latent_dim: int = 64
+    latent_dim: Count = 64
     """Of z at each step (Section 4.3)."""
-    discriminator_dim: int = 128
+    discriminator_dim: Count = 128
     """Width of T and G (code)."""
-    alpha: float = 0.05
+    alpha: NonNegative = 0.05
     """Weight of the AVB term (code); 0 is Section 4.6's "w/o AVB": no T, the noise stays."""
-    beta: float = 0.1
+    beta: NonNegative = 0.1
     """Weight of the contrastive loss (code); 0 is Section 4.6's "w/o contrastive loss"."""
-    alpha_anneal_steps: int = 0
+    alpha_anneal_steps: Natural = 0
     """Updates in which alpha rises from 0; 0: none (code, where 2,000,000 stand ready)."""
     posterior: Literal["implicit", "gaussian"] = "implicit"
     """"gaussian": "w/o AVB" read otherwise: mean, variance, and alpha times the analytic KL."""
     encoder: Literal["cnn", "fc"] = "cnn"
     """"fc" is Section 4.6's "w/o CNN": two linear layers, less dropout (code)."""
-    filter_height: int = 5
+    filter_height: Count = 5
     """m of Section 3.4.2 (code)."""
-    dropout: float = 0.5
+    dropout: Dropout = 0.5
     """Of the embedding before the GRU, and in the CNN encoder (code)."""
-    light_dropout: float = 0.2
+    light_dropout: Dropout = 0.2
     """In T, and in the encoder without CNN (code)."""
     updates: Literal["code", "paper"] = "code"
     """"code": every batch updates all: the VAE by AdamW, its encoder again and G by SGD, T by SGD.
     "paper": even batches the VAE by Adam and G by SGD, odd ones T by SGD (Section 4.3)."""
-    learning_rate: float | None = None
+    learning_rate: NonNegative | None = None
     """The VAE's; None: 1e-3 in the code, 1e-4 in the paper."""
-    g_learning_rate: float | None = None
+    g_learning_rate: NonNegative | None = None
     """G's and the encoder's second; None: 3e-4 in the code, 5e-4 in the paper."""
-    t_learning_rate: float = 0.0005
+    t_learning_rate: NonNegative = 0.0005
     """T's (Section 4.3; code)."""
-    weight_decay: float = 0.01
+    weight_decay: NonNegative = 0.01
     """The VAE's: AdamW's in the code, Adam's L2 term in the paper."""
-    sgd_weight_decay: float = 0.1
+    sgd_weight_decay: NonNegative = 0.1
     """T's, G's and the encoder's second (Section 4.3; code)."""
     test_latent: Literal["sample", "mean"] = "sample"
     """"sample": the noise stays on at test time (code); "mean": zeros in its place."""
     log_corr: bool = False
     """Log `correlation` after every epoch."""
-    batch_size: int = 64
+    batch_size: Count = 64
     """Users (code)."""
-    n_epochs: int = 300
+    n_epochs: Natural = 300
     """On ML-latest; 200 on ML-1m, 100 on ML-10m, 40 on Yelp (Section 4.3)."""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["ACVAENet"]:

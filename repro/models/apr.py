@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from repro.hyperparameters import Count, Natural, NonNegative
 from repro.interactions import Interactions
 from repro.model import Run
 from repro.nn.batches import Positives
@@ -35,23 +36,23 @@ class APR:
     The defaults are those of the authors' command for the whole experiment (train.sh).
     """
 
-    embedding_dim: int = 64
+    embedding_dim: Count = 64
     """Of users and items."""
-    learning_rate: float = 0.05
+    learning_rate: NonNegative = 0.05
     """AdaGrad's."""
     initial_accumulator: float = 0.1
     """What AdaGrad's sums of squares begin with, in either phase: TensorFlow's value."""
-    batch_size: int = 512
+    batch_size: Count = 512
     """Pairs, with a negative each."""
     drop_last: bool = True
     """Leave out the pairs that do not fill a batch, others in every epoch (code)."""
     epsilon: float = 0.5
     """Length of the perturbation of an embedding."""
-    adversarial_weight: float = 1.0
+    adversarial_weight: NonNegative = 1.0
     """Lambda: weight of the perturbed loss."""
-    n_pretrain_epochs: int = 1000
+    n_pretrain_epochs: Natural = 1000
     """Of BPR alone."""
-    n_epochs: int = 1000
+    n_epochs: Natural = 1000
     """Of adversarial training, from the weights that BPR has found."""
 
     KNOWN_USERS_ONLY: ClassVar[bool] = True

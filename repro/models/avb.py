@@ -21,6 +21,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from repro.hyperparameters import Count, Layers, Natural, NonNegative
 from repro.interactions import Interactions
 from repro.model import Run
 from repro.nn.adversarial import perceptron
@@ -35,37 +36,37 @@ from repro.split import Queries
 class AVB:
     """A variational autoencoder whose posterior is drawn, and whose KL term is learned."""
 
-    hidden_dims: tuple[int, ...] = (300, 300)
+    hidden_dims: Layers = (300, 300)
     """Of the encoder, softplus (code)."""
-    latent_dim: int = 32
+    latent_dim: Count = 32
     """Of z; 8 or 32 in the code."""
-    decoder_dims: tuple[int, ...] = (300, 300)
+    decoder_dims: tuple[Count, ...] = (300, 300)
     """Hidden layers between z and the logits, softplus (code); none: a linear decoder."""
     adaptive_contrast: bool = True
     """Whether T compares q with the Gaussian of its mean and variance, not with the prior."""
-    noise_dim: int = 64
+    noise_dim: Count = 64
     """Of each noise (code)."""
-    n_noises: int = 32
+    n_noises: Natural = 32
     """v_i that are added up, with adaptive contrast (code)."""
-    discriminator_dims: tuple[int, ...] = (1024, 1024, 1024)
+    discriminator_dims: tuple[Count, ...] = (1024, 1024, 1024)
     """Of T, leaky ReLU (code)."""
     updates: Literal["adversary_first", "simultaneous"] = "adversary_first"
     """Whether encoder and decoder see T after its step, or step from one state (Algorithm 1)."""
-    beta: float = 1.0
+    beta: NonNegative = 1.0
     """Weight of the KL term; 1 is the evidence lower bound."""
-    anneal_steps: int = 0
+    anneal_steps: Natural = 0
     """Updates in which that weight would rise from 0 to 1; it stops at beta. 0: none (code)."""
-    learning_rate: float = 0.00005
+    learning_rate: NonNegative = 0.00005
     """Of encoder and decoder (code)."""
-    discriminator_learning_rate: float = 0.0001
+    discriminator_learning_rate: NonNegative = 0.0001
     """Of T (code)."""
     adam_beta1: float = 0.5
     """Decay of both Adams' first moment (code)."""
-    n_test_draws: int = 10
+    n_test_draws: Natural = 10
     """Noises that the logits are averaged over; ours."""
-    batch_size: int = 128
+    batch_size: Count = 128
     """Users; as many images in the code."""
-    n_epochs: int = 200
+    n_epochs: Natural = 200
     """Ours; the code makes 2.5 million updates."""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["AVBNet"]:

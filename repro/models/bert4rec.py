@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, gelu, scaled_dot_product_attention
 
 from repro.errors import UnsupportedError
+from repro.hyperparameters import Count, Dropout, Natural, NonNegative, Share
 from repro.interactions import Interactions
 from repro.model import Run
 from repro.nn.batches import to_device
@@ -37,41 +38,41 @@ SCORED_USERS = 256  # whose activations fit into memory
 class BERT4Rec:
     """A Transformer encoder that sees both sides of a masked item."""
 
-    embedding_dim: int = 64
+    embedding_dim: Count = 64
     """Of items, positions and hidden layers."""
-    n_layers: int = 2
+    n_layers: Natural = 2
     """Section 4.3."""
-    n_heads: int = 2
+    n_heads: Count = 2
     """Section 4.3; the code has 4 at width 128, so that a head is 32 wide."""
-    inner_dim: int = 256
+    inner_dim: Count = 256
     """Of the feed-forward layers: four times the width."""
-    dropout: float = 0.2
+    dropout: Dropout = 0.2
     """Of embeddings and of both parts of a layer; the code's for ML-1M, 0.5 at width 128."""
-    attention_dropout: float = 0.2
+    attention_dropout: Dropout = 0.2
     """Of the attention weights (code)."""
-    mask_rate: float = 0.2
+    mask_rate: Share = 0.2
     """Share of a sequence that is masked, at least one item; 0.2 for MovieLens (Section 4.3)."""
-    max_len: int = 200
+    max_len: Count = 200
     """Of a window over a longer sequence; at test the mask takes one place (Section 4.3)."""
     window_step: float = 0.5
     """From one window to the next, as a share of max_len (code)."""
-    n_copies: int = 10
+    n_copies: Natural = 10
     """How often an epoch masks each window (code)."""
     mask_last: bool = True
     """One more copy has only its last item masked, as at test (Section 3.6)."""
     average: Literal["batch", "sequence"] = "batch"
     """Mean of the loss over a mini-batch's masks (code), or first over each sequence's (Eq. 8)."""
-    learning_rate: float = 0.0001
+    learning_rate: NonNegative = 0.0001
     """Falls linearly to 0 over the run (Section 4.3)."""
-    warmup_steps: int = 100
+    warmup_steps: Natural = 100
     """Updates until the learning rate is reached (code)."""
-    weight_decay: float = 0.01
+    weight_decay: NonNegative = 0.01
     """Decoupled; not of biases and normalisations (code)."""
     max_norm: float = 5.0
     """Gradients are scaled down to this norm, all together (Section 4.3)."""
-    batch_size: int = 256
+    batch_size: Count = 256
     """Copies of windows (code)."""
-    n_epochs: int = 905
+    n_epochs: Natural = 905
     """The code's 400,000 updates on ML-1M."""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["BERT4RecNet"]:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
+from repro.hyperparameters import Count, Natural, NonNegative
 from repro.interactions import Interactions
 from repro.model import Run
 from repro.nn.batches import Positives
@@ -27,17 +28,17 @@ from repro.split import Queries
 class BPR:
     """Factors that rank a user's items above items drawn at random."""
 
-    embedding_dim: int = 64
+    embedding_dim: Count = 64
     """The largest of the paper's Figure 5."""
-    learning_rate: float = 0.001
+    learning_rate: NonNegative = 0.001
     """Adam's own default; the paper states none."""
-    batch_size: int = 1024
+    batch_size: Count = 1024
     """Pairs, with a negative each; our choice."""
-    l2: float = 1e-5
+    l2: NonNegative = 1e-5
     """Strength per triple; the paper tunes it and states no value."""
     item_bias: bool = False
     """Add a bias per item; Section 5.1 has none."""
-    n_epochs: int = 200
+    n_epochs: Natural = 200
     """So long MVAE's paper trains all models (its Section V-C)."""
 
     KNOWN_USERS_ONLY: ClassVar[bool] = True

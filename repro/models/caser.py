@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from repro.errors import UnsupportedError
+from repro.hyperparameters import Count, Dropout, Natural, NonNegative
 from repro.interactions import Interactions
 from repro.model import Run
 from repro.nn.batches import Positives, to_device
@@ -35,25 +36,25 @@ from repro.split import Queries
 class Caser:
     """Convolutions over the embeddings of the last items, next to an embedding of the user."""
 
-    embedding_dim: int = 50
+    embedding_dim: Count = 50
     """The paper's d; authors' code, as all that follows without another source."""
-    history_len: int = 5
+    history_len: Count = 5
     """The paper's L: how many of the last items are looked at."""
-    n_targets: int = 3
+    n_targets: Count = 3
     """The paper's T: how many of the items after them are to be predicted."""
-    n_vertical: int = 4
+    n_vertical: Natural = 4
     """Vertical filters."""
-    n_horizontal: int = 16
+    n_horizontal: Natural = 16
     """Horizontal filters of each height from 1 to L."""
-    dropout: float = 0.5
+    dropout: Dropout = 0.5
     """Of what the convolutions give."""
-    n_negatives: int = 3
+    n_negatives: Natural = 3
     """Per window, drawn anew every epoch."""
-    learning_rate: float = 0.001
+    learning_rate: NonNegative = 0.001
     """Adam's."""
-    batch_size: int = 512
+    batch_size: Count = 512
     """Windows; 256 in NeuRec 2."""
-    l2: float = 1e-6
+    l2: NonNegative = 1e-6
     """Times half the squared norm, added to the loss of every batch: 0.001 in NeuRec 2."""
     l2_on: Literal["all", "tables"] = "all"
     """"all": every weight. "tables": those of users and items, item biases among them, but not the
@@ -61,7 +62,7 @@ class Caser:
     bias_at_test: bool = True
     """Whether scores contain the item bias. NeuRec 2, and 3 on TensorFlow, train it and leave it
     out of the scores."""
-    n_epochs: int = 50
+    n_epochs: Natural = 50
     """1000 in NeuRec 2, 500 in NeuRec 3."""
 
     KNOWN_USERS_ONLY: ClassVar[bool] = True

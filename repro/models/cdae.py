@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding, embedding_bag, softplus
 from torch.sparse import check_sparse_tensor_invariants
 
+from repro.hyperparameters import Count, Dropout, Natural, NonNegative
 from repro.interactions import Interactions
 from repro.model import Run
 from repro.nn.batches import Positives, Rows, UserRows, rows_of, to_device
@@ -44,7 +45,7 @@ class CDAE:
     Where the authors' source and their script for Yelp differ, the defaults are the script's.
     """
 
-    hidden_dim: int = 50
+    hidden_dim: Count = 50
     """Script; the source has 10."""
     activation: Literal["sigmoid", "tanh", "linear"] = "sigmoid"
     """Of the hidden layer."""
@@ -54,7 +55,7 @@ class CDAE:
     """Decode with the weights of the encoder; the paper has two matrices, the script tries both."""
     user_vector: bool = True
     """Add a vector of the user's own to the hidden layer."""
-    dropout: float = 0.5
+    dropout: Dropout = 0.5
     """Share of a user's items dropped from the input (source); 1: no input, in scoring neither."""
     scaled: bool = True
     """Divide what is left of the input by 1 - dropout (source)."""
@@ -62,30 +63,30 @@ class CDAE:
     """The script tries both; the source's own default is the logistic loss, see Deviations."""
     all_items: bool = False
     """Take the loss over all items, not over the positives and the negatives drawn for them."""
-    n_negatives: int = 5
+    n_negatives: Natural = 5
     """For each positive, drawn anew for every epoch (script)."""
-    positive_weight: float = 1.0
+    positive_weight: NonNegative = 1.0
     """Of a positive's loss, where a zero's has 1; used by Liang et al. with all items."""
     optimizer: Literal["adagrad", "adam"] = "adagrad"
     """AdaGrad is the authors' (source), Adam that of Liang et al."""
-    learning_rate: float = 0.1
+    learning_rate: NonNegative = 0.1
     """Of either optimiser; AdaGrad's in the source."""
-    beta: float = 1.0
+    beta: NonNegative = 1.0
     """What AdaGrad adds to the root of the summed squares; they begin at 0.0001 (script)."""
-    l2: float = 0.01
+    l2: NonNegative = 0.01
     """Strength of half the squared norm (source)."""
     l2_on: Literal["touched", "all"] = "touched"
     """What it counts in an update: each row as often as it is used, or all weights once."""
     init_scale: float = 4.0
     """Weights and vectors are uniform within so many times sqrt(6 / (I + H)) (source)."""
-    stranger_steps: int = 0
+    stranger_steps: Natural = 0
     """Adam's steps on the vector of a user unknown to training, for the history's loss over all
     items and with the network as it is; with 0 that vector is zero."""
-    stranger_learning_rate: float = 0.1
+    stranger_learning_rate: NonNegative = 0.1
     """Of those steps."""
-    batch_size: int = 1
+    batch_size: Count = 1
     """Users whose gradients are added up for one update (source)."""
-    n_epochs: int = 50
+    n_epochs: Natural = 50
     """What the program for Yelp asks of its solver."""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["CDAENet"]:

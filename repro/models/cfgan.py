@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from repro.hyperparameters import Count, Layers, Natural, NonNegative, Share
 from repro.interactions import Interactions, from_rows
 from repro.model import Run, Scorer
 from repro.nn.batches import Rows, UserRows, rows_of
@@ -44,37 +45,37 @@ class CFGAN:
     """Whose vectors are generated: each item's over the users, or each user's over the items."""
     scheme: Literal["zp", "zr", "pm"] = "zp"
     """Zero-reconstruction, partial masking, or both ("zp")."""
-    zr_share: float = 0.9
+    zr_share: Share = 0.9
     """Share of a vector's zeros that the generator must reconstruct (N_ZR)."""
-    zr_weight: float = 0.03
+    zr_weight: NonNegative = 0.03
     """Alpha: weight of their squared errors, summed over the vector."""
     zr_positives: bool = False
     """Whether the positives are pulled to zero, too, as by NeuRec."""
-    pm_share: float = 0.9
+    pm_share: Share = 0.9
     """Share of the zeros that the discriminator sees beside the positives (N_PM)."""
     objective: Literal["non_saturating", "minimax"] = "non_saturating"
     """What the generator minimises: -ln D (code) or ln(1 - D) (paper)."""
-    generator_hidden_dims: tuple[int, ...] = (300,)
+    generator_hidden_dims: Layers = (300,)
     """Of the generator, sigmoid."""
-    generator_learning_rate: float = 0.0001
+    generator_learning_rate: NonNegative = 0.0001
     """Of the generator's Adam."""
-    generator_l2: float = 0.001
+    generator_l2: NonNegative = 0.001
     """Strength of half the squared norm of all weights and biases."""
-    generator_batch_size: int = 256
+    generator_batch_size: Count = 256
     """Vectors of an update of the generator."""
-    generator_steps: int = 1
+    generator_steps: Natural = 1
     """Passes over all vectors in a round."""
-    discriminator_hidden_dims: tuple[int, ...] = (250,)
+    discriminator_hidden_dims: Layers = (250,)
     """Of the discriminator, sigmoid."""
-    discriminator_learning_rate: float = 0.00005
+    discriminator_learning_rate: NonNegative = 0.00005
     """Of the discriminator's Adam."""
-    discriminator_l2: float = 0.00005
+    discriminator_l2: NonNegative = 0.00005
     """Strength of half the squared norm of all the discriminator's weights and biases."""
-    discriminator_batch_size: int = 512
+    discriminator_batch_size: Count = 512
     """Vectors of an update of the discriminator."""
-    discriminator_steps: int = 1
+    discriminator_steps: Natural = 1
     """Passes over all vectors in a round, before the generator's."""
-    n_epochs: int = 1500
+    n_epochs: Natural = 1500
     """Rounds; the authors draw from 1475 to 1550."""
 
     @property

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from repro.hyperparameters import Count, Layers, Natural, NonNegative
 from repro.interactions import Interactions
 from repro.model import Run
 from repro.nn.adversarial import VectorDiscriminator, perceptron
@@ -35,31 +36,31 @@ from repro.split import Queries
 class CVAEGAN:
     """A VAE-GAN that matches features of the discriminator, in pairs and in the mean."""
 
-    hidden_dims: tuple[int, ...] = (200,)
+    hidden_dims: Layers = (200,)
     """Of the encoder E, tanh; ours."""
-    latent_dim: int = 64
+    latent_dim: Count = 64
     """Ours."""
-    decoder_dims: tuple[int, ...] = ()
+    decoder_dims: tuple[Count, ...] = ()
     """Hidden layers of the generator G, tanh; none: a linear one. Ours."""
-    discriminator_dims: tuple[int, ...] = (200,)
+    discriminator_dims: tuple[Count, ...] = (200,)
     """Of D, leaky ReLU; the last layer gives the features f_D. Ours."""
     likelihood: Literal["squared", "bernoulli"] = "squared"
     """Of the reconstruction: half the squared error (Eq. 7), or the binary cross-entropy."""
-    kl_weight: float = 3.0
+    kl_weight: NonNegative = 3.0
     """lambda_1 (Section 4)."""
-    reconstruction_weight: float = 1.0
+    reconstruction_weight: NonNegative = 1.0
     """lambda_2, of reconstruction and pairwise feature matching (Section 4)."""
-    mean_matching_weight: float = 0.001
+    mean_matching_weight: NonNegative = 0.001
     """lambda_3 (Section 4)."""
-    learning_rate: float = 0.001
+    learning_rate: NonNegative = 0.001
     """Of E and G; ours."""
-    discriminator_learning_rate: float = 0.0001
+    discriminator_learning_rate: NonNegative = 0.0001
     """Ours."""
     adam_beta1: float = 0.5
     """Decay of both Adams' first moment; ours, as usual for GANs."""
-    batch_size: int = 128
+    batch_size: Count = 128
     """Ours."""
-    n_epochs: int = 200
+    n_epochs: Natural = 200
     """Ours."""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["CVAEGANNet"]:

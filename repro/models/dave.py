@@ -40,6 +40,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
 from repro.errors import ReproError
+from repro.hyperparameters import Count, Layers, Natural, NonNegative
 from repro.interactions import Interactions, from_rows
 from repro.model import Run
 from repro.models._dave.pairs import Side, VectorInput, Vectors, pairs_nll, sampled_pairs_nll
@@ -54,11 +55,11 @@ SCORED_PAIRS = 2**18  # whose products of embeddings are held at a time: 64 MiB 
 class DAVE:
     """Variational autoencoders of users and of items, and a perceptron that joins their codes."""
 
-    latent_dim: int = 64
+    latent_dim: Count = 64
     """d; 32 on Yelp (Section 4.1.4)."""
-    hidden_dims: tuple[int, ...] = (200,)
+    hidden_dims: Layers = (200,)
     """Of either encoder; our choice, the smallest that works."""
-    decoder_hidden_dims: tuple[int, ...] = ()
+    decoder_hidden_dims: tuple[Count, ...] = ()
     """None: a linear decoder, as RecVAE's; our choice."""
     activation: Literal["tanh", "relu"] = "tanh"
     """Of encoders and decoders; our choice."""
@@ -77,31 +78,31 @@ class DAVE:
     regularizer: Literal["marginal", "conditional", "kl"] = "marginal"
     """D(x) as written, D(u, x), or no D and the KL divergence to the prior in closed form; the last
     is divided by n where the reconstruction is, so that they are 1/n of the ELBO."""
-    regularizer_weight: float = 1.0
+    regularizer_weight: NonNegative = 1.0
     """Of D's logit (Eq. 11) or of the KL divergence. The logit is not divided by n: beside a mean
     reconstruction 1 is n times its weight in Eq. 11."""
     encoder_loss: Literal["logit", "non_saturating"] = "logit"
     """-D(x) (Eq. 11), or -log sigmoid(D(x)) as an AAE has it (Makhzani et al. 2015)."""
     stochastic: bool = True
     """False: an encoder gives a point instead of mean and variance (Table 3: DAVE+aae)."""
-    discriminator_dims: tuple[int, ...] = (50, 100)
+    discriminator_dims: tuple[Count, ...] = (50, 100)
     """Hidden layers of D_u and D_v (Section 4.1.4); that they are ReLUs is our choice."""
-    prediction_dims: tuple[int, ...] = (32, 32, 32)
+    prediction_dims: Layers = (32, 32, 32)
     """Hidden layers of F, ReLUs (Section 4.1.4)."""
-    prediction_weight: float = 1.0
+    prediction_weight: NonNegative = 1.0
     """Of F's loss, a mean over the pairs; Eq. 1 has no weights, Eq. 16 a sum."""
-    n_negatives: int = 4
+    n_negatives: Natural = 4
     """Per positive, drawn anew every epoch; 3 on ML-1M, 2 on Digital Music and Pinterest."""
-    batch_size: int = 256
+    batch_size: Count = 256
     """Pairs; 128 on Yelp and Digital Music (Section 4.1.4)."""
-    learning_rate: float = 0.001
+    learning_rate: NonNegative = 0.001
     """Adam's, our choice: Section 4.1.4's "0.0001" follows the clause on RMSprop."""
-    discriminator_learning_rate: float = 0.0001
+    discriminator_learning_rate: NonNegative = 0.0001
     """RMSprop's, for D_u and D_v (Section 4.1.4)."""
     test_samples: int = 0
     """0: means embed at test time; our choice, Section 4.2.2 does not say when it samples. More:
     F's logit averaged over so many draws."""
-    n_epochs: int = 50
+    n_epochs: Natural = 50
     """At most; our choice."""
 
     def __post_init__(self) -> None:

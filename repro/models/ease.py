@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from repro.hyperparameters import NonNegative
 from repro.interactions import Interactions
 from repro.model import Run
 from repro.nn.item_weights import cooccurrence
@@ -22,7 +23,7 @@ from repro.split import Queries
 class EASE:
     """Item-item regression with a zero diagonal, in closed form."""
 
-    l2: float = 500.0
+    l2: NonNegative = 500.0
     """Lambda; the paper's value for ML-20M."""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["ItemWeights"]:

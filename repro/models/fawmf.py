@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
+from repro.hyperparameters import Count, Natural, NonNegative
 from repro.interactions import Interactions
 from repro.model import Run
 from repro.nn.batches import rows_of
@@ -34,19 +35,19 @@ class FAWMF:
     The defaults are those of the authors' code.
     """
 
-    latent_dim: int = 20
+    latent_dim: Count = 20
     """Factors of a user or an item."""
-    n_communities: int = 20
+    n_communities: Count = 20
     """D; a user belongs to all of them, in shares that sum to one."""
-    learning_rate: float = 0.1
+    learning_rate: NonNegative = 0.1
     """Adam's, of the factors."""
-    weight_learning_rate: float = 0.1
+    weight_learning_rate: NonNegative = 0.1
     """Adam's, of what the weights are made of."""
-    l2: float = 0.01
+    l2: NonNegative = 0.01
     """Strength of half the squared norm of the factors."""
-    community_l2: float = 0.001
+    community_l2: NonNegative = 0.001
     """The same of the logits of a user's communities."""
-    weight_l2: float = 0.01
+    weight_l2: NonNegative = 0.01
     """The same of the items' slopes and offsets."""
     eta: float = 1.0
     """How much of the loss of a user who does not know the item is taken off a cell's."""
@@ -54,7 +55,7 @@ class FAWMF:
     """What such a user is expected to have in a cell."""
     prediction: Literal["product", "weighted"] = "product"
     """Score by u . v, or by it times the cell's weight."""
-    n_epochs: int = 1000
+    n_epochs: Natural = 1000
     """Full-batch steps."""
 
     KNOWN_USERS_ONLY: ClassVar[bool] = True

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
 from repro.errors import UnsupportedError
+from repro.hyperparameters import Count, Natural, NonNegative
 from repro.interactions import Interactions
 from repro.model import Run
 from repro.nn.batches import Positives, to_device
@@ -38,7 +39,7 @@ Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 class FPMC:
     """Factors of user and item, and of last item and item, that rank the next item first."""
 
-    embedding_dim: int = 64
+    embedding_dim: Count = 64
     """Of all four tables (NeuRec 3, as all that follows without another source)."""
     loss: Literal["bpr", "pointwise"] = "bpr"
     """"bpr": the paper's S-BPR, an item against a negative. "pointwise": the cross-entropy of one
@@ -46,15 +47,15 @@ class FPMC:
     reduction: Literal["sum", "mean"] = "sum"
     """Of the loss over a batch; "mean" is NeuRec 2's where it is pointwise. The regularisation is
     always added up: Adam undoes a common factor, but not one of the loss alone."""
-    n_negatives: int = 1
+    n_negatives: Natural = 1
     """Per transition, drawn anew every epoch; 4 in NeuRec 2."""
-    learning_rate: float = 0.001
+    learning_rate: NonNegative = 0.001
     """Adam's."""
-    batch_size: int = 1024
+    batch_size: Count = 1024
     """Transitions with a negative each; where the loss is pointwise, positives and negatives."""
-    l2: float = 0.001
+    l2: NonNegative = 0.001
     """Times half the squared norm of the rows that a batch uses, each time that it uses them."""
-    n_epochs: int = 500
+    n_epochs: Natural = 500
     """In NeuRec 2, too; 40 to 300 in ACVAE's paper (its Section 4.3)."""
 
     KNOWN_USERS_ONLY: ClassVar[bool] = True

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn.functional import elu, logsigmoid
 
 from repro.errors import UnsupportedError
+from repro.hyperparameters import Count, Dropout, Natural, NonNegative
 from repro.interactions import IntArray, Interactions
 from repro.model import Run
 from repro.nn.batches import to_device
@@ -39,18 +40,18 @@ SCORED_USERS = 512  # whose states at all steps fit into memory
 class GRU4RecPlus:
     """A GRU over a user's items, trained to rank the next above the best of many negatives."""
 
-    hidden_dim: int = 100
+    hidden_dim: Count = 100
     """Of the GRU and of both item tables (both codes)."""
     loss: Literal["bpr_max", "top1_max"] = "bpr_max"
     """The paper's better one; default of both codes."""
-    bpr_max_l2: float = 1.0
+    bpr_max_l2: NonNegative = 1.0
     """Weight of the squared scores of the negatives in BPR-max (both codes)."""
     final_elu: float = 0.0
     """Size of the ELU through which the loss sees the scores; 0: none (NeuRec). The authors have
     0.5 on RSC15, and document 1 as default."""
-    dropout: float = 0.0
+    dropout: Dropout = 0.0
     """Share of the hidden units that is dropped, also from the state that is carried on."""
-    n_negatives: int = 2048
+    n_negatives: Natural = 2048
     """Drawn for an update, beside the other users' next items; an item may be drawn again, and may
     be the target itself, as in both codes."""
     negative_power: float = 0.75
@@ -60,9 +61,9 @@ class GRU4RecPlus:
     where training lacks some items, most draws miss the item that is meant."""
     optimizer: Literal["adam", "adagrad"] = "adam"
     """Adam is NeuRec's, Adagrad the authors'."""
-    learning_rate: float = 0.01
+    learning_rate: NonNegative = 0.01
     """NeuRec's, of Adam; the authors have 0.05 to 0.2, of Adagrad."""
-    batch_size: int = 256
+    batch_size: Count = 256
     """Users in parallel; 32 in the authors' code."""
     unfinished: Literal["drop", "train"] = "drop"
     """The users still under way when none is left to fill a place: an epoch ends there (NeuRec),
@@ -70,7 +71,7 @@ class GRU4RecPlus:
     gate_bias: float = 1.0
     """Both gates' bias at first: 1 in TensorFlow's cell (NeuRec), which favours the old state; the
     authors have 0."""
-    n_epochs: int = 10
+    n_epochs: Natural = 10
     """The authors' default; NeuRec's is 1000."""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["GRU4RecNet"]:

@@ -25,6 +25,7 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
+from repro.hyperparameters import Count
 from repro.interactions import Interactions
 from repro.model import Run
 from repro.nn.item_weights import ITEM_ROWS, SparseItemWeights, stacked
@@ -34,7 +35,7 @@ from repro.nn.item_weights import ITEM_ROWS, SparseItemWeights, stacked
 class ItemKNN:
     """The sum of the cosines between an item and those of its neighbours that the user has."""
 
-    n_neighbors: int = 100
+    n_neighbors: Count = 100
     """k per item; our choice (Ferrari Dacrema et al. tune it from 5 to 1,000)."""
     shrink: float = 0.0
     """Added to the product of the norms, which makes similarities of rare items smaller; 0 is the

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from repro.hyperparameters import Count, Natural, NonNegative
 from repro.interactions import Interactions
 from repro.model import Run, Scorer
 from repro.nn.batches import Rows
@@ -32,17 +33,17 @@ class JCA:
     The defaults are the code's, which loads Yelp; what it had for MovieLens 1M is not known.
     """
 
-    hidden_dim: int = 160
+    hidden_dim: Count = 160
     """Of either side."""
     margin: float = 0.15
     """By which a pair's score should be above its negative's."""
-    l2: float = 0.001
+    l2: NonNegative = 0.001
     """Strength of half the squared norm of all weights and biases, once an update."""
-    learning_rate: float = 0.003
+    learning_rate: NonNegative = 0.003
     """Adam's."""
-    block_size: int = 1500
+    block_size: Count = 1500
     """Users, and items, of an update; their rows and columns enter whole."""
-    n_epochs: int = 200
+    n_epochs: Natural = 200
     """So long MVAE's paper trains all models, too (its Section V-C)."""
 
     KNOWN_USERS_ONLY: ClassVar[bool] = True

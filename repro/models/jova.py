@@ -20,6 +20,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from repro.hyperparameters import Count, Natural, NonNegative
 from repro.interactions import Interactions
 from repro.model import Run, Scorer
 from repro.nn.batches import Rows
@@ -33,27 +34,27 @@ from repro.nn.two_sided import BothSides, SideVAE, pair_hinge, staircase
 class JoVA:
     """Two variational autoencoders, of users and of items, and a hinge loss on both."""
 
-    hidden_dim: int = 320
+    hidden_dim: Count = 320
     """Of both hidden layers of an encoder, tanh then sigmoid, and of the decoder's one, tanh."""
-    latent_dim: int = 80
+    latent_dim: Count = 80
     """Of z on either side (code)."""
-    beta: float = 0.02
+    beta: NonNegative = 0.02
     """KL weight (code)."""
-    hinge_weight: float = 0.01
+    hinge_weight: NonNegative = 0.01
     """0: JoVA. Otherwise JoVA-Hinge: 0.01 on MovieLens 1M and Pinterest, 0.001 on Yelp (code)."""
     margin: float = 0.15
     """By which a pair's score should be above its negative's."""
-    learning_rate: float = 0.003
+    learning_rate: NonNegative = 0.003
     """Adam's, at first (code)."""
-    decay: float = 0.96
+    decay: NonNegative = 0.96
     """Times the rate every 50 * ceil(U / 1500) updates."""
-    block_size: int = 1500
+    block_size: Count = 1500
     """Users, and items, of an update; their rows and columns enter whole."""
     skip_last_block: bool = False
     """Leave an epoch's last block of items out, as the code does."""
     test_latent: Literal["mean", "sample"] = "mean"
     """"sample": as in the code, z is drawn; the items' once an epoch."""
-    n_epochs: int = 200
+    n_epochs: Natural = 200
     """In the code; so long MVAE's paper trains all models, too (its Section V-C)."""
 
     KNOWN_USERS_ONLY: ClassVar[bool] = True

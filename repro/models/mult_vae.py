@@ -19,6 +19,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from repro.hyperparameters import Count, Dropout, Layers, Natural, NonNegative
 from repro.interactions import Interactions
 from repro.model import Run
 from repro.nn.batches import Rows, UserRows, rows_of
@@ -33,22 +34,22 @@ from repro.split import Queries
 class MultVAE:
     """A variational autoencoder of user rows with a multinomial likelihood."""
 
-    hidden_dims: tuple[int, ...] = (600,)
+    hidden_dims: Layers = (600,)
     """Encoder widths from the input on; the decoder mirrors them (Section 4.3)."""
-    latent_dim: int = 200
+    latent_dim: Count = 200
     """Of z (code); 300 is the ablation's Table II."""
     activation: Literal["tanh", "relu"] = "tanh"
     """Of the hidden layers; ReLU is the ablation's Table VII."""
-    dropout: float = 0.5
+    dropout: Dropout = 0.5
     """Share of the input that is dropped (Section 4.3)."""
-    beta: float = 0.2
+    beta: NonNegative = 0.2
     """Cap of the KL weight (code)."""
     schedule: Literal["linear", "cyclical", "activity", "constant"] = "linear"
     """"linear": min(beta, step / anneal_steps). "cyclical": Fu et al. 2019. "activity": gamma times
     the user's interactions, not annealed. "constant": beta."""
-    anneal_steps: int = 200_000
+    anneal_steps: Natural = 200_000
     """Updates until the weight would reach 1 (code)."""
-    n_cycles: int = 10
+    n_cycles: Count = 10
     """Of the cyclical schedule over all epochs (ablation, Section III.C)."""
     cycle_ratio: float = 0.5
     """Share of a cycle that rises."""
@@ -65,11 +66,11 @@ class MultVAE:
     """SGD is the ablation's Table VIII, which states no rate."""
     momentum: float = 0.0
     """SGD's; the ablation states none, and its Eq. 10 has none."""
-    learning_rate: float = 0.001
+    learning_rate: NonNegative = 0.001
     """Of either optimiser: Adam's in the code, kept for SGD."""
-    batch_size: int = 500
+    batch_size: Count = 500
     """Users (code)."""
-    n_epochs: int = 200
+    n_epochs: Natural = 200
     """In the code; the ablation's, too (its Section III)."""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["MultVAENet"]:

@@ -23,6 +23,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from repro.hyperparameters import Count, Natural, NonNegative, Share
 from repro.interactions import Interactions
 from repro.model import Run, Scorer
 from repro.models._mvae.completion import als, truncated_svd
@@ -43,19 +44,19 @@ class MVAE:
     completion: Literal["svd", "als_observed", "wals", "none"] = "svd"
     """R': "svd": of the 0/1 matrix. "als_observed": Eq. 2 to the letter. "wals": Hu et al. 2008.
     "none": R itself."""
-    rank: int = 80
+    rank: Count = 80
     """Of the completion; the paper has one letter K for it and for the latent size."""
-    completion_l2: float = 1.0
+    completion_l2: NonNegative = 1.0
     """k_i and k_j of Eq. 2, if not "svd"; the paper states none."""
     confidence: float = 40.0
     """Alpha of "wals": an observed cell weighs 1 + alpha (Hu et al.)."""
-    n_sweeps: int = 8
+    n_sweeps: Natural = 8
     """Of alternating least squares, if not "svd"."""
     keep_observed: bool = True
     """Observed cells of R' stay 1 ("complete the missing values"), or are P Q^T as well."""
     clip: bool = True
     """R' is clipped to [0, 1]; as a target it always is."""
-    mask_share: float = 0.04
+    mask_share: Share = 0.04
     """Share of cells (Section V-C)."""
     mask_mode: Literal["zero", "keep"] = "zero"
     """The share is set to 0 ("the mask ratio is 4 %"), or is all that is kept ("we sample one of
@@ -70,39 +71,39 @@ class MVAE:
     """What is reconstructed: R (Eq. 8), R', or R' at masked cells alone."""
     likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
     """Of the sigmoid outputs; the paper names none."""
-    positive_weight: float = 1.0
+    positive_weight: NonNegative = 1.0
     """Times the term of the ones in the Bernoulli likelihood."""
     reduction: Literal["mean", "sum"] = "mean"
     """Over a side's batch; outputs are summed. "sum" is Eq. 8 to the letter."""
-    hidden_dim: int = 320
+    hidden_dim: Count = 320
     """Of two hidden layers in each encoder and decoder (Section V-C)."""
-    latent_dim: int = 80
+    latent_dim: Count = 80
     """Of z on either side (Section V-C)."""
     second_activation: Literal["tanh", "sigmoid"] = "tanh"
     """Of the encoder's second hidden layer; "sigmoid" as in JoVA's code."""
-    beta: float = 0.15
+    beta: NonNegative = 0.15
     """KL weight (Section V-C); 0.3 under the convention of JoVA's code, which omits the 1/2."""
-    anneal_steps: int = 0
+    anneal_steps: Natural = 0
     """Updates over which the KL weight rises to beta; 0: constant."""
     block: Literal["full", "literal", "once"] = "full"
     """What "1500 x 1500 submatrices" are. "full": as in JCA and JoVA, each pairs 1500 whole rows
     with 1500 whole columns. "literal": in training a side sees the submatrix alone. "once": each
     block of rows, and of columns, enters one update of an epoch, not one per block of the other."""
-    block_size: int = 1500
+    block_size: Count = 1500
     """Users, and items, of a block (Section V-C)."""
     skip_last_block: bool = False
     """Leave an epoch's last block of items out, as JoVA's code does."""
-    learning_rate: float = 0.003
+    learning_rate: NonNegative = 0.003
     """Adam's (Section V-C)."""
-    decay: float = 1.0
+    decay: NonNegative = 1.0
     """Times the rate every 50 * ceil(U / 1500) updates; 0.96 in JoVA's code."""
-    alpha: float = 0.5
+    alpha: NonNegative = 0.5
     """Weight of uVAE's output in a score (Eq. 7); 1 is uVAE alone, 0 iVAE alone."""
     test_input: Literal["pseudo", "observed", "masked"] = "pseudo"
     """What is encoded at test time: R', R, or R' under a mask."""
     test_latent: Literal["mean", "sample"] = "mean"
     """"sample": z is drawn, as in JoVA's code; the items' once an epoch."""
-    n_epochs: int = 200
+    n_epochs: Natural = 200
     """Section V-C."""
 
     KNOWN_USERS_ONLY: ClassVar[bool] = True

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from repro.hyperparameters import Count, Layers, Natural, NonNegative
 from repro.interactions import Interactions
 from repro.model import Run
 from repro.nn.batches import Positives, to_device
@@ -30,23 +31,23 @@ SCORED_USERS = 64  # whose activations in the tower, of all items, fit into memo
 class NeuMF:
     """A product of embeddings and an MLP over embeddings, under one sigmoid."""
 
-    gmf_dim: int = 8
+    gmf_dim: Count = 8
     """Size of the GMF embeddings: the "predictive factors" (README's example)."""
-    mlp_dims: tuple[int, ...] = (64, 32, 16, 8)
+    mlp_dims: Layers = (64, 32, 16, 8)
     """Tower widths; the first is user and item embedding side by side (README's example)."""
-    n_negatives: int = 4
+    n_negatives: Natural = 4
     """Per positive, drawn anew every epoch (Section 4.1)."""
-    learning_rate: float = 0.001
+    learning_rate: NonNegative = 0.001
     """Adam's (Section 4.1)."""
-    batch_size: int = 256
+    batch_size: Count = 256
     """Positives and negatives (code)."""
-    n_epochs: int = 20
+    n_epochs: Natural = 20
     """README's example; with pre-training, the epochs after it."""
-    n_pretrain_epochs: int = 0
+    n_pretrain_epochs: Natural = 0
     """Epochs of GMF alone and of the MLP alone before they are joined; 0: no pre-training."""
     finetune: Literal["sgd", "adam"] = "sgd"
     """Optimiser after pre-training (Section 3.4.1)."""
-    finetune_learning_rate: float = 0.001
+    finetune_learning_rate: NonNegative = 0.001
     """Of that optimiser; Ferrari Dacrema et al. 2021 took as much for SGD."""
 
     KNOWN_USERS_ONLY: ClassVar[bool] = True

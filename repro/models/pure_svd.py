@@ -20,6 +20,7 @@ from scipy.sparse.linalg import svds
 from torch import Tensor
 
 from repro.errors import UnsupportedError
+from repro.hyperparameters import Count
 from repro.interactions import Interactions
 from repro.model import Run
 from repro.nn.batches import rows_of
@@ -32,7 +33,7 @@ from repro.split import Queries
 class PureSVD:
     """Projection of a user's row onto the leading right singular vectors."""
 
-    latent_dim: int = 50
+    latent_dim: Count = 50
     """f; the paper's better one of 50 and 150 on MovieLens."""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["Projection"]:

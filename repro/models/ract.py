@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
+from repro.hyperparameters import Count, Dropout, Layers, Natural, NonNegative
 from repro.interactions import Interactions
 from repro.model import Run
 from repro.nn.batches import Rows, UserRows, rows_of
@@ -41,37 +42,37 @@ class RaCT:
     The defaults are those of the authors' logged run on MovieLens 20M.
     """
 
-    hidden_dim: int = 600
+    hidden_dim: Count = 600
     """Of the actor's encoder and decoder (code)."""
-    latent_dim: int = 200
+    latent_dim: Count = 200
     """Of z (code)."""
-    dropout: float = 0.5
+    dropout: Dropout = 0.5
     """Probability that an item is left out of the input: what is left out is to be found."""
-    beta: float = 0.2
+    beta: NonNegative = 0.2
     """Cap of the KL weight in phase 1 (code); there is no KL term in phase 3."""
-    anneal_steps: int = 200_000
+    anneal_steps: Natural = 200_000
     """Updates until the weight would reach 1 (code)."""
-    critic_dims: tuple[int, ...] = (100, 100, 10)
+    critic_dims: Layers = (100, 100, 10)
     """Hidden widths of the critic (code)."""
-    critic_l2: float = 0.0001
+    critic_l2: NonNegative = 0.0001
     """Times the squared weights and biases, over the batch size, in the critic's loss (code)."""
-    cutoff: int = 100
+    cutoff: Count = 100
     """Of the NDCG that the critic predicts (code)."""
     renormalize: bool = True
     """Whether the statistics of the critic's inputs move in phase 1; if not, the inputs are raw."""
-    learning_rate: float = 0.001
+    learning_rate: NonNegative = 0.001
     """Of Adam in phase 1 (code)."""
-    critic_learning_rate: float = 0.0001
+    critic_learning_rate: NonNegative = 0.0001
     """Of Adam in phases 2 and 3 (code)."""
-    joint_learning_rate: float = 0.000002
+    joint_learning_rate: NonNegative = 0.000002
     """Of the actor's new Adam in phase 3 (code)."""
-    batch_size: int = 500
+    batch_size: Count = 500
     """Users (code)."""
-    n_actor_epochs: int = 200
+    n_actor_epochs: Natural = 200
     """Phase 1; the authors' script has 100, their log on MovieLens 20M 200 and on Netflix 100."""
-    n_critic_epochs: int = 50
+    n_critic_epochs: Natural = 50
     """Phase 2."""
-    n_joint_epochs: int = 100
+    n_joint_epochs: Natural = 100
     """Phase 3; the script has 50, the log on MovieLens 20M 100 and on Netflix 50."""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["Actor"]:

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
+from repro.hyperparameters import Count, Dropout, Natural, NonNegative
 from repro.interactions import Interactions
 from repro.model import Run
 from repro.nn.batches import Rows, UserRows, rows_of
@@ -40,11 +41,11 @@ class RecVAE:
     The defaults are the authors' for MovieLens 20M (code, branch wsdm).
     """
 
-    hidden_dim: int = 600
+    hidden_dim: Count = 600
     """Of each of the encoder's five layers (code)."""
-    latent_dim: int = 200
+    latent_dim: Count = 200
     """Of z (code)."""
-    dropout: float = 0.5
+    dropout: Dropout = 0.5
     """Share of the input that is dropped while the encoder is trained (code)."""
     gamma: float = 0.005
     """KL weight per interaction of the user; not annealed (code). 0.0035 on Netflix (paper)."""
@@ -57,15 +58,15 @@ class RecVAE:
     the first epoch is another random encoder (master)."""
     layer_norm_eps: float = 0.00001
     """Added to the variance by the layer norms; 0.1 in master."""
-    n_encoder_passes: int = 3
+    n_encoder_passes: Natural = 3
     """Over all users in an epoch, before the decoder's (code)."""
-    n_decoder_passes: int = 1
+    n_decoder_passes: Natural = 1
     """Over all users in an epoch, without dropout and KL term (code)."""
-    learning_rate: float = 0.0005
+    learning_rate: NonNegative = 0.0005
     """Of both Adams (code)."""
-    batch_size: int = 500
+    batch_size: Count = 500
     """Users (code)."""
-    n_epochs: int = 50
+    n_epochs: Natural = 50
     """Of all these passes each (code)."""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["RecVAENet"]:

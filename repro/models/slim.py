@@ -25,6 +25,7 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
+from repro.hyperparameters import Count, Natural, NonNegative
 from repro.interactions import Interactions
 from repro.model import Run
 from repro.nn.item_weights import SparseItemWeights, cooccurrence, stacked
@@ -37,16 +38,16 @@ ITEMS_AT_A_TIME = 64
 class SLIM:
     """Sparse, non-negative item-item regression with a zero diagonal."""
 
-    l1: float = 1.0
+    l1: NonNegative = 1.0
     """Lambda; the paper tunes it, and Liang et al. 2018 search 0.1, 0.5, 1, 5."""
-    l2: float = 5.0
+    l2: NonNegative = 5.0
     """Beta; the paper tunes it, and Liang et al. 2018 search the same values. For ML-20M that of
     Ferrari Dacrema et al. lies far above, at 136, from the least alpha that they allowed."""
-    n_sweeps: int = 100
+    n_sweeps: Natural = 100
     """At most so many passes over the weights of a column."""
     tolerance: float = 1e-4
     """A column is solved when no weight of it moves by more in a sweep."""
-    block_size: int = 1024
+    block_size: Count = 1024
     """Columns that are solved together. It changes the solution within the tolerance only, and the
     memory: 16 bytes for every item and column."""
 

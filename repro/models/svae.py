@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from repro.errors import UnsupportedError
+from repro.hyperparameters import Count, Natural, NonNegative
 from repro.interactions import Interactions
 from repro.model import Run
 from repro.nn.batches import sent, to_device
@@ -33,19 +34,19 @@ from repro.split import Queries
 class SVAE:
     """A variational autoencoder over time: each step's latent variable predicts the next items."""
 
-    embedding_dim: int = 256
+    embedding_dim: Count = 256
     """Of items (code)."""
-    hidden_dim: int = 200
+    hidden_dim: Count = 200
     """Of the GRU."""
-    dense_dim: int = 150
+    dense_dim: Count = 150
     """Of the layers around the latent variable."""
-    latent_dim: int = 64
+    latent_dim: Count = 64
     """Of z at each step (code)."""
     next_k: int = 4
     """How many of the next items each step predicts; 4 on ML-1M (Section 4.5)."""
-    beta: float = 0.2
+    beta: NonNegative = 0.2
     """Cap of the KL weight."""
-    anneal_steps: int = 200_000
+    anneal_steps: Natural = 200_000
     """Updates until the weight would reach 1; it stops at beta."""
     anneal: Literal["run", "epoch"] = "run"
     """Whether updates are counted over the run, or anew in every epoch, as the code does."""
@@ -57,13 +58,13 @@ class SVAE:
     """What is read of the known items. "whole": all of them. "without_last": all but the newest, as
     in the code (`iter_eval`), whose scores are so those of a step that is already known. In either
     reading the evaluation, not the model, masks all known items."""
-    learning_rate: float = 0.001
+    learning_rate: NonNegative = 0.001
     """Adam's (code)."""
-    weight_decay: float = 0.005
+    weight_decay: NonNegative = 0.005
     """Adam's L2 term."""
-    batch_size: int = 1
+    batch_size: Count = 1
     """Users; one in the code."""
-    n_epochs: int = 25
+    n_epochs: Natural = 25
     """In the code; 40 to 300 in ACVAE's paper (its Section 4.3)."""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["SVAENet"]:

@@ -19,6 +19,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from repro.hyperparameters import Count, Dropout, Layers, Natural, NonNegative
 from repro.interactions import Interactions
 from repro.model import Run
 from repro.nn.adversarial import (
@@ -38,48 +39,48 @@ from repro.split import Queries
 class VAEGAN:
     """AVB, with a discriminator of what is recommended and a contractive encoder."""
 
-    hidden_dims: tuple[int, ...] = (200,)
+    hidden_dims: Layers = (200,)
     """Of the encoder, softplus."""
-    latent_dim: int = 64
+    latent_dim: Count = 64
     """Of z; DAVE's tables have 32 on Yelp."""
-    decoder_dims: tuple[int, ...] = ()
+    decoder_dims: tuple[Count, ...] = ()
     """Hidden layers between z and the logits, softplus; none: a linear decoder."""
-    dropout: float = 0.0
+    dropout: Dropout = 0.0
     """Share of the input that is dropped."""
     likelihood: Literal["bernoulli", "multinomial"] = "bernoulli"
     """Of the reconstruction; ours, multinomial in SE-VAE's table."""
     adaptive_contrast: bool = True
     """Whether T compares q with the Gaussian of its mean and variance, not with the prior (AVB)."""
-    noise_dim: int = 64
+    noise_dim: Count = 64
     """Of each noise."""
-    n_noises: int = 32
+    n_noises: Natural = 32
     """Noise networks of the encoder with adaptive contrast."""
-    discriminator_dims: tuple[int, ...] = (200, 200)
+    discriminator_dims: tuple[Count, ...] = (200, 200)
     """Of T, leaky ReLU."""
-    beta: float = 1.0
+    beta: NonNegative = 1.0
     """Largest weight of the KL term."""
-    anneal_steps: int = 0
+    anneal_steps: Natural = 0
     """Updates in which that weight would rise from 0 to 1; it stops at beta. 0: none."""
-    profile_discriminator_dims: tuple[int, ...] = (200,)
+    profile_discriminator_dims: tuple[Count, ...] = (200,)
     """Of D, leaky ReLU."""
     generated: Literal["masked", "softmax"] = "masked"
     """What D is to tell from real vectors: the probabilities of the user's own items, the others
     masked as in CFGAN, against ones; or the softmax of all logits, against rows that sum to 1."""
-    adversarial_weight: float = 0.1
+    adversarial_weight: NonNegative = 0.1
     """Of the non-saturating loss that makes D take what is generated for real."""
-    contractive_weight: float = 0.001
+    contractive_weight: NonNegative = 0.001
     """Of the squared Frobenius norm of the Jacobian of the encoder's first layer."""
-    learning_rate: float = 0.001
+    learning_rate: NonNegative = 0.001
     """Of encoder and decoder; ours."""
-    discriminator_learning_rate: float = 0.0001
+    discriminator_learning_rate: NonNegative = 0.0001
     """Of T and D."""
     adam_beta1: float = 0.5
     """Decay of both Adams' first moment (AVB's code)."""
-    n_test_draws: int = 10
+    n_test_draws: Natural = 10
     """Noises that the logits are averaged over."""
-    batch_size: int = 128
+    batch_size: Count = 128
     """Users; ours."""
-    n_epochs: int = 200
+    n_epochs: Natural = 200
     """Ours."""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["VAEGANNet"]:

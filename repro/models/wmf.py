@@ -24,6 +24,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from repro.hyperparameters import Count, Natural, NonNegative
 from repro.interactions import Interactions, from_rows
 from repro.model import Run
 from repro.nn.batches import Rows, rows_of
@@ -36,16 +37,16 @@ from repro.split import Queries
 class WMF:
     """Factors of users and items by alternating least squares."""
 
-    latent_dim: int = 200
+    latent_dim: Count = 200
     """f; the largest of Hu et al."""
-    positive_weight: float = 41.0
+    positive_weight: NonNegative = 41.0
     """Of a one: 1 + alpha r with Hu et al.'s alpha of 40. Rendle et al. have 1."""
-    unobserved_weight: float = 1.0
+    unobserved_weight: NonNegative = 1.0
     """Alpha_0, of a zero: 1 in Hu et al.; Rendle et al. tune it (0.1 on ML-20M)."""
     weighting: Literal["replace", "add"] = "replace"
     """Whether a one weighs positive_weight in place of unobserved_weight (Hu et al., Eq. 3), or is
     pulled to 0 like all pairs and to 1 besides (Rendle et al.)."""
-    l2: float = 100.0
+    l2: NonNegative = 100.0
     """Lambda; Hu et al. find it by cross-validation. Ours is near what Rendle et al. tune on ML-20M
     when divided by their alpha_0: 62 for a user of the mean number of items, 360 for an item."""
     l2_exponent: float = 0.0
@@ -54,7 +55,7 @@ class WMF:
     init_std: float = 0.1
     """Sigma*: factors begin as normal with standard deviation sigma* / sqrt(latent_dim) (Rendle et
     al.); Hu et al. do not say."""
-    n_epochs: int = 10
+    n_epochs: Natural = 10
     """Sweeps over users and items (Hu et al., Section 4); Rendle et al. make 16 on ML-20M."""
     precision: Literal["float32", "float64"] = "float32"
     """Of factors and systems."""

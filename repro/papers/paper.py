@@ -9,7 +9,7 @@ from typing import Any
 
 from repro.data import manifest
 from repro.errors import unknown
-from repro.experiment import Experiment
+from repro.experiment import Experiment, Need
 from repro.papers.rows import Cell, Entry, Recipe
 from repro.papers.schema import (
     About,
@@ -210,7 +210,7 @@ class Paper:
                 for (label, metric), text in zip(table.metrics.items(), published, strict=True)
                 if text or added or number in self._drawn
             ),
-            needs=tuple(table.needs),
+            needs=tuple(map(Need.of, table.needs)),
             notes=tuple(
                 (about, note) for about, note in ((row.label, row.note), (name, place.note)) if note
             ),

@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import Any
 
 from repro.data import manifest
-from repro.experiment import Experiment, Spec, checked_select, model_spec, protocol_spec
+from repro.experiment import Experiment, Need, Selection, Spec, model_spec, protocol_spec
 from repro.papers.schema import (
     Tolerance,
 )
@@ -32,8 +32,8 @@ class Entry:
     quoted_from: str
     seeds: tuple[int, ...]
     cells: tuple["Cell", ...]
-    needs: tuple[str, ...]
-    """What a record must hold besides, as `repro.runs.records.Record.holds` has it."""
+    needs: tuple[Need, ...]
+    """What a record must hold besides."""
     notes: tuple[tuple[str, str], ...]
     """What each is about, the row anywhere or here, and the note."""
     apart: tuple[str, ...]
@@ -93,11 +93,12 @@ class Recipe:
 
     def under(self, model: Spec, seed: int) -> Experiment:
         """Return the experiment with any model."""
+        Selection.of(self.select, self.where)
         return Experiment(
             dataset=self.dataset,
             protocol=self._protocol,
             model=model,
-            select=checked_select(self.select, self.where),
+            select=self.select,
             every=self.every,
             patience=self.patience,
             patience_from=self.patience_from,

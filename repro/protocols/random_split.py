@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from repro.hyperparameters import Share
 from repro.interactions import Dataset
 from repro.split import Cases, Split
 
@@ -27,9 +28,9 @@ from repro.split import Cases, Split
 class RandomSplit:
     """Hold out a random share of every user's interactions."""
 
-    test_share: float = 0.2
+    test_share: Share = 0.2
     """Of a user's interactions, rounded down, at least one."""
-    valid_share: float = 0.1
+    valid_share: Share = 0.1
     """Of what the test leaves, rounded down, at least one; 0 holds out none."""
     seed: int = 0
     """Of the draw, which is the same for every model and every training seed."""

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from repro.errors import ReproError
+from repro.hyperparameters import Share
 from repro.interactions import Dataset, Interactions
 from repro.split import Cases, Split
 
@@ -35,12 +36,12 @@ from repro.split import Cases, Split
 class SequentialSplit:
     """Hold out the newest share of every user's interactions."""
 
-    test_share: float = 0.2
+    test_share: Share = 0.2
     """Of a user's rows after the cut, rounded down."""
     last: int = 0
     """Cut every user to so many newest rows before the split; 0 cuts nothing."""
 
-    valid_share: float = 0.0
+    valid_share: Share = 0.0
     """Of a user's rows before the test rows, rounded down, the newest; 0 is ACVAE's, which has no
     validation and looks at test."""
 

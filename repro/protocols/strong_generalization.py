@@ -24,6 +24,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from repro.errors import ReproError
+from repro.hyperparameters import Share
 from repro.interactions import Dataset, IntArray, Interactions, first_appearance
 from repro.split import Cases, Split
 
@@ -36,7 +37,7 @@ class StrongGeneralization:
 
     heldout_users: int = 10_000
     """Users for validation, and again as many for test: 10,000 on ML-20M, 40,000 on Netflix."""
-    heldout_share: float = 0.2
+    heldout_share: Share = 0.2
     """Share of a held-out user's rows that must be found, rounded down."""
     seed: int = 98765
     """The notebook's; another one gives another split."""

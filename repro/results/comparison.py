@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from repro.errors import ReproError
-from repro.experiment import Experiment, Spec, canonical, loops
+from repro.experiment import Experiment, Spec, loops
 from repro.papers import library
 from repro.papers.paper import Paper
 from repro.papers.rows import Entry
@@ -65,9 +65,9 @@ def compare(
     table = paper.table(number)
     known: dict[str, list[Record]] = {}
     by_id: dict[str, Record] = {}
-    for record in (one for one in records if one.experiment["smoke"] == smoke):
+    for record in (one for one in records if one.experiment.smoke == smoke):
         by_id[record.id] = record
-        known.setdefault(record.seedless, []).append(record)
+        known.setdefault(record.experiment.seedless, []).append(record)
     here = cache(digest_here)
     frozen = {} if smoke else _frozen(paper.id, number)
     cells: list[ComparedCell] = []
@@ -157,13 +157,13 @@ def _added(
     for entry in paper.entries(number):
         place = entry.under(Spec("", {}))
         if place:
-            key = _modelless((place.smoked() if smoke else place).as_json())
+            key = (place.smoked() if smoke else place).modelless
             places.setdefault(key, []).append(entry)
     cells = []
     for found in others.values():
         about = found[0].experiment
-        rows = places.get(_modelless(about), [])
-        name, params = about["model"]["name"], about["model"]["params"]
+        rows = places.get(about.modelless, [])
+        name, params = about.model.name, about.model.params
         whole = rows and all(found[0].has(cell.metric) for cell in rows[0].cells)  # not a figure's
         if whole and name in MODELS:
             shortened = filter(None, (_shortened(row, name, params) for row in rows))
@@ -174,10 +174,6 @@ def _added(
                 ours = replace(cell, published="", tolerance=None, note="", doubts="")
                 cells.append(compared(at, ours, found, frozen, here, label))
     return sorted(cells, key=lambda cell: cell.row)
-
-
-def _modelless(experiment: dict[str, Any]) -> str:
-    return canonical({k: v for k, v in experiment.items() if k not in ("seed", "model")})
 
 
 def _shortened(entry: Entry, name: str, params: Mapping[str, Any]) -> str:
@@ -196,12 +192,12 @@ def _elsewhere(record: Record) -> str:
     """Return the name of the row of another paper that a record is of; "" if there is none."""
     for name in library.papers():
         with suppress(ReproError):  # its faults are told where that paper is asked for
-            if place := library.load(name).rows_of.get(record.seedless):
+            if place := library.load(name).rows_of.get(record.experiment.seedless):
                 return place + OURS
     return ""
 
 
-def _label(name: str, params: dict[str, object]) -> str:
+def _label(name: str, params: Mapping[str, Any]) -> str:
     defaults = MODELS.entry(name).defaults()
     changed = [f"{k}={v}" for k, v in params.items() if defaults.get(k) != v]
     return (f"{name} [{', '.join(changed)}]" if changed else name) + OURS

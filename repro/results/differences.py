@@ -58,7 +58,7 @@ def paired(
         Metric by printed label.
     """
     mine, theirs = (
-        {r.experiment["seed"]: r for r in records if r.experiment["select"] != "test:each"}
+        {r.experiment.seed: r for r in records if not r.experiment.selection.each}
         for _, records in (row, against)
     )
     hits = {}
@@ -107,5 +107,5 @@ def _asked_the_same(one: Record, other: Record) -> bool:
     A digest of equal cases may differ between versions of this code, but a protocol gives the same
     cases of the same data.
     """
-    where = [(r.digest, r.experiment["dataset"], r.experiment["protocol"]) for r in (one, other)]
+    where = [(r.digest, r.experiment.dataset, r.experiment.protocol) for r in (one, other)]
     return where[0] == where[1] or bool(one.cases and one.cases == other.cases)

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from repro.experiment import canonical
 from repro.papers.paper import Paper
 from repro.papers.schema import Figure, Line, figure_key, point
 from repro.results import frozen
@@ -83,7 +82,7 @@ def found(paper: Paper, number: str, records: Iterable[Record], smoke: bool = Fa
     """
     figure = paper.figure(number)
     by_age = sorted(records, key=lambda record: record.began)  # of several, the latest counts
-    known = {canonical(record.experiment): record for record in by_age}
+    known = {record.experiment.key(): record for record in by_age}
     places = {point(line.label, x): (line, x) for line in figure.lines for x in figure.trained()}
     kept_points = [] if smoke else frozen.read(file(paper, number), Point)
     points: list[Point] = []

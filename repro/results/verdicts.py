@@ -120,11 +120,11 @@ def compared(
     error = statistics.fmean(errors) if errors else None
     if latest:
         marks += "u" if not all(record.verified for record in latest) else ""
-        marks += "t" if latest[0].experiment["select"].startswith("test") else ""
+        marks += "t" if latest[0].experiment.selection.cases == "test" else ""
         marks += "a" if entry.view in entry.apart else ""
         marks += "c" if any(record.constant > 0 for record in latest) else ""
         marks += "d" if any(record.dirty or record.outdated for record in latest) else ""
-        marks += "s" if latest[0].experiment["smoke"] else ""
+        marks += "s" if latest[0].experiment.smoke else ""
         marks += "v" if several else ""
     verdict, reason = _verdict(entry, cell, ours, error, "s" in marks)
     return _printed(
@@ -188,9 +188,9 @@ def _latest_per_seed(
     if not by_age:
         return [], False
     newest = by_age[-1]
-    here = digest_here(newest.experiment["dataset"]) or newest.digest
+    here = digest_here(newest.experiment.dataset) or newest.digest
     digest = here if here in {record.digest for record in by_age} else newest.digest
-    latest = {record.experiment["seed"]: record for record in by_age if record.digest == digest}
+    latest = {record.experiment.seed: record for record in by_age if record.digest == digest}
     return [latest[seed] for seed in sorted(latest)], len(latest) < len(found) or digest != here
 
 

@@ -147,7 +147,7 @@ class _Play(Progress):
             rank(scorer, Cases(queries.rows(some), test.targets.rows(some)), experiment.model.name)
             seen.append((n, time.monotonic() - began))
         parts, further = getattr(type(scorer), "parts", None), sum(split.others.values(), ())
-        share = 1.0 if experiment.select in ("last", "test:each") else BETTER
+        share = 1.0 if not experiment.selection.metric else BETTER
         of_parts = share * len(test) * len(parts(scorer) if callable(parts) else ())
         each, once = len(test) + len(split.valid or ()) + of_parts, sum(map(len, further))
         of_one = _line(seen, len(test)) / len(test)

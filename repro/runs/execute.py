@@ -132,7 +132,7 @@ def run(
 def _known(job: Job, settings: Settings, digest: str, id: str) -> Record | None:
     """Return the record that there is; a damaged one counts as none to who forces the run."""
     try:
-        return records.find(settings.runs, digest, job.experiment.as_json(), id)
+        return records.find(settings.runs, digest, job.experiment, id)
     except ReproError:
         if settings.since is None:
             raise
@@ -145,7 +145,7 @@ def _trained(
     device = machine.chosen_device(settings.device, settings.threads, settings.deterministic)
     began = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
     experiment = job.experiment
-    code = code_version() | plugins(experiment.as_json())
+    code = code_version() | plugins(experiment)
     data = views.load(experiment.dataset)
     _check_view(experiment.dataset, data.digest)
     split = split_of(job, data.digest)
@@ -167,14 +167,14 @@ def _trained(
             every=experiment.every,
             patience=experiment.patience,
             patience_from=experiment.patience_from,
-            curve=tuple(need.rpartition(":")[2] for need in job.needs if "@" in need),
+            curve=tuple(need.name for need in job.needs if need.kind == "metric"),
         )
     ranking = outcome.ranking
     if ranking is None:
         raise ReproError(f"{experiment.model.name} yielded no scorer", "it needs an epoch at least")
     record = Record(
         id=id,
-        experiment=experiment.as_json(),
+        experiment=experiment,
         digest=data.digest,
         verified=data.verified,
         code=code,

@@ -11,7 +11,7 @@ from typing import Any
 from repro import paths
 from repro.data import archive, cache, manifest, views
 from repro.errors import ReproError, unknown
-from repro.experiment import Experiment, loops, model_spec
+from repro.experiment import Experiment, Need, loops, model_spec
 from repro.papers import library
 from repro.papers.paper import Paper
 from repro.papers.rows import Entry
@@ -53,7 +53,7 @@ class Job:
     metrics: tuple[str, ...]
     label: str
     """Paper, table, row, view and seed, and what sets it apart from the row: for people."""
-    needs: tuple[str, ...] = ()
+    needs: tuple[Need, ...] = ()
     """What its record must hold besides, for figures."""
 
     def is_done_by(self, record: Record) -> bool:

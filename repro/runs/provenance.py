@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import repro
+from repro.experiment import Experiment
 from repro.plugins import MODELS, PROTOCOLS
 
 
@@ -40,15 +41,12 @@ def _git(root: Path, *arguments: str) -> str:
     return asked.stdout.strip() if asked.returncode == 0 else ""
 
 
-def plugins(experiment: Mapping[str, Any]) -> dict[str, str]:
+def plugins(experiment: Experiment) -> dict[str, str]:
     """Return the sha256 of an experiment's plug-ins that are not ours, by file name.
 
-    Parameters
-    ----------
-    experiment : mapping
-        As `Experiment.as_json` gives it; a plug-in that is no longer there has none.
+    A plug-in that is no longer there has none.
     """
-    named = ((MODELS, experiment["model"]["name"]), (PROTOCOLS, experiment["protocol"]["name"]))
+    named = ((MODELS, experiment.model.name), (PROTOCOLS, experiment.protocol.name))
     files = [kind.entry(name).path for kind, name in named if name in kind]
     ours = Path(repro.__file__).parent
     return {

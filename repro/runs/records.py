@@ -20,7 +20,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from repro import metrics
 from repro.errors import ReproError
-from repro.experiment import canonical, completed, without_seed
+from repro.experiment import Experiment, Need
 from repro.files import read_json, unfinished, whole, write_json
 from repro.interactions import IntArray
 from repro.metrics import Result
@@ -40,7 +40,7 @@ class Record:
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     id: str
-    experiment: dict[str, Any]
+    experiment: Experiment
     digest: str
     """Of the dataset."""
     verified: bool
@@ -75,11 +75,6 @@ class Record:
         return n_sources(made) > 1 or any(code.get("dirty", False) for code in made)
 
     @cached_property
-    def seedless(self) -> str:
-        """What all seeds of the experiment share, as `Experiment.seedless` has it."""
-        return without_seed(self.experiment)
-
-    @cached_property
     def outdated(self) -> bool:
         """Whether a plug-in that is not ours has changed since."""
         now = plugins(self.experiment)
@@ -90,24 +85,16 @@ class Record:
 
         It does not where every metric has its own best epoch, and the run did not follow this one.
         """
-        return metric in self.results or self.experiment["select"] != "test:each"
+        return metric in self.results or not self.experiment.selection.each
 
-    def holds(self, need: str) -> bool:
-        """Return whether the record has what a figure needs.
-
-        Parameters
-        ----------
-        need : str
-            "embedding:users"; "loss:NAME"; or cases and a metric that every look at them has seen,
-            as in "valid:ndcg@10" and "noise 0.1:ndcg@10".
-        """
-        of, _, name = need.rpartition(":")
-        if of == "embedding":
-            return self.folder is not None and name in self.embeddings()
-        if of == "loss":  # of one phase maybe
-            return any(name in entry.get("losses", {}) for entry in self.curve)
-        looks = [entry[of] for entry in self.curve if of in entry]
-        return bool(looks) and all(name in look for look in looks)
+    def holds(self, need: Need) -> bool:
+        """Return whether the record has what a figure needs."""
+        if need.kind == "embedding":
+            return self.folder is not None and need.name in self.embeddings()
+        if need.kind == "loss":  # of one phase maybe
+            return any(need.name in entry.get("losses", {}) for entry in self.curve)
+        looks = [entry[need.cases] for entry in self.curve if need.cases in entry]
+        return bool(looks) and all(need.name in look for look in looks)
 
     def result(self, metric: str) -> Result:
         """Return a test metric that the record has; one not asked for in the run from its hits."""
@@ -174,7 +161,15 @@ def save(
     (folder / EMBEDDINGS).unlink(missing_ok=True)
     if embeddings:
         _save_arrays(folder / EMBEDDINGS, embeddings)
-    content = {key: value for key, value in asdict(record).items() if key != "folder"}
+    content = {
+        key: value
+        for key, value in vars(record).items()
+        if key in Record.__dataclass_fields__ and key != "folder"
+    }
+    content |= {
+        "experiment": record.experiment.as_json(),
+        "results": {k: asdict(v) for k, v in record.results.items()},
+    }
     write_json(folder / FILE, content)
     checkpoints.clear(folder)
     for cut_off in (path for name in (HITS, EMBEDDINGS, FILE) for path in unfinished(folder, name)):
@@ -197,7 +192,7 @@ def load(folder: Path) -> Record:
     """
     try:
         content = read_json(folder / FILE)
-        content["experiment"] = completed(content["experiment"])
+        content["experiment"] = Experiment.from_json(content["experiment"])
         return _schema().validate_python({**content, "folder": folder})
     except ValidationError as error:
         fault = error.errors()[0]
@@ -218,7 +213,7 @@ def _schema() -> TypeAdapter[Record]:
     return TypeAdapter(Record)
 
 
-def find(runs: Path, digest: str, experiment: dict[str, Any], id: str) -> Record | None:
+def find(runs: Path, digest: str, experiment: Experiment, id: str) -> Record | None:
     """Return the record of an experiment on data of a digest.
 
     It lies under the experiment's id; or under another, if model or protocol had fewer parameters
@@ -226,7 +221,7 @@ def find(runs: Path, digest: str, experiment: dict[str, Any], id: str) -> Record
     """
     with suppress(FileNotFoundError):
         return load(runs / id)
-    wanted = digest, canonical(experiment)
+    wanted = digest, experiment.key()
     for file in sorted(runs.glob(f"*/{FILE}")):
         with suppress(FileNotFoundError):  # a forced run is being saved this moment
             if _made_from(file, file.stat().st_mtime_ns) == wanted:
@@ -237,7 +232,7 @@ def find(runs: Path, digest: str, experiment: dict[str, Any], id: str) -> Record
 @cache  # asked for once a run that is planned; a file's time changes with it
 def _made_from(file: Path, _changed: int) -> tuple[str, str]:
     record = load(file.parent)
-    return record.digest, canonical(record.experiment)
+    return record.digest, record.experiment.key()
 
 
 def load_all(runs: Path) -> Iterator[Record]:

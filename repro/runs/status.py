@@ -38,7 +38,7 @@ def finished(jobs: Iterable[Job], every: Iterable[Record]) -> dict[str, str]:
     jobs = list(jobs)
     digests = _digests(jobs)
     known = {record.id: record for record in every}
-    older = {(record.digest, canonical(record.experiment)): record for record in known.values()}
+    older = {(record.digest, record.experiment.key()): record for record in known.values()}
     found = {}
     for job in jobs:
         experiment, digest = job.experiment, digests.get(job.experiment.dataset, "")
@@ -72,10 +72,10 @@ def states(plan: Plan, runs: Path) -> list[State]:
     every = list(records.load_all(runs))
     spent: dict[tuple[str, ...], list[float]] = {}
     for record in every:
-        if not record.experiment["smoke"]:
-            model = record.experiment["model"]
-            epochs = sum(loops(model["params"]).values()) or 1
-            for key in _alike(record.experiment["dataset"], model["name"], model["params"]):
+        if not record.experiment.smoke:
+            model = record.experiment.model
+            epochs = sum(loops(model.params).values()) or 1
+            for key in _alike(record.experiment.dataset, model.name, model.params):
                 spent.setdefault(key, []).append(record.seconds / epochs)
     done, digests = finished(plan.jobs, every), _digests(plan.jobs)
     found = []

@@ -24,6 +24,7 @@ from repro import paths
 from repro.cli import app, progress
 from repro.data import download
 from repro.errors import EXIT_CODES, ReproError
+from repro.experiment import Spec
 from repro.results import frozen
 from repro.runs import records
 from repro.runs.records import Record
@@ -268,7 +269,7 @@ def test_a_dry_run_only_tells() -> None:
 def test_a_hyper_parameter_can_be_set_and_makes_a_row_of_ours() -> None:
     repro_("run", "toy", "--table", "1", "--row", "EASE", "--view", "split", "--set", "l2=5")
     (record,) = known()
-    assert record.experiment["model"] == {"name": "ease", "params": {"l2": 5.0}}
+    assert record.experiment.model == Spec("ease", {"l2": 5.0})
     cells = [cell for cell in compared("toy", "--table", "1") if cell["ours"]]
     assert {cell["row"] for cell in cells} == {"ease [l2=5.0] (ours)"}
     assert {cell["verdict"] for cell in cells} == {"ours"}
@@ -286,7 +287,7 @@ def test_a_hyper_parameter_can_be_set_as_it_is_shown(dims: str) -> None:
 
 def test_seeds_are_runs_of_their_own_shown_with_their_spread() -> None:
     repro_("run", "toy", "--table", "1", "--row", "Random", "--seeds", "3,4,5")
-    assert {record.experiment["seed"] for record in known()} == {3, 4, 5}
+    assert {record.experiment.seed for record in known()} == {3, 4, 5}
     cell = next(cell for cell in compared("toy", "--table", "1") if cell["ours"])
     assert cell["seeds"] == 3
     assert cell["spread"] > 0
@@ -319,8 +320,8 @@ def test_a_smoke_run_goes_through_and_never_passes_for_a_real_one() -> None:
     repro_("run", "acvae", "--table", "2", "--row", "POP", "--smoke")
     assert known()
     for record in known():
-        assert record.experiment["smoke"]
-        assert record.experiment["dataset"] == "toy/ratings"
+        assert record.experiment.smoke
+        assert record.experiment.dataset == "toy/ratings"
 
     def verdicts(*options: str) -> set[tuple[str, bool]]:
         cells = compared("acvae", "--table", "2", *options)
@@ -587,7 +588,7 @@ def test_a_run_that_fails_does_not_stop_the_others(
     result = repro_("run", "mine", code=4)
     assert said in result.stderr
     assert "1 finished, 0 refused, 1 failed" in result.stderr
-    assert [record.experiment["model"]["name"] for record in known()] == ["popularity"]
+    assert [record.experiment.model.name for record in known()] == ["popularity"]
     again = repro_("run", "mine", code=4)
     assert "1 to run, 1 have a record already" in again.stderr
 

@@ -111,7 +111,7 @@ def test_a_sweep_has_the_result_at_every_place_of_its_axis(tmp_path: Path) -> No
     assert [float(row["x"]) for row in rows] == [5, 50]
     for row in rows:
         record = known[row["experiment"]]
-        assert record.experiment["model"]["params"]["l2"] == float(row["x"])
+        assert record.experiment.model.params["l2"] == float(row["x"])
         assert float(row["value"]) == record.results["recall@5"].value
 
 
@@ -161,7 +161,7 @@ def test_frozen_points_of_a_sweep_have_their_place_on_the_axis(tmp_path: Path) -
     repro("run", "mine", "--figure", "2")
     repro("freeze", "mine", "--figure", "2")
     every = records.load_all(paths.runs())
-    (gone,) = (one.id for one in every if one.experiment["model"]["params"]["l2"] == 5)
+    (gone,) = (one.id for one in every if one.experiment.model.params["l2"] == 5)
     shutil.rmtree(paths.runs() / gone)
     shown = repro("figure", "mine", "2", "--to", str(tmp_path))
     assert f"EASE at 5 | Toy | seed 0: {gone} of " in shown.stderr
@@ -382,9 +382,7 @@ def test_a_picture_shows_every_row_and_numbers_beside(mine: Path, tmp_path: Path
     shown = repro("figure", "mine", "3", "--to", str(tmp_path))
     assert "POP | Toy | seed 0: has no vectors" in shown.stderr
     rows = numbers(tmp_path / "mine-3.csv")
-    found = {
-        record.experiment["model"]["name"]: record for record in records.load_all(paths.runs())
-    }
+    found = {record.experiment.model.name: record for record in records.load_all(paths.runs())}
     assert len(rows) == len(found["placed"].embeddings()["users"])
     assert found["popularity"].embeddings() == {}
     odd, even = ({row["cluster"] for row in rows[k::2]} for k in (1, 0))

@@ -77,7 +77,7 @@ def lines(file: Path) -> list[dict[str, str]]:
 
 def known() -> dict[int, Record]:
     """Return the records by seed."""
-    return {record.experiment["seed"]: record for record in records.load_all(paths.runs())}
+    return {record.experiment.seed: record for record in records.load_all(paths.runs())}
 
 
 def compared(*arguments: str) -> list[dict[str, Any]]:

@@ -401,7 +401,7 @@ def test_a_process_that_is_killed_fails_alone_and_its_run_goes_on_later(user: Us
     )
     assert "run again to go on from its checkpoint" in ran.stderr
     assert "1 finished, 0 refused, 1 failed" in ran.stderr
-    assert [record.experiment["model"]["params"]["name"] for record in by_name()] == ["B"]
+    assert [record.experiment.model.params["name"] for record in by_name()] == ["B"]
 
     again = repro_("run", "mine")
     assert "1 to run, 1 have a record already" in again.stderr
@@ -411,7 +411,7 @@ def test_a_process_that_is_killed_fails_alone_and_its_run_goes_on_later(user: Us
 
 
 def by_name() -> list[Record]:
-    return sorted(known(), key=lambda record: record.experiment["model"]["params"]["name"])
+    return sorted(known(), key=lambda record: record.experiment.model.params["name"])
 
 
 def start(nursery: Nursery, user: User, names: str) -> tuple[Started, dict[str, Claim]]:

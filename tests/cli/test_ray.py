@@ -218,7 +218,7 @@ def test_a_cluster_that_loses_a_machine_loses_no_run_and_does_none_twice(
     for id, record in found.items():
         assert len(record.attempts) == (2 if id in cut_off else 1)
         assert [entry["epoch"] for entry in record.curve] == list(range(1, N_EPOCHS + 1))
-    names = [found[id].experiment["model"]["params"]["name"] for id in cut_off]
+    names = [found[id].experiment.model.params["name"] for id in cut_off]
     assert "A" not in names  # it was finished before the kill
     trained = (user / "models" / "trained").read_text().split()
     assert sorted(trained) == sorted([*"ABCD", *names])

@@ -358,7 +358,7 @@ def test_a_record_tells_memory_and_determinism(mine: Mine) -> None:
     mine(seeds="[0, 1]")
     repro_("run", "mine", "--seeds", "0", "--device", "cpu")
     repro_("run", "mine", "--seeds", "1", "--device", "cpu", "--no-deterministic")
-    by_seed = {record.experiment["seed"]: record for record in known()}
+    by_seed = {record.experiment.seed: record for record in known()}
     assert by_seed[0].environment["deterministic"] is True
     assert by_seed[1].environment["deterministic"] is False
     for record in by_seed.values():

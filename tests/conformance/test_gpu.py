@@ -23,7 +23,7 @@ from repro.training.progress import Progress
 pytestmark = pytest.mark.gpu
 
 EVERY = Asked(("toy",), every_model=True, smoke=True)
-NEVER_WAITING = ("acvae", "avb", "cvae_gan", "evcf", "mult_vae", "svae", "vaegan")
+NEVER_WAITING = ("acvae", "avb", "cvae_gan", "se_vae", "mult_vae", "svae", "vaegan")
 """Models whose updates ask the GPU for nothing; an epoch may, once, as `UserRows` does."""
 
 

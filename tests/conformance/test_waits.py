@@ -103,7 +103,7 @@ def waits(name: str, n_users: int) -> list[str]:
     return seen.found
 
 
-@pytest.mark.parametrize("name", ["avb", "cvae_gan", "evcf", "mult_vae", "vaegan"])
+@pytest.mark.parametrize("name", ["avb", "cvae_gan", "se_vae", "mult_vae", "vaegan"])
 def test_more_updates_make_the_host_wait_no_more_often(name: str) -> None:
     few, many = waits(name, 8), waits(name, 80)
     assert few  # its losses are read at the end

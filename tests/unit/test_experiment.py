@@ -11,10 +11,9 @@ import pytest
 from repro.errors import ReproError
 from repro.experiment import (
     Experiment,
+    Selection,
     Spec,
     canonical,
-    checked_select,
-    completed,
     model_spec,
     protocol_spec,
 )
@@ -26,6 +25,11 @@ EASE = Experiment(
     model=model_spec("ease", {"l2": 500.0}, "here"),
 )
 DIGEST = "0" * 64
+
+
+def completed(content: dict[str, Any]) -> dict[str, Any]:
+    """Return a record's experiment as it is read back."""
+    return Experiment.from_json(content).as_json()
 
 
 @pytest.mark.parametrize(
@@ -93,7 +97,7 @@ def test_an_experiment_survives_json() -> None:
 
 @pytest.mark.parametrize("select", ["last", "test:each", "valid:ndcg@100", "test:hit_rate@5"])
 def test_a_selection_rule_is_kept(select: str) -> None:
-    assert checked_select(select, "here") == select
+    assert Selection.of(select, "here").each is (select == "test:each")
 
 
 @pytest.mark.parametrize(
@@ -109,7 +113,7 @@ def test_a_selection_rule_is_kept(select: str) -> None:
 )
 def test_another_selection_rule_is_an_error(select: str, said: str) -> None:
     with pytest.raises(ReproError, match=said):
-        checked_select(select, "here")
+        Selection.of(select, "here")
 
 
 @pytest.mark.parametrize("given", [{}, {"name": 3}, {"leaked": "keep"}])

@@ -118,7 +118,7 @@ def record(job: Job, seconds: float = 1.0, **changed: Any) -> Record:
     assert known is not None
     plain = Record(
         id=job.experiment.id(known.digest),
-        experiment=job.experiment.as_json(),
+        experiment=job.experiment,
         digest=known.digest,
         verified=True,
         code={},

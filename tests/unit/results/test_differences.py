@@ -31,7 +31,7 @@ def record(
     )
     plain = Record(
         id=experiment.id(str(hits)),
-        experiment=experiment.as_json(),
+        experiment=experiment,
         digest="d",
         verified=True,
         code={},

@@ -44,7 +44,7 @@ def record(label: str) -> Record:
     )
     return Record(
         id=label,
-        experiment={},
+        experiment=job("").experiment,
         digest="",
         verified=True,
         code={},

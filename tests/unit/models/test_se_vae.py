@@ -16,7 +16,7 @@ from torch.testing import assert_close
 from repro.errors import UnsupportedError
 from repro.interactions import Interactions
 from repro.models._se_vae.gated import ItemLinear, normalized
-from repro.models.evcf import EVCF, EVCFNet, HVamp, Latent
+from repro.models.se_vae import SEVAE, HVamp, Latent, SEVAENet
 from repro.nn.batches import rows_of
 from repro.split import Queries
 from repro.training.progress import Progress
@@ -25,7 +25,7 @@ Build = Callable[..., Interactions]
 
 CPU = torch.device("cpu")
 LISTS = [[0, 1, 2], [3, 4], [5, 6, 7, 8], [9]]
-TINY = EVCF(hidden_dim=6, latent_dim=3, n_pseudo_inputs=5, batch_size=2, n_epochs=3)
+TINY = SEVAE(hidden_dim=6, latent_dim=3, n_pseudo_inputs=5, batch_size=2, n_epochs=3)
 SE: dict[str, Any] = {"expert": "stochastic", "n_experts": 3}
 FLAT: dict[str, Any] = {"family": "multi_vae"}
 PLAIN: dict[str, Any] = {"family": "multi_vae", "gated": False, "n_layers": 1}
@@ -44,9 +44,9 @@ KINDS: dict[str, dict[str, Any]] = {
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
-def network(seed: int = 0, **change: Any) -> EVCFNet:
+def network(seed: int = 0, **change: Any) -> SEVAENet:
     torch.manual_seed(seed)
-    return EVCFNet(12, replace(TINY, **change))
+    return SEVAENet(12, replace(TINY, **change))
 
 
 def gaussian(parameters: tuple[Tensor, Tensor]) -> Any:
@@ -57,27 +57,27 @@ def gaussian(parameters: tuple[Tensor, Tensor]) -> Any:
 @pytest.mark.parametrize(
     ("model", "millions"),
     [
-        (EVCF(**PLAIN), 24.5),
-        (EVCF(**PLAIN, latent_dim=600), 25.2),
-        (EVCF(**FLAT, n_layers=1), 36.7),
-        (EVCF(**FLAT), 38.1),
-        (EVCF(**FLAT, latent_dim=600), 39.1),
-        (EVCF(gated=False), 59.7),
-        (EVCF(), 86.5),
-        (EVCF(latent_dim=600), 89.8),
-        (EVCF(**PLAIN, **SE), 61.5),
-        (EVCF(**PLAIN, **SE, share_output=True), 37.3),
-        (EVCF(**PLAIN, **SE, selector="trunk"), 49.4),
-        (EVCF(**PLAIN, **SE, share_output=True, selector="trunk"), 25.2),  # as with K = 600
-        (EVCF(**FLAT, **SE), 88.8),
-        (EVCF(**SE), 141.5),
+        (SEVAE(**PLAIN), 24.5),
+        (SEVAE(**PLAIN, latent_dim=600), 25.2),
+        (SEVAE(**FLAT, n_layers=1), 36.7),
+        (SEVAE(**FLAT), 38.1),
+        (SEVAE(**FLAT, latent_dim=600), 39.1),
+        (SEVAE(gated=False), 59.7),
+        (SEVAE(), 86.5),
+        (SEVAE(latent_dim=600), 89.8),
+        (SEVAE(**PLAIN, **SE), 61.5),
+        (SEVAE(**PLAIN, **SE, share_output=True), 37.3),
+        (SEVAE(**PLAIN, **SE, selector="trunk"), 49.4),
+        (SEVAE(**PLAIN, **SE, share_output=True, selector="trunk"), 25.2),  # as with K = 600
+        (SEVAE(**FLAT, **SE), 88.8),
+        (SEVAE(**SE), 141.5),
     ],
 )
 def test_networks_have_the_size_that_the_papers_layers_give_on_movielens_20m(
-    model: EVCF, millions: float
+    model: SEVAE, millions: float
 ) -> None:
     with torch.device("meta"):
-        net = EVCFNet(20_108, model)
+        net = SEVAENet(20_108, model)
     assert sum(p.numel() for p in net.parameters()) / 1e6 == pytest.approx(millions, abs=0.06)
 
 
@@ -119,7 +119,7 @@ def test_the_gaussian_terms_are_those_of_torch_distributions(build: Build) -> No
     assert_close(exact.vae.kl(latent), kl_divergence(q, prior))
 
 
-def hierarchical(net: EVCFNet, build: Build) -> tuple[Latent, Tensor]:
+def hierarchical(net: SEVAENet, build: Build) -> tuple[Latent, Tensor]:
     """Return a draw, and its KL term worked out with torch.distributions."""
     x = rows_of(build(LISTS), CPU)
     vae = net.eval().vae
@@ -340,7 +340,7 @@ def test_what_is_not_defined_is_refused(build: Build, change: dict[str, Any], wo
 @torch.no_grad()
 def test_the_initial_weights_are_those_of_the_reference() -> None:
     torch.manual_seed(0)
-    net: Any = EVCFNet(400, EVCF(hidden_dim=200, latent_dim=100, n_pseudo_inputs=300))
+    net: Any = SEVAENet(400, SEVAE(hidden_dim=200, latent_dim=100, n_pseudo_inputs=300))
     inputs = net.vae.pseudo_inputs.weight
     assert float(inputs.mean()) == pytest.approx(0.05, abs=1e-3)
     assert float(inputs.std()) == pytest.approx(0.01, rel=0.05)

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from repro.errors import UnsupportedError
+from repro.hyperparameters import Count, Dropout, Natural, NonNegative
 from repro.interactions import Interactions
 from repro.model import Run
 from repro.models._se_vae.experts import Experts
@@ -50,22 +51,22 @@ from repro.split import Queries
 
 
 @dataclass(frozen=True, kw_only=True)
-class EVCF:
+class SEVAE:
     """A VAE of user rows: flat or hierarchical, gated or not, of one expert or several."""
 
     family: Literal["hvamp", "multi_vae"] = "hvamp"
     """"hvamp": latent variables z2 and z1, a VampPrior over z2. "multi_vae": one z, N(0, I)."""
     gated: bool = True
     """Whether hidden layers are (W x + b) * sigmoid(V x + c), without a tanh."""
-    n_layers: int = 2
+    n_layers: Natural = 2
     """Hidden layers of every network; H+Vamp has at least 2 (SE-VAE, Section 5.2; code)."""
-    hidden_dim: int = 600
+    hidden_dim: Count = 600
     """Of every hidden layer (SE-VAE, Section 4.1; code)."""
-    latent_dim: int = 200
+    latent_dim: Count = 200
     """K, of z or of both z2 and z1 (SE-VAE, Section 4.1)."""
-    dropout: float = 0.5
+    dropout: Dropout = 0.5
     """Share of the input that is dropped (code); the pseudo-inputs pass it, too."""
-    n_pseudo_inputs: int = 1000
+    n_pseudo_inputs: Count = 1000
     """Components of the VampPrior (code)."""
     pseudo_input_mean: float = 0.05
     """Of their initial entries (code), before these are cut to [0, 1]."""
@@ -74,9 +75,9 @@ class EVCF:
     likelihood: Literal["multinomial", "bernoulli"] = "multinomial"
     """EVCF took the better per model and data set: "bernoulli" for H+Vamp (Gated) on Netflix
     (README), else unpublished. SE-VAE's Section 3.1 is multinomial."""
-    beta: float = 0.2
+    beta: NonNegative = 0.2
     """KL weight after the warm-up; 0.3 on Netflix (README), else unpublished: our choice."""
-    warmup_epochs: int = 100
+    warmup_epochs: Natural = 100
     """Epochs in which the KL weight rises; in the first it is beta / warmup_epochs (code)."""
     kl: Literal["sample", "analytic"] = "sample"
     """Whether KL terms between Gaussians are estimated by the sample at hand (code), or in closed
@@ -84,7 +85,7 @@ class EVCF:
     expert: Literal["none", "stochastic", "mixture"] = "none"
     """"stochastic": SE-VAE. "mixture": its Section 5.3's control, which is not defined there: the
     same networks, the log taken of the mixture. "none": one expert."""
-    n_experts: int = 3
+    n_experts: Count = 3
     """M (SE-VAE, Section 4.1)."""
     select: Literal["click", "user", "expected"] = "click"
     """What an expert is drawn for: every click (Section 3.1), every user (Eq. 5), or nothing: its
@@ -96,7 +97,7 @@ class EVCF:
     selector: Literal["own", "trunk"] = "own"
     """Whether the network of w reads the input itself, with one hidden layer, or is a pair of heads
     on the (first) encoder's hidden units. Section 3.3: "additional"."""
-    selector_kl_weight: float = 1.0
+    selector_kl_weight: NonNegative = 1.0
     """Of w's KL term, times the KL weight (Eq. 4)."""
     experts_kl: Literal["sum", "mean"] = "sum"
     """How the experts' KL terms become one (Eq. 4: z stands for all of them)."""
@@ -109,14 +110,14 @@ class EVCF:
     """What the experts' "soft mixtures" at test time mix; not given (Section 3.3)."""
     optimizer: Literal["normalized_adam", "adam"] = "normalized_adam"
     """EVCF's code divides each tensor's gradient by its norm."""
-    learning_rate: float = 0.0005
+    learning_rate: NonNegative = 0.0005
     """Of the optimiser (code), as SE-VAE keeps it (Section 4.1)."""
-    batch_size: int = 200
+    batch_size: Count = 200
     """Users (code), as SE-VAE keeps it (Section 4.1)."""
-    n_epochs: int = 400
+    n_epochs: Natural = 400
     """At most (code); when to stop earlier is the table's to say."""
 
-    def epochs(self, train: Interactions, run: Run) -> Iterator["EVCFNet"]:
+    def epochs(self, train: Interactions, run: Run) -> Iterator["SEVAENet"]:
         """Maximise the evidence lower bound, its KL term warmed up, every user once an epoch."""
         if self.family == "hvamp" and self.n_layers < 2:
             raise UnsupportedError("H+Vamp has at least two hidden layers", "set n_layers = 2")
@@ -125,7 +126,7 @@ class EVCF:
                 "experts are chosen per click, which a Bernoulli likelihood does not know",
                 "set likelihood = 'multinomial'",
             )
-        net = EVCFNet(train.n_items, self).to(run.device)
+        net = SEVAENet(train.n_items, self).to(run.device)
         adam = NormalizedAdam if self.optimizer == "normalized_adam" else torch.optim.Adam
         optimizer = adam(net.parameters(), self.learning_rate, fused=True)
         batches = UserRows(train, self.batch_size, run.device)
@@ -146,10 +147,10 @@ class EVCF:
         return 1 if self.expert == "none" else self.n_experts
 
 
-class EVCFNet(nn.Module):
+class SEVAENet(nn.Module):
     """A VAE with M latent variables and M decoders, their output layers, and the selector."""
 
-    def __init__(self, n_items: int, model: EVCF) -> None:
+    def __init__(self, n_items: int, model: SEVAE) -> None:
         super().__init__()
         self.model = model
         H, M = model.hidden_dim, model.M
@@ -222,7 +223,7 @@ class Latent(NamedTuple):
 class Encoder(nn.Module):
     """q(z | x), of all experts: one trunk with M pairs of heads, or as many trunks as experts."""
 
-    def __init__(self, n_items: int, model: EVCF) -> None:
+    def __init__(self, n_items: int, model: SEVAE) -> None:
         super().__init__()
         H, n = model.hidden_dim, model.M if model.individual_encoders else 1
         self.trunks = nn.ModuleList(
@@ -245,7 +246,7 @@ class Encoder(nn.Module):
 class MultiVAE(nn.Module):
     """x -> z -> hidden units; the prior is N(0, I)."""
 
-    def __init__(self, n_items: int, model: EVCF) -> None:
+    def __init__(self, n_items: int, model: SEVAE) -> None:
         super().__init__()
         self.exact = model.kl == "analytic"
         widths = [model.latent_dim] + [model.hidden_dim] * model.n_layers
@@ -274,7 +275,7 @@ class HVamp(nn.Module):
     the pseudo-inputs that all share. How the experts extend to two levels is not described.
     """
 
-    def __init__(self, n_items: int, model: EVCF) -> None:
+    def __init__(self, n_items: int, model: SEVAE) -> None:
         super().__init__()
         self.exact = model.kl == "analytic"
         H, K, M, gated = model.hidden_dim, model.latent_dim, model.M, model.gated
@@ -329,4 +330,4 @@ class HVamp(nn.Module):
         return [f(latent.z1[:, m], latent.z2[:, m]) for m, f in enumerate(self.decoders)]
 
 
-MODEL = EVCF
+MODEL = SEVAE

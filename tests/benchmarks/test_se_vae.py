@@ -2,10 +2,10 @@
 
 Run by itself, on one core; the last of the models takes some minutes::
 
-    pytest -o addopts= tests/benchmarks/test_evcf.py -s -k multi_vae
-    pytest -o addopts= tests/benchmarks/test_evcf.py -s -k 'gated_se and not hvamp'
-    pytest -o addopts= tests/benchmarks/test_evcf.py -s -k hvamp
-    pytest -o addopts= tests/benchmarks/test_evcf.py -s -k memory
+    pytest -o addopts= tests/benchmarks/test_se_vae.py -s -k multi_vae
+    pytest -o addopts= tests/benchmarks/test_se_vae.py -s -k 'gated_se and not hvamp'
+    pytest -o addopts= tests/benchmarks/test_se_vae.py -s -k hvamp
+    pytest -o addopts= tests/benchmarks/test_se_vae.py -s -k memory
 
 The rows are generated, so no data is needed. The products are those of every layer that is not
 sparse: forward, and the gradients of its input and its weight. The update is the optimizer's pass
@@ -40,7 +40,7 @@ from torch.nn.functional import gumbel_softmax, log_softmax, normalize
 
 from repro.interactions import Interactions, from_rows
 from repro.models._se_vae.optimizers import NormalizedAdam
-from repro.models.evcf import EVCF
+from repro.models.se_vae import SEVAE
 from repro.nn.batches import Rows, UserRows
 from repro.training.progress import Progress
 
@@ -74,13 +74,13 @@ def fastest(forms: dict[str, Callable[[], object]], rounds: int = 2) -> dict[str
     return best
 
 
-def ours(model: EVCF, train: Interactions) -> Callable[[], object]:
+def ours(model: SEVAE, train: Interactions) -> Callable[[], object]:
     epochs = model.epochs(train, Progress(0, CPU))
     next(epochs)  # the first makes the optimizer's state
     return lambda: next(epochs)
 
 
-def update(model: EVCF, train: Interactions, n_steps: int) -> Callable[[], object]:
+def update(model: SEVAE, train: Interactions, n_steps: int) -> Callable[[], object]:
     net = next(model.epochs(train, Progress(0, CPU)))
     optimizer = NormalizedAdam(net.parameters(), 5e-4, fused=True)
     for weight in net.parameters():
@@ -88,7 +88,7 @@ def update(model: EVCF, train: Interactions, n_steps: int) -> Callable[[], objec
     return lambda: [optimizer.step() for _ in range(n_steps)]
 
 
-def products(model: EVCF, n_steps: int) -> Callable[[], object]:
+def products(model: SEVAE, n_steps: int) -> Callable[[], object]:
     m, gates = model.M, 2 if model.gated else 1
     sizes: list[tuple[int, int, int]] = [(B, H, N_ITEMS)] * m  # rows, from, to
     inner = [(B, H, H)] * (model.n_layers - 1)  # of the encoder
@@ -135,7 +135,7 @@ class Dense(nn.Module):
 class DenseForm(nn.Module):
     """The same networks and losses on dense tensors."""
 
-    def __init__(self, model: EVCF) -> None:
+    def __init__(self, model: SEVAE) -> None:
         super().__init__()
         self.model, M, g = model, model.M, model.gated
         deeper = [Dense(H, H, g) for _ in range(model.n_layers - 1)]
@@ -203,7 +203,7 @@ def density(z: Tensor, mean: Tensor, logvar: Tensor) -> Tensor:
     return -0.5 * (logvar + (z - mean) ** 2 / logvar.exp()).sum(dim=-1)
 
 
-def dense(model: EVCF, train: Interactions) -> Callable[[], object]:
+def dense(model: SEVAE, train: Interactions) -> Callable[[], object]:
     torch.manual_seed(0)
     net = DenseForm(model)
     optimizer = NormalizedAdam(net.parameters(), 5e-4, fused=True)
@@ -221,7 +221,7 @@ def dense(model: EVCF, train: Interactions) -> Callable[[], object]:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_step_against_its_matrix_products_and_the_dense_form(family: str) -> None:
-    n, model = STEPS[family], EVCF(**FAMILIES[family], n_epochs=9)
+    n, model = STEPS[family], SEVAE(**FAMILIES[family], n_epochs=9)
     train = rows(n)
     forms = {
         "ours": ours(model, train),
@@ -244,7 +244,7 @@ MEMORY = """
 import resource, sys, torch
 from repro.nn.batches import UserRows
 from repro.models._se_vae.experts import Experts
-from tests.benchmarks.test_evcf import CPU, N_ITEMS, rows
+from tests.benchmarks.test_se_vae import CPU, N_ITEMS, rows
 M, n_units = int(sys.argv[1]), 16
 x = next(iter(UserRows(rows(10), 2000, CPU)))
 experts = Experts(M, n_units, N_ITEMS)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from repro.errors import ReproError
-from repro.experiment import Experiment, model_spec, protocol_spec
+from repro.experiment import Experiment, Need, model_spec, protocol_spec
 from repro.metrics import Result
 from repro.runs import records
 from repro.runs.records import Failure, Record
@@ -28,7 +28,7 @@ EXPERIMENT = Experiment(
 
 RECORD = Record(
     id="0123456789ab",
-    experiment=EXPERIMENT.as_json(),
+    experiment=EXPERIMENT,
     digest="d" * 64,
     verified=True,
     code={"version": "0"},
@@ -42,6 +42,13 @@ RECORD = Record(
     results={"ndcg@3": Result(0.1 + 0.2, 1 / 3, 3)},
     curve=[{"phase": "train", "epoch": 3, "seconds": 0.1, "losses": {"loss": 0.7}}],
 )
+
+
+def save_as(runs: Path, experiment: dict[str, Any], id: str = RECORD.id) -> None:
+    """Save the record, and write an experiment as an earlier version had it into its file."""
+    records.save(runs, replace(RECORD, id=id), HITS, TARGETS)
+    file = runs / id / records.FILE
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"experiment": experiment}))
 
 
 def test_what_is_saved_is_loaded_to_the_last_bit(tmp_path: Path) -> None:
@@ -75,7 +82,7 @@ def test_a_metric_that_was_asked_for_is_what_the_run_said(tmp_path: Path) -> Non
 
 
 def test_hits_of_one_epoch_do_not_answer_for_the_best_of_another(tmp_path: Path) -> None:
-    each = replace(RECORD, experiment=replace(EXPERIMENT, select="test:each").as_json())
+    each = replace(RECORD, experiment=replace(EXPERIMENT, select="test:each"))
     records.save(tmp_path, each, HITS, TARGETS)
     assert not records.load(tmp_path / RECORD.id).has("recall@3")
 
@@ -154,8 +161,8 @@ def test_an_old_record_does_not_vouch_for_new_hits(
 def test_a_record_from_before_a_parameter_existed_has_its_default(tmp_path: Path) -> None:
     full = replace(EXPERIMENT, model=model_spec("ease", {"l2": 500.0}, "here")).as_json()
     old = full | {"model": {"name": "ease", "params": {}}}
-    records.save(tmp_path, replace(RECORD, experiment=old), HITS, TARGETS)
-    assert records.load(tmp_path / RECORD.id).experiment == full
+    save_as(tmp_path, old)
+    assert records.load(tmp_path / RECORD.id).experiment == Experiment.from_json(full)
 
 
 @pytest.mark.parametrize("without", ["peak_bytes", "attempts", "cases"])
@@ -179,7 +186,7 @@ FULL = EXPERIMENT.as_json()
 
 
 def found(runs: Path, **changed: str) -> Record | None:
-    return records.find(runs, changed.get("digest", RECORD.digest), FULL, NEW_ID)
+    return records.find(runs, changed.get("digest", RECORD.digest), EXPERIMENT, NEW_ID)
 
 
 def test_a_record_is_found_under_the_id_of_its_experiment(tmp_path: Path) -> None:
@@ -207,10 +214,10 @@ def test_nothing_is_found_where_there_is_nothing(tmp_path: Path) -> None:
 def test_a_record_from_before_a_parameter_existed_is_found(
     tmp_path: Path, older: dict[str, object]
 ) -> None:
-    records.save(tmp_path, replace(RECORD, experiment=FULL | older), HITS, TARGETS)
+    save_as(tmp_path, FULL | older)
     record = found(tmp_path)
     assert record is not None
-    assert (record.id, record.experiment) == (RECORD.id, FULL)
+    assert (record.id, record.experiment) == (RECORD.id, EXPERIMENT)
     hits, _ = record.hits()
     assert hits.tolist() == HITS.tolist()
 
@@ -230,29 +237,29 @@ def test_a_record_from_before_a_parameter_existed_is_found(
 def test_a_record_of_another_experiment_is_not_found(
     tmp_path: Path, other: dict[str, object]
 ) -> None:
-    records.save(tmp_path, replace(RECORD, experiment=FULL | other), HITS, TARGETS)
+    save_as(tmp_path, FULL | other)
     assert found(tmp_path) is None
 
 
 def test_a_record_of_other_data_is_not_found(tmp_path: Path) -> None:
     older = FULL | {"model": {"name": "ease", "params": {}}}
-    records.save(tmp_path, replace(RECORD, experiment=older), HITS, TARGETS)
+    save_as(tmp_path, older)
     assert found(tmp_path) is not None
     assert found(tmp_path, digest="e" * 64) is None
 
 
 def test_a_record_that_is_written_anew_is_looked_at_anew(tmp_path: Path) -> None:
-    records.save(tmp_path, replace(RECORD, experiment=FULL | {"seed": 1}), HITS, TARGETS)
+    save_as(tmp_path, FULL | {"seed": 1})
     assert found(tmp_path) is None
     older = FULL | {"model": {"name": "ease", "params": {}}}
-    records.save(tmp_path, replace(RECORD, experiment=older), HITS, TARGETS)
+    save_as(tmp_path, older)
     assert found(tmp_path) is not None
 
 
 @pytest.mark.parametrize("id", [NEW_ID, RECORD.id], ids=["its own id", "another id"])
 def test_a_damaged_record_is_named_when_one_is_looked_for(tmp_path: Path, id: str) -> None:
     older = FULL | {"model": {"name": "ease", "params": {}}}
-    records.save(tmp_path, replace(RECORD, id=id, experiment=older), HITS, TARGETS)
+    save_as(tmp_path, older, id)
     file = tmp_path / id / records.FILE
     file.write_text(file.read_text()[:-9])
     for _ in range(2):
@@ -334,8 +341,8 @@ def test_a_curve_is_there_if_every_look_has_seen_it(
     curve: list[dict[str, Any]] = [{"losses": {}}]
     curve += [{"losses": {"corr": 0.1}, "valid": look} for look in looks]
     made = replace(RECORD, curve=curve)
-    assert made.holds("valid:ndcg@3") is held
-    assert made.holds("loss:corr") is bool(looks)  # of a phase alone
+    assert made.holds(Need.of("valid:ndcg@3")) is held
+    assert made.holds(Need.of("loss:corr")) is bool(looks)  # of a phase alone
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from repro.errors import ReproError
+from repro.experiment import Experiment, Spec
 from repro.metrics import Result
 from repro.results import frozen
 from repro.results.frozen import Frozen
@@ -70,16 +71,13 @@ ROW = Frozen(
 
 RECORD = Record(
     id="0123456789ab",
-    experiment={
-        "dataset": "toy/split",
-        "protocol": {"name": "given_split", "params": {}},
-        "model": {"name": "ease", "params": {}},
-        "select": "valid:ndcg@10",
-        "every": 1,
-        "patience": None,
-        "seed": 5,
-        "smoke": False,
-    },
+    experiment=Experiment(
+        dataset="toy/split",
+        protocol=Spec("given_split", {}),
+        model=Spec("ease", {}),
+        select="valid:ndcg@10",
+        seed=5,
+    ),
     digest="d" * 64,
     verified=False,
     code={"version": "0.1.0", "sources": "s" * 64, "commit": "c" * 40, "dirty": True},
