@@ -1,28 +1,28 @@
-"""The errors that a user can mend, and the exit code of each."""
+"""Errors that a user can fix, and what the exit codes mean."""
 
 import difflib
 import errno
 from collections.abc import Iterable
 
 EXIT_CODES = {
-    0: "done",
-    1: "an error in what was asked for or found; with --strict: a cell is higher or lower",
-    2: "the command line was not understood",
+    0: "success",
+    1: "an error, explained in the message; with --strict: a cell is higher or lower",
+    2: "invalid command line",
     3: "data must be obtained by hand; the message says how",
     4: "some runs failed; the others are recorded",
-    130: "interrupted (Ctrl-C); what was finished is recorded",
-    143: "ended from outside (SIGTERM); what was finished is recorded",
+    130: "interrupted (Ctrl-C); finished runs are recorded",
+    143: "terminated (SIGTERM); finished runs are recorded",
 }
 """What each exit code of the command line means."""
 
 
 class ReproError(Exception):
-    """Something that the user can mend.
+    """An error that the user can fix.
 
     Parameters
     ----------
     message : str
-        What happened and to what, in one sentence; expected and got, where there are two.
+        What happened, and to what, in one sentence; expected and got, if there are both.
     hint : str, optional
         What to do about it.
     """
@@ -45,19 +45,19 @@ class ManualDataError(ReproError):
 
 
 class UnsupportedError(ReproError):
-    """A model under a protocol that it cannot serve."""
+    """A model cannot answer the queries of a protocol."""
 
 
 def of_the_system(error: OSError) -> ReproError | None:
-    """Return the error for a file or disk that failed; None of what has no name: a pipe."""
+    """Return the error for a failed file or disk; None if it names no file, as with a pipe."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        again = "make room, and run the command again to go on from there"
-        return ReproError("the disk is full; what was finished is kept", again)
+        again = "make room, then run the command again to resume"
+        return ReproError("the disk is full; finished work is kept", again)
     return ReproError(f"{error.filename}: {error.strerror}") if error.filename else None
 
 
 def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> ReproError:
-    """Return the error for a name that is not among those known, with the nearest as a suggestion.
+    """Return the error for an unknown name; it suggests the nearest known one.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> Repr
     hint = (
         f"did you mean {by_lower[near[0]]}?"
         if near
-        else f"there are: {separator.join(names) or 'none'}"
+        else f"available: {separator.join(names) or 'none'}"
     )
     prefix = f"{where}: " if where else ""
     return ReproError(f"{prefix}no {kind} is called '{name}'", hint)

@@ -53,6 +53,12 @@ NonNegative = Annotated[float, Range(0, math.inf, "at least 0")]
 Dropout = Annotated[float, Range(0, math.nextafter(1, 0), "at least 0 and below 1")]
 """The share of units that is dropped."""
 
+Positive = Annotated[float, Range(math.nextafter(0, 1), math.inf, "above 0")]
+"""A temperature, a scale, a standard deviation."""
+
+Momentum = Annotated[float, Range(0, math.nextafter(1, 0), "at least 0 and below 1")]
+"""The weight of the past in a moving average, such as Adam's beta1."""
+
 Share = Annotated[float, Range(0, 1, "from 0 to 1")]
 """A share of users, items or interactions."""
 
@@ -64,6 +70,8 @@ _RANGES = {
     "Natural": Natural,
     "NonNegative": NonNegative,
     "Dropout": Dropout,
+    "Positive": Positive,
+    "Momentum": Momentum,
     "Share": Share,
     "Layers": Layers,
 }

@@ -1,4 +1,4 @@
-"""Who touched what: the one form that data has after preparation.
+"""Interactions of users with items: the one form of all data after preparation.
 
 Shape letters: U users, I items, T sequence length, n interactions.
 """
@@ -25,18 +25,18 @@ StrArray = NDArray[np.str_]
 
 @dataclass(frozen=True, eq=False)
 class Interactions:
-    """Pairs of user and item, grouped by user; within a user in the view's order.
+    """Pairs of user and item, grouped by user; each user's are in the view's order.
 
     Parameters
     ----------
     user, item : int32 array, shape (n,)
         Numbers from 0; `user` ascends. A pair may occur more than once.
     n_users, n_items : int
-        How many numbers there are, with or without interactions.
+        How many there are, including those without interactions.
     ordered : bool
-        True: each user's rows are oldest first; False: they stand in the order of the file.
+        True: each user's rows are oldest first; False: they are in the order of the file.
     row : int32 array, shape (n,), optional
-        Each row's place in the file, where a split depends on it: the file may be sorted by item.
+        Each row's place in the file, if a split depends on it: the file may be sorted by item.
     """
 
     user: IntArray
@@ -102,7 +102,7 @@ class Interactions:
         return self.user.astype(np.int64) * self.n_items + self.item
 
     def distinct(self) -> Interactions:
-        """Return the rows without the later occurrences of a pair."""
+        """Return the first row of every pair."""
         pair = self._pair()
         if _ascends(pair):
             return self
@@ -130,9 +130,9 @@ class Interactions:
         return matrix
 
     def sequences(self) -> IntArray:
-        """Return each user's items in order, zeros behind the end; int64, shape (U, T).
+        """Return each user's items in order, padded with zeros; int64, shape (U, T).
 
-        T is the longest user's length, at least 1.
+        T is the length of the longest list, at least 1.
         """
         longest = max(1, int(self.counts.max(initial=0)))
         out = np.zeros((self.n_users, longest), dtype=np.int64)
@@ -140,13 +140,13 @@ class Interactions:
         return out
 
     def without(self, other: Interactions) -> Interactions:
-        """Return the rows whose pair does not occur in the other, which has as many items."""
+        """Return the rows whose pair does not occur in `other`, which must have as many items."""
         assert self.n_items == other.n_items
         return self.where(~np.isin(self._pair(), other.pairs()))
 
 
 def _ascends(numbers: NDArray[np.int64]) -> bool:
-    """Return whether each is larger than the one before: seen at a tenth of the cost of sorting."""
+    """Return whether each is larger than the one before; this costs a tenth of sorting."""
     return bool((numbers[1:] > numbers[:-1]).all())
 
 
@@ -160,7 +160,7 @@ def from_rows(
 ) -> Interactions:
     """Return interactions from rows in any order; a user's rows keep their order.
 
-    With `numbered` each keeps its place among those given as its `row`.
+    With `numbered`, `row` holds the place of each among the rows given.
     """
     order = np.argsort(user, kind="stable")
     return Interactions(
@@ -174,7 +174,7 @@ def from_rows(
 
 
 def first_appearance(item: IntArray, row: IntArray) -> IntArray:
-    """Return the distinct items in the order in which a file has them first.
+    """Return the distinct items in the order of their first appearance in a file.
 
     Parameters
     ----------
@@ -205,10 +205,10 @@ class Dataset:
     digest : str
         sha256 of all arrays; part of every experiment's id.
     parts : mapping, optional
-        What the authors published beside or instead of one list: "train", "valid", "test", and
-        "negatives" (items each user did not touch, to be ranked against the test item).
+        What the authors published besides or instead of one list: "train", "valid", "test", and
+        "negatives" (items without interactions of the user, to be ranked against the test item).
     verified : bool
-        Whether the bytes that it was made from have the hashes of the manifest.
+        Whether the files that it was made from have the hashes of the manifest.
     """
 
     id: str
@@ -225,13 +225,13 @@ class Dataset:
         Raises
         ------
         ReproError
-            Naming those that the archive does not come with.
+            If the archive does not come with one of them.
         """
         missing = [name for name in names if name not in self.parts]
         if missing:
             raise ReproError(
                 f"{self.id} does not come with its own {' and '.join(missing)}",
-                "take a view that has them, or a protocol that draws its own",
+                "choose a view that has them, or a protocol that makes its own split",
             )
         return [self.parts[name] for name in names]
 
@@ -242,5 +242,5 @@ def digest(arrays: Mapping[str, NDArray[np.generic]]) -> str:
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         total.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        total.update(array.reshape(-1).view(np.uint8).data)  # no copy of what may be gigabytes
+        total.update(array.reshape(-1).view(np.uint8).data)  # no copy: it may be gigabytes
     return total.hexdigest()

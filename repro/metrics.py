@@ -2,10 +2,10 @@
 
 A metric sees the hits of all users at once: ``hits`` is a bool array of shape (U, K), whether the
 item at each rank is a target (best first), and ``n_targets`` an int array of shape (U,), how many
-targets each user has. A user with fewer than K rankable items has False in the ranks that are left.
+targets each user has. A user with fewer than K rankable items has False in the remaining ranks.
 
-Two metrics of one name in two papers are two functions here: a label belongs to a table, the
-function to the formula.
+If two papers give one name to two formulas, there are two functions here: a label belongs to a
+table, a function to a formula.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from repro.errors import ReproError, unknown
 
 DEPTH = 100
-"""Ranks that are kept of a full ranking; no table asks for more."""
+"""Ranks that are kept of a full ranking; no table needs more."""
 
 Hits = NDArray[np.bool_]
 Counts = NDArray[np.integer[Any]]
@@ -83,7 +83,7 @@ def capped_recall(hits: Hits, n_targets: Counts, k: int) -> Values:
 
 
 def precision(hits: Hits, n_targets: Counts, k: int) -> Values:
-    """Return the share of targets among the first k; k counts even if fewer items can be ranked."""
+    """Return the share of targets among k ranks, even if fewer items can be ranked."""
     return _n_hits(hits, k) / k
 
 
@@ -99,8 +99,8 @@ def f1_of_means(hits: Hits, n_targets: Counts, k: int) -> Values:
     Notes
     -----
     JCA's and JoVA's evaluation code, which MVAE's Table II follows: 2 P R / (P + R) of the
-    averages, 15 to 25 % below `f1` averaged at k = 10. It is no mean over users; its terms here are
-    its first-order expansion around the averages (the delta method), so that their mean is the
+    averages, 15 to 25 % below `f1` averaged at k = 10. It is not a mean over users; the terms here
+    are its first-order expansion around the averages (the delta method), so that their mean is the
     value itself and their spread gives its standard error.
     """
     p, r = precision(hits, n_targets, k), recall(hits, n_targets, k)
@@ -147,7 +147,7 @@ def parse(name: str, where: str = "") -> tuple[Metric, int]:
     Raises
     ------
     ReproError
-        If the function is unknown or the cut-off is no positive number.
+        If the function is unknown or the cut-off is not a positive number.
     """
     label, _, cutoff = name.partition("@")
     if label not in METRICS:
@@ -156,7 +156,7 @@ def parse(name: str, where: str = "") -> tuple[Metric, int]:
     if not cutoff.isdecimal() or int(cutoff) < 1:
         raise ReproError(f"{prefix}metric '{name}' has no cut-off", f"write it as {label}@10")
     if int(cutoff) > DEPTH:
-        raise ReproError(f"{prefix}metric '{name}' looks deeper than the {DEPTH} ranks kept")
+        raise ReproError(f"{prefix}metric '{name}' needs more than the {DEPTH} ranks that are kept")
     return METRICS[label], int(cutoff)
 
 

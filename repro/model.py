@@ -22,21 +22,21 @@ class Scorer(t.Protocol):
     """Something that scores items for users."""
 
     def score(self, queries: Queries) -> torch.Tensor:
-        """Return scores of shape (B, I), or (B, C) where the queries bring candidates.
+        """Return scores of shape (B, I), or (B, C) where the queries have candidates.
 
         Higher is better. The tensor stays on its device and is the caller's to overwrite.
 
         Raises
         ------
         UnsupportedError
-            If the model cannot serve these queries, such as users unknown to training.
+            If the model cannot answer these queries, such as those of users unknown to training.
         """
         ...
 
 
 @t.runtime_checkable
 class Embedding(t.Protocol):
-    """A scorer that can say where it places users and items; the record keeps that."""
+    """A scorer with embeddings of users and items; the record keeps them."""
 
     def embeddings(self) -> dict[str, torch.Tensor]:
         """Return, for "users" and "items", a float tensor with a row for each."""
@@ -55,28 +55,28 @@ class Composite(t.Protocol):
 class Model(t.Protocol):
     """Hyper-parameters, and how to train.
 
-    A model that cannot score users unknown to training says ``KNOWN_USERS_ONLY: ClassVar[bool] =
-    True`` and is refused before it trains; its scorer raises as well.
+    A model that cannot score users unknown to training declares ``KNOWN_USERS_ONLY: ClassVar[bool]
+    = True`` and is refused before it trains; its scorer raises as well.
     """
 
     def epochs(self, train: Interactions, run: Run) -> Iterator[Scorer]:
-        """Train; after each epoch yield what can score.
+        """Train, and yield a scorer after each epoch.
 
-        The scorer may share its tensors with the training that goes on: use it before asking for
-        the next, or a copy of it (`copy.deepcopy`).
+        The scorer may share its tensors with the training, which continues: use it before asking
+        for the next one, or copy it (`copy.deepcopy`).
         """
         ...
 
 
 class Stateful(t.Protocol):
-    """Something whose state can be saved and restored, as torch's modules and optimizers."""
+    """Something whose state can be saved and restored, like torch's modules and optimizers."""
 
     def state_dict(self) -> dict[str, t.Any]:
         """Return the state."""
         ...
 
     def load_state_dict(self, state: dict[str, t.Any], /) -> t.Any:
-        """Take a state back."""
+        """Restore the state."""
         ...
 
 
@@ -92,9 +92,9 @@ class Run(t.Protocol):
         ...
 
     def log(self, **losses: t.Any) -> None:
-        """Note losses (numbers or tensors); their means over the epoch go into the curve."""
+        """Log losses (numbers or tensors); their means over the epoch go into the curve."""
         ...
 
     def phase(self, name: str) -> None:
-        """Begin a phase, such as "pretrain"; forgets the best epoch so far."""
+        """Begin a phase, such as "pretrain"; this forgets the best epoch so far."""
         ...

@@ -1,6 +1,4 @@
-"""Where things lie: shipped files, the user's own folders, the data cache, the runs.
-
-And how files are written there: whole or not at all.
+"""Where files are: shipped files, the user's own folders, the data cache, the runs.
 
 Environment: ``REPRO_HOME`` (data cache), ``REPRO_RUNS`` (records), ``REPRO_MIRROR`` (a folder that
 ``repro fetch`` reads before the network), ``REPRO_PATH`` (folders with a user's own ``tables/``,
@@ -48,7 +46,7 @@ def user_folders() -> list[Path]:
     Raises
     ------
     ReproError
-        If one is not there.
+        If one does not exist.
     """
     return _named("REPRO_PATH", *os.environ.get("REPRO_PATH", "").split(os.pathsep))
 
@@ -57,7 +55,9 @@ def _named(variable: str, *folders: str) -> list[Path]:
     named = [Path(folder) for folder in folders if folder]
     for folder in named:
         if not folder.is_dir():
-            raise ReproError(f"{variable} names {folder}, which is no folder", "mend or unset it")
+            raise ReproError(
+                f"{variable} names {folder}, which is not a folder", "correct or unset it"
+            )
     return named
 
 
@@ -71,15 +71,15 @@ def shipped(kind: str) -> list[Path]:
 
     Notes
     -----
-    In a checkout ``repro/_shipped`` links to the folders at the root, so that an edit counts at
-    once; in an installed wheel it holds copies.
+    In a checkout ``repro/_shipped`` links to the folders at the root, so that an edit takes
+    effect at once; in an installed wheel it holds copies.
     """
     ours = (_PACKAGE / "_shipped" / kind).resolve()
     return [folder for folder in [ours, *(own / kind for own in user_folders())] if folder.is_dir()]
 
 
 def is_installed(path: Path) -> bool:
-    """Return whether a file is one of the installed package, not of a checkout or the user's."""
+    """Return whether a file belongs to the installed package, not to a checkout or the user."""
     return path.resolve().is_relative_to((_PACKAGE / "_shipped").resolve())
 
 
@@ -97,7 +97,7 @@ def listed(folders: list[Path], pattern: str) -> dict[str, Path]:
     return _listed(tuple(there), pattern)
 
 
-@cache  # asked for once a cell; a folder's time changes with its list of files
+@cache  # called once per cell; a folder's time changes with its list of files
 def _listed(folders: tuple[tuple[Path, int], ...], pattern: str) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for folder, _changed in folders:

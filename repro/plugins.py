@@ -33,12 +33,13 @@ class Entry:
     class_doc: str
     fields: tuple[Field, ...]
     smoke: Mapping[str, Any]
-    """Values that a smoke run puts in place of others, from the class's ``SMOKE``."""
+    """Values that replace others in a smoke run, from the class's ``SMOKE``."""
+    class_name: str
     id_name: str = ""
-    """Its name in ids and records, if that is another: a plug-in that was renamed keeps them."""
+    """Its name in ids and records, if different: a renamed plug-in keeps its earlier one there."""
 
     def defaults(self) -> dict[str, Any]:
-        """Return the default of every parameter that has one, as JSON would give it back."""
+        """Return the default of every parameter that has one, as JSON would return it."""
         return {
             field.name: field.plain(field.default) for field in self.fields if not field.required
         }
@@ -56,8 +57,8 @@ class Entry:
         Raises
         ------
         ReproError
-            If a name is unknown, one without default is missing, or a value has another type or is
-            outside the range that its name has.
+            If a name is unknown, a parameter without default is missing, or a value has the wrong
+            type or is out of range.
         """
         known = {field.name: field for field in self.fields}
         for name, value in given.items():
@@ -82,7 +83,7 @@ class Catalogue:
     attribute : str
         The module attribute that names the class, "MODEL" or "PROTOCOL".
     renamed : mapping, optional
-        Today's name by an earlier one. Ids and records keep the earlier name.
+        Today's name by the earlier one. Ids and records keep the earlier name.
     """
 
     def __init__(self, kind: str, attribute: str, renamed: Mapping[str, str] | None = None) -> None:
@@ -109,7 +110,7 @@ class Catalogue:
         Raises
         ------
         ReproError
-            If there is none of that name, or its file does not name a dataclass.
+            If the name is unknown, or its file does not name a dataclass.
         """
         files = self._files()
         path = files.get(self._today.get(name, name))
@@ -125,8 +126,30 @@ class Catalogue:
         return getattr(_import(self.kind, path), self.attribute)
 
 
+
+    def classes(self) -> dict[str, str]:
+        """Return the names of all plug-ins by those of their classes."""
+        return {self.entry(name).class_name: name for name in self.names()}
+
+    def attribute_of(self, name: str, module: str) -> Any:
+        """Return a plug-in's class by the class's name, for a module that has them as attributes.
+
+        Raises
+        ------
+        AttributeError
+            If there is no such class; with the nearest name.
+        """
+        if not name.startswith("_"):
+            known = self.classes()
+            if name in known:
+                return self.load(known[name])
+            hint = unknown(f"class in {module}", name, known).hint
+            raise AttributeError(f"module '{module}' has no attribute '{name}'; {hint}", name=name)
+        raise AttributeError(f"module '{module}' has no attribute '{name}'", name=name)
+
+
 def _import(kind: str, path: Path) -> ModuleType:
-    """Import a module of ours by name, one of the user's from its file."""
+    """Import one of our modules by name, a user's from its file."""
     if path.parent.parent == Path(__file__).parent:
         return importlib.import_module(f"repro.{kind}.{path.stem}")
     folder = hashlib.sha256(str(path.parent.resolve()).encode()).hexdigest()[:8]
@@ -164,15 +187,13 @@ def _read(name: str, path: Path, attribute: str, _changed: int) -> Entry:
             if attribute in names:
                 target = node.value.id
     if target not in classes:
-        raise ReproError(
-            f"{path} does not say which class it offers", f"end it with `{attribute} = <class>`"
-        )
+        raise ReproError(f"{path} does not name its class", f"end it with `{attribute} = <class>`")
     found = classes[target]
     if found.bases:
         raise ReproError(
             f"{path}, line {found.lineno}: {target} inherits from {ast.unparse(found.bases[0])}, "
-            "and hyper-parameters are read from the class alone, without importing the file",
-            f"write all fields into {target}, and keep the other as an object in it",
+            "but hyper-parameters are read from the class alone, without importing the file",
+            f"write all fields into {target}, and make the other class a member of it",
         )
     fields: list[Field] = []
     smoke: dict[str, Any] = {}
@@ -184,7 +205,7 @@ def _read(name: str, path: Path, attribute: str, _changed: int) -> Entry:
             default = None if node.value is None else ast.literal_eval(node.value)
         except ValueError as error:
             raise ReproError(
-                f"{path}, line {node.lineno}: the default of {node.target.id} is no literal",
+                f"{path}, line {node.lineno}: the default of {node.target.id} is not a literal",
                 "a default must be readable without importing the file",
             ) from error
         if "ClassVar" in annotation:
@@ -203,6 +224,7 @@ def _read(name: str, path: Path, attribute: str, _changed: int) -> Entry:
         ast.get_docstring(found) or "",
         tuple(fields),
         smoke,
+        target,
     )
 
 

@@ -1,4 +1,4 @@
-"""What a protocol makes of a dataset: what to train on, what to ask, what must be found."""
+"""What a protocol makes of a dataset: training data, queries and targets."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class Queries:
     Parameters
     ----------
     user : int array, shape (B,)
-        Each query's row in training; -1 if training does not know the user.
+        Each query's row in training; -1 if the user is not in training.
     history : Interactions
-        B rows: what is known of the user. Its items are never recommended.
+        B rows: the known interactions of each user. Their items are never recommended.
     candidates : int array, shape (B, C), optional
-        The items to rank, ascending, -1 behind a list that is shorter; None: every item that is not
+        The items to rank, ascending; shorter lists are padded with -1. None: every item that is not
         in the history.
     item_users : Interactions, optional
-        I rows: the users of each item, where they are not to be taken from training, as when the
-        history is corrupted. Models without item vectors pass it over.
+        I rows: the users of each item, where they differ from those in training, as when the
+        history is corrupted. Models without item vectors ignore it.
     """
 
     user: IntArray
@@ -44,7 +44,7 @@ class Queries:
 
 @dataclass(frozen=True, eq=False)
 class Cases:
-    """Queries with what must be found; no user is without a target."""
+    """Queries with their targets; every user has at least one target."""
 
     queries: Queries
     targets: Interactions
@@ -57,7 +57,7 @@ class Cases:
         return len(self.queries)
 
     def digest(self) -> str:
-        """Return the sha256 of who is asked, what is known of them, and what must be found."""
+        """Return the sha256 of users, histories, targets and candidates."""
         arrays = {
             "user": self.queries.user,
             "history_of": self.queries.history.user,
@@ -75,7 +75,7 @@ class Cases:
         targets: Interactions,
         candidates: IntArray | None = None,
     ) -> Cases:
-        """Return the cases of those rows that have a target.
+        """Return the cases of the rows that have a target.
 
         Parameters
         ----------
@@ -99,12 +99,12 @@ class Split:
     train : Interactions
         What to train on.
     valid : Cases or None
-        What may choose the epoch.
+        What may select the epoch.
     test : Cases
         What is reported.
     others : mapping
-        Further cases that no table reports, by name, several draws of each: their mean metrics go
-        into the curve at the epoch that counts.
+        Further cases by name, which no table reports, with several draws of each: their mean
+        metrics go into the curve at the selected epoch.
     """
 
     train: Interactions

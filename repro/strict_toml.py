@@ -1,4 +1,4 @@
-"""Read a TOML file against a schema, and report every fault of it at once."""
+"""Read a TOML file, check it against a schema, and report all its faults at once."""
 
 import difflib
 import tomllib
@@ -14,18 +14,19 @@ Document = TypeVar("Document", bound=BaseModel)
 
 
 class Strict(BaseModel):
-    """A part of a file in which an unknown key is an error."""
+    """Part of a file; an unknown key in it is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 def read(path: Path, schema: type[Document]) -> Document:
-    """Return the content of a TOML file, checked.
+    """Return the checked content of a TOML file.
 
     Raises
     ------
     ReproError
-        Naming the file, and for each fault its key path and, for an unknown key, the nearest known.
+        If it has faults: names the file, the key of each fault, and the nearest known key for an
+        unknown one.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -77,7 +78,7 @@ def _keys_at(schema: Any, loc: list[Any]) -> list[str]:
 
 
 def _unwrapped(schema: Any) -> Any:
-    """Return the one type of an optional that is not None."""
+    """Return the type inside an optional one."""
     if get_origin(schema) in (Union, UnionType):
         options = [option for option in get_args(schema) if option is not type(None)]
         return options[0] if options else None

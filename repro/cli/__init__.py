@@ -5,18 +5,34 @@ from __future__ import annotations
 import signal
 import sys
 from io import TextIOWrapper
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-import repro
 from repro.errors import EXIT_CODES, ReproError, of_the_system
+
+GROUPS = {
+    "Papers and data": ("list", "show", "fetch"),
+    "Runs": ("run", "status", "clean"),
+    "Results": ("compare", "figure", "freeze"),
+}
+"""The commands, as `repro --help` groups them."""
 
 
 class _Group(TyperGroup):
-    """Turns an error that the user can mend into its message and exit code."""
+    """Shows commands in groups, and turns an error that the user can fix into its exit code."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [name for names in GROUPS.values() for name in names]
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        for group, names in GROUPS.items():
+            commands = {name: self.commands[name] for name in names}
+            with formatter.section(group):
+                formatter.write_dl(
+                    [(name, one.get_short_help_str(limit=999)) for name, one in commands.items()]
+                )
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -33,14 +49,12 @@ class _Group(TyperGroup):
             typer.echo(f"error: {why}", err=True)
             raise typer.Exit(1) from error
         except KeyboardInterrupt as interrupt:
-            how = "ended from outside" if isinstance(interrupt, _TerminatedError) else "interrupted"
-            anew = " (but --force begins anew)" if ctx.invoked_subcommand == "run" else ""
-            typer.echo(
-                f"{how}; what was finished is kept, and the same command goes on from there{anew}",
-                err=True,
-            )
-            code = 143 if isinstance(interrupt, _TerminatedError) else 130
-            raise typer.Exit(code) from interrupt
+            terminated = isinstance(interrupt, _TerminatedError)
+            how = "terminated" if terminated else "interrupted"
+            anew = " (with --force it starts over)" if ctx.invoked_subcommand == "run" else ""
+            kept = f"finished work is kept; run the same command again to resume{anew}"
+            typer.echo(f"{how}; {kept}", err=True)
+            raise typer.Exit(143 if terminated else 130) from interrupt
 
 
 class _TerminatedError(KeyboardInterrupt):
@@ -53,6 +67,10 @@ def _terminate(*_: object) -> None:
 
 _CODES = "\n".join(f"  {code:>3}  {meaning}" for code, meaning in EXIT_CODES.items())
 
+_OWN = """\
+Your own papers, data, models and protocols:
+  REPRO_PATH lists folders with tables/, data_manifests/, models/, protocols/"""
+
 app = typer.Typer(
     cls=_Group,
     no_args_is_help=True,
@@ -60,19 +78,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog=f"\b\nExit codes:\n{_CODES}\n\nExample: repro run toy",
+    epilog=f"\b\n{_OWN}\n\n\b\nExit codes:\n{_CODES}\n\nExample: repro run toy",
 )
-
-
-Records = Annotated[
-    Path | None, typer.Option("--runs", help="Folder of records.", exists=True, file_okay=False)
-]
-"""The folder that a command reads records from; one that is not there is most likely misspelt."""
 
 
 def _version(asked: bool) -> None:
     if asked:
-        typer.echo(f"repro {repro.__version__}")
+        from repro.runs.provenance import code_version
+
+        code = code_version()
+        commit = f" (commit {code['commit'][:12]})" if "commit" in code else ""
+        typer.echo(f"repro {code['version']}{commit}")
         raise typer.Exit
 
 
@@ -80,7 +96,10 @@ def _version(asked: bool) -> None:
 def _root(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Show version and commit."
+        ),
     ] = False,
 ) -> None:
     """Reproduce the result tables of five VAE-recommender papers, cell by cell."""

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from repro.cli import Records, app
+from repro.cli import app
+from repro.cli.options import Records
 
 
 @app.command(epilog="Example: repro clean --unfinished")
@@ -18,30 +19,18 @@ def clean(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     runs: Records = None,
 ) -> None:
-    """Show what may be deleted, with its size, and delete it once you say so.
+    """Show what nothing needs any more, with its size, and delete it once you agree.
 
-    That is: checkpoints beside a record, damaged checkpoints, claims of processes that are gone,
-    and views that a later manifest or file has replaced, or whose manifest is gone. What a process
-    is at stays, and so do records and raw data.
+    That is: checkpoints beside a record, damaged checkpoints, locks of processes that have ended,
+    and views whose manifest or files have changed or gone. Records and raw data stay, and so does
+    everything that a process is using.
     """
-    from tabulate import tabulate
-
     from repro import paths
-    from repro.runs import leftovers
+    from repro.report.descriptions import leftovers as described
+    from repro.runs.leftovers import delete, leftovers
 
-    runs = runs or paths.runs()
-    found = leftovers.leftovers(runs, unfinished)
-    if not found:
-        typer.echo("there is nothing to delete")
-        return
-    rows = [[one.kind, f"{one.bytes / 1e6:,.1f} MB", str(one.path)] for one in found]
-    typer.echo(tabulate(rows, ["what", "size", "where"], tablefmt="simple", disable_numparse=True))
-    total = sum(one.bytes for one in found) / 1e6
-    typer.echo(f"\n{len(found)} things, {total:,.1f} MB")
-    if not yes and not typer.confirm("Delete them?"):
-        return
-    still = {one.path for one in leftovers.leftovers(runs, unfinished)}
-    for one in found:
-        if one.path in still:  # no process has come for it while you were asked
-            one.delete()
-    typer.echo("deleted")
+    found = leftovers(runs or paths.runs(), unfinished)
+    typer.echo(described(found))
+    if found and (yes or typer.confirm("Delete them?")):
+        delete(found, runs or paths.runs(), unfinished)
+        typer.echo("deleted")

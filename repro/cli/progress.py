@@ -22,9 +22,11 @@ from rich.progress import (
 )
 from rich.table import Column
 
-from repro.errors import ReproError, UnsupportedError
+from repro.report.runs import duration
+from repro.report.runs import outcome as described
 
 if TYPE_CHECKING:
+    from repro.errors import ReproError
     from repro.runs.plan import Job
     from repro.runs.records import Record
 
@@ -128,28 +130,23 @@ class Runs(_Bars):
         self._bar.advance(self._all)
         spent = time.monotonic() - self._began
         left = spent / self._count * (self._total - self._count)
-        line = f"[{self._count}/{self._total}] {job.label}: {_said(outcome)}"
+        line = f"[{self._count}/{self._total}] {job.label}: {described(outcome)}"
         if self._count < self._total:
             line += f"; about {duration(left)} left"
         self.say(line)
 
 
-def _said(outcome: Record | ReproError) -> str:
-    """Return what became of a run, in a line."""
-    if isinstance(outcome, UnsupportedError):
-        return f"refused: {outcome.message}"
-    if isinstance(outcome, ReproError):
-        return f"FAILED: {outcome}"
-    first = ", ".join(f"{k} {v.value:.4f}" for k, v in list(outcome.results.items())[:3])
-    if outcome.constant:
-        first += f"; CONSTANT scores for {outcome.constant:.0%} of the users"
-    return f"{first} ({outcome.seconds:.0f} s, {outcome.id})"
+class Terminal:
+    """Tells the terminal of a batch: words and bars on stderr."""
 
+    def say(self, text: str) -> None:
+        """Tell what the user should know."""
+        typer.echo(text, err=True)
 
-def duration(seconds: float) -> str:
-    """Return seconds for people."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+    def files(self) -> Files:
+        """Return the progress of files that are fetched."""
+        return Files()
+
+    def runs(self, n: int) -> Runs:
+        """Return the progress of n runs."""
+        return Runs(n)

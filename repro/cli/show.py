@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from repro.cli import app
+from repro.cli.options import Json
 
 
 class Kind(StrEnum):
@@ -26,35 +27,13 @@ def show(
         Kind | None, typer.Option(help="What the name stands for, where it is more than one thing.")
     ] = None,
     table: Annotated[str | None, typer.Option(help="One table of a paper.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Show a paper's tables as printed, a dataset's terms and counts, a model's settings."""
-    from repro.data import manifest
-    from repro.errors import unknown
-    from repro.papers import library
-    from repro.plugins import MODELS, PROTOCOLS
     from repro.report import descriptions
 
-    known = {
-        Kind.paper: library.papers(),
-        Kind.dataset: manifest.names(),
-        Kind.model: MODELS.names(),
-        Kind.protocol: PROTOCOLS.names(),
-    }
-    found = [k for k, names in known.items() if name in names and kind in (None, k)]
-    if not found:
-        everything = [n for k, names in known.items() if kind in (None, k) for n in names]
-        raise unknown(kind.value if kind else "paper, dataset, model or protocol", name, everything)
-    if found[1:]:
-        others = ", ".join(f"--kind {other.value}" for other in found[1:])
-        typer.echo(f"{name} is also something else: {others}", err=True)
-    if found[0] is Kind.paper:
-        paper = library.load(name)
-        form = descriptions.paper_json if as_json else descriptions.paper
-        typer.echo(form(paper, table))
-    elif found[0] is Kind.dataset:
-        archive = manifest.load(name)
-        typer.echo(descriptions.dataset_json(archive) if as_json else descriptions.dataset(archive))
-    else:
-        entry = (MODELS if found[0] is Kind.model else PROTOCOLS).entry(name)
-        typer.echo(descriptions.plugin_json(entry) if as_json else descriptions.plugin(entry))
+    chosen, *others = descriptions.kinds(name, kind.value if kind else None)
+    if others:
+        flags = ", ".join(f"--kind {other}" for other in others)
+        typer.echo(f"{name} is also something else: {flags}", err=True)
+    typer.echo(descriptions.described(name, chosen, table, as_json))

@@ -1,4 +1,4 @@
-"""Fetch: from a folder, a mirror or the network, into the cache; verified, whole, with a receipt.
+"""Fetch an archive from a folder, a mirror or the network into the cache, verified.
 
 One process at a time fetches or builds an archive; the others wait.
 """
@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import IO
 
 from repro import files, paths
-from repro.data import cache, download, toy, unpack
-from repro.data.download import Tell
+from repro.data import cache, parts, toy, unpack
+from repro.data.download import download
 from repro.data.manifest import Hashes, Manifest, View
+from repro.data.tell import Silent, Tell
 from repro.data.unpack import AbsentError
 from repro.errors import ManualDataError, ReproError
 
@@ -24,30 +25,30 @@ def fetch(
     unverified: bool = False,
     tell: Tell | None = None,
 ) -> dict[str, cache.Receipt]:
-    """Bring an archive's members into the cache, verified.
+    """Fetch an archive's members into the cache, and verify them.
 
     Parameters
     ----------
     manifest : Manifest
         What to fetch.
     source : Path, optional
-        A folder that holds the archive or its members, by themselves or in a folder named like the
-        dataset. Without it ``REPRO_MIRROR`` is looked at, then the network.
+        A folder that holds the archive or its members, directly or in a subfolder named like the
+        dataset. By default ``REPRO_MIRROR``, then the network.
     view : View, optional
-        The view whose members are enough.
+        Fetch only the members that this view reads.
     unverified : bool
-        Take bytes that do not have the manifest's hashes, and say so in the receipt.
+        Accept bytes that do not have the manifest's hashes; the receipt says so.
     tell : Tell, optional
-        Told of the progress.
+        Hears the progress.
 
     Raises
     ------
     ReproError
-        If bytes differ from the manifest, or cannot be had.
+        If bytes differ from the manifest, or cannot be obtained.
     ManualDataError
         If only the user can obtain them.
     """
-    tell = tell or download.Silent()
+    tell = tell or Silent()
     with cache.locked(manifest.id, tell):
         if manifest.generate:
             return _generate(manifest)
@@ -56,8 +57,8 @@ def fetch(
 
 
 def in_mirror(manifest: Manifest, view: View) -> bool:
-    """Return whether what a view reads need not come from afar, as `REPRO_MIRROR` has it."""
-    near = _Fetch(manifest, None, False, download.Silent()).is_near
+    """Return whether `REPRO_MIRROR` is set and, with the cache, holds all that a view reads."""
+    near = _Fetch(manifest, None, False, Silent()).is_near
     return bool(paths.mirror()) and all(map(near, view.read.values()))
 
 
@@ -77,11 +78,11 @@ class _Fetch:
         self._passed_over: list[str] = []
 
     def run(self, view: View | None) -> None:
-        """Fetch what a view reads, or all; what cannot be had does not stop the rest."""
+        """Fetch what a view reads, or all; a member that fails does not stop the rest."""
         self._raw.mkdir(parents=True, exist_ok=True)
         for name, state in cache.check(self._manifest).items():
             if state.startswith("CHANGED"):
-                self._tell.say(f"{self._raw / name} has changed since it came; it is fetched anew")
+                self._tell.say(f"{self._raw / name} has changed; it is fetched again")
                 (self._raw / name).unlink()
         errors: list[ReproError] = []
         for entry in dict.fromkeys(view.read.values() if view else self._manifest.read):
@@ -95,7 +96,7 @@ class _Fetch:
             raise type(worst)(worst.message, "\n".join([worst.hint, *self._passed_over, *others]))
 
     def is_near(self, entry: str) -> bool:
-        """Return whether a read entry of the manifest can be had from the cache or a folder."""
+        """Return whether the cache and folders hold all that an entry of `read` needs."""
         choices = self._manifest.read[entry].choices()
         return any(all(self._is_near(name) for name in one) for one in choices)
 
@@ -115,14 +116,14 @@ class _Fetch:
                     raise
 
     def _wanted(self, names: list[str]) -> list[str]:
-        """Return those that are missing, or unverified where that is not good enough."""
+        """Return those that are missing, or unverified where that is not accepted."""
         have = cache.receipts(self._manifest)
         return [name for name in names if name not in have or not self._is_enough(name, have[name])]
 
     def _is_enough(self, name: str, receipt: cache.Receipt) -> bool:
-        """Return whether what the cache has of a member will do.
+        """Return whether a member that the cache holds need not be fetched again.
 
-        Unverified bytes do if any are accepted, unless a folder was named that has others.
+        If unverified bytes are accepted, they are kept, unless the named folder has the member.
         """
         if receipt.verified or name in self._taken:
             return True
@@ -158,15 +159,14 @@ class _Fetch:
             except ReproError as error:
                 if self._source or isinstance(error, AbsentError):
                     raise
-                self._passed_over.append(f"passed over in {at}: {error.message}")
-                self._tell.say(f"{self._passed_over[-1]}; looked for elsewhere")
+                self._passed_over.append(f"skipped in {at}: {error.message}")
+                self._tell.say(f"{self._passed_over[-1]}; looking elsewhere")
         return False
 
     def _adopt(self, name: str) -> bool:
-        """Give a receipt to a file that lies in the cache without one, if it is what it should be.
+        """Write the receipt of a file in the cache that has none, if its bytes are right.
 
-        It may be there because somebody put it there, or because the machine stopped between the
-        file and its receipt.
+        Somebody may have put it there, or the machine stopped before the receipt was written.
         """
         stated = self._manifest.members[name]
         if name in cache.receipts(self._manifest):
@@ -174,9 +174,9 @@ class _Fetch:
         found = cache.digests(self._raw / name)
         verified = bool(stated.stated()) and not cache.differences(found, stated)
         if verified or self._unverified:
-            cache.sign(self._manifest, name, found, verified, "the cache, where it lay")
+            cache.sign(self._manifest, name, found, verified, "the cache, without a receipt")
             return True
-        self._tell.say(f"{self._raw / name} is not what its manifest says; it is fetched anew")
+        self._tell.say(f"{self._raw / name} does not match its manifest; it is fetched again")
         return False
 
     def _from_afar(self, name: str) -> None:
@@ -194,10 +194,10 @@ class _Fetch:
         stated = Hashes() if self._unverified else of
         title = name if member.url else found.archive.file_name
         if not self._unverified and not of.stated() and not member.stated():
-            raise ReproError(f"the manifest knows no hash of {title}", self._trust())
+            raise ReproError(f"the manifest states no hash of {title}", self._trust())
         part = cache.folder(found.id) / "parts" / f"{title}.part"
         part.parent.mkdir(exist_ok=True)
-        url = download.download(
+        url = download(
             [url for url in [of.url, *of.mirrors] if url],
             part,
             stated.bytes,
@@ -210,12 +210,12 @@ class _Fetch:
                 self._take(name, stream, part.stat().st_size, url)
         else:
             self._unpack(name, part, url)
-        download.discard(part)
+        parts.discard(part)
         if not any(part.parent.iterdir()):
             part.parent.rmdir()
 
     def _unpack(self, name: str, archive: Path, source: str) -> None:
-        """Take every member that is still missing out of a zip or tar."""
+        """Extract every member that is still missing from a zip or tar."""
         found = self._manifest
         title = self._container(name)
         verified = title == found.archive.file_name and self._check(
@@ -230,7 +230,7 @@ class _Fetch:
                 with unpack.opened(archive, member.path or one, stated_bytes) as (stream, size):
                     self._take(one, stream, size, source, verified)
             except AbsentError:
-                if one == name:  # the others came along; their turn comes if they are asked for
+                if one == name:  # another member that is absent raises when it is asked for
                     raise
 
     def _take(
@@ -238,7 +238,7 @@ class _Fetch:
     ) -> None:
         """Copy a member into the cache under its name once its bytes are verified."""
         stated = self._manifest.members[name]
-        download.need_room(self._raw, size)
+        files.need_room(self._raw, size)
         with files.whole(self._raw / name) as file:
             states = cache.Digests(size)
             with file.open("wb") as out:
@@ -253,24 +253,24 @@ class _Fetch:
         self._taken.add(name)
         if not verified:
             pin = f'bytes = {found["bytes"]}, sha256 = "{found["sha256"]}"'
-            self._tell.say(f"{name} is UNVERIFIED; what came, should you come to trust it: {pin}")
+            self._tell.say(f"{name} is UNVERIFIED; if you trust it, add to the manifest: {pin}")
 
     def _check(
         self, name: str, found: dict[str, str], stated: Hashes, lenient: bool = False
     ) -> bool:
-        """Return whether the bytes are what the manifest says.
+        """Return whether the bytes match the manifest.
 
         Parameters
         ----------
         name, found, stated
             The file, its digests, and what they should be.
         lenient : bool
-            Whether nothing need be stated: of an archive whose members have hashes of their own.
+            Whether the manifest may state no hash: for an archive whose members have their own.
 
         Raises
         ------
         ReproError
-            If they are not, or the manifest says nothing, and `unverified` was not asked for.
+            If they differ, or the manifest states no hash, and `unverified` is not set.
         """
         differs = cache.differences(found, stated)
         if not differs and stated.stated():
@@ -281,7 +281,7 @@ class _Fetch:
             raise ReproError(
                 f"{name} does not match its manifest", "; ".join(differs) + ".\n  " + self._trust()
             )
-        raise ReproError(f"the manifest knows no hash of {name}", self._trust())
+        raise ReproError(f"the manifest states no hash of {name}", self._trust())
 
     def _trust(self) -> str:
         at = f" --from {self._source}" if self._source else ""
@@ -294,23 +294,23 @@ class _Fetch:
 def _folders(manifest: Manifest, source: Path | None) -> list[Path]:
     if source:
         if not source.is_dir():
-            raise ReproError(f"{source} is no folder")
+            raise ReproError(f"{source} is not a folder")
         return [source / manifest.id, source]
     mirror = paths.mirror()
     return [mirror / manifest.id] if mirror else []
 
 
 def _by_hand(manifest: Manifest) -> str:
-    """Return how to obtain what a program may not, and where to put it."""
+    """Return how to obtain an archive by hand, and where to put it."""
     ways = []
     for choice in [one for read in manifest.read.values() for one in read.choices()]:
         own = [manifest.members[name] for name in choice]
         packed = {member.container or manifest.archive.file_name for member in own} - {""}
         inside = [one for one in own if not one.container and manifest.archive.stated()]
         vouched = all(member.stated() or member in inside for member in own)
-        what = ", or of it ".join(filter(None, [" and ".join(sorted(packed)), ", ".join(choice)]))
+        what = ", or from it ".join(filter(None, [" and ".join(sorted(packed)), ", ".join(choice)]))
         then = f"repro fetch {manifest.id} --from FOLDER" + ("" if vouched else " --unverified")
-        ways.append(f"Put {what} into a folder, and: {then}")
+        ways.append(f"Put {what} into a folder, then: {then}")
     return "\n  ".join([manifest.archive.manual, *dict.fromkeys(ways)])
 
 

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from repro import files
 from repro.data import cache
-from repro.data.download import need_room
 from repro.data.formats import read_json, read_negatives, read_netflix, read_separated
 from repro.data.manifest import Manifest, Step, View
 from repro.data.rows import Ids, Rows, encoded
@@ -25,7 +24,7 @@ from repro.interactions import IntArray, Interactions, digest, from_rows
 
 @dataclass(frozen=True)
 class Funnel:
-    """What a step left, and what it should have left."""
+    """The counts after a step, and those expected."""
 
     step: str
     interactions: int
@@ -34,7 +33,7 @@ class Funnel:
     expected: dict[str, int]
 
     def differs(self) -> list[str]:
-        """Return "kind: expected, got" for every count that is not as expected."""
+        """Return "kind: expected, got" for every count that differs."""
         got = asdict(self)
         return [
             f"{kind} expected {value:,}, got {got[kind]:,}"
@@ -45,13 +44,13 @@ class Funnel:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What is known of a view that has been built."""
+    """The description of a view that has been built."""
 
     dataset: str
     digest: str
     verified: bool
     variant: str
-    """Which of the manifest's variants gave what is expected; "" where there are none."""
+    """The manifest's variant that gave the expected counts; "" if it has none."""
     funnel: tuple[Funnel, ...]
     users: int
     items: int
@@ -84,7 +83,7 @@ def build(found: Manifest, dataset: str, view: View, folder: Path) -> None:
     _check_parts(dataset, sizes, view.expect.parts)
     joined = _joined([parts[part] for part in whole])
     if len(view.read) == 1:
-        parts.clear()  # the whole is all there is; a large file's rows need not stay twice
+        parts.clear()  # the whole is the part; a large file's rows need not stay twice
     rows, funnel, variant = _chosen(dataset, view, joined, expected)
     del joined
     users = rows.user_ids[np.flatnonzero(np.bincount(rows.user))]
@@ -103,7 +102,7 @@ def build(found: Manifest, dataset: str, view: View, folder: Path) -> None:
         )
 
     made = {"whole": numbered(rows)}
-    for part, content in parts.items():  # the archive comes with parts of its own
+    for part, content in parts.items():  # parts that the archive comes with
         if part in whole:
             assert rows.part is not None
             made[part] = numbered(rows.take(rows.part == whole.index(part)))
@@ -134,11 +133,11 @@ def build(found: Manifest, dataset: str, view: View, folder: Path) -> None:
 
 
 def _store(folder: Path, arrays: dict[str, NDArray[Any]], about: Prepared) -> None:
-    """Write a view in a folder of its own, then give it its name: whole or absent."""
+    """Write a view to a temporary folder, then rename that: the view is whole or absent."""
     temporary = folder.with_name(f".building.{folder.name}.{os.getpid()}")
     temporary.mkdir(parents=True)
     try:
-        need_room(temporary, sum(array.nbytes for array in arrays.values()))
+        files.need_room(temporary, sum(array.nbytes for array in arrays.values()))
         for name, array in arrays.items():
             with files.whole(temporary / f"{name}.npy") as path, path.open("wb") as file:
                 np.save(file, array)
@@ -151,7 +150,7 @@ def _store(folder: Path, arrays: dict[str, NDArray[Any]], about: Prepared) -> No
 
 
 def _check_files(found: Manifest, view: View) -> None:
-    """Refuse files that are not what they were when they were fetched."""
+    """Raise if a file has changed since it was fetched."""
     have = cache.receipts(found)
     for member in cache.members(found, view, have):
         file = cache.raw_folder(found.id) / member
@@ -175,7 +174,7 @@ def _read(found: Manifest, entry: str) -> Rows:
 
 
 def _joined(parts: list[Rows]) -> Rows:
-    """Return the rows of all parts, one after the other, each with its part."""
+    """Return the rows of all parts, one part after the other, each row with its part."""
     if len(parts) == 1:
         return parts[0]
     part = np.repeat(np.arange(len(parts)), [len(rows) for rows in parts])
@@ -190,7 +189,7 @@ def _joined(parts: list[Rows]) -> Rows:
 
 
 def _united(parts: list[tuple[IntArray, Ids]]) -> tuple[IntArray, Ids]:
-    """Return places in one list of identifiers, from places in one list for each part."""
+    """Return places in one list of identifiers, and the list, from each part's places and list."""
     if len({ids.dtype.kind for _, ids in parts}) > 1:
         raise ReproError("the identifiers of one part are text, and of another numbers")
     places, known = encoded(np.concatenate([ids for _, ids in parts]))
@@ -202,7 +201,7 @@ def _united(parts: list[tuple[IntArray, Ids]]) -> tuple[IntArray, Ids]:
 def _chosen(
     dataset: str, view: View, rows: Rows, expected: dict[str, int]
 ) -> tuple[Rows, list[Funnel], str]:
-    """Apply the steps; of several variants, those of the first that gives what is expected."""
+    """Apply the steps; of several variants, the first that gives the expected counts."""
     recipes = view.recipes()
     tried = []
     for name, steps in recipes.items():
@@ -215,13 +214,11 @@ def _chosen(
             return left, funnel, name
         tried.append(f"{name}: {end.interactions:,} of {end.users:,} users, {end.items:,} items")
     want = ", ".join(f"{value:,} {kind}" for kind, value in expected.items())
-    raise ReproError(
-        f"{dataset}: no variant gives the {want} that are expected", "\n  ".join(tried)
-    )
+    raise ReproError(f"{dataset}: no variant gives the expected {want}", "\n  ".join(tried))
 
 
 def _stepped(rows: Rows, steps: list[Step]) -> tuple[Rows, list[Funnel]]:
-    """Apply the steps; return what is left, and the counts on the way."""
+    """Apply the steps; return the rows left, and the counts after each step."""
     funnel = [_counted("read", rows, {})]
     for step in steps:
         rows = STEPS[step.name](rows, step.argument) if len(rows) else rows
@@ -237,7 +234,7 @@ def _counted(name: str, rows: Rows, expected: dict[str, int]) -> Funnel:
 
 
 def _check_parts(dataset: str, sizes: dict[str, int], expected: dict[str, int]) -> None:
-    """Refuse files that do not have the rows that they should."""
+    """Raise if a part does not have the expected number of rows."""
     differs = [
         f"expected {n:,} rows of {part}, got {sizes[part]:,}"
         for part, n in expected.items()
@@ -245,13 +242,13 @@ def _check_parts(dataset: str, sizes: dict[str, int], expected: dict[str, int]) 
     ]
     if differs:
         raise ReproError(
-            f"{dataset} diverges from its manifest as it is read: {'; '.join(differs)}",
-            "another edition of the data, or a file that was cut short: fetch it from elsewhere",
+            f"{dataset} diverges from its manifest when read: {'; '.join(differs)}",
+            "the file is of another edition, or cut off: fetch it from another source",
         )
 
 
 def _check(dataset: str, funnel: list[Funnel], whole: Interactions, pairs: str | None) -> None:
-    """Refuse a view that is not what the manifest expects, naming the first step that diverges."""
+    """Raise if a view is not what the manifest expects; name the first step that diverges."""
     for stage in funnel:
         if stage.differs():
             raise ReproError(

@@ -1,7 +1,7 @@
-"""The cache: what lies in it of an archive, and whether it still is what it was.
+"""The cache: which files of an archive it holds, and whether they are unchanged.
 
-A member lies there under its final name only when its bytes are complete; the receipt beside it
-says what they are, where they came from, and whether the manifest's hashes vouch for them.
+A member gets its final name only when its bytes are complete; the receipt beside it states their
+size and sha256, their source, and whether they have the manifest's hashes.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from repro import paths
-from repro.data.download import Tell
 from repro.data.manifest import Hashes, Manifest, View
+from repro.data.tell import Tell
 from repro.errors import ReproError
 from repro.files import read_json, write_json
 
@@ -25,7 +25,7 @@ CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Receipt:
-    """What is known of a member in the cache."""
+    """What the cache records of a member."""
 
     bytes: int
     sha256: str
@@ -35,17 +35,17 @@ class Receipt:
 
 
 def folder(archive: str) -> Path:
-    """Return where all of an archive lies."""
+    """Return an archive's folder in the cache."""
     return paths.home() / "data" / archive
 
 
 def raw_folder(archive: str) -> Path:
-    """Return where an archive's members lie."""
+    """Return the folder of an archive's members."""
     return folder(archive) / "raw"
 
 
 def receipts(manifest: Manifest) -> dict[str, Receipt]:
-    """Return the receipts of the members that are in the cache, whole."""
+    """Return the receipts of the members that are complete in the cache."""
     raw = raw_folder(manifest.id)
     return {
         name: receipt
@@ -63,17 +63,17 @@ def _signed(manifest: Manifest) -> dict[str, Receipt]:
     except (ValueError, TypeError, AttributeError) as error:
         raise ReproError(
             f"{file} is damaged: {error}",
-            "delete it and fetch again: the files beside it are then verified anew",
+            "delete it and fetch again: the files beside it are then verified again",
         ) from error
 
 
 def members(
     manifest: Manifest, view: View | None = None, have: dict[str, Receipt] | None = None
 ) -> list[str]:
-    """Return the members that a view reads, or that all views do.
+    """Return the members that a view reads, or that all views read.
 
-    Of an entry that leaves a choice, these are the first members that are there: those that have a
-    receipt, which are looked up if they are not given.
+    If an entry of `read` leaves a choice, these are the first list of members that all have a
+    receipt in `have`, by default the receipts of the cache; else the first list.
     """
     have = receipts(manifest) if have is None else have
     entries = view.read.values() if view else manifest.read
@@ -93,15 +93,15 @@ def _choice(manifest: Manifest, entry: str, have: dict[str, Receipt]) -> list[st
 
 
 def missing(manifest: Manifest, view: View | None = None) -> list[str]:
-    """Return the members that a view reads, or that any does, and the cache lacks."""
+    """Return the members that a view, or any view, reads and that the cache lacks."""
     have = receipts(manifest)
     return [member for member in members(manifest, view, have) if member not in have]
 
 
 def check(manifest: Manifest) -> dict[str, str]:
-    """Return the state of every member that was ever fetched, read from its bytes.
+    """Return the state of every member that was ever fetched, from its bytes.
 
-    A state is "verified", "unverified", or in capitals what happened to the file since.
+    A state is "verified", "unverified", or says, first in capitals, what happened to the file.
     """
     raw = raw_folder(manifest.id)
     states = {}
@@ -117,7 +117,7 @@ def check(manifest: Manifest) -> dict[str, str]:
 
 @contextmanager
 def locked(archive: str, tell: Tell) -> Iterator[None]:
-    """Keep other processes from fetching or building the same archive meanwhile."""
+    """Keep other processes from fetching or building the same archive."""
     from filelock import FileLock, Timeout
 
     folder(archive).mkdir(parents=True, exist_ok=True)
@@ -128,7 +128,7 @@ def locked(archive: str, tell: Tell) -> Iterator[None]:
         tell.say(f"another process is busy with {archive}; waiting for it")
         lock.acquire()
     try:
-        for left in folder(archive).glob("raw/.*"):  # of a process that was killed
+        for left in folder(archive).glob("raw/.*"):  # by a process that was killed
             left.unlink()
         yield
     finally:
@@ -136,7 +136,7 @@ def locked(archive: str, tell: Tell) -> Iterator[None]:
 
 
 def is_busy(archive: str) -> bool:
-    """Return whether a process fetches or builds an archive this moment."""
+    """Return whether a process is fetching or building an archive."""
     from filelock import FileLock, Timeout
 
     if not (folder(archive) / ".lock").exists():
@@ -149,7 +149,7 @@ def is_busy(archive: str) -> bool:
 
 
 def sign(manifest: Manifest, name: str, found: dict[str, str], verified: bool, source: str) -> None:
-    """Write the receipt of a member that has come, with its digests and whence."""
+    """Write the receipt of a member: its digests, whether they are verified, and its source."""
     receipt = Receipt(int(found["bytes"]), found["sha256"], verified, source)
     known = {**receipts(manifest), name: receipt}
     write_json(
@@ -159,7 +159,7 @@ def sign(manifest: Manifest, name: str, found: dict[str, str], verified: bool, s
 
 
 class Digests:
-    """The digests of bytes that pass by."""
+    """The digests of a stream of bytes."""
 
     def __init__(self, length: int) -> None:
         self._length = 0
@@ -168,7 +168,7 @@ class Digests:
         self._blob = hashlib.sha1(f"blob {length}\0".encode(), usedforsecurity=False)
 
     def update(self, chunk: bytes) -> None:
-        """Take the next bytes."""
+        """Add the next bytes."""
         self._length += len(chunk)
         for state in (self._sha256, self._md5, self._blob):
             state.update(chunk)
@@ -199,7 +199,7 @@ def sha256(file: Path) -> str:
 
 
 def differences(found: dict[str, str], stated: Hashes) -> list[str]:
-    """Return "kind expected, got" for everything stated that a file's digests are not."""
+    """Return "kind expected, got" for every stated digest that a file does not have."""
     differs = [
         f"{kind} expected {value}, got {found[kind]}"
         for kind, value in stated.stated().items()
@@ -211,5 +211,5 @@ def differences(found: dict[str, str], stated: Hashes) -> list[str]:
 
 
 def canonical_hash(value: dict[str, Any]) -> str:
-    """Return a sha256 that equal mappings share."""
+    """Return a sha256 that is equal for equal mappings."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

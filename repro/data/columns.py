@@ -1,7 +1,7 @@
-"""Typed columns out of text: what may stand in each, and what is wrong with a line where it is not.
+"""Typed columns from text: which values each allows, and what is wrong with a line.
 
-pyarrow makes the columns. What it says of a piece that does not fit names no line, so the piece is
-looked at again, line by line and in our own words.
+pyarrow makes the columns. Its errors name no line, so a piece that it rejects is checked again,
+line by line, and the error is in our own words.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Kind:
-    """What may stand in a column."""
+    """The values that a column allows."""
 
     arrow: str
     pattern: str
@@ -44,16 +44,16 @@ KINDS = {
     "time": _NUMBER,
     "date": Kind("timestamp[s]", _DATE, "a date, as 2005-09-06 or 2005-09-06 12:30:00"),
 }
-"""What stands under each name; "time" is in seconds, and a "date" becomes one."""
+"""The kind of each column by name; "time" is in seconds, and a "date" is converted to it."""
 
 
 def kinds(text: bool) -> dict[str, Kind]:
-    """Return what stands under each name, with identifiers that are numbers or text."""
+    """Return the kind of each column by name; identifiers are numbers, or text."""
     return KINDS | {"user": TEXT, "item": TEXT} if text else KINDS
 
 
 def value_fault(name: str, kind: Kind, value: bytes) -> str | None:
-    """Return what is wrong with the value in a column, if anything is."""
+    """Return what is wrong with a value in a column, or None."""
     try:
         text = value.decode("utf-8")
     except UnicodeDecodeError:
@@ -66,7 +66,7 @@ def value_fault(name: str, kind: Kind, value: bytes) -> str | None:
 
 
 def _exists(kind: Kind, text: str) -> bool:
-    """Return whether a value of the right form is one: there is no 30th of February."""
+    """Return whether a value of the right form exists: there is no 30th of February."""
     try:
         if kind.arrow == "timestamp[s]":
             datetime.datetime.fromisoformat(text)
@@ -76,7 +76,7 @@ def _exists(kind: Kind, text: str) -> bool:
 
 
 def fits(digits: bytes) -> bool:
-    """Return whether a number has 64 bits; Python itself refuses to read thousands of digits."""
+    """Return whether a number fits into 64 bits; Python itself refuses thousands of digits."""
     number = digits.strip(b" ")
     size = number.lstrip(b"-").lstrip(b"0")
     return len(size) < 20 and int(size or b"0") <= 2**63 - 1 + number.startswith(b"-")
@@ -89,7 +89,7 @@ def fault_of(
     read: Callable[[bytes], object],
     error: Exception,
 ) -> ReproError:
-    """Return the error that names the first line that is wrong.
+    """Return the error that names the first wrong line.
 
     Parameters
     ----------
@@ -98,19 +98,18 @@ def fault_of(
     lines : list of int and bytes
         Lines with their numbers.
     wrong : callable
-        Says in our words what is wrong with a line.
+        Returns in our own words what is wrong with a line, or None.
     read : callable
-        Raises, as it did of all lines, if one that it is given is wrong in a way that we have no
-        words for.
+        Reads lines; raises if one of them is wrong, also where `wrong` finds nothing.
     error : Exception
-        What it raised.
+        What `read` raised for all lines.
     """
     import pyarrow as pa
 
     for number, one in lines:
         if found := wrong(one):
             return ReproError(f"{where}, line {number}: {found}")
-    good, bad = 0, len(lines)  # so many can be read, so many cannot
+    good, bad = 0, len(lines)  # the first `good` lines can be read, the first `bad` cannot
     while bad - good > 1:
         middle = (good + bad) // 2
         try:
@@ -124,12 +123,12 @@ def fault_of(
 
 
 def sound(columns: dict[str, pa.ChunkedArray], n_lines: int) -> dict[str, pa.ChunkedArray]:
-    """Return columns in which every line has a row, and every row a value that is one.
+    """Return the columns if every line has a row, and every row a valid value.
 
     Raises
     ------
     ArrowInvalid
-        If they are not such.
+        If not.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -142,9 +141,9 @@ def sound(columns: dict[str, pa.ChunkedArray], n_lines: int) -> dict[str, pa.Chu
         if name == "rating" and not pc.all(pc.is_finite(column)).as_py():
             raise pa.ArrowInvalid("a rating is not finite")
         if pa.types.is_string(column.type):
-            column.validate(full=True)  # that it is UTF-8
+            column.validate(full=True)  # checks that it is UTF-8
             if pc.any(pc.match_substring_regex(column, r"^$|[\x00\r\n]")).as_py():
-                raise pa.ArrowInvalid(f"{name} is empty, or has a line's end within")
+                raise pa.ArrowInvalid(f"{name} is empty, or has a line break in it")
     return columns
 
 
@@ -156,7 +155,7 @@ class Gathered:
         self._columns: dict[str, list[Any]] = {}
 
     def add(self, columns: Mapping[str, Any]) -> None:
-        """Take the columns of another piece, by name."""
+        """Add the columns of another piece, by name."""
         for name, column in columns.items():
             self._columns.setdefault(name, []).append(_narrow(column))
 
@@ -179,7 +178,7 @@ class Gathered:
 
 
 def _narrow(column: Any) -> Any:
-    """Return a piece of a column in half the memory where that loses nothing; text as it is."""
+    """Return a piece of a column as int32 if that loses nothing; text as it is."""
     import pyarrow as pa
 
     if isinstance(column, pa.ChunkedArray):
@@ -194,7 +193,7 @@ def _narrow(column: Any) -> Any:
 
 
 def _encoded(pieces: list[Any]) -> tuple[IntArray, Ids]:
-    """Return the places of a whole column's identifiers, and these, ascending."""
+    """Return each identifier's place among a column's distinct ones, and these, ascending."""
     import pyarrow as pa
 
     if isinstance(pieces[0], np.ndarray):

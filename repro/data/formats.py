@@ -1,8 +1,8 @@
 """Read files into rows: separated text, Netflix's blocks, JSON lines, NCF's lists of negatives.
 
-A file is read in pieces of whole lines. pyarrow turns a piece into typed columns, so no text of it
-ever becomes a Python object; only a piece that does not fit is looked at again, line by line, to
-name the line.
+A file is read in pieces of whole lines. pyarrow turns a piece into typed columns, so its text never
+becomes Python objects; only a piece that does not fit is checked again, line by line, to name the
+line.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def read_separated(
     Parameters
     ----------
     path : Path
-        A text file; ``.gz`` is unpacked on the way.
+        A text file; ``.gz`` is decompressed while it is read.
     separator : str
         Between the columns: a character, or the same one repeated, as in "::".
     header : bool
@@ -52,15 +52,17 @@ def read_separated(
     columns : list of str
         "user", "item", "rating", "time", "date", or "-" for one that is skipped.
     text : bool
-        Whether identifiers are text, and else numbers.
+        Whether identifiers are text; else they are numbers.
 
     Raises
     ------
     ReproError
-        Naming file and line of the first row that does not fit.
+        If a row does not fit; it names the file and the first such line.
     """
     if len(set(separator)) != 1:
-        raise ReproError(f"{path}: the separator {separator!r} is not one character, or repeated")
+        raise ReproError(
+            f"{path}: the separator {separator!r} is not one character, once or repeated"
+        )
     layout = _Layout(separator, columns, kinds(text))
     gathered = Gathered(path)
     for line, piece in lines.pieces(path):
@@ -79,17 +81,17 @@ def read_netflix(paths: list[Path], columns: list[str]) -> Rows:
     Parameters
     ----------
     paths : list of Path
-        The combined files, in order; or one tar of a file per movie, read in the order of their
-        names, so that both give the same rows in the same order.
+        The combined files, in order; or one tar with a file per movie, read in the order of their
+        names. Both give the same rows in the same order.
     columns : list of str
-        What stands in a rating's line; the item stands in the block's.
+        The columns of a rating's line; the item is in the block's first line.
     """
     layout = _Layout(",", columns, KINDS)
     gathered = Gathered(paths[0])
     for path in paths:
         movie = None
         for where, line, piece in _movie_pieces(path):
-            movie = None if line == 1 else movie  # of another file
+            movie = None if line == 1 else movie  # else of another file
             ratings, lengths, movies = _split_blocks(where, line, piece, movie)
             if ratings:
                 read = layout.read(where, line, piece, ratings)
@@ -99,7 +101,7 @@ def read_netflix(paths: list[Path], columns: list[str]) -> Rows:
 
 
 def read_json(path: Path, fields: Mapping[str, str], text: bool = False) -> Rows:
-    """Read one JSON object per line; ``.gz`` is unpacked on the way.
+    """Read one JSON object per line; ``.gz`` is decompressed while it is read.
 
     Parameters
     ----------
@@ -107,7 +109,7 @@ def read_json(path: Path, fields: Mapping[str, str], text: bool = False) -> Rows
     fields : mapping
         The object's key for "user" and "item", and for "rating", "time" or "date" if they are read.
     text : bool
-        Whether identifiers are text, and else numbers.
+        Whether identifiers are text; else they are numbers.
     """
     import pyarrow as pa
     from pyarrow import json as pa_json
@@ -178,7 +180,7 @@ class _Layout:
         where, line, piece
             The file's name, the number of the first line, and the lines as the file has them.
         rows : bytes, optional
-            Those of the lines that hold rows; all of them if not given.
+            The lines that hold rows; by default all.
         """
         import pyarrow as pa
 
@@ -208,7 +210,7 @@ class _Layout:
         table = csv.read_csv(
             pa.BufferReader(
                 lines.BOM + rows if rows.startswith(lines.BOM) else rows
-            ),  # it drops one
+            ),  # pyarrow drops one
             csv.ReadOptions(column_names=names, block_size=1 << 22),
             csv.ParseOptions(
                 delimiter=self._separator[0], quote_char=False, ignore_empty_lines=False
@@ -223,7 +225,7 @@ class _Layout:
         return sound({name: table.column(at) for name, at in places.items()}, lines.count(rows))
 
     def check_header(self, path: Path, head: bytes) -> None:
-        """Refuse a first line that has other columns, or is a row itself."""
+        """Raise if the first line has other columns, or is a row itself."""
         n = len(head.split(self._separator.encode()))
         if n != len(self._columns):
             raise ReproError(f"{path}, line 1: expected {len(self._columns)} columns, got {n}")
@@ -234,7 +236,7 @@ class _Layout:
             )
 
     def _is_suspicious(self, piece: bytes) -> bool:
-        """Return whether pyarrow might read what we do not mean: 0x10, or a line end within."""
+        """Return whether pyarrow might misread a piece: 0x10, or a line break in a line."""
         return (
             b"0x" in piece
             or b"0X" in piece
@@ -243,7 +245,7 @@ class _Layout:
         )
 
     def _line_fault(self, line: bytes) -> str | None:
-        """Return what is wrong with a line, if anything is."""
+        """Return what is wrong with a line, or None."""
         if "item" not in self._columns and _is_head(line):
             return None
         line = line.removesuffix(b"\r")
@@ -253,7 +255,7 @@ class _Layout:
         for name, part in zip(self._columns, parts, strict=True):
             if name != "-" and (found := value_fault(name, self._kinds[name], part)):
                 return found
-        return "a line's end within the line" if b"\r" in line else None
+        return "a line break in the line" if b"\r" in line else None
 
 
 def _is_head(line: bytes) -> bool:
@@ -262,7 +264,7 @@ def _is_head(line: bytes) -> bool:
 
 
 def _json_fault(line: bytes, fields: Mapping[str, str], of: dict[str, Kind]) -> str | None:
-    """Return what is wrong with a line of JSON, if anything is."""
+    """Return what is wrong with a line of JSON, or None."""
     try:
         found = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -282,14 +284,14 @@ def _json_fault(line: bytes, fields: Mapping[str, str], of: dict[str, Kind]) -> 
 
 
 def _movie_pieces(path: Path) -> Iterator[tuple[str, int, bytes]]:
-    """Yield where, first line and lines of a combined file, or of each file in a tar by name."""
+    """Yield name, first line and lines of a combined file, or of each file in a tar, by name."""
     if path.suffix != ".tar":
         yield from ((str(path), line, piece) for line, piece in lines.pieces(path))
         return
     try:
         with tarfile.open(path, "r:") as packed:
             files = [one for one in packed if re.search(r"mv_\d+\.txt$", one.name)]
-            with path.open("rb") as raw:  # tarfile takes a damaged head for the end
+            with path.open("rb") as raw:  # tarfile takes a damaged header for the end
                 raw.seek(packed.offset)
                 rest = raw.read(1 << 20)  # the end is two empty blocks and some padding
             if len(rest) < 512 or rest.strip(b"\0"):
@@ -297,7 +299,7 @@ def _movie_pieces(path: Path) -> Iterator[tuple[str, int, bytes]]:
             for one in sorted(files, key=lambda file: file.name):
                 stream = packed.extractfile(one) if one.isreg() else None
                 if stream is None:
-                    raise ReproError(f"{path}: {one.name} is no file")
+                    raise ReproError(f"{path}: {one.name} is not a file")
                 where = f"{path}, {one.name}"
                 yield from ((where, line, piece) for line, piece in lines.of_stream(where, stream))
     except (tarfile.TarError, OSError) as error:
@@ -312,7 +314,7 @@ def _split_blocks(
     Parameters
     ----------
     where, line, piece
-        As of a piece.
+        As `_movie_pieces` yields them.
     movie : int, optional
         The movie whose block the piece begins in.
     """

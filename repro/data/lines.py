@@ -11,7 +11,7 @@ from typing import IO
 from repro.errors import ReproError
 
 PIECE = 1 << 25
-"""Bytes that are read at once, and so the longest line that is a line."""
+"""Bytes that are read at once; no line may be longer."""
 
 BOM = b"\xef\xbb\xbf"
 """A byte order mark in UTF-8, which may begin a file."""

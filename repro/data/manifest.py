@@ -17,7 +17,7 @@ from repro.strict_toml import Strict
 
 
 class Hashes(Strict):
-    """What a file's bytes must be; all that is stated must match."""
+    """What a file's bytes must be; whatever is stated must match."""
 
     bytes: int | None = None
     sha256: str | None = None
@@ -25,7 +25,7 @@ class Hashes(Strict):
     git_blob: str | None = None
     """The id that git gives the content: sha1 of "blob LENGTH\\0" and the bytes."""
     confirmed: bool = False
-    """Whether a real file was seen to have these hashes; else they are others' word."""
+    """Whether a real file was found to have these hashes; else they are only quoted."""
 
     def stated(self) -> dict[str, str]:
         """Return the stated digests by kind."""
@@ -44,7 +44,7 @@ class Archive(Hashes):
     url: str | None = None
     """Of a zip or tar that holds the members; None where each member has its own."""
     mirrors: list[str] = []
-    """Where else the same bytes lie, in the order in which they are tried."""
+    """Other addresses of the same bytes, in the order they are tried."""
     citation: str = ""
     manual: str = ""
     """How to obtain what may not be downloaded by a program."""
@@ -64,33 +64,33 @@ class Member(Hashes):
     container: str | None = None
     """The file name of the zip or tar that holds it, where that is not the archive."""
     url: str | None = None
-    """Where it lies by itself."""
+    """Its own address."""
     mirrors: list[str] = []
-    """Where else, in the order in which they are tried."""
+    """Other addresses, in the order they are tried."""
 
 
 class Read(Strict):
-    """How a file, or several of one form, become rows."""
+    """How a file, or several of one form, are read into rows."""
 
     member: str | None = None
     any_of: list[list[str]] = []
-    """Instead of one member: each list holds the same rows, and the first that is there is read."""
+    """Instead of one member: lists of members with the same rows; the first one there is read."""
     format: Literal["separated", "netflix", "json", "negatives"] = "separated"
     separator: str = Field(default=",", min_length=1)
     header: bool = False
     columns: list[Literal["user", "item", "rating", "time", "date", "-"]] = ["user", "item"]
-    """What stands in each column; "-" is skipped."""
+    """What each column holds; "-" is skipped."""
     fields: dict[str, str] = {}
-    """The keys of a JSON object, by what a column would be called."""
+    """The keys of a JSON object, by column name."""
     identifiers: Literal["number", "text"] = "number"
 
     def choices(self) -> list[list[str]]:
-        """Return the lists of members of which one is enough."""
+        """Return the lists of members; any one of them is enough."""
         return [[self.member]] if self.member else self.any_of
 
 
 class Counts(Strict):
-    """How many there must be."""
+    """Expected counts."""
 
     users: int | None = None
     items: int | None = None
@@ -98,7 +98,7 @@ class Counts(Strict):
 
 
 class Expect(Counts):
-    """What a finished view must be."""
+    """What is expected of a finished view."""
 
     parts: dict[str, int] = {}
     """How many rows each part must have."""
@@ -109,7 +109,7 @@ class Expect(Counts):
 
 
 class Step(Strict):
-    """One step, and what it should leave."""
+    """One step, and the counts expected after it."""
 
     name: str
     argument: Any
@@ -128,14 +128,14 @@ class View(Strict):
     """Which parts together are all interactions; empty: all but the negatives."""
     steps: list[dict[str, Any]] = []
     variants: dict[str, list[dict[str, Any]]] = {}
-    """Steps that come after, where the source leaves them open: the first that gives what is
-    expected is taken."""
+    """Further steps that the source leaves open; the first variant that gives what is expected is
+    taken."""
     expect: Expect = Expect()
     paper: dict[str, str] = {}
     """The paper's own statistics, as printed, where they differ or say more."""
     note: str = ""
     unconfirmed: str = ""
-    """What of this no real file has confirmed."""
+    """What no real file has confirmed."""
 
     def recipes(self) -> dict[str, list[Step]]:
         """Return the steps by the variant's name; without variants there is one, named ""."""
@@ -193,7 +193,7 @@ def load(archive: str) -> Manifest:
     Raises
     ------
     ReproError
-        If there is none, or listing all faults of its file.
+        If there is none, or its file has faults; all of them are listed.
     """
     files = paths.files("data_manifests")
     if archive not in files:
@@ -201,14 +201,24 @@ def load(archive: str) -> Manifest:
     return _load(archive, files[archive], files[archive].stat().st_mtime_ns)
 
 
+def size(found: Manifest) -> tuple[int | None, bool]:
+    """Return the bytes to download, and whether there are more: of a part whose size is unknown.
+
+    The bytes are None if nothing is known of them, and of generated data.
+    """
+    if found.generate:
+        return None, False
+    parts = [found.archive] if found.archive.url else list(found.members.values())
+    known = sum(part.bytes or 0 for part in parts)
+    return known or None, not all(part.bytes for part in parts)
+
+
 def size_text(found: Manifest) -> str:
     """Return what is downloaded, in megabytes; "over" where the size of a part is unknown."""
+    known, at_least = size(found)
     if found.generate:
         return "small"
-    parts = [found.archive] if found.archive.url else list(found.members.values())
-    known = sum(part.bytes or 0 for part in parts) / 1e6
-    more = "" if all(part.bytes for part in parts) else "over "
-    return f"{more}{known:,.1f} MB" if known else "unknown"
+    return f"{'over ' * at_least}{known / 1e6:,.1f} MB" if known else "unknown"
 
 
 def split_id(dataset: str) -> tuple[str, str]:
@@ -235,7 +245,7 @@ def _load(archive: str, path: Path, _changed: int) -> Manifest:
                 faults += [f"views.{name}.{key}: {fault}" for fault in _step_faults(step)]
     for name, member in content.members.items():
         if not (member.url or content.archive.url or content.archive.manual or content.generate):
-            faults.append(f"members.{name}: nowhere to get it: no url, and the archive has none")
+            faults.append(f"members.{name}: no source: neither it nor the archive has a url")
     if faults:
         raise strict_toml.faulty(path, faults)
     return Manifest(id=archive, path=path, **dict(content))
@@ -249,7 +259,7 @@ def _read_faults(read: Read, content: ManifestFile) -> list[str]:
     if read.format != "netflix" and any(len(choice) != 1 for choice in read.choices()):
         faults.append(f"the format {read.format} is read from one file")
     if (read.format == "json") != bool(read.fields):
-        faults.append("fields are the keys of the format json, which needs them")
+        faults.append("the format json needs fields, and no other format has them")
     if read.format == "json" and not {"user", "item"} <= read.fields.keys():
         faults.append("fields must name user and item")
     named: list[str] = [name for name in read.columns if name != "-"]
@@ -264,7 +274,7 @@ def _read_faults(read: Read, content: ManifestFile) -> list[str]:
 
 
 def _step_faults(entry: dict[str, Any]) -> list[str]:
-    """Return what is wrong with a step: its name, its argument, what it should leave."""
+    """Return what is wrong with a step: its name, its argument, its expected counts."""
     keys = [key for key in entry if key != "expect"]
     if len(keys) != 1:
         return [f"{entry} must name one step"]

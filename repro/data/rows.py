@@ -22,17 +22,17 @@ class Rows:
     user, item : int32 array, shape (n,)
         Places in `user_ids` and `item_ids`.
     user_ids, item_ids : int64 or str array
-        Original identifiers, ascending; some may have lost their rows.
+        Original identifiers, ascending; some may have no rows any more.
     rating : float64 array, shape (n,), optional
     time : int64 array, shape (n,), optional
         Seconds.
     order : str
-        "": as the file has them; "time": each user's rows stand oldest first; "file": as the file
-        has them, and what comes after needs to know.
+        "": in the order of the file; "time": each user's rows are oldest first; "file": in the
+        order of the file, on which a later split depends.
     vocabulary : array, optional
         The items in the order of their numbers, once a step has fixed it.
     part : int64 array, shape (n,), optional
-        Which of several files each row comes from; no step looks at it.
+        Which of several files each row comes from; no step uses it.
     """
 
     user: IntArray
@@ -71,7 +71,7 @@ def encoded(ids: Ids) -> tuple[IntArray, Ids]:
     """Return each identifier's place among the distinct ones, and these, ascending."""
     import pandas as pd
 
-    if ids.dtype.kind == "U":  # pandas would make a Python object of each
+    if ids.dtype.kind == "U":  # pandas would make each a Python object
         texts, places = np.unique(ids, return_inverse=True)
         return places.astype(np.int32), texts.astype(np.str_)
     codes, uniques = pd.factorize(ids, sort=True)

@@ -1,4 +1,4 @@
-"""The steps between a file and a view: a function and its one argument each, applied in order."""
+"""The steps from a file to a view, applied in order: each is a function with one argument."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from repro.errors import ReproError
 from repro.interactions import first_appearance
 
 FROM_ONE = 1_000
-"""How many numbers an identifier may take that is its own number."""
+"""How many times the number of identifiers the largest may be, if they are numbered "from one"."""
 
 
 def min_rating(rows: Rows, least: float) -> Rows:
-    """Keep ratings of at least so much."""
+    """Keep ratings of at least `least`."""
     return rows.take(_needed(rows.rating, "rating") >= least)
 
 
@@ -29,32 +29,32 @@ def rating_above(rows: Rows, bound: float) -> Rows:
 
 
 def since(rows: Rows, day: str) -> Rows:
-    """Keep rows of that day, as "2018-01-01", and later; days are UTC's."""
+    """Keep rows of a day, such as "2018-01-01", and later; days are in UTC."""
     try:
         first = np.datetime64(datetime.date.fromisoformat(day), "s").astype(np.int64)
     except ValueError as error:
-        raise ReproError(f"'{day}' is no day", "as in 2018-01-01") from error
+        raise ReproError(f"'{day}' is not a date", "write it as 2018-01-01") from error
     return rows.take(_needed(rows.time, "time") >= first)
 
 
 def min_items_per_user(rows: Rows, least: int) -> Rows:
-    """Keep users with at least so many rows; one pass."""
+    """Keep users with at least `least` rows; one pass."""
     return rows.take(np.bincount(rows.user)[rows.user] >= least)
 
 
 def min_users_per_item(rows: Rows, least: int) -> Rows:
-    """Keep items with at least so many rows; one pass."""
+    """Keep items with at least `least` rows; one pass."""
     return rows.take(np.bincount(rows.item)[rows.item] >= least)
 
 
 def min_rows_of_both(rows: Rows, least: int) -> Rows:
-    """Keep rows whose user and item both have at least so many, counted before any goes."""
+    """Keep rows whose user and item both have at least `least`, counted before any is dropped."""
     often = np.bincount(rows.user)[rows.user] >= least
     return rows.take(often & (np.bincount(rows.item)[rows.item] >= least))
 
 
 def core(rows: Rows, least: int) -> Rows:
-    """Drop users, then items, with fewer rows, until nothing changes."""
+    """Drop users, then items, with fewer than `least` rows, until nothing changes."""
     while True:
         before = len(rows)
         rows = min_users_per_item(min_items_per_user(rows, least), least)
@@ -63,9 +63,9 @@ def core(rows: Rows, least: int) -> Rows:
 
 
 def distinct(rows: Rows, which: str) -> Rows:
-    """Keep one row of every repeated pair: the "first" or the "last" as the rows stand."""
+    """Keep one row of every repeated pair: the "first" or the "last" in row order."""
     if which not in ("first", "last"):
-        raise ReproError(f"no row of a pair is called '{which}'", "there are: first; last")
+        raise ReproError(f"the step distinct cannot keep '{which}'", "available: first; last")
     order = np.arange(len(rows)) if which == "first" else np.arange(len(rows))[::-1]
     pair = rows.user.astype(np.int64) * len(rows.item_ids) + rows.item
     _, kept = np.unique(pair[order], return_index=True)
@@ -75,9 +75,9 @@ def distinct(rows: Rows, which: str) -> Rows:
 def order(rows: Rows, by: str) -> Rows:
     """Order the rows.
 
-    "time": by user, then time, equal times as the file has them. "time, random ties": equal times
-    in random order, the same on every machine. "oldest first": they stand so already. "file": as
-    they stand, which is no order in time.
+    "time": by user, then time, equal times in the order of the file. "time, random ties": equal
+    times in random order, the same on every machine. "oldest first": they are in this order
+    already. "file": as they are, which is not an order in time.
     """
     if by == "file":
         return replace(rows, order="file")
@@ -92,13 +92,13 @@ def order(rows: Rows, by: str) -> Rows:
     else:
         raise ReproError(
             f"a view cannot be ordered by '{by}'",
-            "there are: time; time, random ties; oldest first; file",
+            "available: time; time, random ties; oldest first; file",
         )
     return replace(rows.take(sorting), order="time")
 
 
 def last_items_per_user(rows: Rows, most: int) -> Rows:
-    """Keep each user's last rows, as the rows stand."""
+    """Keep each user's last `most` rows, in row order."""
     grouped = np.argsort(rows.user, kind="stable")
     user = rows.user[grouped]
     ends = np.searchsorted(user, user, side="right")
@@ -108,9 +108,9 @@ def last_items_per_user(rows: Rows, most: int) -> Rows:
 
 
 def number_items(rows: Rows, by: str) -> Rows:
-    """Fix the items and their numbers: what later steps leave without rows keeps its number.
+    """Fix the items and their numbers; an item that later loses its rows keeps its number.
 
-    "first appearance": as the rows stand. "ascending": by identifier. "from one": the identifiers
+    "first appearance": in row order. "ascending": by identifier. "from one": the identifiers
     are the numbers, from 1 to the largest, with or without rows.
     """
     if by == "ascending":
@@ -130,7 +130,7 @@ def number_items(rows: Rows, by: str) -> Rows:
     else:
         raise ReproError(
             f"items cannot be numbered by '{by}'",
-            "there are: first appearance; ascending; from one",
+            "available: first appearance; ascending; from one",
         )
     return replace(rows, vocabulary=vocabulary)
 

@@ -1,7 +1,7 @@
-"""Toy data of any size: users with a taste, written as the files that real archives have.
+"""Toy data of any size: users with a taste, in the file formats of real archives.
 
-Every user belongs to a taste cluster, and every item to one; a user touches popular items of the
-own cluster most, in an order in which neighbours in the cluster follow each other. So every family
+Every user and every item belongs to a taste cluster. Users interact mostly with popular items of
+their own cluster, in an order in which neighbours in the cluster follow each other. So every family
 of models has something to find: popularity, co-occurrence, sequence.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from repro.data.manifest import Generate
 from repro.files import write_atomically
 
-RECIPE = 1  # a change of what is generated makes old files count for nothing
+RECIPE = 1  # of the generated data; a change replaces the old files
 
 
 def generate(size: Generate, folder: Path) -> None:
@@ -25,7 +25,7 @@ def generate(size: Generate, folder: Path) -> None:
     size : Generate
         How many users, items and clusters; the seed.
     folder : Path
-        Where.
+        Where to write.
     """
     rng = np.random.default_rng(size.seed)
     taste = np.arange(size.items) % size.clusters
@@ -35,7 +35,7 @@ def generate(size: Generate, folder: Path) -> None:
         weight = popular * np.where(taste == user % size.clusters, 1.0, 0.05)
         n = int(np.clip(rng.poisson(size.per_user), 6, size.items // 3))
         items = rng.choice(size.items, size=n, replace=False, p=weight / weight.sum())
-        steps = (items - rng.integers(size.items)) % size.items  # everybody begins elsewhere
+        steps = (items - rng.integers(size.items)) % size.items  # each user begins elsewhere
         lists.append(items[np.argsort(steps + rng.normal(0.0, 0.02 * size.items, n))])
 
     def rows(parts: list[np.ndarray]) -> list[tuple[int, int]]:

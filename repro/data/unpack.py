@@ -1,6 +1,6 @@
-"""Take one file out of a zip or tar, by its name there; nothing else is ever unpacked.
+"""Extract one file from a zip or tar, by its name there; nothing else is ever unpacked.
 
-So what else an archive holds cannot hurt: paths outside, links, files that were never asked for.
+So nothing else in an archive can do harm: paths outside it, links, files that nobody asked for.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import IO, Literal
 from repro.errors import ReproError
 
 RATIO = 200
-"""How many times the archive's size a file of no stated size may have: ratings shrink tenfold."""
+"""How many times its archive's size a file of no stated size may have; ratings shrink tenfold."""
 
 _DAMAGED = (
     EOFError,
@@ -31,7 +31,7 @@ _DAMAGED = (
     zlib.error,
     lzma.LZMAError,
 )
-"""What the standard library raises for an archive that is cut, corrupt, or beyond it."""
+"""What the standard library raises for an archive that is cut off, corrupt, or unsupported."""
 
 
 @contextmanager
@@ -50,8 +50,8 @@ def opened(archive: Path, inside: str, bytes_stated: int | None) -> Iterator[tup
     Raises
     ------
     ReproError
-        If the archive is damaged, lacks the file, has a link or folder in its place, or one of
-        another size, or so large a one that it can only be meant to fill the disk.
+        If the archive is damaged or lacks the file; or if the file is a link or folder, has another
+        size, or is so large that it can only be meant to fill the disk.
     """
     *outer, last = inside.split("//")
     try:
@@ -71,11 +71,13 @@ def opened(archive: Path, inside: str, bytes_stated: int | None) -> Iterator[tup
                 )
             yield found, size
             if found.tell() != size:
-                raise ReproError(f"{archive} announces {size:,} bytes of {last}, and holds others")
+                raise ReproError(
+                    f"{archive} does not hold as many bytes of {last} as it announces: {size:,}"
+                )
     except _DAMAGED as error:
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
-            raise  # of the disk; a damaged zip asks for a place before its beginning
-        raise ReproError(f"{archive} does not give {inside}: {error}") from error
+            raise  # of the disk; a damaged zip seeks to before its beginning
+        raise ReproError(f"{inside} cannot be read from {archive}: {error}") from error
 
 
 def _member(
@@ -83,7 +85,7 @@ def _member(
 ) -> tuple[IO[bytes], int]:
     """Return the bytes of a file in an archive, and their number.
 
-    With `holds_another` they can be read from anywhere; else, much faster, once and in order.
+    With `holds_another` they can be read in any order; else only once and in order, much faster.
     """
     is_zip = stream.read(4) == b"PK\x03\x04"
     stream.seek(0)
@@ -113,7 +115,7 @@ def _plain(name: str) -> str:
 
 
 class AbsentError(ReproError):
-    """An archive does not hold what was looked for."""
+    """An archive does not hold the file."""
 
 
 def _absent(archive: Path, name: str, there: list[str]) -> AbsentError:

@@ -1,4 +1,4 @@
-"""Build a view of an archive, once, and load it: steps, funnel, numbering, digest."""
+"""Load a view of an archive, which is built once and then kept in the cache."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repro import files, paths
-from repro.data import cache, download, manifest
+from repro.data import cache, manifest
 from repro.data.build import Funnel, Prepared, build, is_verified
-from repro.data.download import Tell
 from repro.data.manifest import Counts, Manifest, View
+from repro.data.tell import Silent, Tell
 from repro.errors import ReproError
 from repro.interactions import Dataset, Interactions, digest
 
-FORMAT = 2  # of the files below; a change makes every view be built anew
+FORMAT = 2  # of the stored files; after a change every view is built again
 
 
 def prepared(dataset: str) -> Prepared | None:
-    """Return what is known of a view, or None while it is not built."""
+    """Return the description of a view, or None if it is not built."""
     found, view, folder = _located(dataset)
     if cache.missing(found, view) or not (folder / "view.json").exists():
         return None
@@ -37,19 +37,19 @@ def prepared(dataset: str) -> Prepared | None:
 def _spoiled(dataset: str, folder: Path, error: Exception) -> ReproError:
     return ReproError(
         f"the view {dataset} has been damaged since it was built: {error}",
-        f"delete {folder}, and it is built anew",
+        f"delete {folder}, and it will be built again",
     )
 
 
 def load(dataset: str, tell: Tell | None = None) -> Dataset:
-    """Return a view, built if need be, from files that are in the cache.
+    """Return a view; if it is not built yet, build it from the files in the cache.
 
     Parameters
     ----------
     dataset : str
         Archive and view: "ml-20m/liang2018".
     tell : Tell, optional
-        Told if another process has to be waited for.
+        Hears if another process has to be waited for.
 
     Raises
     ------
@@ -60,11 +60,12 @@ def load(dataset: str, tell: Tell | None = None) -> Dataset:
     lacking = cache.missing(found, view)
     if lacking:
         raise ReproError(
-            f"{dataset} needs {', '.join(lacking)}, missing in the cache", f"repro fetch {found.id}"
+            f"{dataset} needs {', '.join(lacking)}, missing from the cache",
+            f"repro fetch {found.id}",
         )
     if not (folder / "view.json").exists():
-        with cache.locked(found.id, tell or download.Silent()):
-            for left in folder.parent.glob(".building.*"):  # of a process that was killed
+        with cache.locked(found.id, tell or Silent()):
+            for left in folder.parent.glob(".building.*"):  # by a process that was killed
                 shutil.rmtree(left)
             if not (folder / "view.json").exists():
                 build(found, dataset, view, folder)
@@ -99,7 +100,7 @@ def _loaded(dataset: str, about: Prepared, arrays: dict[str, NDArray[Any]]) -> D
 
 
 def damage(dataset: str) -> str:
-    """Return what has happened to a view since it was built, and what to do; "" if nothing has."""
+    """Return how a view was damaged since it was built, and what to do; "" if it was not."""
     folder = _located(dataset)[2]
     try:
         known = prepared(dataset)
@@ -116,7 +117,7 @@ def damage(dataset: str) -> str:
 
 
 def _strayed(dataset: str, known: Prepared) -> str:
-    """Return how a view differs from what its manifest expects, should that be new; "" if not."""
+    """Return how a view differs from its manifest, which may have changed since; "" if not."""
     expected = _located(dataset)[1].expect.model_dump(include=set(Counts.model_fields))
     expected = {kind: count for kind, count in expected.items() if count is not None}
     differs = Funnel("", known.interactions, known.users, known.items, expected).differs()
@@ -124,7 +125,7 @@ def _strayed(dataset: str, known: Prepared) -> str:
 
 
 def folder(dataset: str) -> Path:
-    """Return where a view lies, or will: another place for other steps, or other bytes."""
+    """Return the folder of a view, built or not; other steps or bytes have another folder."""
     return _located(dataset)[2]
 
 
@@ -133,7 +134,7 @@ def _arrays(folder: Path) -> dict[str, NDArray[Any]]:
 
 
 def _located(dataset: str) -> tuple[Manifest, View, Path]:
-    """Return manifest, view, and the folder that a view of exactly this making has."""
+    """Return manifest, view, and the folder for exactly these steps and bytes."""
     archive_id, view_name = manifest.split_id(dataset)
     found = manifest.load(archive_id)
     view = found.view(view_name)

@@ -1,18 +1,19 @@
-"""ACAE: Yuan et al., "Adversarial Collaborative Neural Network for Robust Recommendation", 2019.
+"""ACAE: Yuan et al., "Adversarial Collaborative Neural Network for Robust ...", SIGIR 2019.
 
-At SIGIR; before, as arXiv 1808.05361, "Adversarial Collaborative Auto-encoder for Top-N
-Recommendation".
+The title ends in "Recommendation". An earlier version is arXiv 1808.05361, "Adversarial
+Collaborative Auto-encoder for Top-N Recommendation".
 
-**Implements** the collaborative auto-encoder with a vector per user, trained alone first and then
-with perturbed weights beside its own: of the decoder (ACAE), of the encoder, or of both (FG-ACAE).
+**Implements** the collaborative auto-encoder with a vector per user. It is trained alone first, and
+then also with perturbed weights: of the decoder (ACAE), of the encoder, or of both (FG-ACAE).
 **Reference**: bennetyf/RecSys (first author), commit 2637de5, whose settings are for Ciao, and
-7e6422f, which has some for MovieLens 1M; read for facts. The paper was not at hand.
-**Deviations**: the code takes the gradient at the weights as the batch before perturbed them, here
-it is taken at the weights themselves. Its L2 term holds the perturbed weights, here the weights.
-It leaves out a full batch of users, and the rest, in every epoch, and keeps the epoch that is best
-on *test*; here all users are trained on, and the table's `select` decides. It begins the
-adversarial phase with the best auto-encoder; here, where a model sees no validation, it goes on
-from the last, which under a `patience` is that many epochs behind the best.
+7e6422f, which has some for MovieLens 1M; read for facts. We did not have the paper.
+**Deviations**: the code takes the gradient at the weights as the previous batch perturbed them;
+here it is taken at the weights themselves. The code's L2 term is of the perturbed weights, here of
+the weights. In every epoch the code skips one full batch of users and the incomplete one, and it
+keeps the epoch that is best on *test*; here all users are trained on, and the table's `select`
+decides. The code starts the adversarial phase from the best auto-encoder. Here a model sees no
+validation data, so the phase starts from the last one, which with a `patience` is that many epochs
+after the best.
 """
 
 from collections.abc import Iterator
@@ -34,15 +35,15 @@ from repro.split import Queries
 
 @dataclass(frozen=True, kw_only=True)
 class ACAE:
-    """An auto-encoder of user rows that must also reconstruct them with perturbed weights.
+    """A user autoencoder trained to withstand adversarial perturbations of its own weights.
 
     The defaults are the authors' for Ciao (code, commit 2637de5).
     """
 
     hidden_dim: Count = 200
-    """Of the one hidden layer."""
-    epsilon: float = 1.0
-    """Length of a perturbation, over the whole matrix of weights."""
+    """Units of the one hidden layer."""
+    epsilon: NonNegative = 1.0
+    """Norm of a perturbation, over the whole weight matrix."""
     encoder_adversarial_weight: NonNegative = 0.0
     """Lambda 1: weight of the loss with the encoder's weights perturbed."""
     decoder_adversarial_weight: NonNegative = 100.0
@@ -50,9 +51,9 @@ class ACAE:
     l2: NonNegative = 0.015
     """Strength of half the squared norm of all weights, biases and user vectors."""
     optimizer: Literal["sgd", "adagrad", "adam"] = "sgd"
-    """AdaGrad is the earlier commit's, with a rate of 0.02."""
+    """AdaGrad is the earlier commit's, with a learning rate of 0.02."""
     learning_rate: NonNegative = 0.001
-    """Of the auto-encoder alone."""
+    """Of the auto-encoder alone, in the first phase."""
     finetune_learning_rate: NonNegative = 0.001
     """Of adversarial training."""
     batch_size: Count = 128
@@ -60,12 +61,12 @@ class ACAE:
     n_pretrain_epochs: Natural = 500
     """Of the auto-encoder alone; the earlier commit has 2000."""
     n_epochs: Natural = 500
-    """Of adversarial training, from the weights of the auto-encoder."""
+    """Of adversarial training, which starts from the auto-encoder's weights."""
 
     KNOWN_USERS_ONLY: ClassVar[bool] = True
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["AutoEncoder"]:
-        """Train on every user once an epoch: without perturbations, then with them."""
+        """Train on every user once per epoch: first without perturbations, then with them."""
         net = AutoEncoder(train, self).to(run.device)
         batches = UserRows(train, self.batch_size, run.device)
         run.phase("pretrain")
@@ -85,7 +86,7 @@ class ACAE:
         """Return the optimiser, which adds the gradient of the L2 term."""
         if self.optimizer == "adam":
             return torch.optim.Adam(net.parameters(), rate, weight_decay=self.l2, fused=True)
-        if self.optimizer == "adagrad":  # TensorFlow's sums of squares begin with 0.1
+        if self.optimizer == "adagrad":  # TensorFlow's sums of squares start at 0.1
             return torch.optim.Adagrad(
                 net.parameters(), rate, weight_decay=self.l2, initial_accumulator_value=0.1
             )
@@ -99,7 +100,7 @@ class ACAE:
 
 
 class AutoEncoder(nn.Module):
-    """I -> hidden, sigmoid, with a vector of the user's own -> I."""
+    """I -> hidden layer, sigmoid, to which a vector per user is added -> I."""
 
     def __init__(self, train: Interactions, model: ACAE) -> None:
         super().__init__()
@@ -113,7 +114,7 @@ class AutoEncoder(nn.Module):
         self.b2 = nn.Parameter(torch.zeros(train.n_items))
 
     def encode(self, x: Rows, user: Tensor, w1: Tensor) -> Tensor:
-        """Return the hidden layer, shape (B, H), of rows of the users with these numbers, (B,)."""
+        """Return the hidden layer, shape (B, H), of rows and their users' numbers, shape (B,)."""
         return (sparse_product(x, w1) + self.b1 + self.user[user]).sigmoid()
 
     def decode(self, h: Tensor, w2: Tensor) -> Tensor:
@@ -121,20 +122,20 @@ class AutoEncoder(nn.Module):
         return linear(h, w2, self.b2)
 
     def loss(self, x: Rows, w1: Tensor | None = None, w2: Tensor | None = None) -> Tensor:
-        """Return the binary cross-entropy, summed over the items, of a mean user.
+        """Return the binary cross-entropy, summed over the items, averaged over the users.
 
         Parameters
         ----------
         x : Rows
             B users.
         w1, w2 : float tensor, shape (I, H), optional
-            Weights to put in place of the encoder's and the decoder's own.
+            Weights to use instead of the encoder's and the decoder's own.
         """
         h = self.encode(x, x.user, self.w1 if w1 is None else w1)
         return cross_entropy(self.decode(h, self.w2 if w2 is None else w2), x)
 
     def adversarial_loss(self, x: Rows) -> Tensor:
-        """Return the loss, and lambda times each loss with weights perturbed against it."""
+        """Return the loss plus lambda times each loss under adversarially perturbed weights."""
         loss = self.loss(x)
         lambda_1 = self.model.encoder_adversarial_weight
         lambda_2 = self.model.decoder_adversarial_weight
@@ -146,7 +147,7 @@ class AutoEncoder(nn.Module):
         return total
 
     def perturbed(self, weight: Tensor, loss: Tensor) -> Tensor:
-        """Return weights plus epsilon times the loss's gradient over its norm, a constant."""
+        """Return weights plus epsilon times the normalised gradient, which is a constant."""
         (gradient,) = torch.autograd.grad(loss, weight, retain_graph=True)
         return weight + gradient * (self.model.epsilon / gradient.norm().clamp(min=1e-12))
 
@@ -159,19 +160,19 @@ class AutoEncoder(nn.Module):
 
 
 def cross_entropy(logits: Tensor, x: Rows) -> Tensor:
-    """Return the binary cross-entropy of rows, summed over the items, its mean over the users.
+    """Return the binary cross-entropy of rows, summed over the items, averaged over the users.
 
     Parameters
     ----------
     logits : float tensor, shape (B, I)
-        Of each item's being in the row.
+        Of the probability that the item is in the row.
     x : Rows
         B rows.
 
     Notes
     -----
-    -log sigmoid(y) for the items that are there, -log(1 - sigmoid(y)) for the others, is
-    softplus(y) less y where the item is there: so x is never dense.
+    The loss is -log sigmoid(y) for an item in the row and -log(1 - sigmoid(y)) for any other, that
+    is softplus(y), minus y where the item is in the row. So x is never dense.
     """
     return (softplus(logits).sum() - logits[x.row, x.item].sum()) / len(logits)
 

@@ -1,15 +1,15 @@
 """ACVAE: Xie et al., "Adversarial and Contrastive VAE for Sequential Recommendation", WWW 2021.
 
 **Implements** Sections 3.2 to 3.6, and the ablations and corr of Section 4.6.
-**Reference**: ACVAE/ACVAE-PyTorch (authors), commit 9a1dac6, read for facts; the defaults are its.
-**Deviations** from the paper, as in that code: no softplus behind the GRU (Eq. 11); learned noise,
+**Reference**: ACVAE/ACVAE-PyTorch (authors), commit 9a1dac6, read for facts. The defaults are its.
+**Deviations** from the paper, as in that code: no softplus after the GRU (Eq. 11); learned noise,
 added twice with shared weights; 1 x 1 convolutions and dropout around the causal one, whose filters
-span all features; T sees single steps and has as many outputs as z, averaged, each plus half of z
-squared; log(1 - sigma(G)) for Eq. 12's log(sigma(1 - G)); the field `updates`.
+span all features; T sees single steps and has one output per dimension of z, averaged, each plus
+half of z squared; log(1 - sigma(G)) for Eq. 12's log(sigma(1 - G)); the field `updates`.
 From the code: two layers that it never uses (19,392 parameters) are left out. Its cut to the last
-M + 1 items, before the split, is the protocol's. The encoder reads up to the batch's longest user,
-not to M; decoder, T and G work at unpadded steps alone. So only the order of sums differs: z behind
-a shorter user's end still serves as a negative.
+M + 1 items, before the split, is part of the protocol. The encoder reads up to the longest user of
+the batch, not to M; decoder, T and G run on unpadded steps only. So only the order of sums differs:
+z after a shorter user's end still serves as a negative.
 """
 
 from collections.abc import Iterator
@@ -28,19 +28,20 @@ from repro.interactions import Interactions
 from repro.model import Run
 from repro.nn.batches import sent
 from repro.nn.gaussians import gaussian_kl
+from repro.nn.schedules import linear_scaled
 from repro.nn.scoring import picked, scoring
 from repro.split import Queries
 
 PIECE = 2**21  # logits at a time, 8 MiB: still in the cache when they are read again
-SCORED_USERS = 256  # whose encodings at all steps fit into memory
+SCORED_USERS = 256  # at a time: their encodings at all steps fit into memory
 
 
 @dataclass(frozen=True, kw_only=True)
 class ACVAE:
-    """A sequential VAE with an adversary for its KL term and a contrastive loss."""
+    """A sequential VAE with an adversarially learned KL term and a contrastive loss."""
 
     embedding_dim: Count = 128
-    """Also of the decoder's hidden layer (Section 4.3; code)."""
+    """Of items; also the width of the decoder's hidden layer (Section 4.3; code)."""
     hidden_dim: Count = 100
     """Of GRU and encoder (Section 4.3)."""
     latent_dim: Count = 64
@@ -48,15 +49,17 @@ class ACVAE:
     discriminator_dim: Count = 128
     """Width of T and G (code)."""
     alpha: NonNegative = 0.05
-    """Weight of the AVB term (code); 0 is Section 4.6's "w/o AVB": no T, the noise stays."""
+    """Weight of the AVB term (code); 0 is Section 4.6's "w/o AVB": no T, but the noise stays."""
     beta: NonNegative = 0.1
     """Weight of the contrastive loss (code); 0 is Section 4.6's "w/o contrastive loss"."""
     alpha_anneal_steps: Natural = 0
-    """Updates in which alpha rises from 0; 0: none (code, where 2,000,000 stand ready)."""
+    """Updates in which alpha rises from 0; 0: alpha is constant (code, which also has an unused
+    value of 2,000,000)."""
     posterior: Literal["implicit", "gaussian"] = "implicit"
-    """"gaussian": "w/o AVB" read otherwise: mean, variance, and alpha times the analytic KL."""
+    """"gaussian" is another reading of "w/o AVB": mean, variance, and alpha times the analytic
+    KL."""
     encoder: Literal["cnn", "fc"] = "cnn"
-    """"fc" is Section 4.6's "w/o CNN": two linear layers, less dropout (code)."""
+    """"fc" is Section 4.6's "w/o CNN": two linear layers with less dropout (code)."""
     filter_height: Count = 5
     """m of Section 3.4.2 (code)."""
     dropout: Dropout = 0.5
@@ -64,20 +67,22 @@ class ACVAE:
     light_dropout: Dropout = 0.2
     """In T, and in the encoder without CNN (code)."""
     updates: Literal["code", "paper"] = "code"
-    """"code": every batch updates all: the VAE by AdamW, its encoder again and G by SGD, T by SGD.
-    "paper": even batches the VAE by Adam and G by SGD, odd ones T by SGD (Section 4.3)."""
+    """"code": every batch updates everything: the VAE by AdamW, its encoder again and G by SGD, T
+    by SGD. "paper": even batches update the VAE by Adam and G by SGD, odd ones T by SGD (Section
+    4.3)."""
     learning_rate: NonNegative | None = None
-    """The VAE's; None: 1e-3 in the code, 1e-4 in the paper."""
+    """Of the VAE; None: 1e-3 as in the code, or 1e-4 as in the paper, by `updates`."""
     g_learning_rate: NonNegative | None = None
-    """G's and the encoder's second; None: 3e-4 in the code, 5e-4 in the paper."""
+    """Of G and of the encoder's second update; None: 3e-4 as in the code, or 5e-4 as in the paper,
+    by `updates`."""
     t_learning_rate: NonNegative = 0.0005
-    """T's (Section 4.3; code)."""
+    """Of T (Section 4.3; code)."""
     weight_decay: NonNegative = 0.01
-    """The VAE's: AdamW's in the code, Adam's L2 term in the paper."""
+    """Of the VAE: AdamW's in the code, Adam's L2 term in the paper."""
     sgd_weight_decay: NonNegative = 0.1
-    """T's, G's and the encoder's second (Section 4.3; code)."""
+    """Of T, of G and of the encoder's second update (Section 4.3; code)."""
     test_latent: Literal["sample", "mean"] = "sample"
-    """"sample": the noise stays on at test time (code); "mean": zeros in its place."""
+    """"sample": the noise stays on at test time (code); "mean": it is replaced by zeros."""
     log_corr: bool = False
     """Log `correlation` after every epoch."""
     batch_size: Count = 64
@@ -86,10 +91,10 @@ class ACVAE:
     """On ML-latest; 200 on ML-1m, 100 on ML-10m, 40 on Yelp (Section 4.3)."""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["ACVAENet"]:
-        """Train on every user's sequence once an epoch (Algorithm 1)."""
+        """Train on every user's sequence once per epoch (Algorithm 1)."""
         if not train.ordered:
             raise UnsupportedError(
-                "ACVAE needs interactions in the order of time, and this dataset has none"
+                "ACVAE needs interactions ordered in time, and this dataset's are not"
             )
         net = ACVAENet(train.n_items, self).to(run.device)
         T, G = Adversary(self).to(run.device), Discriminator(self).to(run.device)
@@ -111,7 +116,8 @@ class ACVAE:
                     avb = contrast = nll.new_zeros(())
                     if self.alpha:
                         ratio = T(e_own, z_own).mean(1) if has_t else gaussian_kl(*q.chunk(2, 1))
-                        avb = self.weight(step) * ratio.sum()  # of (m,)
+                        alpha = linear_scaled(step, self.alpha_anneal_steps, self.alpha)
+                        avb = alpha * ratio.sum()  # of (m,)
                     if self.beta:
                         match, other = G(e, z, length), G(e, z[following], length)  # (m,)
                         contrast = self.beta * contrastive(match, other)
@@ -133,11 +139,6 @@ class ACVAE:
                 run.log(**correlation(net, s))
             yield net
 
-    def weight(self, step: int) -> float:
-        """Return alpha at an update."""
-        n = self.alpha_anneal_steps
-        return self.alpha * min(1.0, step / n) if n else self.alpha
-
     def optimizers(self, net: "ACVAENet", t: nn.Module, g: nn.Module) -> tuple[Optimizer, ...]:
         """Return the optimizers of the VAE, of G, and of T."""
         code, decay, l2 = self.updates == "code", self.weight_decay, self.sgd_weight_decay
@@ -154,27 +155,27 @@ class ACVAE:
 
 
 def padded(known: Interactions, device: torch.device) -> Tensor:
-    """Return the sequences, item number I behind their ends, shape (U, T)."""
+    """Return the sequences, padded behind their ends with item number I, shape (U, T)."""
     item = torch.from_numpy(known.sequences())
     behind = torch.arange(item.shape[1]) >= torch.from_numpy(known.counts)[:, None]
     return item.masked_fill(behind, known.n_items).to(device)
 
 
 class Batch(NamedTuple):
-    """Sequences of B users, the longest first, cropped to its T steps; m steps have a target."""
+    """Sequences of B users, longest first, cropped to the longest's T steps; m have a target."""
 
-    x: Tensor  # (B, T) items read; padding from a user's last step on
+    x: Tensor  # (B, T) the items that are read; padding from a user's last step on
     target: Tensor  # (m,) the next item at each user's own steps
-    own: Tensor  # (m,) which of the B x T those are
-    length: Tensor  # (B,) how many; on the host
-    following: Tensor  # (B,) which user came next before they were sorted
+    own: Tensor  # (m,) which of the B x T steps those are
+    length: Tensor  # (B,) how many steps a user has; on the host
+    following: Tensor  # (B,) the user who came next before sorting
 
 
 def ordered(s: Tensor, steps: Tensor, users: Tensor, padding: int) -> Batch:
-    """Return the batch of some users out of sequences, shape (U, T + 1).
+    """Return the batch of the given users, from all sequences, shape (U, T + 1).
 
-    The users and their numbers of steps are on the host, which so knows all shapes and need not
-    wait for the device.
+    The users and their numbers of steps are on the host: it knows all shapes without waiting for
+    the device.
     """
     length, place = steps[users].sort(descending=True, stable=True)
     following = place.argsort()[(place + 1) % len(users)]
@@ -206,7 +207,7 @@ class Encoder(nn.Module):
         return torch.randn_like(like) if noisy else torch.zeros_like(like)
 
     def add_noise(self, h: Tensor) -> Tensor:
-        """Return Section 3.4.2's f of h and epsilon; a Gaussian encoder is not noisy inside."""
+        """Return Section 3.4.2's f of h and epsilon; a Gaussian encoder has no noise inside."""
         return h if self.noise is None else h + self.noise(self.epsilon(h)).tanh()
 
     def forward(self, h: Tensor) -> tuple[Tensor, Tensor]:
@@ -216,7 +217,7 @@ class Encoder(nn.Module):
             y = h + self.dropout(self.add_noise(softplus(self.second(y))))
         else:
             y = self.add_noise(softplus(self.first(self.add_noise(h)))).transpose(1, 2)
-            y = pad(y, (self.causal.kernel_size[0] - 1, 0))  # only in front: no look ahead
+            y = pad(y, (self.causal.kernel_size[0] - 1, 0))  # in front only: no look-ahead
             y = softplus(self.causal(y)).transpose(1, 2)
             y = self.dropout(h + softplus(self.second(y)))
         out = self.output(y)
@@ -255,7 +256,7 @@ class ACVAENet(nn.Module):
 
     @scoring
     def score(self, queries: Queries) -> Tensor:
-        """Return the logits behind the last item of each history, shape (B, I) or (B, C)."""
+        """Return the logits after the last item of each history, shape (B, I) or (B, C)."""
         parts = padded(queries.history, self.item.weight.device).split(SCORED_USERS)
         last = [(s != self.padding).sum(dim=1).clamp(min=1) - 1 for s in parts]
         z = [self(s)[1][torch.arange(len(s)), t] for s, t in zip(parts, last, strict=True)]
@@ -263,7 +264,7 @@ class ACVAENet(nn.Module):
 
 
 class Adversary(nn.Module):
-    """T: estimates the log ratio of posterior and prior at each step, D times."""
+    """T: estimates the log ratio of posterior and prior at each step, with D outputs."""
 
     def __init__(self, model: ACVAE) -> None:
         super().__init__()
@@ -275,7 +276,7 @@ class Adversary(nn.Module):
         self.dropout = nn.Dropout(model.light_dropout)
 
     def forward(self, e: Tensor, z: Tensor) -> Tensor:
-        """Return shape (m, D), of e (m, E) and z (m, D)."""
+        """Return estimates of shape (m, D), from e, shape (m, E), and z, shape (m, D)."""
         x = self.dropout(self.input(torch.cat([e, z], dim=1)))
         for block in self.blocks:
             x = elu(x + block(x))
@@ -283,7 +284,7 @@ class Adversary(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """G: tells at each step whether items and latent variables are of one user."""
+    """G: tells at each step whether items and latent variables belong to the same user."""
 
     def __init__(self, model: ACVAE) -> None:
         super().__init__()
@@ -291,7 +292,7 @@ class Discriminator(nn.Module):
         self.output = nn.Linear(model.discriminator_dim, 1)
 
     def forward(self, e: Tensor, z: Tensor, length: Tensor) -> Tensor:
-        """Return a logit per step, shape (m,), all first steps first; `length` descends."""
+        """Return a logit per step, shape (m,), all users' first steps first; `length` descends."""
         packed = pack_padded_sequence(torch.cat([e, z], dim=2), length, batch_first=True)
         return self.output(gelu(self.gru(packed)[0].data))[:, 0]
 
@@ -311,10 +312,10 @@ def contrastive(match: Tensor, other: Tensor) -> Tensor:
 def correlation(net: ACVAENet, s: Tensor) -> dict[str, Tensor]:
     """Return corr (Eq. 14): the sum of squares of C - I, at most D (D - 1).
 
-    C is the Pearson correlation matrix of z's dimensions; over which sample, the paper does not
-    say. Here all users' training sequences, shape (U, T), are read as at test time: "corr_last" is
-    over z behind each user's last item, "corr_all" behind every item. The noise is drawn aside:
-    training goes on as if nothing had been logged.
+    C is the Pearson correlation matrix of z's dimensions; the paper does not say over which sample.
+    Here all users' training sequences, shape (U, T), are read as at test time: "corr_last" is over
+    z after each user's last item, "corr_all" over z after every item. The noise has a random state
+    of its own, so that logging does not change training.
     """
     last: list[Tensor] = []
     every: list[Tensor] = []

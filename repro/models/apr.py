@@ -1,12 +1,12 @@
 """APR: He et al., "Adversarial Personalized Ranking for Recommendation", SIGIR 2018.
 
-**Implements** AMF, the paper's instance of APR: matrix factorisation trained under BPR, then under
-BPR and BPR of adversarially perturbed embeddings.
+**Implements** AMF, the paper's instance of APR: matrix factorisation trained with BPR, then with
+BPR plus BPR on adversarially perturbed embeddings.
 **Reference**: hexiangnan/adversarial_personalized_ranking (authors), commit 54f708f, read for
-facts. The paper was not at hand.
-**Deviations**: the code makes 1,001 adversarial epochs and keeps the one that is best on *test*;
-here 1,000, and the table's `select` decides. Its terms for L2 and for the hardest of several
-negatives are off in the authors' own commands, and are left out.
+facts. We did not have the paper.
+**Deviations**: the code runs 1,001 adversarial epochs and keeps the one that is best on *test*;
+here there are 1,000, and the table's `select` decides. The code's L2 term and its choice of the
+hardest of several negatives are off in the authors' own commands, and are left out.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from repro.hyperparameters import Count, Natural, NonNegative
+from repro.hyperparameters import Count, Natural, NonNegative, Positive
 from repro.interactions import Interactions
 from repro.model import Run
 from repro.nn.batches import Positives
@@ -26,12 +26,12 @@ from repro.nn.scoring import known_users, picked, scoring
 from repro.split import Queries
 
 SHORTEST = 1e-6
-"""A gradient shorter than this is divided by it instead, as TensorFlow does."""
+"""A gradient with a smaller norm is divided by this instead of its norm, as TensorFlow does."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class APR:
-    """Factors that rank a user's items above others, even where the factors are perturbed.
+    """Matrix factorisation trained with BPR, also on adversarially perturbed embeddings.
 
     The defaults are those of the authors' command for the whole experiment (train.sh).
     """
@@ -39,26 +39,26 @@ class APR:
     embedding_dim: Count = 64
     """Of users and items."""
     learning_rate: NonNegative = 0.05
-    """AdaGrad's."""
-    initial_accumulator: float = 0.1
-    """What AdaGrad's sums of squares begin with, in either phase: TensorFlow's value."""
+    """Of AdaGrad."""
+    initial_accumulator: Positive = 0.1
+    """Where AdaGrad's sums of squares start, in both phases: TensorFlow's value."""
     batch_size: Count = 512
-    """Pairs, with a negative each."""
+    """Pairs, each with one negative."""
     drop_last: bool = True
-    """Leave out the pairs that do not fill a batch, others in every epoch (code)."""
-    epsilon: float = 0.5
-    """Length of the perturbation of an embedding."""
+    """Skip the incomplete last batch; it has other pairs in every epoch (code)."""
+    epsilon: NonNegative = 0.5
+    """Norm of the perturbation of an embedding."""
     adversarial_weight: NonNegative = 1.0
-    """Lambda: weight of the perturbed loss."""
+    """Lambda: weight of the loss on perturbed embeddings."""
     n_pretrain_epochs: Natural = 1000
     """Of BPR alone."""
     n_epochs: Natural = 1000
-    """Of adversarial training, from the weights that BPR has found."""
+    """Of adversarial training, which starts from BPR's weights."""
 
     KNOWN_USERS_ONLY: ClassVar[bool] = True
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["Factors"]:
-        """Train on every pair once an epoch, against one negative each: BPR, then APR."""
+        """Train on every pair once per epoch, each with one negative: first BPR, then APR."""
         net = Factors(train, self).to(run.device)
         positives = Positives(train, self.batch_size, run.device)
         n_full, rest = divmod(len(positives.user), self.batch_size)
@@ -83,24 +83,24 @@ class Factors(nn.Module):
         self.item = Embeddings(train.n_items, model)
 
     def forget_gradients(self) -> None:
-        """Let AdaGrad begin anew."""
+        """Reset AdaGrad's sums of squares."""
         for table in (self.user, self.item):
             table.squares.fill_(self.model.initial_accumulator)
 
     @torch.no_grad()
     def update(self, u: Tensor, i: Tensor, j: Tensor, adversarial: bool) -> Tensor:
-        """Take one step of AdaGrad on the rows of a batch, and return the loss before it.
+        """Make one AdaGrad step on the rows of a batch, and return the loss before it.
 
         Parameters
         ----------
         u, i, j : int64 tensor, shape (B,)
-            Users, items that they have, items that they have not.
+            Users, their items, and the negatives.
         adversarial : bool
-            Whether the loss of the perturbed embeddings counts, too.
+            Whether the loss on perturbed embeddings is added.
 
         Notes
         -----
-        Sums over the batch (code). The perturbation is a constant to the second loss.
+        Losses are sums over the batch (code). The second loss takes the perturbation as a constant.
         """
         ij = torch.cat([i, j])
         p = self.user.weight.index_select(0, u)  # (B, D); a tenth of the time of weight[u]
@@ -149,8 +149,7 @@ def bpr(p: Tensor, q: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 class Embeddings(nn.Module):
     """A table of embeddings with AdaGrad's sums of squares, read and written by rows.
 
-    A step costs what its batch holds. That is exact: AdaGrad without L2 leaves every other row
-    where it is.
+    A step costs only the rows of its batch. That is exact: AdaGrad without L2 changes no other row.
 
     Parameters
     ----------
@@ -172,12 +171,12 @@ class Embeddings(nn.Module):
     scratch: Tensor
 
     def summed(self, row: Tensor, gradient: Tensor) -> Tensor:
-        """Return at each place the sum of the gradients at all places that hold the same row.
+        """Return at each place the sum of the gradients at all places with the same row.
 
         Parameters
         ----------
         row : int64 tensor, shape (m,)
-            Rows of the table; one may occur more than once.
+            Rows of the table; a row may occur more than once.
         gradient : float tensor, shape (m, D)
             With respect to the embedding at each place.
         """
@@ -191,7 +190,7 @@ class Embeddings(nn.Module):
         return total * (self.model.epsilon / norm.clamp(min=SHORTEST))
 
     def step(self, row: Tensor, gradient: Tensor) -> None:
-        """Let AdaGrad move the rows; the places that hold the same one write the same."""
+        """Make an AdaGrad step on the rows; places with the same row write the same values."""
         total = self.summed(row, gradient)
         squares = self.squares.index_select(0, row) + total.square()
         moved = (

@@ -1,16 +1,17 @@
 """BERT4Rec: Sun et al., "Sequential Recommendation with Bidirectional Encoder ...", CIKM 2019.
 
 **Implements** Section 3: a bidirectional Transformer that fills in masked items (the Cloze task),
-and at test the mask behind the newest item.
+and at test time a mask after the newest item.
 **Reference**: FeiSun/BERT4Rec, commit b5a1c2e (authors), read for facts.
-**Deviations**: masks are drawn anew every epoch; the code draws ten per sequence once and repeats
-them. Its cap on masks per sequence, 40 at length 200, is what a rate of 0.2 gives and is left out.
-The softmax is over the items; the code's has four entries more. The code's segment embedding, the
-same everywhere, is part of the positions'. Adam corrects its moments' bias, the code's does not.
-The output layer normalises after its GELU (code), as Eq. 7 does not. An epoch is all copies once.
-Where no training sequence fills max_len, the code leaves the positions beyond as they were drawn,
-and at test puts the mask there; here there are as many positions as the longest window has, so that
-the mask stands on a trained one, if need be in place of the oldest item.
+**Deviations**: masks are drawn again in every epoch; the code draws ten per sequence once and
+repeats them. Its cap on masks per sequence, 40 at length 200, is what a rate of 0.2 gives and is
+left out. The softmax is over the items; the code's has four more entries. The code's segment
+embedding, the same everywhere, is part of the position embeddings. Adam corrects the bias of its
+moments, the code's does not. The output layer normalises after its GELU, as in the code but not in
+Eq. 7. An epoch is one pass over all copies. Where no training sequence fills max_len, the code
+never trains the positions beyond the longest one, and at test time puts the mask there. Here there
+are only as many positions as the longest window has, so the mask is on a trained one, if necessary
+in place of the oldest item.
 """
 
 from collections.abc import Iterator
@@ -23,63 +24,65 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, gelu, scaled_dot_product_attention
 
 from repro.errors import UnsupportedError
-from repro.hyperparameters import Count, Dropout, Natural, NonNegative, Share
+from repro.hyperparameters import Count, Dropout, Natural, NonNegative, Positive, Share
 from repro.interactions import Interactions
 from repro.model import Run
 from repro.nn.batches import to_device
 from repro.nn.scoring import picked, scoring
 from repro.split import Queries
 
-CPU_PIECE = 32  # sequences of about one length that a CPU sees at a time: four times less padding
-SCORED_USERS = 256  # whose activations fit into memory
+CPU_PIECE = 32  # sequences of similar length that a CPU handles at a time: a quarter of the padding
+SCORED_USERS = 256  # at a time: their activations fit into memory
 
 
 @dataclass(frozen=True, kw_only=True)
 class BERT4Rec:
-    """A Transformer encoder that sees both sides of a masked item."""
+    """A bidirectional Transformer that predicts masked items from both sides."""
 
     embedding_dim: Count = 64
     """Of items, positions and hidden layers."""
     n_layers: Natural = 2
-    """Section 4.3."""
+    """Transformer layers (Section 4.3)."""
     n_heads: Count = 2
-    """Section 4.3; the code has 4 at width 128, so that a head is 32 wide."""
+    """Attention heads (Section 4.3); the code has 4 at width 128, so that a head is 32 wide."""
     inner_dim: Count = 256
     """Of the feed-forward layers: four times the width."""
     dropout: Dropout = 0.2
-    """Of embeddings and of both parts of a layer; the code's for ML-1M, 0.5 at width 128."""
+    """Of embeddings and of both parts of a layer; the code's for ML-1M, where it has 0.5 at width
+    128."""
     attention_dropout: Dropout = 0.2
     """Of the attention weights (code)."""
     mask_rate: Share = 0.2
     """Share of a sequence that is masked, at least one item; 0.2 for MovieLens (Section 4.3)."""
     max_len: Count = 200
-    """Of a window over a longer sequence; at test the mask takes one place (Section 4.3)."""
-    window_step: float = 0.5
+    """Items in a window; a longer sequence has several. At test time the mask takes one place
+    (Section 4.3)."""
+    window_step: Share = 0.5
     """From one window to the next, as a share of max_len (code)."""
     n_copies: Natural = 10
-    """How often an epoch masks each window (code)."""
+    """How often each window is masked in an epoch (code)."""
     mask_last: bool = True
-    """One more copy has only its last item masked, as at test (Section 3.6)."""
+    """Add a copy of which only the last item is masked, as at test time (Section 3.6)."""
     average: Literal["batch", "sequence"] = "batch"
-    """Mean of the loss over a mini-batch's masks (code), or first over each sequence's (Eq. 8)."""
+    """Average the loss over a mini-batch's masks (code), or first over each sequence's (Eq. 8)."""
     learning_rate: NonNegative = 0.0001
     """Falls linearly to 0 over the run (Section 4.3)."""
     warmup_steps: Natural = 100
-    """Updates until the learning rate is reached (code)."""
+    """Updates in which the learning rate rises from 0 (code)."""
     weight_decay: NonNegative = 0.01
-    """Decoupled; not of biases and normalisations (code)."""
-    max_norm: float = 5.0
-    """Gradients are scaled down to this norm, all together (Section 4.3)."""
+    """Decoupled; biases and normalisation layers have none (code)."""
+    max_norm: Positive = 5.0
+    """The gradient of all weights together is clipped to this norm (Section 4.3)."""
     batch_size: Count = 256
     """Copies of windows (code)."""
     n_epochs: Natural = 905
-    """The code's 400,000 updates on ML-1M."""
+    """These are the code's 400,000 updates on ML-1M."""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["BERT4RecNet"]:
-        """Train on all copies of the users' windows once an epoch."""
+        """Train on all copies of the users' windows once per epoch."""
         if not train.ordered:
             raise UnsupportedError(
-                "BERT4Rec needs interactions in the order of time, and this dataset has none"
+                "BERT4Rec needs interactions ordered in time, and this dataset's are not"
             )
         batches = Cloze(train, self, run.device)
         net = BERT4RecNet(train.n_items, batches.longest, self).to(run.device)
@@ -106,23 +109,23 @@ class BERT4Rec:
 
 
 def schedule(step: int, n_steps: int, warmup: int) -> float:
-    """Return an update's share of the highest learning rate: up from 0, then down to 0."""
+    """Return an update's share of the learning rate: up from 0, then down to 0."""
     return step / warmup if step < warmup else 1.0 - step / n_steps
 
 
 @dataclass(frozen=True, eq=False)
 class Masked:
-    """Sequences of which some items are hidden; m masks in all."""
+    """Sequences with some items masked; m masks in all."""
 
-    item: Tensor  # (B, T) items, oldest first, and masks; anything behind a sequence's end
+    item: Tensor  # (B, T) items, oldest first, and masks; arbitrary after a sequence's end
     there: Tensor  # (B, T) where a sequence has items
     hidden: Tensor  # (m,) the masks' places in the flattened (B, T)
-    target: Tensor  # (m,) the items that were there
-    weight: Tensor  # (m,) theirs in the loss; over a mini-batch they add up to 1
+    target: Tensor  # (m,) the items under the masks
+    weight: Tensor  # (m,) their weights in the loss, which sum to 1 over a mini-batch
 
 
 class Cloze:
-    """All copies of the users' windows once an epoch; the losses of a batch's pieces add up."""
+    """All copies of the users' windows once per epoch; the losses of a batch's pieces add up."""
 
     def __init__(self, train: Interactions, model: BERT4Rec, device: torch.device) -> None:
         self.model, self.mask, self.device = model, train.n_items, device
@@ -139,7 +142,7 @@ class Cloze:
         place = (start[:, None] + np.arange(self.longest)).clip(max=sequence.shape[1] - 1)
         self.window = to_device(sequence[user[:, None], place], device)  # (windows, T)
         self.length = torch.from_numpy(length)  # on the CPU: sizes are known without waiting
-        self.n = len(user) * (model.n_copies + model.mask_last)  # the last copy is of last items
+        self.n = len(user) * (model.n_copies + model.mask_last)  # the last copy masks last items
         self.piece = CPU_PIECE if device.type == "cpu" else model.batch_size
 
     def __len__(self) -> int:
@@ -148,7 +151,7 @@ class Cloze:
 
     def __iter__(self) -> Iterator[list[Masked]]:
         for copy in torch.randperm(self.n).split(self.model.batch_size):
-            copy = copy[self.length[copy % len(self.length)].argsort()]  # a piece of like lengths
+            copy = copy[self.length[copy % len(self.length)].argsort()]  # pieces of similar length
             window, last = copy % len(self.length), copy >= self.model.n_copies * len(self.length)
             n_masks = (self.length[window] * self.model.mask_rate + 0.5).long().clamp(min=1)
             n_masks = torch.where(last, 1, n_masks)
@@ -158,7 +161,7 @@ class Cloze:
             yield [self.masked(*part) for part in zip(*parts, strict=True)]
 
     def masked(self, window: Tensor, last: Tensor, n_masks: Tensor, weight: Tensor) -> Masked:
-        """Return windows with masks at random places, or the last; all arguments (B,), on CPU."""
+        """Return windows masked at random places, or at the last; arguments are (B,), on CPU."""
         longest = int(self.length[window].max())
         row = torch.arange(len(window)).repeat_interleave(n_masks)  # (m,)
         nth = torch.arange(len(row)) - (n_masks.cumsum(0) - n_masks)[row]
@@ -175,7 +178,7 @@ class Cloze:
 
 
 class Block(nn.Module):
-    """Self-attention over the whole sequence, then a feed-forward layer (Section 3.3)."""
+    """Self-attention over the whole sequence and a feed-forward layer (Section 3.3)."""
 
     def __init__(self, model: BERT4Rec) -> None:
         super().__init__()
@@ -188,7 +191,7 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(model.dropout)
 
     def forward(self, x: Tensor, there: Tensor) -> Tensor:
-        """Return the output, shape (B, T, D), for x of that shape; padding is not attended to."""
+        """Return the output for x, both of shape (B, T, D); padding is not attended to."""
         qkv = self.query_key_value(x).unflatten(2, (3, self.n_heads, -1))
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, heads, T, D / heads) each
         p = self.attention_dropout if self.training else 0.0
@@ -198,7 +201,7 @@ class Block(nn.Module):
 
 
 class BERT4RecNet(nn.Module):
-    """Items and positions -> blocks -> GELU layer -> the items' own embeddings."""
+    """Items and positions -> blocks -> GELU layer -> product with the items' embeddings."""
 
     def __init__(self, n_items: int, n_positions: int, model: BERT4Rec) -> None:
         super().__init__()
@@ -225,18 +228,18 @@ class BERT4RecNet(nn.Module):
         return x
 
     def logits(self, h: Tensor) -> Tensor:
-        """Return the items' logits, shape (m, I), for hidden states of shape (m, D); Eq. 7."""
+        """Return the items' logits, shape (m, I), for hidden states of shape (m, D) (Eq. 7)."""
         h = self.output_norm(gelu(self.output(h)))
         return torch.addmm(self.bias, h, self.item.weight[:-1].T)
 
     def loss(self, x: Masked) -> Tensor:
-        """Return the weighted negative log-likelihood of the hidden items (Eq. 8)."""
+        """Return the weighted negative log-likelihood of the masked items (Eq. 8)."""
         logits = self.logits(self(x.item, x.there).flatten(0, 1)[x.hidden])
         return (x.weight * cross_entropy(logits, x.target, reduction="none")).sum()
 
     @scoring
     def score(self, queries: Queries) -> Tensor:
-        """Return the logits of a mask behind each history, shape (B, I) or (B, C)."""
+        """Return the logits of a mask after each history, shape (B, I) or (B, C)."""
         device = self.bias.device
         sequence = to_device(queries.history.sequences(), device)
         counts = to_device(queries.history.counts, device)
@@ -245,7 +248,7 @@ class BERT4RecNet(nn.Module):
         logits = []
         for s, n in zip(sequence.split(SCORED_USERS), counts.split(SCORED_USERS), strict=True):
             last = n.clamp(max=longest - 1)[:, None]  # where the mask goes
-            read = place + n[:, None] - last  # the newest items, if there are more
+            read = place + n[:, None] - last  # the newest items, if there are more than fit
             item = s.gather(1, read.clamp(max=s.shape[1] - 1))
             item = item.masked_fill(place == last, self.item.num_embeddings - 1)
             h = self(item, place <= last)

@@ -1,11 +1,10 @@
 """BPR-MF: Rendle et al., "BPR: Bayesian Personalized Ranking from Implicit Feedback", UAI 2009.
 
-**Implements** Sections 4 and 5.1: matrix factorisation under the BPR-Opt criterion.
-**Reference**: the paper; neither JCA's nor JoVA's repository, whose data MVAE uses, ships a BPR.
-**Deviations**: Adam over shuffled mini-batches of all pairs, where the paper draws single triples
-with replacement and takes plain SGD steps (Figure 4): the optimum is the same, a pass is a hundred
-times cheaper. The regularisation is counted once per triple, on the embeddings it uses, as in the
-paper.
+**Implements** Sections 4 and 5.1: matrix factorisation with the BPR-Opt criterion.
+**Reference**: the paper. The repositories of JCA and JoVA, whose data MVAE uses, have no BPR.
+**Deviations**: Adam on shuffled mini-batches of all pairs, where the paper draws single triples
+with replacement and takes plain SGD steps (Figure 4). The optimum is the same, and a pass is a
+hundred times cheaper. As in the paper, each triple regularises the embeddings that it uses.
 """
 
 from collections.abc import Iterator
@@ -26,25 +25,25 @@ from repro.split import Queries
 
 @dataclass(frozen=True, kw_only=True)
 class BPR:
-    """Factors that rank a user's items above items drawn at random."""
+    """Matrix factorisation trained to rank a user's items above sampled negatives."""
 
     embedding_dim: Count = 64
-    """The largest of the paper's Figure 5."""
+    """The largest in the paper's Figure 5."""
     learning_rate: NonNegative = 0.001
     """Adam's own default; the paper states none."""
     batch_size: Count = 1024
-    """Pairs, with a negative each; our choice."""
+    """Pairs, each with one negative; our choice."""
     l2: NonNegative = 1e-5
     """Strength per triple; the paper tunes it and states no value."""
     item_bias: bool = False
     """Add a bias per item; Section 5.1 has none."""
     n_epochs: Natural = 200
-    """So long MVAE's paper trains all models (its Section V-C)."""
+    """MVAE's paper trains all models so long (its Section V-C)."""
 
     KNOWN_USERS_ONLY: ClassVar[bool] = True
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["Factors"]:
-        """Train on every pair once an epoch, against one negative each."""
+        """Train on every pair once per epoch, each with one negative."""
         net = Factors(train, self).to(run.device)
         optimizer = torch.optim.Adam(net.parameters(), self.learning_rate, fused=True)
         positives = Positives(train, self.batch_size, run.device)
@@ -71,7 +70,7 @@ class Factors(nn.Module):
         nn.init.normal_(self.item.weight, std=0.01)
 
     def forward(self, u: Tensor, i: Tensor, j: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return both scores of each triple and the squared size of its parameters, (B,) each."""
+        """Return both scores of each triple and its parameters' squared norm, shape (B,) each."""
         w, hi, hj = self.user(u), self.item(i), self.item(j)  # (B, D)
         bi, bj = self.bias[i], self.bias[j]
         size = (w.square() + hi.square() + hj.square()).sum(dim=1) + bi.square() + bj.square()

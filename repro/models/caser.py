@@ -1,17 +1,17 @@
 """Caser: Tang & Wang, "Personalized Top-N Sequential Recommendation", WSDM 2018.
 
-**Implements** Section 3: the last L items as an image, horizontal and vertical convolutions over
-it, and the user's general taste beside them; the next T items as targets.
+**Implements** Section 3: horizontal and vertical convolutions over the last L items, seen as an
+image, joined with the user's general taste; the next T items are the targets.
 **Reference**: graytowne/caser_pytorch (authors), commit c4e10e4, and wubinzzu/NeuRec (the framework
 of ACVAE's table), versions 2 (commit 9e9391b) and 3 (commit 28f192c), read for facts.
 **Deviations** from the paper, as in all three: the two terms of the loss are averaged, not added
 up; three negatives are drawn per window, not per target; vertical filters have a bias; both
-activations are ReLU, where the paper searches for them. From the authors' code: it trains what pads
-a short sequence as an item, also as a target, and NeuRec 3 as an item; here, as in NeuRec 2, it is
-a zero that gets no gradient. NeuRec 2, and 3 where it runs on TensorFlow, also differ in `l2_on`
-and `bias_at_test`, and NeuRec 2 begins with Glorot's uniform weights; here, as with the authors,
-tables begin normal with standard deviation 1 / width (NeuRec 3: 0.01), the rest as PyTorch has it.
-NeuRec 3 leaves out users with at most T items; here they count.
+activations are ReLU, where the paper searches for them. From the authors' code: it trains the
+padding of a short sequence like an item, also as a target, and NeuRec 3 like an item; here, as in
+NeuRec 2, padding is a zero without gradient. NeuRec 2, and NeuRec 3 on TensorFlow, also differ in
+`l2_on` and `bias_at_test`. NeuRec 2 starts from Glorot's uniform weights; here, as in the authors'
+code, the embedding tables start normal with standard deviation 1 / width (NeuRec 3: 0.01), the rest
+as in PyTorch. NeuRec 3 leaves out users with at most T items; here they are trained on.
 """
 
 from collections.abc import Iterator
@@ -34,44 +34,44 @@ from repro.split import Queries
 
 @dataclass(frozen=True, kw_only=True)
 class Caser:
-    """Convolutions over the embeddings of the last items, next to an embedding of the user."""
+    """Convolutions over the embeddings of the last items, joined with a user embedding."""
 
     embedding_dim: Count = 50
-    """The paper's d; authors' code, as all that follows without another source."""
+    """The paper's d (authors' code, as all defaults below that name no source)."""
     history_len: Count = 5
-    """The paper's L: how many of the last items are looked at."""
+    """The paper's L: how many of the last items are read."""
     n_targets: Count = 3
-    """The paper's T: how many of the items after them are to be predicted."""
+    """The paper's T: how many of the next items are predicted."""
     n_vertical: Natural = 4
     """Vertical filters."""
     n_horizontal: Natural = 16
     """Horizontal filters of each height from 1 to L."""
     dropout: Dropout = 0.5
-    """Of what the convolutions give."""
-    n_negatives: Natural = 3
-    """Per window, drawn anew every epoch."""
+    """Of the convolutions' output."""
+    n_negatives: Count = 3
+    """Per window, drawn again in every epoch."""
     learning_rate: NonNegative = 0.001
     """Adam's."""
     batch_size: Count = 512
     """Windows; 256 in NeuRec 2."""
     l2: NonNegative = 1e-6
-    """Times half the squared norm, added to the loss of every batch: 0.001 in NeuRec 2."""
+    """Times half the squared norm, added to the loss of every batch; 0.001 in NeuRec 2."""
     l2_on: Literal["all", "tables"] = "all"
-    """"all": every weight. "tables": those of users and items, item biases among them, but not the
-    layers between (NeuRec 2, and 3 on TensorFlow)."""
+    """"all": every weight. "tables": the embeddings of users and items and the item biases, but not
+    the layers between (NeuRec 2, and NeuRec 3 on TensorFlow)."""
     bias_at_test: bool = True
-    """Whether scores contain the item bias. NeuRec 2, and 3 on TensorFlow, train it and leave it
-    out of the scores."""
+    """Whether scores contain the item bias. NeuRec 2, and NeuRec 3 on TensorFlow, train it and
+    leave it out of the scores."""
     n_epochs: Natural = 50
     """1000 in NeuRec 2, 500 in NeuRec 3."""
 
     KNOWN_USERS_ONLY: ClassVar[bool] = True
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["CaserNet"]:
-        """Train on every window of L + T items once an epoch."""
+        """Train on every window of L + T items once per epoch."""
         if not train.ordered:
             raise UnsupportedError(
-                "Caser needs interactions in the order of time, and this dataset has none"
+                "Caser needs interactions ordered in time, and this dataset's are not"
             )
         net = CaserNet(train, self).to(run.device)
         optimizer = self._adam(net)
@@ -100,20 +100,20 @@ class Caser:
 
 
 def window(sequence: Tensor, row: Tensor, end: Tensor, size: int, pad: int) -> Tensor:
-    """Return the items that stand before a place in a sequence, shape (B, size).
+    """Return the items before a place in a sequence, shape (B, size).
 
     Parameters
     ----------
     sequence : int64 tensor, shape (U, T)
         Items, oldest first.
     row : int64 tensor, shape (B,)
-        Whose.
+        Whose sequences.
     end : int64 tensor, shape (B,)
-        The place behind the last item that is wanted.
+        The place after the last item to return.
     size : int
-        How many.
+        How many items.
     pad : int
-        What stands in front of a sequence that has fewer.
+        Number that fills the front where a sequence has fewer items.
     """
     place = end[:, None] + torch.arange(-size, 0, device=end.device)
     item = sequence[row[:, None], place.clamp(min=0)]
@@ -121,7 +121,7 @@ def window(sequence: Tensor, row: Tensor, end: Tensor, size: int, pad: int) -> T
 
 
 class Windows:
-    """Windows of L + T items slid over every sequence; a shorter one gives one, padded in front.
+    """Sliding windows of L + T items; a shorter sequence has one window, padded in front.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ class Windows:
         self.positives = Positives(train, model.batch_size, device)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-        """Yield user (B,), the items before (B, L) and after (B, T), and negatives (B, C)."""
+        """Yield users (B,), their items (B, L), the next items (B, T), and negatives (B, C)."""
         n, c = len(self.user), self.model.n_negatives
         negative = self.positives.negatives(self.user.repeat_interleave(c)).view(n, c)
         order = torch.randperm(n, device=self.user.device)
@@ -157,7 +157,7 @@ class Windows:
 
 
 class CaserNet(nn.Module):
-    """(L items) -> vertical and horizontal filters -> z; (z, user) times a table of items."""
+    """L items -> vertical and horizontal filters -> z; (z, user) times an item embedding."""
 
     def __init__(self, train: Interactions, model: Caser) -> None:
         super().__init__()
@@ -179,10 +179,10 @@ class CaserNet(nn.Module):
         nn.init.zeros_(self.bias.weight)
         with torch.no_grad():
             self.item.weight[n] = 0.0
-            self.output.weight[n] = 0.0  # a target that is padding has the gradient zero
+            self.output.weight[n] = 0.0  # so a target that is padding has no gradient
 
     def taste(self, u: Tensor, before: Tensor) -> Tensor:
-        """Return what the items' weights are multiplied with, shape (B, 2 D).
+        """Return the vectors that score items as products with their weights, shape (B, 2 D).
 
         Parameters
         ----------
@@ -191,7 +191,7 @@ class CaserNet(nn.Module):
         before : int64 tensor, shape (B, L)
             Their last items, padded in front.
         """
-        E = self.item(before).transpose(1, 2).contiguous()  # (B, D, L); convolutions want it so
+        E = self.item(before).transpose(1, 2).contiguous()  # (B, D, L), as convolutions need it
         vertical = self.vertical(E).flatten(1)  # (B, D * filters): a weighted sum over the items
         horizontal = [torch.relu(filters(E)).amax(dim=2) for filters in self.horizontal]
         o = torch.cat([vertical, *horizontal], dim=1)

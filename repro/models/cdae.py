@@ -1,16 +1,18 @@
-"""CDAE: "Collaborative Denoising Auto-Encoders for Top-N Recommender Systems", WSDM 2016.
+"""CDAE: Wu et al., "Collaborative Denoising Auto-Encoders for Top-N ...", WSDM 2016.
 
-**Implements** the model of Wu et al. with its variants (hidden and output mapping, tied or untied,
-square loss or cross-entropy, with or without the user's vector) and training on sampled negatives;
-besides, what Liang et al. 2018 made of it: a weighted loss on all items, Adam, unknown users.
-**Reference**: jasonyaw/CDAE (authors), commit 9b53519, read for facts. The paper was not at hand.
-**Deviations**: the code visits users in the order of their numbers, here it is drawn anew every
-epoch. A negative drawn twice for a user is one step with both gradients, in the code it is two
-steps. Tied, a row that is input and output is regularised for both, in the code once. The code's
-logistic loss, ln(1 + exp(-y a)), is the cross-entropy for y = 1 and -1, but is handed 0 for what is
-negative, which then has no gradient; its class named cross-entropy wants probabilities from a
-linear output, and stops. Here the cross-entropy stands for both; hinge is left out.
-Whoever averages a batch's loss over users needs `l2` over `batch_size` where this sum has `l2`.
+**Implements** the model with its variants (hidden and output mapping, tied or untied, square loss
+or cross-entropy, with or without the user's vector) and training on sampled negatives; also the
+form of Liang et al. 2018: a weighted loss on all items, Adam, unknown users. The title ends in
+"Recommender Systems".
+**Reference**: jasonyaw/CDAE (authors), commit 9b53519, read for facts. We did not have the paper.
+**Deviations**: the code visits users in the order of their numbers, here in a new random order in
+every epoch. A negative drawn twice for a user is one step with both gradients, in the code two
+steps. With tied weights, a row that is both input and output is regularised for both, in the code
+once. The code's logistic loss, ln(1 + exp(-y a)), is the cross-entropy for y = 1 and -1, but the
+code passes 0 for negatives, which then have no gradient; its class named cross-entropy expects
+probabilities but gets a linear output, and stops. Here the cross-entropy replaces both; the hinge
+loss is left out. A batch's loss is a sum over users: an implementation that averages needs `l2` /
+`batch_size` in place of `l2`.
 
 Shape letters: B users of a batch, m items of theirs, N negatives for each, I items, H hidden units.
 """
@@ -24,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding, embedding_bag, softplus
 from torch.sparse import check_sparse_tensor_invariants
 
-from repro.hyperparameters import Count, Dropout, Natural, NonNegative
+from repro.hyperparameters import Count, Natural, NonNegative, Share
 from repro.interactions import Interactions
 from repro.model import Run
 from repro.nn.batches import Positives, Rows, UserRows, rows_of, to_device
@@ -40,57 +42,57 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class CDAE:
-    """An autoencoder of corrupted user rows whose hidden layer also knows who the user is.
+    """A denoising autoencoder of user rows, with a vector for each user in the hidden layer.
 
     Where the authors' source and their script for Yelp differ, the defaults are the script's.
     """
 
     hidden_dim: Count = 50
-    """Script; the source has 10."""
+    """Hidden units (script); the source has 10."""
     activation: Literal["sigmoid", "tanh", "linear"] = "sigmoid"
     """Of the hidden layer."""
     output_activation: Literal["linear", "sigmoid", "tanh"] = "linear"
     """Of the output, before the loss; the cross-entropy adds a sigmoid of its own."""
     tied: bool = False
-    """Decode with the weights of the encoder; the paper has two matrices, the script tries both."""
+    """Decode with the encoder's weights; the paper has two matrices, the script tries both."""
     user_vector: bool = True
-    """Add a vector of the user's own to the hidden layer."""
-    dropout: Dropout = 0.5
-    """Share of a user's items dropped from the input (source); 1: no input, in scoring neither."""
+    """Add a vector per user to the hidden layer."""
+    dropout: Share = 0.5
+    """Share of a user's items dropped from the input (source); 1: no input, also when scoring."""
     scaled: bool = True
-    """Divide what is left of the input by 1 - dropout (source)."""
+    """Divide the rest of the input by 1 - dropout (source)."""
     loss: Literal["cross_entropy", "square"] = "cross_entropy"
     """The script tries both; the source's own default is the logistic loss, see Deviations."""
     all_items: bool = False
-    """Take the loss over all items, not over the positives and the negatives drawn for them."""
-    n_negatives: Natural = 5
-    """For each positive, drawn anew for every epoch (script)."""
+    """Take the loss over all items instead of the positives and their sampled negatives."""
+    n_negatives: Count = 5
+    """For each positive, drawn again in every epoch (script); none are drawn with `all_items`."""
     positive_weight: NonNegative = 1.0
-    """Of a positive's loss, where a zero's has 1; used by Liang et al. with all items."""
+    """Of a positive's loss, where a zero has weight 1; used by Liang et al. with all items."""
     optimizer: Literal["adagrad", "adam"] = "adagrad"
     """AdaGrad is the authors' (source), Adam that of Liang et al."""
     learning_rate: NonNegative = 0.1
     """Of either optimiser; AdaGrad's in the source."""
     beta: NonNegative = 1.0
-    """What AdaGrad adds to the root of the summed squares; they begin at 0.0001 (script)."""
+    """AdaGrad adds it to the root of the summed squares, which start at 0.0001 (script)."""
     l2: NonNegative = 0.01
     """Strength of half the squared norm (source)."""
     l2_on: Literal["touched", "all"] = "touched"
-    """What it counts in an update: each row as often as it is used, or all weights once."""
-    init_scale: float = 4.0
-    """Weights and vectors are uniform within so many times sqrt(6 / (I + H)) (source)."""
+    """What is regularised in an update: each row as often as it is used, or all weights once."""
+    init_scale: NonNegative = 4.0
+    """Weights and vectors start uniform within this times sqrt(6 / (I + H)) (source)."""
     stranger_steps: Natural = 0
-    """Adam's steps on the vector of a user unknown to training, for the history's loss over all
-    items and with the network as it is; with 0 that vector is zero."""
+    """Adam steps that fit the vector of a user unknown to training, on the history's loss over all
+    items and with the network fixed; with 0 that vector is zero."""
     stranger_learning_rate: NonNegative = 0.1
     """Of those steps."""
     batch_size: Count = 1
     """Users whose gradients are added up for one update (source)."""
     n_epochs: Natural = 50
-    """What the program for Yelp asks of its solver."""
+    """As in the authors' program for Yelp."""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["CDAENet"]:
-        """Reconstruct every user's row from a corrupted copy, once an epoch."""
+        """Reconstruct every user's row from a corrupted copy, once per epoch."""
         net = CDAENet(train, self).to(run.device)
         optimizer = self._optimizer(net)
         batches = UserRows(train, self.batch_size, run.device)
@@ -104,7 +106,7 @@ class CDAE:
                 loss = net.loss(x, drawn)
                 optimizer.zero_grad()
                 loss.backward()
-                with check_sparse_tensor_invariants(False):  # else torch warns of the default
+                with check_sparse_tensor_invariants(False):  # else torch warns about its default
                     optimizer.step()
                 run.log(loss=loss / len(x.user))
             yield net
@@ -119,18 +121,18 @@ class CDAE:
 
 
 def places(x: Rows, every: Rows) -> Tensor:
-    """Return where the entries of a batch lie among those of all users, shape (m,)."""
+    """Return the places of a batch's entries among those of all users, shape (m,)."""
     within = torch.arange(len(x.row), device=x.row.device) - x.start[x.row]
     return every.start[x.user][x.row] + within
 
 
 class CDAENet(nn.Module):
-    """Items and user -> hidden layer -> items, and what is minimised."""
+    """Items and user -> hidden layer -> items, and the loss."""
 
     def __init__(self, train: Interactions, model: CDAE) -> None:
         super().__init__()
         self.model = model
-        # Gradients of the touched rows alone: AdaGrad changes no other row.
+        # Only touched rows have gradients: AdaGrad changes no other row.
         sparse = model.optimizer == "adagrad" and model.l2_on == "touched" and not model.all_items
         n_items, width = train.n_items, model.hidden_dim
         self.encoder = nn.Embedding(n_items, width, sparse=sparse)
@@ -150,7 +152,7 @@ class CDAENet(nn.Module):
                 nn.init.uniform_(parameter, -bound, bound)
 
     def corrupted(self, x: Rows) -> Tensor:
-        """Return what is left of the ones of the input, shape (m,): all of them in scoring."""
+        """Return the input's values after dropout, shape (m,); when scoring, all are 1."""
         share = self.model.dropout
         if not self.training and share < 1.0:
             return torch.ones(len(x.item), device=x.item.device)
@@ -158,7 +160,7 @@ class CDAENet(nn.Module):
         return left / (1.0 - share) if self.model.scaled and share < 1.0 else left
 
     def encode(self, x: Rows, value: Tensor, vector: Tensor) -> Tensor:
-        """Return the hidden layer of rows with some values and of users' vectors, shape (B, H)."""
+        """Return the hidden layer, shape (B, H), of rows, their values and the users' vectors."""
         weight, sparse = self.encoder.weight, self.encoder.sparse
         summed = embedding_bag(
             x.item, weight, x.start, mode="sum", sparse=sparse, per_sample_weights=value
@@ -170,7 +172,7 @@ class CDAENet(nn.Module):
         return hidden @ self.decoder.weight.T + self.item_bias.weight[:, 0]
 
     def cell(self, output: Tensor, truth: float) -> Tensor:
-        """Return the loss of every output, of any shape, where the truth is 0 or 1."""
+        """Return the loss of every output, of any shape, for a truth of 0 or 1."""
         y = ACTIVATIONS[self.model.output_activation](output)
         if self.model.loss == "square":
             return (truth - y).square()
@@ -182,9 +184,9 @@ class CDAENet(nn.Module):
         Parameters
         ----------
         x : Rows
-            What B users touched; the input is corrupted here.
+            The rows of B users; the input is corrupted here.
         negatives : int64 tensor, shape (m, N), optional
-            Items drawn beside each of those; None: every item that is not touched, once.
+            Items drawn for each entry; None: every other item, once.
         """
         value, n_users = self.corrupted(x), len(x.user)
         vector = self.vector(x.user) if self.vector else self.hidden_bias.new_zeros(())
@@ -202,7 +204,7 @@ class CDAENet(nn.Module):
         return loss
 
     def loss_of_drawn(self, hidden: Tensor, x: Rows, drawn: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the loss over positives and negatives, and the squared norm of what it used."""
+        """Return the loss over positives and negatives, and the squared norm of the rows used."""
         row = torch.cat([x.row, x.row.repeat_interleave(drawn.shape[1])])  # (m + m N,)
         item = torch.cat([x.item, drawn.flatten()])
         v, bias = self.decoder(item), self.item_bias(item)[:, 0]
@@ -212,7 +214,7 @@ class CDAENet(nn.Module):
         return loss, v.square().sum() + bias.square().sum()
 
     def loss_of_all(self, hidden: Tensor, x: Rows, zero_weight: float | Tensor = 1.0) -> Tensor:
-        """Return each user's loss over all items, shape (B,); the zeros' weight is one or (B,)."""
+        """Return each user's loss over all items, shape (B,); a zero weight may be per user."""
         output = self.decode(hidden)  # (B, I)
         at_ones = output[x.row, x.item]
         zeros = self.cell(output, 0.0).sum(dim=1).index_add(0, x.row, -self.cell(at_ones, 0.0))
@@ -220,12 +222,12 @@ class CDAENet(nn.Module):
         return (zero_weight * zeros).index_add(0, x.row, ones)
 
     def stranger_vectors(self, x: Rows, value: Tensor) -> Tensor:
-        """Return vectors for users by their history alone, shape (B, H)."""
+        """Return vectors for unknown users, fitted to their histories, shape (B, H)."""
         model = self.model
         shape = len(x.user), model.hidden_dim
         vector = torch.zeros(shape, device=x.item.device, requires_grad=True)
         zero_weight: float | Tensor = 1.0
-        if not model.all_items:  # what each zero has in the mean of all draws
+        if not model.all_items:  # the expected weight of a zero over all draws
             zero_weight = model.n_negatives * x.count / (x.n_items - x.count).clamp(min=1)
         adam = torch.optim.Adam([vector], model.stranger_learning_rate)
         for _ in range(model.stranger_steps):
@@ -241,7 +243,7 @@ class CDAENet(nn.Module):
     def score(self, queries: Queries) -> Tensor:
         """Return the outputs for whole histories, shape (B, I) or (B, C).
 
-        They lack the output's activation, which changes no order.
+        The output's activation is left out: it changes no order.
         """
         x = rows_of(queries.history, self.hidden_bias.device)
         value, vector = self.corrupted(x), self.hidden_bias.new_zeros(())

@@ -1,19 +1,20 @@
 """CFGAN: Chae et al., "CFGAN: A Generic Collaborative Filtering Framework", CIKM 2018.
 
-**Implements** the model that the paper evaluates: no noise, the purchase vector itself as the
+**Implements** the model that the paper evaluates: no noise, and the purchase vector itself as the
 condition; user and item mode; zero-reconstruction (ZR), partial masking (PM) and both (ZP).
 **Reference**: Bigdasgit/CFGAN (authors), commit cf04729, and wubinzzu/NeuRec, version 2, commit
-9e9391b (ACVAE's table), read for facts: widths, initialisation, order of the steps. The paper was
-not at hand.
-**Deviations**, fields where sources disagree: the paper, as rectorch quotes it, has the generator
-minimise ln(1 - D), both codes -ln D (`objective`). NeuRec pulls the positives to zero, too
-(`zr_positives`). Both codes make n_epochs / generator_steps rounds; here n_epochs counts rounds, so
-that their 1000 on ML-100K is 250. Both draw the zeros once a round, the authors after seeding with
-the clock's second each time, so that N_ZR and N_PM are mostly one set where their shares are equal;
-here each is drawn for every update, independently. A vector without ones is scored, not trained on.
+9e9391b (ACVAE's table), read for facts: widths, initialisation, order of the steps. We did not have
+the paper.
+**Deviations** are fields where sources disagree: in the paper, as rectorch quotes it, the generator
+minimises ln(1 - D), in both codes -ln D (`objective`). NeuRec also pulls the positives to zero
+(`zr_positives`). Both codes make n_epochs / generator_steps rounds; here n_epochs counts rounds:
+their 1000 on ML-100K is 250. Both draw the zeros once per round. The authors first seed with the
+clock's second each time, so that N_ZR and N_PM are mostly the same set where their shares are
+equal; here each is drawn independently for every update. A vector without ones is scored but not
+trained on.
 
 Shape letters: below, "users" are the rows that are generated. In item mode these are the items, and
-what is an item below is a user.
+the items below are the users.
 """
 
 from collections.abc import Iterator
@@ -36,43 +37,43 @@ from repro.split import Queries
 
 @dataclass(frozen=True, kw_only=True)
 class CFGAN:
-    """A generator of whole purchase vectors, against a discriminator that knows the real ones.
+    """A GAN that generates whole purchase vectors, either of users or of items.
 
     The defaults are the authors' for MovieLens 1M (code).
     """
 
     mode: Literal["item", "user"] = "item"
-    """Whose vectors are generated: each item's over the users, or each user's over the items."""
+    """Whose vectors are generated: every item's over the users, or every user's over the items."""
     scheme: Literal["zp", "zr", "pm"] = "zp"
     """Zero-reconstruction, partial masking, or both ("zp")."""
     zr_share: Share = 0.9
     """Share of a vector's zeros that the generator must reconstruct (N_ZR)."""
     zr_weight: NonNegative = 0.03
-    """Alpha: weight of their squared errors, summed over the vector."""
+    """Alpha: weight of these zeros' squared errors, summed over the vector."""
     zr_positives: bool = False
-    """Whether the positives are pulled to zero, too, as by NeuRec."""
+    """Whether the positives are pulled to zero as well, as in NeuRec."""
     pm_share: Share = 0.9
-    """Share of the zeros that the discriminator sees beside the positives (N_PM)."""
+    """Share of the zeros that the discriminator sees besides the positives (N_PM)."""
     objective: Literal["non_saturating", "minimax"] = "non_saturating"
     """What the generator minimises: -ln D (code) or ln(1 - D) (paper)."""
     generator_hidden_dims: Layers = (300,)
-    """Of the generator, sigmoid."""
+    """Of the generator; sigmoid units."""
     generator_learning_rate: NonNegative = 0.0001
     """Of the generator's Adam."""
     generator_l2: NonNegative = 0.001
     """Strength of half the squared norm of all weights and biases."""
     generator_batch_size: Count = 256
-    """Vectors of an update of the generator."""
+    """Vectors in an update of the generator."""
     generator_steps: Natural = 1
     """Passes over all vectors in a round."""
     discriminator_hidden_dims: Layers = (250,)
-    """Of the discriminator, sigmoid."""
+    """Of the discriminator; sigmoid units."""
     discriminator_learning_rate: NonNegative = 0.00005
     """Of the discriminator's Adam."""
     discriminator_l2: NonNegative = 0.00005
     """Strength of half the squared norm of all the discriminator's weights and biases."""
     discriminator_batch_size: Count = 512
-    """Vectors of an update of the discriminator."""
+    """Vectors in an update of the discriminator."""
     discriminator_steps: Natural = 1
     """Passes over all vectors in a round, before the generator's."""
     n_epochs: Natural = 1500
@@ -80,11 +81,11 @@ class CFGAN:
 
     @property
     def KNOWN_USERS_ONLY(self) -> bool:  # noqa: N802 - the contract's name; it depends on the mode
-        """Whether unknown users cannot be scored: in item mode they are no part of a vector."""
+        """Whether unknown users cannot be scored: in item mode a vector has no entry for them."""
         return self.mode == "item"
 
     def epochs(self, train: Interactions, run: Run) -> Iterator[Scorer]:
-        """Train the discriminator on every vector, then the generator."""
+        """Train first the discriminator, then the generator, on every vector in each round."""
         vectors, users = train, self.mode == "user"
         if not users:
             vectors = from_rows(train.item, train.user, train.n_items, train.n_users, ordered=False)
@@ -113,19 +114,19 @@ class CFGAN:
 
 
 def adam(net: nn.Module, rate: float, l2: float) -> torch.optim.Optimizer:
-    """Return Adam, which adds the gradient of the L2 term that both codes have in the loss."""
+    """Return Adam with the gradient of the L2 term, which both codes have in the loss."""
     return torch.optim.Adam(net.parameters(), rate, weight_decay=l2, fused=True)
 
 
 def sampled_zeros(x: Rows, share: float) -> Tensor:
-    """Return which zeros of each row are drawn, without replacement; bool, shape (B, I).
+    """Draw zeros of each row without replacement, and return which; bool, shape (B, I).
 
     Parameters
     ----------
     x : Rows
         B rows.
     share : float
-        Of a row's zeros; their number is rounded down.
+        Share of a row's zeros; their number is rounded down.
     """
     most = int(share * x.n_items)
     device = x.item.device
@@ -133,8 +134,8 @@ def sampled_zeros(x: Rows, share: float) -> Tensor:
         return torch.zeros(len(x.count), x.n_items, dtype=torch.bool, device=device)
     wanted = (share * (x.n_items - x.count).double()).long()  # (B,)
     key = torch.rand(len(x.count), x.n_items, device=device)
-    # Sorting costs more than the networks. One topk serves rows that want different numbers of
-    # zeros if as many of a row's ones come first as it wants fewer than the most.
+    # Sorting costs more than the networks. One topk serves rows that need different numbers of
+    # zeros: a row that needs k fewer than the most puts k of its ones first.
     within = torch.arange(len(x.row), device=device) - x.start[x.row]
     key[x.row, x.item] = torch.where(within < (most - wanted)[x.row], -1.0, 2.0)
     drawn = key <= key.topk(most, largest=False, sorted=False).values.amax(dim=1, keepdim=True)
@@ -143,7 +144,7 @@ def sampled_zeros(x: Rows, share: float) -> Tensor:
 
 
 class CFGANNet(nn.Module):
-    """Generator and discriminator, and what each of them minimises."""
+    """Generator and discriminator, and the loss of each."""
 
     def __init__(self, n_items: int, model: CFGAN) -> None:
         super().__init__()
@@ -152,13 +153,13 @@ class CFGANNet(nn.Module):
         self.discriminator = Perceptron(2, n_items, *model.discriminator_hidden_dims, 1)
 
     def seen(self, x: Rows) -> Tensor:
-        """Return what the discriminator sees of generated vectors: e + k, bool, shape (B, I)."""
+        """Return which generated entries the discriminator sees: e + k, bool, shape (B, I)."""
         mask = sampled_zeros(x, 0.0 if self.model.scheme == "zr" else self.model.pm_share)
         mask[x.row, x.item] = True
         return mask
 
     def zeroed(self, x: Rows) -> Tensor:
-        """Return what the generator must reconstruct as zero, bool, shape (B, I)."""
+        """Return which entries the generator must reconstruct as zero, bool, shape (B, I)."""
         mask = sampled_zeros(x, self.model.zr_share)
         if self.model.zr_positives:
             mask[x.row, x.item] = True
@@ -172,7 +173,7 @@ class CFGANNet(nn.Module):
         return (softplus(-real) + softplus(made)).mean()
 
     def generator_loss(self, x: Rows) -> Tensor:
-        """Return the mean of the adversarial loss and alpha times the ZR term."""
+        """Return the mean of the adversarial loss plus alpha times the ZR term."""
         made = self.generator(x)  # (B, I)
         logit = self.discriminator(x, made * self.seen(x))[:, 0]  # (B,)
         loss = -softplus(logit) if self.model.objective == "minimax" else softplus(-logit)
@@ -182,12 +183,12 @@ class CFGANNet(nn.Module):
 
 
 class Perceptron(nn.Module):
-    """Inputs side by side -> hidden layers, sigmoid -> linear output; Glorot's weights (code).
+    """Concatenated inputs -> hidden layers, sigmoid -> linear output; Glorot's weights (code).
 
     Parameters
     ----------
     n_inputs, n_items : int
-        How many inputs there are, of I entries each.
+        Number of inputs, and I, the entries of each.
     widths : int
         Units of the hidden layers, then of the output; the first is H.
     """
@@ -225,13 +226,13 @@ class Generator(Perceptron):
 
     @scoring
     def score(self, queries: Queries) -> Tensor:
-        """Return what is generated from each history, shape (B, I) or (B, C): user mode."""
+        """Return the vector generated from each history, shape (B, I) or (B, C); user mode."""
         return picked(self(rows_of(queries.history, self.bias.device)), queries)
 
 
 @dataclass(frozen=True, eq=False)
 class ItemMode:
-    """Scores known users by what is generated for them in every item's vector."""
+    """Scores known users by their entries in the vectors generated for all items."""
 
     hidden: Tensor
     """Of all items, shape (I, H); here U and I are users and items again."""

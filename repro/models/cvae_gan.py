@@ -1,15 +1,16 @@
 """CVAE-GAN: Bao et al., "CVAE-GAN: Fine-Grained Image Generation", ICCV 2017.
 
 **Implements** Sections 3.1 and 3.3 and Algorithm 1 without its classifier C and its condition c:
-interaction vectors have no class labels. What is left is a VAE-GAN whose generator does not try to
-fool the discriminator: it matches features, the mean ones of drawn vectors (Eq. 3) and those of
-each reconstruction (Eq. 7). The score of an item is its logit at the posterior mean.
-**Reference**: no code of the authors was found; the paper's losses and weights are as others quote
+interaction vectors have no class labels. The rest is a VAE-GAN whose generator does not try to fool
+the discriminator but matches its features: the mean features of vectors drawn from the prior
+(Eq. 3) and the features of each reconstruction (Eq. 7). The score of an item is its logit at the
+posterior mean.
+**Reference**: we found no code of the authors; the paper's losses and weights are as others quote
 them.
-**Deviations**: C, c and L_GC are dropped, as said. The paper adds moving averages to the features'
-mean over the batch, at a rate that it does not state; here there are none. It reconstructs pixels
-under a squared error, which is 0.5 |x - x'|^2 here, too, with x' the sigmoid of the logits
-(`likelihood`). Networks, rates and batches are ours: it has GoogLeNet, and convolutions.
+**Deviations**: C, c and L_GC are left out, as said. The paper adds moving averages to the features'
+batch mean, at a rate that it does not state; here there are none. It reconstructs pixels with a
+squared error, which also here is 0.5 |x - x'|^2, with x' the sigmoid of the logits (`likelihood`).
+Networks, learning rates and batches are our choice: the paper has GoogLeNet and convolutions.
 """
 
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from repro.hyperparameters import Count, Layers, Natural, NonNegative
+from repro.hyperparameters import Count, Layers, Momentum, Natural, NonNegative
 from repro.interactions import Interactions
 from repro.model import Run
 from repro.nn.adversarial import VectorDiscriminator, perceptron
@@ -34,16 +35,16 @@ from repro.split import Queries
 
 @dataclass(frozen=True, kw_only=True)
 class CVAEGAN:
-    """A VAE-GAN that matches features of the discriminator, in pairs and in the mean."""
+    """A VAE-GAN whose generator matches the discriminator's features, per vector and on average."""
 
     hidden_dims: Layers = (200,)
-    """Of the encoder E, tanh; ours."""
+    """Hidden layers of the encoder E, tanh; our choice."""
     latent_dim: Count = 64
-    """Ours."""
+    """Size of z; our choice."""
     decoder_dims: tuple[Count, ...] = ()
-    """Hidden layers of the generator G, tanh; none: a linear one. Ours."""
-    discriminator_dims: tuple[Count, ...] = (200,)
-    """Of D, leaky ReLU; the last layer gives the features f_D. Ours."""
+    """Hidden layers of the generator G, tanh; none: a linear generator. Our choice."""
+    discriminator_dims: Layers = (200,)
+    """Hidden layers of D, leaky ReLU; the last one gives the features f_D. Our choice."""
     likelihood: Literal["squared", "bernoulli"] = "squared"
     """Of the reconstruction: half the squared error (Eq. 7), or the binary cross-entropy."""
     kl_weight: NonNegative = 3.0
@@ -53,15 +54,15 @@ class CVAEGAN:
     mean_matching_weight: NonNegative = 0.001
     """lambda_3 (Section 4)."""
     learning_rate: NonNegative = 0.001
-    """Of E and G; ours."""
+    """Of E and G; our choice."""
     discriminator_learning_rate: NonNegative = 0.0001
-    """Ours."""
-    adam_beta1: float = 0.5
-    """Decay of both Adams' first moment; ours, as usual for GANs."""
+    """Of D; our choice."""
+    adam_beta1: Momentum = 0.5
+    """Decay of the first moment, in both Adam optimizers; our choice, as usual for GANs."""
     batch_size: Count = 128
-    """Ours."""
+    """Users; our choice."""
     n_epochs: Natural = 200
-    """Ours."""
+    """Our choice."""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["CVAEGANNet"]:
         """Train D, then E and G, on every batch of users (Algorithm 1)."""
@@ -101,7 +102,7 @@ class CVAEGAN:
 
 
 def squared_error(made: Tensor, x: Rows) -> Tensor:
-    """Return half the squared distance of vectors (B, I) from the real ones, shape (B,)."""
+    """Return half the squared distance of vectors, shape (B, I), from the real ones, shape (B,)."""
     return 0.5 * (made.square().sum(dim=1) + x.count) - own_logits(made, x)
 
 
@@ -120,9 +121,9 @@ def matching(d: VectorDiscriminator, x: Rows, x_f: Tensor, x_p: Tensor) -> tuple
     x : Rows
         Real vectors x_r.
     x_f, x_p : float tensor, shape (B, I)
-        Their reconstructions, and vectors made of z from the prior.
+        Their reconstructions, and vectors decoded from z drawn from the prior.
     """
-    real = d.features(x).detach()  # nothing of E and G is in it
+    real = d.features(x).detach()  # does not depend on E and G
     pairwise = 0.5 * (real - d.features(x_f)).square().sum(dim=1).mean()
     return pairwise, 0.5 * (real.mean(dim=0) - d.features(x_p).mean(dim=0)).square().sum()
 

@@ -2,28 +2,29 @@
 
 **Implements** Section 3 with Algorithm 1 (arXiv 2106.15779), and the variants of Section 4::
 
-    DAVE, by D(x)                  the defaults
-    DAVE-adv, by a KL divergence   regularizer = "kl"
-    DAVE+aae, of points            stochastic = False
-    by D(u, x), as Eq. 8 needs     regularizer = "conditional"
-    unregularised                  regularizer_weight = 0.0
+    DAVE, with D(x)                  the defaults
+    DAVE-adv, with a KL divergence   regularizer = "kl"
+    DAVE+aae, with points            stochastic = False
+    with D(u, x), as Eq. 8 needs     regularizer = "conditional"
+    unregularised                    regularizer_weight = 0.0
 
-**Reference**: none; no code by the authors was found. The paper leaves out the sizes of encoders
-and decoders, the likelihood, the scale of its terms, Adam's rate, the epochs, and what embeds at
-test time. "Our choice" marks the fields that fill these gaps.
-**Deviations**: Equations 4 to 14 weigh all users alike, Algorithm 1 samples pairs; so do we, and
-active users and popular items weigh more in every term. The draw that D learns from serves line 9
-of Algorithm 1, too. Two slips are not followed: Eq. 7 draws u from the prior, line 8 has the users'
-weights in the items' loss.
-**Findings**: Eq. 8 is the optimum of a discriminator of u and x, as AVB's (Mescheder et al. 2017),
-but Eq. 7 and Figure 1 give it x alone. Its optimum is then log p(x) - log q(x), q averaged over the
-pairs' users: nothing draws a single posterior to the prior, only their cloud, which is the AAE of
-Eq. 18 with a Gaussian encoder; and sigma goes to 0 (0.03 after seven epochs), as nothing keeps it
-up, so that the two are nearly one. The scale of the terms decides. In a trial before this code was
-written, on MovieLens 100K with one seed, a reconstruction summed over the vector starved F (HR@10
-from 0.48 to 0.28 in three epochs), averaged it did not (0.62); DAVE-adv's KL then had to be divided
-by the vector's length, too, or it collapsed (0.03; at 0.0008 of it 0.67). D(x) cost: weight 1 0.62,
-0.01 0.66, 0 0.67, where the paper has 0.67.
+**Reference**: none; we found no code by the authors. The paper does not state the sizes of encoders
+and decoders, the likelihood, the scale of its terms, Adam's learning rate, the epochs, or which
+embedding is used at test time. "Our choice" marks the fields that fill these gaps.
+**Deviations**: Equations 4 to 14 weigh all users alike, Algorithm 1 samples pairs. We sample pairs,
+so active users and popular items weigh more in every term. The draw that D is trained on is also
+used in line 9 of Algorithm 1. We do not follow two slips: Eq. 7 draws u from the prior, and line 8
+has the users' weights in the items' loss.
+**Findings**: Eq. 8 is the optimum of a discriminator of u and x, as in AVB (Mescheder et al. 2017),
+but in Eq. 7 and Figure 1 it sees x alone. Its optimum is then log p(x) - log q(x), with q averaged
+over the pairs' users. This pulls no single posterior towards the prior, only their aggregate: it is
+the AAE of Eq. 18 with a Gaussian encoder. Sigma then goes to 0 (0.03 after seven epochs), as
+nothing holds it up, so that the two are nearly the same. The scale of the terms matters. In a trial
+before this code was written, on MovieLens 100K with one seed, a reconstruction summed over the
+vector starved F (HR@10 fell from 0.48 to 0.28 in three epochs); averaged, it did not (0.62).
+DAVE-adv's KL then also had to be divided by the vector's length, or the model collapsed (0.03; at
+0.0008 of it 0.67). D(x) cost accuracy: 0.62 with weight 1, 0.66 with 0.01, 0.67 with 0; the paper
+has 0.67.
 
 Shape letters: U users, I items, B pairs, C candidates, D latent size, n a vector's length (I of a
 user's, U of an item's).
@@ -48,68 +49,68 @@ from repro.nn.batches import Positives, Rows, rows_of, to_device
 from repro.nn.gaussians import gaussian_kl
 from repro.split import Queries
 
-SCORED_PAIRS = 2**18  # whose products of embeddings are held at a time: 64 MiB at D = 64
+SCORED_PAIRS = 2**18  # at a time: their products of embeddings are 64 MiB at D = 64
 
 
 @dataclass(frozen=True, kw_only=True)
 class DAVE:
-    """Variational autoencoders of users and of items, and a perceptron that joins their codes."""
+    """A user VAE and an item VAE with adversarial regularisation, and an MLP over both."""
 
     latent_dim: Count = 64
     """d; 32 on Yelp (Section 4.1.4)."""
     hidden_dims: Layers = (200,)
-    """Of either encoder; our choice, the smallest that works."""
+    """Of both encoders; our choice, the smallest that works."""
     decoder_hidden_dims: tuple[Count, ...] = ()
-    """None: a linear decoder, as RecVAE's; our choice."""
+    """Of both decoders; empty: linear decoders, as in RecVAE; our choice."""
     activation: Literal["tanh", "relu"] = "tanh"
     """Of encoders and decoders; our choice."""
     normalize: bool = True
-    """Whether vectors enter with length 1; our choice, as they have from 18 to 2,000 ones."""
+    """Whether input vectors are scaled to length 1; our choice, as they have 18 to 2,000 ones."""
     mask_target: bool = False
-    """Whether a training pair's own one leaves both input vectors, as it is missing from them at
+    """Whether a training pair is removed from both its input vectors, as it is missing from them at
     test time; the paper keeps it. In the trial HR@10 was 0.617 kept, 0.628 masked."""
     reconstruction: Literal["mean", "sum"] = "mean"
-    """Of the entries' Bernoulli log-likelihoods, over the vector; our choice, see Findings."""
+    """How Bernoulli log-likelihoods are reduced over a vector; our choice, see Findings."""
     decoder: Literal["full", "sampled"] = "full"
     """"sampled": an unbiased estimate from a vector's ones and some of its zeros, for vectors as
-    long as Pinterest's; on short ones it is the slower."""
-    sampled_entries: int = 1000
+    long as Pinterest's; it is slower on short ones."""
+    sampled_entries: Count = 1000
     """Drawn per batch by "sampled"; our choice."""
     regularizer: Literal["marginal", "conditional", "kl"] = "marginal"
-    """D(x) as written, D(u, x), or no D and the KL divergence to the prior in closed form; the last
-    is divided by n where the reconstruction is, so that they are 1/n of the ELBO."""
+    """D(x) as in the paper, D(u, x), or no D and the KL divergence to the prior in closed form. The
+    last is divided by n where the reconstruction is: both are then 1/n of the ELBO's terms."""
     regularizer_weight: NonNegative = 1.0
-    """Of D's logit (Eq. 11) or of the KL divergence. The logit is not divided by n: beside a mean
-    reconstruction 1 is n times its weight in Eq. 11."""
+    """Of D's logit (Eq. 11) or of the KL divergence. The logit is not divided by n: with a mean
+    reconstruction, 1 is n times its weight in Eq. 11."""
     encoder_loss: Literal["logit", "non_saturating"] = "logit"
-    """-D(x) (Eq. 11), or -log sigmoid(D(x)) as an AAE has it (Makhzani et al. 2015)."""
+    """-D(x) (Eq. 11), or -log sigmoid(D(x)) as in an AAE (Makhzani et al. 2015)."""
     stochastic: bool = True
-    """False: an encoder gives a point instead of mean and variance (Table 3: DAVE+aae)."""
-    discriminator_dims: tuple[Count, ...] = (50, 100)
-    """Hidden layers of D_u and D_v (Section 4.1.4); that they are ReLUs is our choice."""
+    """False: encoders give a point instead of mean and variance (Table 3: DAVE+aae)."""
+    discriminator_dims: Layers = (50, 100)
+    """Hidden layers of D_u and D_v (Section 4.1.4); ReLU is our choice."""
     prediction_dims: Layers = (32, 32, 32)
-    """Hidden layers of F, ReLUs (Section 4.1.4)."""
+    """Hidden layers of F, ReLU (Section 4.1.4)."""
     prediction_weight: NonNegative = 1.0
-    """Of F's loss, a mean over the pairs; Eq. 1 has no weights, Eq. 16 a sum."""
+    """Of F's loss, a mean over the pairs; Eq. 1 has no weights, Eq. 16 has a sum."""
     n_negatives: Natural = 4
-    """Per positive, drawn anew every epoch; 3 on ML-1M, 2 on Digital Music and Pinterest."""
+    """Per positive, drawn again in every epoch; 3 on ML-1M, 2 on Digital Music and Pinterest."""
     batch_size: Count = 256
     """Pairs; 128 on Yelp and Digital Music (Section 4.1.4)."""
     learning_rate: NonNegative = 0.001
-    """Adam's, our choice: Section 4.1.4's "0.0001" follows the clause on RMSprop."""
+    """Adam's; our choice: Section 4.1.4's "0.0001" follows the clause on RMSprop."""
     discriminator_learning_rate: NonNegative = 0.0001
     """RMSprop's, for D_u and D_v (Section 4.1.4)."""
-    test_samples: int = 0
-    """0: means embed at test time; our choice, Section 4.2.2 does not say when it samples. More:
-    F's logit averaged over so many draws."""
+    test_samples: Natural = 0
+    """0: the means are used at test time; our choice, as Section 4.2.2 does not say when it
+    samples. Otherwise F's logit is averaged over so many draws."""
     n_epochs: Natural = 50
     """At most; our choice."""
 
     def __post_init__(self) -> None:
         if self.regularizer == "kl" and not self.stochastic:
             raise ReproError(
-                "DAVE: stochastic = false leaves points, and a point has no KL divergence",
-                'regularizer = "marginal" or "conditional" serves points as well',
+                "DAVE: stochastic = false gives points, and a point has no KL divergence",
+                'use regularizer = "marginal" or "conditional", which work for points',
             )
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["Trained"]:
@@ -148,7 +149,7 @@ class DAVE:
             yield Trained(net, users.all, items.all, self.test_samples)
 
     def fooled(self, logit: Tensor) -> Tensor:
-        """Return what an encoder minimises of D's logits, shape (B,)."""
+        """Return an encoder's loss for D's logits, shape (B,)."""
         return (-logit if self.encoder_loss == "logit" else softplus(-logit)).mean()
 
     def divergence(self, q: "Posterior", side: Side) -> Tensor:
@@ -172,21 +173,21 @@ class Posterior(NamedTuple):
 
     @property
     def sigma(self) -> Tensor:
-        """The standard deviations, shape (B, D)."""
+        """Standard deviations, shape (B, D)."""
         return (0.5 * self.logvar).exp()
 
     def draw(self) -> Tensor:
-        """Return an embedding of each: mu + sigma * epsilon, shape (B, D)."""
+        """Return a draw from each: mu + sigma * epsilon, shape (B, D)."""
         return self.mean + self.sigma * torch.randn_like(self.mean)
 
 
 def layers(widths: list[int], activation: type[nn.Module]) -> list[nn.Module]:
-    """Return linear layers from width to width, each with an activation behind it."""
+    """Return linear layers from width to width, each followed by an activation."""
     return [m for a, b in pairwise(widths) for m in (nn.Linear(a, b), activation())]
 
 
 class AVE(nn.Module):
-    """UserAVE or ItemAVE but for its D: inference network Q and probabilistic decoder G."""
+    """UserAVE or ItemAVE without its D: inference network Q and probabilistic decoder G."""
 
     def __init__(self, n: int, model: DAVE) -> None:
         super().__init__()
@@ -200,7 +201,7 @@ class AVE(nn.Module):
         self.output = nn.Linear([d, *model.decoder_hidden_dims][-1], n)
 
     def encode(self, side: Side) -> Posterior:
-        """Return the posterior of each pair's vector; a vector of several is encoded once."""
+        """Return the posterior of each pair's vector; a shared vector is encoded once."""
         out = side.of_pairs(self.encoder(self.input(side)))
         if not self.model.stochastic:
             return Posterior(out, torch.full_like(out, -torch.inf))
@@ -208,7 +209,7 @@ class AVE(nn.Module):
         return Posterior(mean, logvar.clamp(-10.0, 10.0))
 
     def nll(self, x: Tensor, side: Side) -> Tensor:
-        """Return -log g(vector | x) of embeddings x, shape (B, D): the mean over the pairs."""
+        """Return -log g(vector | x), averaged over the pairs, for embeddings x, shape (B, D)."""
         h, G = self.decoder(x), (self.output.weight, self.output.bias)
         if self.model.decoder == "full":
             total = pairs_nll(h, *G, side)
@@ -218,7 +219,7 @@ class AVE(nn.Module):
 
 
 class DAVENet(nn.Module):
-    """UserAVE and ItemAVE without discriminators, and F, the logit of a product of embeddings."""
+    """UserAVE and ItemAVE without discriminators, and F, which gives a pair's logit."""
 
     def __init__(self, n_users: int, n_items: int, model: DAVE) -> None:
         super().__init__()
@@ -236,9 +237,9 @@ class Discriminators(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """D(x), or D(u, x), whose first layer reads the interaction vector as well.
+    """D(x), or D(u, x), whose first layer also reads the interaction vector.
 
-    At its optimum -D(x) is log q(x) - log p(x), whose mean under q is the KL divergence.
+    At the optimum -D(x) is log q(x) - log p(x), whose mean under q is the KL divergence.
     """
 
     def __init__(self, n: int, model: DAVE) -> None:
@@ -251,28 +252,28 @@ class Discriminator(nn.Module):
         self.rest = nn.Sequential(nn.ReLU(), *layers(widths, nn.ReLU), nn.Linear(widths[-1], 1))
 
     def forward(self, x: Tensor, side: Side) -> Tensor:
-        """Return logits, shape (..., B), high where embeddings, (..., B, D), are of the prior."""
+        """Return logits, (..., B), of the embeddings, (..., B, D), coming from the prior."""
         h = self.embedding(x)
         if self.condition is not None:
             h = h + side.of_pairs(self.condition(side))
         return self.rest(h)[..., 0]
 
     def loss(self, x: Tensor, side: Side) -> Tensor:
-        """Return the mean of -log sigmoid(D(x')) - log(1 - sigmoid(D(x))), x' of the prior."""
+        """Return the mean of -log sigmoid(D(x')) - log(1 - sigmoid(D(x))), x' from the prior."""
         prior, posterior = self(torch.stack([torch.randn_like(x), x]), side)  # (B,) each
         return (softplus(-prior) + softplus(posterior)).mean()  # Eq. 10 and 13, negated
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """Scores users by the vectors of their histories and the items' vectors.
+    """Scores items for users from the vectors of their histories and the items' vectors.
 
     Parameters
     ----------
     net : DAVENet
         The network.
     users, items : Rows
-        The vectors of training: all users' over I items, and all items' over U users.
+        The training vectors: of all users over I items, and of all items over U users.
     samples : int
         `test_samples`.
     """
@@ -283,7 +284,7 @@ class Trained:
     samples: int = 0
 
     def embeddings(self) -> dict[str, Tensor]:
-        """Return [mu, sigma] of all users, (U, 2 D), and of all items, (I, 2 D): Figures 3, 4."""
+        """Return [mu, sigma] of all users, (U, 2 D), and all items, (I, 2 D): Figures 3 and 4."""
         with torch.no_grad():
             q_u = self.net.user.encode(Side(self.users, self.users.user))
             both = {"users": q_u, "items": self._items}
@@ -298,7 +299,7 @@ class Trained:
     def score(self, queries: Queries) -> Tensor:
         """Return F's logits, shape (B, I) or (B, C).
 
-        Where the queries bring vectors of the items, as for Figure 2, those are encoded.
+        If the queries bring vectors of the items, as for Figure 2, these are encoded.
         """
         device = self.items.item.device
         users = rows_of(queries.history, device)

@@ -1,8 +1,8 @@
 """EASE: Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019.
 
-**Implements** Section 2 and 3.1: the closed form with a zero diagonal.
-**Reference**: the paper's own listing. **Deviations**: none known; the inverse is float64, since a
-float32 one loses digits at 20,000 items.
+**Implements** Sections 2 and 3.1: the closed form with a zero diagonal.
+**Reference**: the paper's own listing. **Deviations**: none known. The inverse is computed in
+float64, as float32 loses digits at 20,000 items.
 """
 
 from collections.abc import Iterator

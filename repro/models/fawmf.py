@@ -1,13 +1,13 @@
 """FAWMF: Chen et al., "Fast Adaptively Weighted Matrix Factorization ...", AAAI 2020.
 
-**Implements** the factorisation whose every cell has a weight of its own, inferred from the user's
-communities, and its full-batch training at a cost linear in the observed cells; the title goes on
-"for Recommendation with Implicit Feedback".
+**Implements** the factorisation in which every cell has its own weight, inferred from the user's
+communities, with full-batch training at a cost linear in the observed cells. The title ends in "for
+Recommendation with Implicit Feedback".
 **Reference**: jiawei-chen/FAWMF (authors), commit 63045ee, read for facts: the loss, by its
-gradients; sizes, strengths, initialisation. The paper was not at hand.
+gradients; sizes, strengths, initialisation. We did not have the paper.
 **Deviations**: the code makes 1,000 steps, ranks the test users at every 25th by two rules and
-keeps the best precision@5 of either; here an epoch is one step, the table's `select` decides which
-counts, and `prediction` which rule. Gradients come from autograd, not from formulas.
+keeps the best precision@5 of either. Here an epoch is one step, the table's `select` decides which
+epoch counts, and `prediction` which rule. Gradients come from autograd, not from formulas.
 
 Shape letters: U users, I items, K factors, D communities, n observed cells.
 """
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
-from repro.hyperparameters import Count, Natural, NonNegative
+from repro.hyperparameters import Count, Natural, NonNegative, Share
 from repro.interactions import Interactions
 from repro.model import Run
 from repro.nn.batches import rows_of
@@ -30,7 +30,7 @@ from repro.split import Queries
 
 @dataclass(frozen=True, kw_only=True)
 class FAWMF:
-    """Factors fitted to all cells, each as much as the user is likely to know the item.
+    """Matrix factorisation that weighs a cell by how likely the user knows the item.
 
     The defaults are those of the authors' code.
     """
@@ -40,28 +40,28 @@ class FAWMF:
     n_communities: Count = 20
     """D; a user belongs to all of them, in shares that sum to one."""
     learning_rate: NonNegative = 0.1
-    """Adam's, of the factors."""
+    """Adam's, for the factors."""
     weight_learning_rate: NonNegative = 0.1
-    """Adam's, of what the weights are made of."""
+    """Adam's, for the parameters of the weights."""
     l2: NonNegative = 0.01
     """Strength of half the squared norm of the factors."""
     community_l2: NonNegative = 0.001
-    """The same of the logits of a user's communities."""
+    """The same for the logits of a user's communities."""
     weight_l2: NonNegative = 0.01
-    """The same of the items' slopes and offsets."""
-    eta: float = 1.0
-    """How much of the loss of a user who does not know the item is taken off a cell's."""
-    epsilon: float = 1e-5
-    """What such a user is expected to have in a cell."""
+    """The same for the items' slopes and offsets."""
+    eta: NonNegative = 1.0
+    """Weight of the loss of a user who does not know the item, which is subtracted in each cell."""
+    epsilon: Share = 1e-5
+    """Expected value of a cell whose user does not know the item."""
     prediction: Literal["product", "weighted"] = "product"
-    """Score by u . v, or by it times the cell's weight."""
+    """Score by u . v, or by this product times the cell's weight."""
     n_epochs: Natural = 1000
     """Full-batch steps."""
 
     KNOWN_USERS_ONLY: ClassVar[bool] = True
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["FAWMFNet"]:
-        """Make one step on all cells an epoch."""
+        """Make one step on all cells per epoch."""
         net = FAWMFNet(train, self).to(run.device)
         weights = [net.communities, net.slope, net.offset]
         groups = [
@@ -90,8 +90,8 @@ def sum_over_all(p: Tensor, u: Tensor, q: Tensor, v: Tensor) -> Tensor:
 
     Notes
     -----
-    Both factors are bilinear, so that the sums over users and over items come apart: each is a
-    product of shape (D, K, K), at a cost of (U + I) D K^2 instead of U I (D + K).
+    Both factors are bilinear, so the sums over users and over items separate: each is of shape
+    (D, K, K), at a cost of (U + I) D K^2 instead of U I (D + K).
     """
     users = torch.einsum("ud,uj,uk->djk", p, u, u)
     items = torch.einsum("id,ij,ik->djk", q, v, v)
@@ -118,17 +118,17 @@ class FAWMFNet(nn.Module):
         self.register_buffer("item_of", observed.item, persistent=False)
 
     def clamped_slope(self) -> Tensor:
-        """Return w1 as it counts, shape (I,): at least 1e-5, and with the gradient of w1 itself.
+        """Return w1 clamped to at least 1e-5, shape (I,), with the gradient of w1 itself.
 
-        The code clamps what it uses, and goes on from what it has not clamped.
+        The code uses the clamped value, and updates the one that is not clamped.
         """
         return self.slope + (self.slope.clamp(min=1e-5) - self.slope).detach()
 
     def memberships(self) -> tuple[Tensor, Tensor]:
-        """Return what a cell's weight is the inner product of: p and q, (U, D) and (I, D).
+        """Return p and q, (U, D) and (I, D), whose inner product is a cell's weight.
 
-        A user belongs to communities, which sum to one; an item is known in a community the more,
-        the more of its members have touched it.
+        A user's shares in the communities sum to one. An item is better known in a community the
+        more of its members have touched it.
         """
         p = self.communities.softmax(dim=1)
         touched = p.new_zeros(len(self.item), p.shape[1])
@@ -138,7 +138,7 @@ class FAWMFNet(nn.Module):
     def loss(self) -> Tensor:
         """Return the sum over all cells of weight [(x - u . v)^2 - eta (x - epsilon)^2].
 
-        All cells are first taken for zeros; then what an observed one has more is added.
+        All cells first count as zeros; then the difference of the observed ones is added.
         """
         u, v, (p, q) = self.user, self.item, self.memberships()
         eta, epsilon = self.model.eta, self.model.epsilon

@@ -1,17 +1,17 @@
 """FPMC: Rendle et al., "Factorizing Personalized Markov Chains", WWW 2010.
 
-**Implements** the pairwise factorisation of the users' transition cube, and its learning by S-BPR,
-for baskets of one item.
+**Implements** the pairwise factorisation of the users' transition cube, learned with S-BPR, for
+baskets of one item.
 **Reference**: wubinzzu/NeuRec (the framework of ACVAE's table), versions 2 (commit 9e9391b) and 3
 (commit 28f192c), read for facts.
-**Deviations**: Adam over shuffled mini-batches of all transitions, as both versions of NeuRec have
-it, where the paper draws single quadruples with replacement and takes plain SGD steps. NeuRec 2
-begins with uniform numbers within 0.01 of zero; here, as in NeuRec 3, they are normal with standard
-deviation 0.01. NeuRec knows an item once per user; here a repeated one is a transition, too.
-By default NeuRec 2 trains on single items with a cross-entropy that is averaged over a batch of
-512, beside a regularisation that is added up over it (`loss`, `reduction`, l2 0.01). That cannot
-have given a published row: the loss pulls with at most 1 / 512 of a row where l2 pulls with 0.01,
-so that all tables shrink to zero. On ML-latest the loss stays at log 2 and Recall@10 at 0.003.
+**Deviations**: Adam on shuffled mini-batches of all transitions, as in both versions of NeuRec,
+where the paper draws single quadruples with replacement and takes plain SGD steps. NeuRec 2 starts
+from uniform numbers within 0.01 of zero; here, as in NeuRec 3, they are normal with standard
+deviation 0.01. NeuRec keeps an item once per user; here a repeated item is a transition as well.
+By default NeuRec 2 trains on single items with a cross-entropy averaged over a batch of 512, while
+its regularisation is summed over the batch (`loss`, `reduction`, l2 0.01). That cannot have given a
+published row: the loss pulls a row with at most 1 / 512, l2 with 0.01, so that all tables shrink to
+zero. On ML-latest the loss stays at log 2 and Recall@10 at 0.003.
 """
 
 from collections.abc import Iterator
@@ -37,34 +37,34 @@ Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class FPMC:
-    """Factors of user and item, and of last item and item, that rank the next item first."""
+    """Matrix factorisation plus a factorised Markov chain from the last item to the next."""
 
     embedding_dim: Count = 64
-    """Of all four tables (NeuRec 3, as all that follows without another source)."""
+    """Of all four tables (NeuRec 3, as all defaults below that name no source)."""
     loss: Literal["bpr", "pointwise"] = "bpr"
-    """"bpr": the paper's S-BPR, an item against a negative. "pointwise": the cross-entropy of one
-    item or negative at a time, the default of NeuRec 2."""
+    """"bpr": the paper's S-BPR, the next item against a negative. "pointwise": the cross-entropy of
+    single items and negatives, the default of NeuRec 2."""
     reduction: Literal["sum", "mean"] = "sum"
-    """Of the loss over a batch; "mean" is NeuRec 2's where it is pointwise. The regularisation is
-    always added up: Adam undoes a common factor, but not one of the loss alone."""
-    n_negatives: Natural = 1
-    """Per transition, drawn anew every epoch; 4 in NeuRec 2."""
+    """Of the loss over a batch; "mean" is NeuRec 2's with the pointwise loss. The regularisation is
+    always summed: Adam cancels a factor of both, but not one of the loss alone."""
+    n_negatives: Count = 1
+    """Per transition, drawn again in every epoch; 4 in NeuRec 2."""
     learning_rate: NonNegative = 0.001
     """Adam's."""
     batch_size: Count = 1024
-    """Transitions with a negative each; where the loss is pointwise, positives and negatives."""
+    """Transitions, each with one negative; with the pointwise loss, positives and negatives."""
     l2: NonNegative = 0.001
-    """Times half the squared norm of the rows that a batch uses, each time that it uses them."""
+    """Times half the squared norm of the rows that a batch uses, counted once per use."""
     n_epochs: Natural = 500
-    """In NeuRec 2, too; 40 to 300 in ACVAE's paper (its Section 4.3)."""
+    """Also in NeuRec 2; 40 to 300 in ACVAE's paper (its Section 4.3)."""
 
     KNOWN_USERS_ONLY: ClassVar[bool] = True
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["FPMCNet"]:
-        """Train on every step from an item to the next once an epoch."""
+        """Train on every transition from an item to the next once per epoch."""
         if not train.ordered:
             raise UnsupportedError(
-                "FPMC needs interactions in the order of time, and this dataset has none"
+                "FPMC needs interactions ordered in time, and this dataset's are not"
             )
         net = FPMCNet(train, self).to(run.device)
         optimizer = torch.optim.Adam(net.parameters(), self.learning_rate, fused=True)
@@ -89,14 +89,14 @@ class FPMC:
 
 
 class Transitions:
-    """Every step from a user's item to the next, with negatives drawn beside it.
+    """Every transition from a user's item to the next, with sampled negatives.
 
     Parameters
     ----------
     train : Interactions
         Each user's rows oldest first.
     n_negatives : int
-        Per step, drawn anew every epoch.
+        Per transition, drawn again in every epoch.
     batch_size : int
         B.
     device : torch.device
@@ -115,14 +115,14 @@ class Transitions:
         self.batch_size = batch_size
 
     def pairs(self) -> Iterator[Batch]:
-        """Yield user, last item, and the next item beside a negative; all labels are 1."""
+        """Yield user, last item, and the next item with a negative; all labels are 1."""
         k = self.n_negatives
         u, last, i = self.user.repeat(k), self.last.repeat(k), self.item.repeat(k)
         items = torch.stack([i, self.positives.negatives(u)], dim=1)
         return self._shuffled(u, last, items, torch.ones(len(u), device=u.device))
 
     def singles(self) -> Iterator[Batch]:
-        """Yield user, last item, and one item: the next, labelled 1, or a negative, labelled 0."""
+        """Yield user, last item, and one item: the next with label 1, or a negative with 0."""
         n, k = len(self.user), self.n_negatives
         u, last = self.user.repeat(1 + k), self.last.repeat(1 + k)
         items = torch.cat([self.item, self.positives.negatives(u[n:])])[:, None]
@@ -157,7 +157,7 @@ class FPMCNet(nn.Module):
         u, last : int64 tensor, shape (B,)
             Users, and the items that they touched last.
         items : int64 tensor, shape (B, C)
-            What may come next.
+            Items to score.
         """
         rows = self.UI(u)[:, None], self.IU(items), self.IL(items), self.LI(last)[:, None]
         ui, iu, il, li = rows  # (B, 1, D), (B, C, D) twice, (B, 1, D)
@@ -166,7 +166,7 @@ class FPMCNet(nn.Module):
 
     @scoring
     def score(self, queries: Queries) -> Tensor:
-        """Return scores of shape (B, I) or (B, C); without a history only the user counts."""
+        """Return scores of shape (B, I) or (B, C); without a history, from the user alone."""
         device = self.UI.weight.device
         u = known_users(queries, device, "FPMC")
         history = queries.history

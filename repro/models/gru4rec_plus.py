@@ -2,18 +2,18 @@
 
 **Implements** the additional negatives by popularity and the ranking-max losses, BPR-max with score
 regularisation and TOP1-max, in the session-parallel mini-batches of Hidasi et al., "Session-based
-Recommendations with Recurrent Neural Networks", ICLR 2016, Section 3.1.1; a user is one session.
+Recommendations with Recurrent Neural Networks", ICLR 2016, Section 3.1.1. A user is one session.
 **Reference**: wubinzzu/NeuRec, version 2, commit 9e9391b (`GRU4RecPlus`), on which ACVAE's table
-ran, and hidasib/GRU4Rec, commit 07f75a7 (authors), read for facts. As in both, an update is of one
-step of the parallel users, and its gradient stays in that step. Where the two differ is a field,
-with NeuRec's reading for default.
-**Deviations**: the reset gate acts on U h (PyTorch), in both codes on h. The optimiser goes over
-all rows of the tables, as NeuRec's; the authors' over those in the mini-batch. Items come from a
-table as wide as the state, as NeuRec's; the authors' go straight into the gates. Users come in a
-random order (NeuRec), not in that of time. NeuRec puts equal timestamps in the order of item
-numbers; here they keep the dataset's. Its negatives miss the items that are meant, by a slip, so
-that they are not the default: `negative_numbers`. The authors' momentum, L2 term and shared table,
-all off by default, are left out.
+was run, and hidasib/GRU4Rec, commit 07f75a7 (authors), read for facts. As in both, an update covers
+one step of the parallel users, and gradients do not flow to earlier steps. Where the two differ
+there is a field, with NeuRec's reading as default.
+**Deviations**: the reset gate acts on U h (PyTorch), in both codes on h. The optimiser updates all
+rows of the tables, as in NeuRec; the authors' only those in the mini-batch. Items have an embedding
+as wide as the state, as in NeuRec; the authors' go straight into the gates. Users come in random
+order (NeuRec), not in order of time. NeuRec sorts equal timestamps by item number; here they keep
+the dataset's order. By a slip NeuRec draws other negatives than it means to; this is not the
+default (`negative_numbers`). The authors' momentum, L2 term and shared table, all off by default,
+are left out.
 """
 
 from collections.abc import Iterator
@@ -33,12 +33,12 @@ from repro.nn.batches import to_device
 from repro.nn.scoring import picked, scoring
 from repro.split import Queries
 
-SCORED_USERS = 512  # whose states at all steps fit into memory
+SCORED_USERS = 512  # at a time: their states at all steps fit into memory
 
 
 @dataclass(frozen=True, kw_only=True)
 class GRU4RecPlus:
-    """A GRU over a user's items, trained to rank the next above the best of many negatives."""
+    """A GRU over a user's items, trained with ranking-max losses on many sampled negatives."""
 
     hidden_dim: Count = 100
     """Of the GRU and of both item tables (both codes)."""
@@ -46,39 +46,39 @@ class GRU4RecPlus:
     """The paper's better one; default of both codes."""
     bpr_max_l2: NonNegative = 1.0
     """Weight of the squared scores of the negatives in BPR-max (both codes)."""
-    final_elu: float = 0.0
-    """Size of the ELU through which the loss sees the scores; 0: none (NeuRec). The authors have
-    0.5 on RSC15, and document 1 as default."""
+    final_elu: NonNegative = 0.0
+    """Alpha of an ELU on the scores before the loss; 0: none (NeuRec). The authors have 0.5 on
+    RSC15, and document 1 as default."""
     dropout: Dropout = 0.0
-    """Share of the hidden units that is dropped, also from the state that is carried on."""
+    """Share of the hidden units that is dropped, also from the state passed to the next step."""
     n_negatives: Natural = 2048
-    """Drawn for an update, beside the other users' next items; an item may be drawn again, and may
-    be the target itself, as in both codes."""
+    """Drawn per update, in addition to the other users' next items; an item may be drawn twice, and
+    may be the target itself, as in both codes."""
     negative_power: float = 0.75
     """A negative is drawn in proportion to its training interactions to this power."""
     negative_numbers: Literal["items", "ranks"] = "items"
-    """"ranks": a drawn item's rank among those that training has stands for its number (NeuRec);
-    where training lacks some items, most draws miss the item that is meant."""
+    """"ranks": the rank of a drawn item among the training items is used as its number (NeuRec);
+    where some items are not in training, most draws give another item than was meant."""
     optimizer: Literal["adam", "adagrad"] = "adam"
     """Adam is NeuRec's, Adagrad the authors'."""
     learning_rate: NonNegative = 0.01
-    """NeuRec's, of Adam; the authors have 0.05 to 0.2, of Adagrad."""
+    """NeuRec's, for Adam; the authors have 0.05 to 0.2, for Adagrad."""
     batch_size: Count = 256
     """Users in parallel; 32 in the authors' code."""
     unfinished: Literal["drop", "train"] = "drop"
-    """The users still under way when none is left to fill a place: an epoch ends there (NeuRec),
-    or goes on with ever fewer users (authors)."""
+    """What happens when no user is left to take a free place: the epoch ends, and the other users'
+    last steps are dropped (NeuRec), or it continues with fewer and fewer users (authors)."""
     gate_bias: float = 1.0
-    """Both gates' bias at first: 1 in TensorFlow's cell (NeuRec), which favours the old state; the
+    """Initial bias of both gates: 1 in TensorFlow's cell (NeuRec), which favours the old state; the
     authors have 0."""
     n_epochs: Natural = 10
     """The authors' default; NeuRec's is 1000."""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["GRU4RecNet"]:
-        """Train once an epoch on every step of the users, in mini-batches of parallel users."""
+        """Train on every step of the users once per epoch, in mini-batches of parallel users."""
         if not train.ordered:
             raise UnsupportedError(
-                "GRU4Rec+ needs interactions in the order of time, and this dataset has none"
+                "GRU4Rec+ needs interactions ordered in time, and this dataset's are not"
             )
         net = GRU4RecNet(train.n_items, self).to(run.device)
         kind = torch.optim.Adam if self.optimizer == "adam" else torch.optim.Adagrad
@@ -96,7 +96,7 @@ class GRU4RecPlus:
             order = run.rng.permutation(users)
             for user, step in parallel(order, train.counts, self.batch_size, self.unfinished):
                 if len(user) + self.n_negatives < 2:
-                    break  # the last user of all has nobody's items for negatives
+                    break  # the last remaining user has no other users' items as negatives
                 u, t = to_device(user, run.device), to_device(step, run.device)
                 before = state[u] * (t > 0)[:, None]  # (B, H); each user begins at zero
                 h = net(sequence[u, t][:, None], before)[:, 0]
@@ -114,23 +114,23 @@ class GRU4RecPlus:
 def parallel(
     order: IntArray, length: IntArray, n_places: int, unfinished: str
 ) -> Iterator[tuple[IntArray, IntArray]]:
-    """Yield mini-batches of parallel users: one step of each, the next user where one has ended.
+    """Yield mini-batches of parallel users, one step each; a new user takes an ended one's place.
 
     Parameters
     ----------
     order : int array, shape (n,)
-        Users in the order in which they take a place; each has at least two items.
+        Users in the order in which they take places; each has at least two items.
     length : int array, shape (U,)
         Items per user.
     n_places : int
-        How many users there are in parallel.
+        Users in parallel.
     unfinished : str
-        When no user is left for a free place: "drop" ends, "train" goes on without the place.
+        When no user is left for a free place: "drop" ends, "train" continues without the place.
 
     Yields
     ------
     tuple of int arrays, shape (B,) each
-        Users, and the place of the item that is read of each; the item behind it is the target.
+        Users, and the place of the item that each reads; the next item is the target.
     """
     user, waiting = order[:n_places], order[n_places:]
     step = np.zeros_like(user)
@@ -151,14 +151,14 @@ class Negatives:
     """Items drawn with replacement in proportion to a power of their popularity."""
 
     def __init__(self, popularity: IntArray, power: float, device: torch.device) -> None:
-        # an item that training lacks is never drawn, even with power 0
+        # an item that is not in training is never drawn, even with power 0
         weight = np.where(popularity > 0, popularity.astype(np.float64) ** power, 0.0)
         self.cumulative = torch.from_numpy(weight.cumsum() / weight.sum()).to(device)
 
     def draw(self, n: int) -> Tensor:
         """Return items, shape (n,)."""
         at = torch.rand(n, dtype=torch.float64, device=self.cumulative.device)
-        at = at * self.cumulative[-1]  # the sum may end a hair below 1
+        at = at * self.cumulative[-1]  # rounding may leave the sum a hair below 1
         return torch.searchsorted(self.cumulative, at, right=True)
 
 
@@ -182,8 +182,8 @@ def bpr_max(scores: Tensor, l2: float) -> Tensor:
     Notes
     -----
     Hidasi & Karatzoglou 2018: -log sum_j s_j sigma(r_i - r_j) + l2 sum_j s_j r_j^2, with s the
-    softmax over the negatives and i the target. The first term stays in logarithms; both codes
-    add 1e-24 to the sum, so that a target far below its negatives has no gradient there.
+    softmax over the negatives and i the target. Here the first term is computed in logarithms; both
+    codes add 1e-24 to the sum, so that a target far below its negatives has no gradient.
     """
     log_s, own = _negatives_weight(scores)
     gain = (log_s + logsigmoid(own - scores)).logsumexp(dim=1)
@@ -193,14 +193,14 @@ def bpr_max(scores: Tensor, l2: float) -> Tensor:
 def top1_max(scores: Tensor, _l2: float) -> Tensor:
     """Return TOP1-max of each row, shape (B,): sum_j s_j (sigma(r_j - r_i) + sigma(r_j^2)).
 
-    Parameters are those of `bpr_max`; the second is not used, for the regularisation is inside.
+    Parameters are those of `bpr_max`; the second is not used, as the loss has its own regulariser.
     """
     log_s, own = _negatives_weight(scores)
     return (log_s.exp() * ((scores - own).sigmoid() + scores.square().sigmoid())).sum(dim=1)
 
 
 class GRU4RecNet(nn.Module):
-    """Items -> GRU -> scores of items by a second table and a bias."""
+    """Items -> GRU -> scores, from a second embedding of items and a bias."""
 
     def __init__(self, n_items: int, model: GRU4RecPlus) -> None:
         super().__init__()
@@ -211,7 +211,7 @@ class GRU4RecNet(nn.Module):
         self.dropout = nn.Dropout(model.dropout)
         self.output = nn.Embedding(n_items, dim)
         self.bias = nn.Parameter(torch.zeros(n_items))
-        for table in (self.item, self.output):  # as NeuRec
+        for table in (self.item, self.output):  # as in NeuRec
             nn.init.trunc_normal_(table.weight, std=0.01, a=-0.02, b=0.02)
         for name, parameter in self.gru.named_parameters():
             for gate in parameter.data.chunk(3):  # reset, update, candidate
@@ -223,26 +223,26 @@ class GRU4RecNet(nn.Module):
                 nn.init.constant_(parameter.data[: 2 * dim], model.gate_bias)
 
     def forward(self, s: Tensor, before: Tensor | None = None) -> Tensor:
-        """Return the hidden state behind each item of s, shape (B, T, H).
+        """Return the hidden state after each item of s, shape (B, T, H).
 
         Parameters
         ----------
         s : int64 tensor, shape (B, T)
             Items, oldest first.
         before : float tensor, shape (B, H), optional
-            The state before the first of them; zero if not given.
+            The state before the first item; None: zero.
         """
         h, _ = self.gru(self.item(s), None if before is None else before[None])
         return self.dropout(h)
 
     def scores(self, h: Tensor, item: Tensor) -> Tensor:
-        """Return what the loss sees of some items, shape (B, n), for states h of shape (B, H)."""
+        """Return the scores in the loss of some items, shape (B, n), for states h, shape (B, H)."""
         scores = torch.addmm(self.bias[item], h, self.output(item).T)
         return elu(scores, self.final_elu) if self.final_elu else scores
 
     @scoring
     def score(self, queries: Queries) -> Tensor:
-        """Return the scores behind the last item of each history, shape (B, I) or (B, C)."""
+        """Return the scores after the last item of each history, shape (B, I) or (B, C)."""
         device = self.bias.device
         s = to_device(queries.history.sequences(), device)
         length = to_device(queries.history.counts, device)
@@ -250,7 +250,7 @@ class GRU4RecNet(nn.Module):
             self(part)[torch.arange(len(part), device=device), (n - 1).clamp(min=0)]
             for part, n in zip(s.split(SCORED_USERS), length.split(SCORED_USERS), strict=True)
         ]
-        h = torch.cat(last) * (length > 0)[:, None]  # without a history the GRU is where it began
+        h = torch.cat(last) * (length > 0)[:, None]  # without a history: the GRU's initial state
         return picked(torch.addmm(self.bias, h, self.output.weight.T), queries)
 
 

@@ -1,20 +1,19 @@
-"""Item-kNN: items that the same users touched; a user's items vote for their neighbours.
+"""Item-kNN: Sarwar et al., "Item-Based Collaborative Filtering ...", WWW 2001.
 
-Sarwar et al., "Item-Based Collaborative Filtering Recommendation Algorithms", WWW 2001; in the form
-for implicit feedback of Deshpande and Karypis, "Item-Based Top-N Recommendation Algorithms", ACM
-TOIS 2004.
+The title ends in "Recommendation Algorithms". The form for implicit feedback is that of Deshpande
+and Karypis, "Item-Based Top-N Recommendation Algorithms", ACM TOIS 2004.
 
-**Implements** cosine similarity between the items' columns, the k most similar neighbours of every
-item that is scored, and the sum of their similarities over the user's history.
+**Implements** cosine similarity between the items' columns, the k nearest neighbours of every
+scored item, and the sum of their similarities over the user's history.
 **Reference**: MaurizioFD/RecSys2019_DeepLearning_Evaluation, commit f5618c6, read for facts: where
-the shrink term stands, and that the neighbours are those of the item that is *scored*. Taking the k
-nearest of the item in the history instead gives NDCG@10 0.0517 on JCA's Yelp, not 0.0556. The
-papers were not at hand.
-**Deviations**: of neighbours that are equally similar the lower item numbers are taken. A repeated
-pair counts once.
+the shrink term is added, and that the neighbours are those of the *scored* item. With the k nearest
+neighbours of the item in the history, NDCG@10 on JCA's Yelp is 0.0517, not 0.0556. We did not have
+the papers.
+**Deviations**: among equally similar neighbours, those with lower item numbers are taken. A
+repeated pair counts once.
 
-Similarities are made for a block of items at a time, so that no (I, I) matrix exists; what is kept
-has k entries an item.
+Similarities are computed for a block of items at a time, so that no (I, I) matrix exists; k entries
+per item are kept.
 """
 
 from collections.abc import Iterator
@@ -25,7 +24,7 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-from repro.hyperparameters import Count
+from repro.hyperparameters import Count, NonNegative
 from repro.interactions import Interactions
 from repro.model import Run
 from repro.nn.item_weights import ITEM_ROWS, SparseItemWeights, stacked
@@ -33,12 +32,12 @@ from repro.nn.item_weights import ITEM_ROWS, SparseItemWeights, stacked
 
 @dataclass(frozen=True, kw_only=True)
 class ItemKNN:
-    """The sum of the cosines between an item and those of its neighbours that the user has."""
+    """Item-based nearest neighbours with cosine similarity."""
 
     n_neighbors: Count = 100
-    """k per item; our choice (Ferrari Dacrema et al. tune it from 5 to 1,000)."""
-    shrink: float = 0.0
-    """Added to the product of the norms, which makes similarities of rare items smaller; 0 is the
+    """k, per item; our choice (Ferrari Dacrema et al. tune it from 5 to 1,000)."""
+    shrink: NonNegative = 0.0
+    """Added to the product of the norms, which lowers the similarities of rare items; 0 is the
     plain cosine of Sarwar et al."""
     normalize: bool = False
     """Divide an item's score by the sum of its neighbours' similarities, as Sarwar et al. do for
@@ -52,7 +51,7 @@ class ItemKNN:
         blocks = []
         for start in range(0, train.n_items, ITEM_ROWS):
             both = torch.from_numpy((by_item[start : start + ITEM_ROWS] @ x).toarray())  # (B, I)
-            both.diagonal(start).zero_()  # an item is no neighbour of itself
+            both.diagonal(start).zero_()  # an item is not its own neighbour
             norms = torch.outer(norm[start : start + ITEM_ROWS], norm)
             similar = nearest(both / (norms + self.shrink).clamp(min=1e-12), self.n_neighbors)
             if self.normalize:
@@ -69,7 +68,7 @@ def nearest(similar: Tensor, k: int) -> Tensor:
     similar : float tensor, shape (B, I)
         Not negative.
     k : int
-        Of several that are equal, the lower numbers are taken.
+        Among equal similarities, those with lower numbers are taken.
     """
     if k >= similar.shape[1]:
         return similar

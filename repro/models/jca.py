@@ -1,12 +1,12 @@
 """JCA: Zhu et al., "Improving Top-K Recommendation via Joint Collaborative Autoencoders", WWW 2019.
 
 **Implements** the model that the MVAE paper compares with: an autoencoder of user rows and one of
-item columns, trained together by a pairwise hinge loss on the mean of their outputs.
+item columns, trained together with a pairwise hinge loss on the mean of their outputs.
 **Reference**: Zziwei/Joint-Collaborative-Autoencoder (authors), commits 4642264 and 19d46d9, read
-for facts: sizes, initialisation, blocks, pairs. The paper was not at hand.
-**Deviations** from that code: where U or I is a multiple of 1500 it has a last block without users
-or items, here there is none; a user who has every item of a block gives it no pair. The code
-evaluates all outputs of a block; here only those of its pairs exist, which changes no number.
+for facts: sizes, initialisation, blocks, pairs. We did not have the paper.
+**Deviations** from that code: where U or I is a multiple of 1500, the code has an empty last block,
+which is left out here. A user who has every item of a block gives no pair there. The code evaluates
+all outputs of a block, here only those of its pairs are, which changes no number.
 """
 
 from collections.abc import Iterator
@@ -28,28 +28,28 @@ from repro.nn.two_sided import BothSides, pair_hinge
 
 @dataclass(frozen=True, kw_only=True)
 class JCA:
-    """Two shallow autoencoders, of users and of items, that rank pairs together.
+    """A user autoencoder and an item autoencoder, trained jointly with a pairwise hinge loss.
 
-    The defaults are the code's, which loads Yelp; what it had for MovieLens 1M is not known.
+    The defaults are the code's, which loads Yelp; those for MovieLens 1M are not known.
     """
 
     hidden_dim: Count = 160
-    """Of either side."""
-    margin: float = 0.15
+    """Hidden units on each side."""
+    margin: NonNegative = 0.15
     """By which a pair's score should be above its negative's."""
     l2: NonNegative = 0.001
-    """Strength of half the squared norm of all weights and biases, once an update."""
+    """Strength of half the squared norm of all weights and biases, once per update."""
     learning_rate: NonNegative = 0.003
     """Adam's."""
     block_size: Count = 1500
-    """Users, and items, of an update; their rows and columns enter whole."""
+    """Users, and items, in an update; their whole rows and columns are read."""
     n_epochs: Natural = 200
-    """So long MVAE's paper trains all models, too (its Section V-C)."""
+    """MVAE's paper also trains all models so long (its Section V-C)."""
 
     KNOWN_USERS_ONLY: ClassVar[bool] = True
 
     def epochs(self, train: Interactions, run: Run) -> Iterator[Scorer]:
-        """Train on every block of users and items once an epoch, against one negative per pair."""
+        """Train on every block of users and items once per epoch, with one negative per pair."""
         blocks = Blocks(train, self.block_size, run.device)
         net = JCANet(train.n_users, train.n_items, self).to(run.device)
         groups: list[dict[str, Any]] = [
@@ -77,7 +77,7 @@ class JCA:
 
 
 class JCANet(nn.Module):
-    """Users: I -> H -> I. Items: U -> H -> U, the hidden layer scaled by a factor per item."""
+    """Users: I -> H -> I. Items: U -> H -> U, with the hidden layer scaled by a factor per item."""
 
     def __init__(self, n_users: int, n_items: int, model: JCA) -> None:
         super().__init__()

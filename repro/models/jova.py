@@ -2,14 +2,14 @@
 
 **Implements** JoVA and JoVA-Hinge (also arXiv 2008.07577): a variational autoencoder of user rows
 and one of item columns, trained together, with JCA's hinge loss on the mean of their outputs.
-**Reference**: bahareAskari/JoVA-Hinge (authors), commits a8a6e5a and 66a1c7b, read for facts; the
-paper was not at hand.
+**Reference**: bahareAskari/JoVA-Hinge (authors), commits a8a6e5a and 66a1c7b, read for facts. We
+did not have the paper.
 **Deviations** from that code, all fields: it draws z at test time (`test_latent` = "sample") and,
-as its update stands in the wrong branch, never trains on an epoch's last block of items
-(`skip_last_block`). Its KL term has weight 0.02, as -0.01 stands where -1/2 would be (`beta`), and
-its rate falls with updates though it is set in epochs (`decay`); both are kept, so that with the
-last block the rate falls to 0.64 of it on MovieLens 1M, in the code to 0.75. Where U or I is a
-multiple of 1500 the code has a last block without users or items, here there is none.
+as its update is in the wrong branch, never trains on an epoch's last block of items
+(`skip_last_block`). Its KL term has weight 0.02, as it has -0.01 in place of -1/2 (`beta`), and its
+learning rate decays by updates though it is set in epochs (`decay`). Both are kept, so that with
+the last block the learning rate falls to 0.64 of its initial value on MovieLens 1M, in the code to
+0.75. Where U or I is a multiple of 1500, the code has an empty last block, which is left out here.
 """
 
 from collections.abc import Iterator
@@ -32,35 +32,35 @@ from repro.nn.two_sided import BothSides, SideVAE, pair_hinge, staircase
 
 @dataclass(frozen=True, kw_only=True)
 class JoVA:
-    """Two variational autoencoders, of users and of items, and a hinge loss on both."""
+    """A user VAE and an item VAE, trained jointly with a pairwise hinge loss."""
 
     hidden_dim: Count = 320
-    """Of both hidden layers of an encoder, tanh then sigmoid, and of the decoder's one, tanh."""
+    """Of an encoder's two hidden layers, tanh then sigmoid, and of a decoder's one, tanh."""
     latent_dim: Count = 80
-    """Of z on either side (code)."""
+    """Of z on both sides (code)."""
     beta: NonNegative = 0.02
     """KL weight (code)."""
     hinge_weight: NonNegative = 0.01
     """0: JoVA. Otherwise JoVA-Hinge: 0.01 on MovieLens 1M and Pinterest, 0.001 on Yelp (code)."""
-    margin: float = 0.15
+    margin: NonNegative = 0.15
     """By which a pair's score should be above its negative's."""
     learning_rate: NonNegative = 0.003
-    """Adam's, at first (code)."""
+    """Adam's, initially (code)."""
     decay: NonNegative = 0.96
-    """Times the rate every 50 * ceil(U / 1500) updates."""
+    """Factor on the learning rate every 50 * ceil(U / 1500) updates."""
     block_size: Count = 1500
-    """Users, and items, of an update; their rows and columns enter whole."""
+    """Users, and items, in an update; their whole rows and columns are read."""
     skip_last_block: bool = False
     """Leave an epoch's last block of items out, as the code does."""
     test_latent: Literal["mean", "sample"] = "mean"
-    """"sample": as in the code, z is drawn; the items' once an epoch."""
+    """"sample": z is drawn as in the code, the items' once per epoch."""
     n_epochs: Natural = 200
-    """In the code; so long MVAE's paper trains all models, too (its Section V-C)."""
+    """In the code; MVAE's paper also trains all models so long (its Section V-C)."""
 
     KNOWN_USERS_ONLY: ClassVar[bool] = True
 
     def epochs(self, train: Interactions, run: Run) -> Iterator[Scorer]:
-        """Train on every block of users and items once an epoch."""
+        """Train on every block of users and items once per epoch."""
         blocks = Blocks(train, self.block_size, run.device, self.skip_last_block)
         net = JoVANet(train.n_users, train.n_items, self).to(run.device)
         optimizer = torch.optim.Adam(net.parameters(), self.learning_rate, fused=True)
@@ -87,7 +87,7 @@ class JoVA:
 
 
 def hidden(side: SideVAE, x: Rows, sample: bool = True) -> tuple[Tensor, Tensor]:
-    """Return a decoder's last hidden layer, and the KL term, of 0/1 rows: (B, H) and (B,)."""
+    """Return the decoder's last hidden layer and the KL term of 0/1 rows: (B, H) and (B,)."""
     return side(sparse_product(x, side.weight), sample)
 
 
@@ -102,10 +102,10 @@ class JoVANet(nn.Module):
         self.item = made(n_users, model.hidden_dim, model.latent_dim)
 
     def losses(self, block: Block, x: Rows, y: Rows) -> tuple[Tensor, Tensor]:
-        """Return both sides' negative evidence lower bound and the hinge loss.
+        """Return the negative evidence lower bound and the hinge loss.
 
-        The bound is a mean over the side's batch, added up over both; the hinge loss is a sum over
-        pairs (code), 0 where it has no weight.
+        The bound is a mean over each side's batch, summed over both sides. The hinge loss is a sum
+        over pairs (code), 0 where it has no weight.
 
         Parameters
         ----------

@@ -3,14 +3,13 @@
 **Implements** Sections 2 and 3.4 (Mult-VAE^PR), and the variants of the ablation study (Alajeel,
 "Variational Autoencoder for Movie Recommendations"), each a field.
 **Reference**: dawenl/vae_cf, commit ad103c5, read for facts: widths, initialisation, annealing.
-**Deviations**: Adam's epsilon is added as torch does it, in TensorFlow 1 before the correction of
-the bias: 32 times as large in the first update, 1.3 in the thousandth. The paper ties the annealing
-cap to a search; the code fixes it at 0.2 and raises the weight by 1/200,000 per update: min(0.2,
-step / 200,000), not a ramp to 0.2 over 200,000. The ablation's "[input, 600, 300]" is the latent
-size, though its title speaks of the hidden layer.
+**Deviations**: Adam's epsilon is added as in torch. TensorFlow 1 adds it before the bias
+correction: it is then 32 times as large in the first update, 1.3 times in the thousandth. The paper
+searches for the annealing cap; the code fixes it at 0.2 and raises the weight by 1/200,000 per
+update: min(0.2, step / 200,000), not a ramp to 0.2 over 200,000 updates. The ablation's "[input,
+600, 300]" is the latent size, though its title speaks of the hidden layer.
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -19,13 +18,14 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from repro.hyperparameters import Count, Dropout, Layers, Natural, NonNegative
+from repro.hyperparameters import Count, Dropout, Layers, Momentum, Natural, NonNegative, Share
 from repro.interactions import Interactions
 from repro.model import Run
 from repro.nn.batches import Rows, UserRows, rows_of
 from repro.nn.gaussians import drawn, gaussian_kl
 from repro.nn.layers import SparseInput
 from repro.nn.losses import linear_multinomial_nll
+from repro.nn.schedules import cyclical, linear_clipped
 from repro.nn.scoring import picked, scoring
 from repro.split import Queries
 
@@ -35,7 +35,7 @@ class MultVAE:
     """A variational autoencoder of user rows with a multinomial likelihood."""
 
     hidden_dims: Layers = (600,)
-    """Encoder widths from the input on; the decoder mirrors them (Section 4.3)."""
+    """Encoder widths, starting from the input; the decoder mirrors them (Section 4.3)."""
     latent_dim: Count = 200
     """Of z (code); 300 is the ablation's Table II."""
     activation: Literal["tanh", "relu"] = "tanh"
@@ -51,30 +51,30 @@ class MultVAE:
     """Updates until the weight would reach 1 (code)."""
     n_cycles: Count = 10
     """Of the cyclical schedule over all epochs (ablation, Section III.C)."""
-    cycle_ratio: float = 0.5
-    """Share of a cycle that rises."""
+    cycle_ratio: Share = 0.5
+    """Share of a cycle in which the weight rises."""
     cycle_cap: Literal["clip", "scale", "replace"] = "clip"
-    """How beta caps a cycle that rises to 1: clip it, scale it, or replace the ones alone; the
-    ablation's text allows all three for its Table V."""
+    """How beta caps a cycle that rises to 1: clip the weight, scale it, or replace only the ones;
+    the ablation's text allows all three for its Table V."""
     cycle_unit: Literal["epoch", "update"] = "epoch"
-    """How often the weight changes in a cycle; Fu et al.'s helper fills in one value per epoch."""
-    gamma: float = 0.005
+    """How often the weight changes in a cycle; Fu et al.'s helper gives one value per epoch."""
+    gamma: NonNegative = 0.005
     """KL weight per interaction of the user (ablation, Table VI)."""
-    gamma_cap: float | None = None
-    """The largest of these weights; the ablation names none: 2.5 for 500 interactions."""
+    gamma_cap: NonNegative | None = None
+    """The largest of these weights; the ablation names none: 500 interactions have 2.5."""
     optimizer: Literal["adam", "sgd"] = "adam"
-    """SGD is the ablation's Table VIII, which states no rate."""
-    momentum: float = 0.0
+    """SGD is for the ablation's Table VIII, which states no learning rate."""
+    momentum: Momentum = 0.0
     """SGD's; the ablation states none, and its Eq. 10 has none."""
     learning_rate: NonNegative = 0.001
-    """Of either optimiser: Adam's in the code, kept for SGD."""
+    """Of either optimiser: the code's for Adam, kept for SGD."""
     batch_size: Count = 500
     """Users (code)."""
     n_epochs: Natural = 200
-    """In the code; the ablation's, too (its Section III)."""
+    """In the code, and in the ablation (its Section III)."""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["MultVAENet"]:
-        """Maximise the annealed evidence lower bound, every user once an epoch."""
+        """Maximise the annealed evidence lower bound, every user once per epoch."""
         net = MultVAENet(train.n_items, self).to(run.device)
         optimizer = self._optimizer(net)
         batches = UserRows(train, self.batch_size, run.device)
@@ -103,43 +103,11 @@ class MultVAE:
         if self.schedule == "constant":
             return self.beta
         if self.schedule == "linear":
-            return min(self.beta, step / self.anneal_steps)
+            return linear_clipped(step, self.anneal_steps, self.beta)
         at, n = step, self.n_epochs * n_steps
         if self.cycle_unit == "epoch":
             at, n = step // n_steps, self.n_epochs
         return cyclical(at, n, self.n_cycles, self.cycle_ratio, self.beta, self.cycle_cap)
-
-
-def cyclical(at: int, n: int, n_cycles: int, ratio: float, cap: float, how: str) -> float:
-    """Return the KL weight of an epoch, or of an update, under a cyclical schedule.
-
-    Parameters
-    ----------
-    at, n : int
-        Which one, from 0, and how many there are.
-    n_cycles : int
-        Cycles in all of them.
-    ratio : float
-        Share of a cycle in which the weight rises from 0 to 1; then it stays.
-    cap : float
-        The largest weight allowed.
-    how : str
-        "clip": min(weight, cap). "scale": the ramp ends at the cap. "replace": only the value 1
-        becomes the cap, and the ramp below it stays.
-
-    Notes
-    -----
-    Fu et al., "Cyclical Annealing Schedule", NAACL 2019, Eq. 6 and 7. The reference code adds up
-    its ramp in floating point, so that its last step stays a hair below 1 and "replace" would miss
-    it, once a cycle; here it is 1.
-    """
-    length = n / n_cycles
-    weight = min(1.0, math.fmod(at, length) / (length * ratio))
-    if how == "clip":
-        return min(weight, cap)
-    if how == "scale":
-        return weight * cap
-    return cap if weight == 1.0 else weight
 
 
 class MultVAENet(nn.Module):

@@ -1,17 +1,20 @@
 """MVAE: Kou et al., "Variational Autoencoder with Stochastic Masks to Solve Exposure Bias ...".
 
+The title ends in "in Recommendation"; our copy states no venue.
+
 **Implements** Section IV: the matrix is completed, masked at random, and reconstructed by a
 variational autoencoder of user rows (uVAE) and one of item columns (iVAE). **Reference**: none; no
 code is known. Data, blocks and all that the paper takes from JoVA follow JoVA's code.
 **Deviations**: Eq. 2 fits observed cells only, which are all 1, so that "all ones" is its optimum;
 here the default completion is a truncated SVD of the whole 0/1 matrix (`completion`). The mask is
-drawn cell by cell with the given probability, where Section IV-B samples without replacement; it is
-a hash of numbers drawn per user and per item, so that it is never stored and both sides see one.
+drawn cell by cell with the given probability, where Section IV-B samples without replacement. It is
+a hash of numbers drawn per user and per item, so that it is never stored and both sides see the
+same mask.
 
-What the paper leaves open is a field, with its default and the other readings; the epoch that
-counts and the number of seeds belong to the table. R' is P Q^T and never held whole. Eq. 8 couples
-the two sides by no term and they share no parameter: uVAE, iVAE and MVAE are one training with
-three values of alpha: the parts of every run are scored as well as the whole.
+What the paper leaves open is a field, with its default and the other readings; which epoch counts
+and the number of seeds belong to the table. R' is P Q^T and never held whole. No term of Eq. 8
+couples the two sides, and they share no parameter. So uVAE, iVAE and MVAE are one training run with
+three values of alpha: in every run the parts are scored as well as the whole.
 """
 
 from collections.abc import Iterator
@@ -32,6 +35,7 @@ from repro.nn.batches import Rows, UserRows
 from repro.nn.blocks import Block, Blocks, sparse_rows
 from repro.nn.layers import Input, sparse_product
 from repro.nn.losses import linear_bernoulli_nll, linear_reconstruction
+from repro.nn.schedules import linear_scaled
 from repro.nn.two_sided import BothSides, SideVAE, staircase
 
 Step = tuple[Tensor | None, Tensor | None, Block | None]  # users, items, and the block if literal
@@ -39,46 +43,46 @@ Step = tuple[Tensor | None, Tensor | None, Block | None]  # users, items, and th
 
 @dataclass(frozen=True, kw_only=True)
 class MVAE:
-    """Two variational autoencoders, of users and of items, of the completed and masked matrix."""
+    """A user VAE and an item VAE of the completed, randomly masked matrix."""
 
     completion: Literal["svd", "als_observed", "wals", "none"] = "svd"
-    """R': "svd": of the 0/1 matrix. "als_observed": Eq. 2 to the letter. "wals": Hu et al. 2008.
-    "none": R itself."""
+    """How R' is made. "svd": from the 0/1 matrix. "als_observed": Eq. 2 to the letter. "wals": Hu
+    et al. 2008. "none": R' is R itself."""
     rank: Count = 80
-    """Of the completion; the paper has one letter K for it and for the latent size."""
+    """Of the completion; the paper uses the letter K for it and for the latent size."""
     completion_l2: NonNegative = 1.0
-    """k_i and k_j of Eq. 2, if not "svd"; the paper states none."""
-    confidence: float = 40.0
-    """Alpha of "wals": an observed cell weighs 1 + alpha (Hu et al.)."""
+    """k_i and k_j of Eq. 2, if not "svd"; the paper states no value."""
+    confidence: NonNegative = 40.0
+    """Alpha of "wals": an observed cell has weight 1 + alpha (Hu et al.)."""
     n_sweeps: Natural = 8
     """Of alternating least squares, if not "svd"."""
     keep_observed: bool = True
-    """Observed cells of R' stay 1 ("complete the missing values"), or are P Q^T as well."""
+    """Whether observed cells of R' stay 1 ("complete the missing values") or are P Q^T as well."""
     clip: bool = True
-    """R' is clipped to [0, 1]; as a target it always is."""
+    """Whether R' is clipped to [0, 1] as input; as a target it always is."""
     mask_share: Share = 0.04
     """Share of cells (Section V-C)."""
     mask_mode: Literal["zero", "keep"] = "zero"
     """The share is set to 0 ("the mask ratio is 4 %"), or is all that is kept ("we sample one of
     the submatrices and mask the remaining", Section IV-B)."""
     mask_cells: Literal["all", "observed", "filled"] = "all"
-    """Which cells a mask may hit."""
+    """Which cells can be masked."""
     mask_refresh: Literal["epoch", "step"] = "epoch"
-    """When a mask is drawn anew; "for each epoch" (Section V-C)."""
+    """When a new mask is drawn; "for each epoch" (Section V-C)."""
     mask_shared: bool = True
-    """Both sides see one mask."""
+    """Whether both sides see the same mask."""
     target: Literal["observed", "pseudo", "masked"] = "observed"
-    """What is reconstructed: R (Eq. 8), R', or R' at masked cells alone."""
+    """What is reconstructed: R (Eq. 8), R', or R' at masked cells only."""
     likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
     """Of the sigmoid outputs; the paper names none."""
     positive_weight: NonNegative = 1.0
-    """Times the term of the ones in the Bernoulli likelihood."""
+    """Weight of the ones in the Bernoulli likelihood."""
     reduction: Literal["mean", "sum"] = "mean"
     """Over a side's batch; outputs are summed. "sum" is Eq. 8 to the letter."""
     hidden_dim: Count = 320
     """Of two hidden layers in each encoder and decoder (Section V-C)."""
     latent_dim: Count = 80
-    """Of z on either side (Section V-C)."""
+    """Of z on both sides (Section V-C)."""
     second_activation: Literal["tanh", "sigmoid"] = "tanh"
     """Of the encoder's second hidden layer; "sigmoid" as in JoVA's code."""
     beta: NonNegative = 0.15
@@ -87,29 +91,29 @@ class MVAE:
     """Updates over which the KL weight rises to beta; 0: constant."""
     block: Literal["full", "literal", "once"] = "full"
     """What "1500 x 1500 submatrices" are. "full": as in JCA and JoVA, each pairs 1500 whole rows
-    with 1500 whole columns. "literal": in training a side sees the submatrix alone. "once": each
-    block of rows, and of columns, enters one update of an epoch, not one per block of the other."""
+    with 1500 whole columns. "literal": in training a side sees the submatrix only. "once": a block
+    of rows, or of columns, is in one update of an epoch, not in one per block of the other side."""
     block_size: Count = 1500
-    """Users, and items, of a block (Section V-C)."""
+    """Users, and items, in a block (Section V-C)."""
     skip_last_block: bool = False
     """Leave an epoch's last block of items out, as JoVA's code does."""
     learning_rate: NonNegative = 0.003
     """Adam's (Section V-C)."""
     decay: NonNegative = 1.0
-    """Times the rate every 50 * ceil(U / 1500) updates; 0.96 in JoVA's code."""
-    alpha: NonNegative = 0.5
+    """Factor on the learning rate every 50 * ceil(U / 1500) updates; 0.96 in JoVA's code."""
+    alpha: Share = 0.5
     """Weight of uVAE's output in a score (Eq. 7); 1 is uVAE alone, 0 iVAE alone."""
     test_input: Literal["pseudo", "observed", "masked"] = "pseudo"
     """What is encoded at test time: R', R, or R' under a mask."""
     test_latent: Literal["mean", "sample"] = "mean"
-    """"sample": z is drawn, as in JoVA's code; the items' once an epoch."""
+    """"sample": z is drawn as in JoVA's code, the items' once per epoch."""
     n_epochs: Natural = 200
     """Section V-C."""
 
     KNOWN_USERS_ONLY: ClassVar[bool] = True
 
     def epochs(self, train: Interactions, run: Run) -> Iterator[Scorer]:
-        """Train both sides on every block once an epoch."""
+        """Train both sides on every block once per epoch."""
         blocks = Blocks(train, self.block_size, run.device, self.skip_last_block)
         p, q = self._factors(train, blocks)
         uvae = Half(self, train.n_items, p, q).to(run.device)
@@ -122,19 +126,20 @@ class MVAE:
             keys = Keys.drawn(train, run.device, self.mask_shared)
             x: Batch | None = None
             for step, (users, items, block) in enumerate(self._steps(blocks), start=before):
+                beta = linear_scaled(step, self.anneal_steps, self.beta)
                 if self.mask_refresh == "step" and step > before:
                     keys, x = Keys.drawn(train, run.device, self.mask_shared), None
                 losses = []
                 if users is not None:
-                    # A row of blocks has one input, unless the blocks cut it.
+                    # All blocks of the same users share one input, unless blocks cut the rows.
                     if block or x is None or x.rows.user is not users:
                         rows = block.user_rows() if block else blocks.users.of(users)
                         x = uvae.batch(rows, keys.user, items if block else None)
-                    losses.append(uvae.loss(x, self._beta(step)))
+                    losses.append(uvae.loss(x, beta))
                 if items is not None:
                     rows = block.item_rows() if block else blocks.items.of(items)
                     y = ivae.batch(rows, keys.item, users if block else None)
-                    losses.append(ivae.loss(y, self._beta(step)))
+                    losses.append(ivae.loss(y, beta))
                 loss = torch.stack(losses).sum()  # Eq. 8
                 optimizer.param_groups[0]["lr"] = staircase(
                     self.learning_rate, self.decay, step, train.n_users, self.block_size
@@ -153,7 +158,7 @@ class MVAE:
             )
 
     def _factors(self, train: Interactions, blocks: Blocks) -> tuple[Tensor | None, Tensor | None]:
-        """Return P and Q of R' = P Q^T (Eq. 1), shapes (U, K) and (I, K); None without them."""
+        """Return P and Q of R' = P Q^T (Eq. 1), shapes (U, K) and (I, K); None if R' is R."""
         if self.completion == "none":
             return None, None
         if self.completion == "svd":
@@ -170,44 +175,42 @@ class MVAE:
         pairs = zip_longest if self.block == "once" else product
         yield from ((users, items, None) for users, items in pairs(*blocks.shuffled()))
 
-    def _beta(self, step: int) -> float:
-        return self.beta * min(1.0, step / self.anneal_steps) if self.anneal_steps else self.beta
 
 
 @dataclass(frozen=True, eq=False)
 class Joint(BothSides):
-    """Eq. 7, and either side alone: what Figure 2 compares is one training."""
+    """Eq. 7, and each side alone, as Figure 2 compares them: all from one training run."""
 
     def parts(self) -> dict[str, Scorer]:
-        """Return the sides' own scores."""
+        """Return the scorer of each side."""
         return {"uVAE": replace(self, alpha=1.0), "iVAE": replace(self, alpha=0.0)}
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What a side sees of some rows, over all columns or those of a block."""
+    """Input and target of some rows, over all columns or those of a block."""
 
     rows: Rows
     """R, B rows of n."""
     columns: Tensor | None
-    """The block's, shape (n,); None: all."""
+    """The block's columns, shape (n,); None: all."""
     input: Input
     """R' under the mask, or R if nothing is completed."""
     masked: Tensor | None = None
-    """Which cells are, bool, shape (B, n); None where that need not be known."""
+    """Which cells are masked, bool, shape (B, n); None where that is not needed."""
     full: Tensor | None = None
-    """The target R', shape (B, n), if R is not the target."""
+    """R', shape (B, n), if it is the target; None: the target is R."""
 
 
 class Half(nn.Module):
-    """uVAE or iVAE: rows of R' with a mask -> z -> rows of R.
+    """uVAE or iVAE: masked rows of R' -> z -> rows of R.
 
     Parameters
     ----------
     model : MVAE
         The hyper-parameters.
     n_columns : int
-        How long a row is.
+        Length of a row.
     own, other : float tensor, optional
         Factors of all rows and of all columns; None: R' is R.
     """
@@ -230,9 +233,9 @@ class Half(nn.Module):
         rows : Rows
             B rows of R, over the given columns.
         keys : tuple of int32 tensor, optional
-            Of all rows and of all columns; None: there is no mask.
+            Keys of all rows and of all columns; None: there is no mask.
         columns : int64 tensor, shape (n,), optional
-            Those of a block; None: all.
+            The columns of a block; None: all.
         """
         m, masked = self.model, None
         at = None if keys is None else (keys[0][rows.user], some(keys[1], columns))
@@ -255,7 +258,7 @@ class Half(nn.Module):
         return Batch(rows, columns, Input(dense=dense), masked, full)
 
     def loss(self, x: Batch, beta: float) -> Tensor:
-        """Return the negative of Eq. 6, outputs summed, mean or sum over the batch."""
+        """Return the negative of Eq. 6: outputs summed, mean or sum over the batch."""
         m, output = self.model, self.side.output
         h, kl = self.side(x.input.times(some(self.side.weight, x.columns)))
         layer = some(output.weight, x.columns), some(output.bias, x.columns)
@@ -270,7 +273,7 @@ class Half(nn.Module):
         return total / len(h) if m.reduction == "mean" else total
 
     def hidden(self, rows: Rows, numbers: Tensor, keys: tuple[Tensor, Tensor]) -> Tensor:
-        """Return the decoder's last hidden layer of those rows at test time, shape (B, H)."""
+        """Return the decoder's last hidden layer of some rows at test time, shape (B, H)."""
         m, rows = self.model, replace(rows, user=numbers)
         if m.test_input == "observed":
             product = sparse_product(rows, self.side.weight)
@@ -280,7 +283,7 @@ class Half(nn.Module):
         return self.side(product, m.test_latent == "sample")[0]
 
     def all_hidden(self, rows: UserRows, keys: tuple[Tensor, Tensor]) -> Tensor:
-        """Return it of all rows, some at a time."""
+        """Return the same for all rows, computed block by block."""
         numbers = torch.arange(len(rows.all.count), device=rows.all.item.device)
         parts = numbers.split(self.model.block_size)
         return torch.cat([self.hidden(rows.of(part), part, keys) for part in parts])
@@ -312,7 +315,7 @@ class Half(nn.Module):
     def _corrections(
         self, rows: Rows, own: Tensor, other: Tensor, masked: Tensor | None
     ) -> tuple[Rows, Tensor]:
-        """Return the cells where masked R' is not ``own @ other.T``, and what is to be added."""
+        """Return the cells where masked R' is not ``own @ other.T``, and the differences."""
         keep = self.model.keep_observed
         if masked is None:
             there = (own[rows.row] * other[rows.item]).sum(dim=1)

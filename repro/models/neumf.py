@@ -3,9 +3,9 @@
 **Implements** Sections 3.2 to 3.4: GMF and an MLP tower on separate embeddings, fused in one output
 unit, with the pre-training of Section 3.4.1.
 **Reference**: hexiangnan/neural_collaborative_filtering, commit 4aab159, read for facts.
-**Deviations**: the code keeps the epoch that is best on *test*, of the pre-training, too; here the
-table's `select` decides, and pre-training has a fixed length.
-The paper goes on after pre-training with plain SGD; the code lets one choose: `finetune`.
+**Deviations**: the code keeps the epoch that is best on *test*, also in pre-training; here the
+table's `select` decides, and pre-training has a fixed length. After pre-training the paper uses
+plain SGD; the code leaves the choice (`finetune`).
 """
 
 from collections.abc import Iterator
@@ -24,19 +24,19 @@ from repro.nn.batches import Positives, to_device
 from repro.nn.scoring import known_users, scoring
 from repro.split import Queries
 
-SCORED_USERS = 64  # whose activations in the tower, of all items, fit into memory
+SCORED_USERS = 64  # at a time: their tower activations for all items fit into memory
 
 
 @dataclass(frozen=True, kw_only=True)
 class NeuMF:
-    """A product of embeddings and an MLP over embeddings, under one sigmoid."""
+    """Generalised matrix factorisation and an MLP, fused in one output unit."""
 
     gmf_dim: Count = 8
-    """Size of the GMF embeddings: the "predictive factors" (README's example)."""
+    """Size of the GMF embeddings, the "predictive factors" (README's example)."""
     mlp_dims: Layers = (64, 32, 16, 8)
-    """Tower widths; the first is user and item embedding side by side (README's example)."""
+    """Tower widths; the first is of the joined user and item embeddings (README's example)."""
     n_negatives: Natural = 4
-    """Per positive, drawn anew every epoch (Section 4.1)."""
+    """Per positive, drawn again in every epoch (Section 4.1)."""
     learning_rate: NonNegative = 0.001
     """Adam's (Section 4.1)."""
     batch_size: Count = 256
@@ -48,17 +48,17 @@ class NeuMF:
     finetune: Literal["sgd", "adam"] = "sgd"
     """Optimiser after pre-training (Section 3.4.1)."""
     finetune_learning_rate: NonNegative = 0.001
-    """Of that optimiser; Ferrari Dacrema et al. 2021 took as much for SGD."""
+    """Of that optimiser; Ferrari Dacrema et al. 2021 use the same for SGD."""
 
     KNOWN_USERS_ONLY: ClassVar[bool] = True
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["NeuMFNet"]:
-        """Train GMF, the MLP and their fusion; only the fusion is scored."""
+        """Train GMF, the MLP and their fusion; only the fusion scores."""
         positives = Positives(train, self.batch_size, run.device)
         net = NeuMFNet(train, self).to(run.device)
         optimizer = self._adam(net, self.learning_rate)
         if self.n_pretrain_epochs:
-            halves: dict[str, NeuMFNet] = {}  # a finished one must survive a cut in the next loop
+            halves: dict[str, NeuMFNet] = {}  # a resumed second loop needs the first half, too
             for part in ("gmf", "mlp"):
                 run.phase(f"pretrain {part}")
                 halves[part] = half = NeuMFNet(train, self, only=part).to(run.device)
@@ -90,7 +90,7 @@ class NeuMF:
 
 
 class NeuMFNet(nn.Module):
-    """GMF and MLP side by side; `only` leaves one of them, as in pre-training."""
+    """GMF and MLP side by side, or with `only` one of them, as in pre-training."""
 
     def __init__(self, train: Interactions, model: NeuMF, only: str = "") -> None:
         super().__init__()
@@ -109,7 +109,7 @@ class NeuMFNet(nn.Module):
         for embedding in (self.gmf_user, self.gmf_item, self.mlp_user, self.mlp_item):
             nn.init.normal_(embedding.weight, std=0.01)
         bound = (3.0 / self.output.in_features) ** 0.5
-        nn.init.uniform_(self.output.weight, -bound, bound)  # LeCun's, as the code
+        nn.init.uniform_(self.output.weight, -bound, bound)  # LeCun's, as in the code
         nn.init.zeros_(self.output.bias)
         for layer in self.tower:
             if isinstance(layer, nn.Linear):
@@ -117,7 +117,7 @@ class NeuMFNet(nn.Module):
                 nn.init.zeros_(layer.bias)
 
     def join(self, gmf: "NeuMFNet", mlp: "NeuMFNet") -> None:
-        """Take over pre-trained parts; output weights and bias at half strength (Eq. 13)."""
+        """Copy pre-trained parts, with output weights and bias at half strength (Eq. 13)."""
         self.gmf_user.load_state_dict(gmf.gmf_user.state_dict())
         self.gmf_item.load_state_dict(gmf.gmf_item.state_dict())
         self.mlp_user.load_state_dict(mlp.mlp_user.state_dict())
@@ -128,7 +128,7 @@ class NeuMFNet(nn.Module):
             self.output.bias.copy_(0.5 * (gmf.output.bias + mlp.output.bias))
 
     def forward(self, u: Tensor, i: Tensor) -> Tensor:
-        """Return the logit of each pair; u and i broadcast, the result has their shape."""
+        """Return the logit of each pair, in the shape to which u and i broadcast."""
         parts = []
         if self.only != "mlp":
             parts.append(self.gmf_user(u) * self.gmf_item(i))

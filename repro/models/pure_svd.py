@@ -1,14 +1,13 @@
-"""PureSVD: the truncated singular value decomposition of the 0/1 matrix.
+"""PureSVD: Cremonesi et al., "Performance of Recommender Algorithms on Top-N ...", RecSys 2010.
 
-Cremonesi, Koren and Turrin, "Performance of Recommender Algorithms on Top-N Recommendation Tasks",
-RecSys 2010.
+The title ends in "Recommendation Tasks"; the authors are Cremonesi, Koren and Turrin.
 
 **Implements** the model of that name: unknown entries are zeros, and a user's scores are the row
-times Q Qᵀ, whether the user was there in training or not.
-**Reference**: the paper, as the evaluation studies describe it; it was not at hand.
-**Deviations**: 0/1 rows in place of ratings. ARPACK (scipy) computes the leading singular vectors,
-on the CPU and in float64. The run draws its first vector, so that a seed gives the same bits and
-seeds differ in the last digits only.
+times Q Qᵀ, for users in training or not.
+**Reference**: the paper, as the evaluation studies describe it; we did not have it.
+**Deviations**: 0/1 rows instead of ratings. ARPACK (scipy) computes the leading singular vectors,
+on the CPU and in float64. The run's seed gives its start vector, so that a seed always gives the
+same bits, and seeds differ in the last digits only.
 """
 
 from collections.abc import Iterator
@@ -31,10 +30,10 @@ from repro.split import Queries
 
 @dataclass(frozen=True, kw_only=True)
 class PureSVD:
-    """Projection of a user's row onto the leading right singular vectors."""
+    """Truncated SVD: a user's row is projected onto the leading right singular vectors."""
 
     latent_dim: Count = 50
-    """f; the paper's better one of 50 and 150 on MovieLens."""
+    """f; the better of the paper's 50 and 150 on MovieLens."""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["Projection"]:
         """Decompose once; there is one epoch.
@@ -42,14 +41,14 @@ class PureSVD:
         Raises
         ------
         UnsupportedError
-            If the matrix has too few rows or columns for so many dimensions.
+            If the matrix has too few users or items for so many dimensions.
         """
         x = train.matrix().astype(np.float64)  # (U, I)
         if self.latent_dim >= min(x.shape):
             raise UnsupportedError(
                 f"{self.latent_dim} singular vectors of {x.shape[0]:,} users and {x.shape[1]:,} "
-                "items: there must be fewer than either",
-                f"--set latent_dim={max(1, min(x.shape) - 1)}, or fewer",
+                "items: there must be fewer of them than of users and of items",
+                f"use --set latent_dim={max(1, min(x.shape) - 1)}, or less",
             )
         first = run.rng.standard_normal(min(x.shape))
         q = svds(x, self.latent_dim, v0=first, return_singular_vectors="vh")[2]  # (D, I)

@@ -3,14 +3,14 @@
 **Implements** the main model: Multi-VAE (Liang et al. 2018) as the actor, a critic that learns to
 predict its NDCG@100, and three phases: actor, critic, both.
 **Reference**: samlobel/RaCT_CF (authors), commit 63c55e8, read for facts: settings, the shared
-mask, the critic's inputs and loss. The paper was not at hand.
-**Deviations**: phase 2 starts from the last actor of phase 1, in the code from the best on
-validation, which a model does not see here. In the authors' logs that is epoch 197 of 200 on
-MovieLens 20M (validation NDCG@100 0.43299; the last has 0.43174), on Netflix the last. A last,
-smaller batch is trained on, in the code dropped. Adam's epsilon is torch's, as in Mult-VAE. The
-code means the statistics of the critic's inputs to move in phase 1 (`renormalize`), but its layer
-is not trainable, and TensorFlow 1.10 to 1.14 has no updates for such a layer; the untrained
-critic's error in the log of Netflix, 0.32 to 0.41, is also what raw inputs give (normalised ones:
+mask, the critic's inputs and loss. We did not have the paper.
+**Deviations**: phase 2 starts from the last actor of phase 1, in the code from the one that is best
+on validation, which a model does not see here. In the authors' logs that is epoch 197 of 200 on
+MovieLens 20M (validation NDCG@100 0.43299; the last has 0.43174), and the last on Netflix. An
+incomplete last batch is trained on, in the code dropped. Adam's epsilon is torch's, as in Mult-VAE.
+The code intends the statistics of the critic's inputs to move in phase 1 (`renormalize`), but its
+layer is not trainable, and TensorFlow 1.10 to 1.14 does not update such a layer. The untrained
+critic's error in the log of Netflix, 0.32 to 0.41, is also what raw inputs give (normalised inputs:
 0.04 to 0.06).
 """
 
@@ -29,6 +29,7 @@ from repro.nn.batches import Rows, UserRows, rows_of
 from repro.nn.gaussians import drawn, gaussian_kl
 from repro.nn.layers import sparse_product
 from repro.nn.losses import multinomial_nll
+from repro.nn.schedules import linear_clipped
 from repro.nn.scoring import picked, scoring
 from repro.split import Queries
 
@@ -37,7 +38,7 @@ EPS = 0.001  # of the critic's renormalisation (TensorFlow's default)
 
 @dataclass(frozen=True, kw_only=True)
 class RaCT:
-    """An actor, Multi-VAE, tuned for the NDCG that a critic predicts from its likelihood.
+    """Mult-VAE, fine-tuned to raise the NDCG that a critic network predicts.
 
     The defaults are those of the authors' logged run on MovieLens 20M.
     """
@@ -47,7 +48,7 @@ class RaCT:
     latent_dim: Count = 200
     """Of z (code)."""
     dropout: Dropout = 0.5
-    """Probability that an item is left out of the input: what is left out is to be found."""
+    """Probability that an item is left out of the input; the items left out must be found."""
     beta: NonNegative = 0.2
     """Cap of the KL weight in phase 1 (code); there is no KL term in phase 3."""
     anneal_steps: Natural = 200_000
@@ -55,11 +56,11 @@ class RaCT:
     critic_dims: Layers = (100, 100, 10)
     """Hidden widths of the critic (code)."""
     critic_l2: NonNegative = 0.0001
-    """Times the squared weights and biases, over the batch size, in the critic's loss (code)."""
+    """Times the critic's squared weights and biases, over the batch size, in its loss (code)."""
     cutoff: Count = 100
     """Of the NDCG that the critic predicts (code)."""
     renormalize: bool = True
-    """Whether the statistics of the critic's inputs move in phase 1; if not, the inputs are raw."""
+    """Whether the statistics of the critic's inputs move in phase 1; otherwise inputs are raw."""
     learning_rate: NonNegative = 0.001
     """Of Adam in phase 1 (code)."""
     critic_learning_rate: NonNegative = 0.0001
@@ -78,7 +79,8 @@ class RaCT:
     def epochs(self, train: Interactions, run: Run) -> Iterator["Actor"]:
         """Train the actor, then the critic, then both.
 
-        The code chooses among the actors of phase 3 and the one before; so they are one phase here.
+        The code selects among the actors of phase 3 and the last one before it. So phases 2 and 3
+        are one phase of the run.
         """
         actor = Actor(train.n_items, self).to(run.device)
         critic = Critic(self).to(run.device)
@@ -90,8 +92,8 @@ class RaCT:
                 keep = self.mask(x)
                 logits, mean, logvar = actor(x, keep)  # (B, I), (B, D), (B, D)
                 nll = multinomial_nll(logits, x)  # (B,)
-                weight = min(self.beta, step / self.anneal_steps)
-                loss = (nll + weight * gaussian_kl(mean, logvar)).mean()
+                beta = linear_clipped(step, self.anneal_steps, self.beta)
+                loss = (nll + beta * gaussian_kl(mean, logvar)).mean()
                 adam.zero_grad()
                 loss.backward()
                 adam.step()
@@ -102,7 +104,7 @@ class RaCT:
 
         joint_adam = torch.optim.Adam(actor.parameters(), self.joint_learning_rate, fused=True)
         critic_adam = torch.optim.Adam(critic.parameters(), self.critic_learning_rate, fused=True)
-        parts = {"joint_adam": joint_adam, "critic_adam": critic_adam}  # the actor's begins anew
+        parts = {"joint_adam": joint_adam, "critic_adam": critic_adam}  # the actor's Adam is new
         n_epochs = self.n_critic_epochs + self.n_joint_epochs
         if n_epochs:
             run.phase("critic")
@@ -120,7 +122,7 @@ class RaCT:
                 critic_loss = error + self.critic_l2 * l2 / self.batch_size
                 critic_adam.zero_grad()
                 critic_loss.backward(inputs=[*critic.parameters()], retain_graph=both)
-                if both:  # both gradients are of the same weights
+                if both:  # both gradients are taken before either step
                     joint_adam.zero_grad()
                     (-predicted.mean()).backward(inputs=[*actor.parameters()])
                     joint_adam.step()
@@ -135,7 +137,7 @@ class RaCT:
 
 
 def features(x: Rows, keep: Tensor, nll: Tensor) -> Tensor:
-    """Return what the critic sees, shape (B, 3): items seen, items unseen, likelihood term.
+    """Return the critic's inputs, shape (B, 3): items seen, items unseen, likelihood term.
 
     Parameters
     ----------
@@ -144,21 +146,21 @@ def features(x: Rows, keep: Tensor, nll: Tensor) -> Tensor:
     keep : bool tensor, shape (m,)
         Which entries the actor has seen.
     nll : float tensor, shape (B,)
-        The actor's multinomial term of the whole rows, without the KL.
+        The actor's multinomial term of the whole rows, without the KL term.
     """
     n_seen = torch.zeros_like(nll).index_add(0, x.row, keep.float())
     return torch.stack([n_seen, x.count - n_seen, nll], dim=1)
 
 
 def unseen_ndcg(logits: Tensor, x: Rows, keep: Tensor, k: int) -> Tensor:
-    """Return each user's NDCG at k of the unseen items without the seen; 0 if none; shape (B,).
+    """Return each user's NDCG@k on the unseen items, the seen ones masked; 0 if none; shape (B,).
 
     Parameters
     ----------
     logits : float tensor, shape (B, I)
         The actor's output, without gradients.
     x, keep, k
-        As in `features`; and the cut-off.
+        As in `features`, and the cut-off.
     """
     k = min(k, x.n_items)
     scores, unseen = logits.clone(), torch.zeros_like(logits, dtype=torch.bool)
@@ -172,7 +174,7 @@ def unseen_ndcg(logits: Tensor, x: Rows, keep: Tensor, k: int) -> Tensor:
 
 
 class Actor(nn.Module):
-    """Multi-VAE, I -> H -> (mean, log variance) -> z -> H -> I, whose input mask is given."""
+    """Multi-VAE with a given input mask: I -> H -> (mean, log variance) -> z -> H -> I."""
 
     def __init__(self, n_items: int, model: RaCT) -> None:
         super().__init__()
@@ -192,7 +194,7 @@ class Actor(nn.Module):
     def encode(self, x: Rows, keep: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return mean and log variance of q(z | x), shape (B, D) each.
 
-        Whole rows are L2-normalised; of these the entries to keep, shape (m,), are scaled up.
+        Whole rows are L2-normalised; then the entries to keep, shape (m,), are scaled up.
         """
         value = x.count[x.row].float().rsqrt()  # a binary row's L2 norm is sqrt(count)
         if keep is not None:
@@ -213,14 +215,14 @@ class Actor(nn.Module):
 
 
 class Critic(nn.Module):
-    """Three features of a user -> the NDCG that the actor will reach.
+    """Three features of a user -> the actor's NDCG.
 
-    First comes batch renormalisation (Ioffe 2017) without scale and shift; its statistics stand
-    still when the critic is trained.
+    The first layer is a batch renormalisation (Ioffe 2017) without scale and shift; its statistics
+    are fixed while the critic is trained.
     """
 
-    quick: Tensor  # mean, deviation and their weight in a quick average, shape (3, 3)
-    slow: Tensor  # mean and variance in a slow average of that, shape (2, 3)
+    quick: Tensor  # fast moving averages of mean, deviation and their weight, shape (3, 3)
+    slow: Tensor  # slow moving averages of mean and variance, made from these, shape (2, 3)
 
     def __init__(self, model: RaCT) -> None:
         super().__init__()

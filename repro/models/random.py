@@ -1,6 +1,6 @@
-"""A random order of the items for every user: what chance alone scores.
+"""Random: a random ranking of the items for every user, the score of pure chance.
 
-**Implements** nothing published; a floor for every table. **Deviations**: none known.
+**Implements** nothing published: a lower bound for every table. **Deviations**: none known.
 """
 
 from collections.abc import Iterator
@@ -18,15 +18,15 @@ from repro.split import Queries
 
 @dataclass(frozen=True, kw_only=True)
 class Random:
-    """Score every pair of user and item by a hash of the pair and the seed."""
+    """A random ranking for every user, which the seed determines."""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["Hash"]:
-        """Learn nothing; there is one epoch."""
+        """Train nothing; there is one epoch."""
         yield Hash(train.n_items, run.seed, run.device)
 
 
 class Hash:
-    """Pseudo-random scores that depend on history, item and seed, not on who asks when."""
+    """Pseudo-random scores: a hash of history, item and seed, the same in every call."""
 
     def __init__(self, n_items: int, seed: int, device: torch.device) -> None:
         self.item = torch.arange(n_items, device=device)

@@ -1,17 +1,17 @@
 """RecVAE: Shenbin et al., "RecVAE: A New Variational Autoencoder for Top-N ...", WSDM 2020.
 
-**Implements** the model of the published numbers: a deep encoder with a sum of all earlier layers
+**Implements** the model of the published numbers: a deep encoder that adds all earlier layers
 before each activation, a composite prior, a KL weight per user, alternating updates.
 **Reference**: ilya-shenbin/RecVAE (authors), branch wsdm, commit 95c531a, and master, commit
-05fdd52, read for facts: widths, initialisation, mixture weights, order of the passes. The paper was
-not at hand.
-**Deviations**, defaults of the branch wsdm, fields where master differs: epsilon of the layer norms
-(1e-5, master 0.1), the old posterior (stored per training user, first of the untrained encoder;
-master: a frozen copy of the encoder, first another random one). Master adds the KL to the loss of
-the decoder's passes, which has no gradient there: left out, as in wsdm. After 11 epochs wsdm stops
-when validation NDCG@100 is below half of its best; a model sees no validation here, all epochs are
-trained, and the table's `select` and `patience` decide. Rows without items are not trained on; in
-both codes they divide by 0.
+05fdd52, read for facts: widths, initialisation, mixture weights, order of the passes. We did not
+have the paper.
+**Deviations**: the defaults are those of branch wsdm, with fields where master differs: epsilon of
+the layer norms (1e-5, master 0.1), and the old posterior (stored per training user, at first from
+the untrained encoder; master: a frozen copy of the encoder, at first another random one). Master
+adds the KL term to the decoder's loss, where it has no gradient; it is left out, as in wsdm. After
+11 epochs wsdm stops when validation NDCG@100 is below half of its best. A model sees no validation
+here: all epochs are trained, and the table's `select` and `patience` decide. Rows without items are
+not trained on; both codes divide by 0 there.
 """
 
 import math
@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from repro.hyperparameters import Count, Dropout, Natural, NonNegative
+from repro.hyperparameters import Count, Dropout, Natural, NonNegative, Positive
 from repro.interactions import Interactions
 from repro.model import Run
 from repro.nn.batches import Rows, UserRows, rows_of
@@ -36,7 +36,7 @@ from repro.split import Queries
 
 @dataclass(frozen=True, kw_only=True)
 class RecVAE:
-    """A variational autoencoder whose prior remembers the posterior of the epoch before.
+    """A VAE with a composite prior, which contains the posterior of the previous epoch.
 
     The defaults are the authors' for MovieLens 20M (code, branch wsdm).
     """
@@ -47,27 +47,27 @@ class RecVAE:
     """Of z (code)."""
     dropout: Dropout = 0.5
     """Share of the input that is dropped while the encoder is trained (code)."""
-    gamma: float = 0.005
+    gamma: NonNegative = 0.005
     """KL weight per interaction of the user; not annealed (code). 0.0035 on Netflix (paper)."""
-    prior_weights: tuple[float, ...] = (0.15, 0.75, 0.1)
+    prior_weights: tuple[Positive, ...] = (0.15, 0.75, 0.1)
     """Of the composite prior: standard normal, old posterior, wide normal (code)."""
     wide_logvar: float = 10.0
     """Log variance of the wide normal (code)."""
     old_posterior: Literal["stored", "copy"] = "stored"
     """Stored for every training user, or computed by a frozen copy of the encoder, which before
     the first epoch is another random encoder (master)."""
-    layer_norm_eps: float = 0.00001
+    layer_norm_eps: NonNegative = 0.00001
     """Added to the variance by the layer norms; 0.1 in master."""
     n_encoder_passes: Natural = 3
-    """Over all users in an epoch, before the decoder's (code)."""
+    """Passes over all users that train the encoder, first in an epoch (code)."""
     n_decoder_passes: Natural = 1
-    """Over all users in an epoch, without dropout and KL term (code)."""
+    """Passes over all users that train the decoder, without dropout and KL term (code)."""
     learning_rate: NonNegative = 0.0005
-    """Of both Adams (code)."""
+    """Of both Adam optimizers (code)."""
     batch_size: Count = 500
     """Users (code)."""
     n_epochs: Natural = 50
-    """Of all these passes each (code)."""
+    """Each with all these passes (code)."""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["RecVAENet"]:
         """Train the encoder, renew the prior, train the decoder."""
@@ -111,7 +111,7 @@ class RecVAE:
     ) -> tuple[Tensor, Tensor]:
         """Return the mean likelihood term and each user's KL, shape (B,), of one sample of z.
 
-        Gradients go through the decoder to the encoder, and not into the decoder.
+        Gradients go through the decoder to the encoder; the decoder's weights get none.
         """
         mean, logvar = net.encoder(x)
         z = drawn(mean, logvar)  # (B, D)
@@ -120,7 +120,7 @@ class RecVAE:
         return linear_multinomial_nll(z, weight, bias, x), log_ratio.sum(dim=1)
 
     def log_prior(self, z: Tensor, old_mean: Tensor, old_logvar: Tensor) -> Tensor:
-        """Return the composite prior's log density of every dimension by itself, shape (B, D).
+        """Return the composite prior's log density of each single dimension, shape (B, D).
 
         Parameters
         ----------
@@ -129,8 +129,7 @@ class RecVAE:
 
         Notes
         -----
-        The mixture is taken in each dimension; the density of z is the product over dimensions
-        (code).
+        Each dimension has its own mixture; the density of z is the product over dimensions (code).
         """
         zero = torch.zeros_like(z)
         means, logvars = (zero, old_mean, zero), (zero, old_logvar, zero + self.wide_logvar)
@@ -142,7 +141,7 @@ class RecVAE:
 
 
 class Encoder(nn.Module):
-    """I -> five layers of H, each added to all before it -> mean and log variance.
+    """I -> five layers of H, each with the sum of all before it -> mean and log variance.
 
     h_1 = norm(swish(W_1 x)); h_l = norm(swish(W_l h_(l-1) + h_1 + ... + h_(l-1))).
     """
@@ -154,7 +153,7 @@ class Encoder(nn.Module):
         self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(4))
         self.norms = nn.ModuleList(nn.LayerNorm(width, model.layer_norm_eps) for _ in range(5))
         self.output = nn.Linear(width, 2 * model.latent_dim)
-        for parameter in self.input.parameters():  # as a dense layer of the code is
+        for parameter in self.input.parameters():  # like the code's dense layer
             nn.init.uniform_(parameter, -(n_items**-0.5), n_items**-0.5)
 
     def forward(self, x: Rows) -> tuple[Tensor, Tensor]:
@@ -168,7 +167,7 @@ class Encoder(nn.Module):
 
 
 class OldPosteriors(nn.Module):
-    """Mean and log variance of every training user as the encoder had them when last renewed.
+    """Mean and log variance of every training user, as encoded at the last renewal.
 
     Parameters
     ----------
@@ -190,7 +189,7 @@ class OldPosteriors(nn.Module):
 
     @torch.no_grad()
     def renew(self, encoder: Encoder, batches: UserRows) -> None:
-        """Encode every user anew, without dropout; the encoder keeps its mode."""
+        """Encode every user again, without dropout; the encoder keeps its mode."""
         was_training = encoder.training
         encoder.eval()
         for users in batches.users.split(batches.batch_size):
@@ -199,7 +198,7 @@ class OldPosteriors(nn.Module):
 
 
 class OldEncoder(nn.Module):
-    """The encoder as it was when last renewed; at first another random one (master)."""
+    """A copy of the encoder from the last renewal; at first another random one (master)."""
 
     def __init__(self, n_items: int, model: RecVAE) -> None:
         super().__init__()

@@ -1,21 +1,23 @@
-"""EVCF (Kim & Suh, RecSys 2019), and on top of it SE-VAE (Cho & Oh, WWW 2022).
+"""SE-VAE: Cho & Oh, "Stochastic-Expert Variational Autoencoder for CF", WWW 2022.
 
-The papers are "Enhancing VAEs for Collaborative Filtering: Flexible Priors & Gating Mechanisms" and
-"Stochastic-Expert Variational Autoencoder for Collaborative Filtering".
+"CF" is "Collaborative Filtering" in the title. The paper puts experts into the VAEs of EVCF: Kim &
+Suh, "Enhancing VAEs for Collaborative Filtering: Flexible Priors & Gating Mechanisms", RecSys 2019.
+With one expert this model is EVCF itself: Multi-VAE or H+Vamp, gated or not. Ids and records still
+call it "evcf", its earlier name here, so that old records stay valid (`repro.plugins` renames it).
 
-**Implements** EVCF's Multi-VAE and its hierarchical VampPrior model (H+Vamp), gated or not; on any
-of them SE-VAE's experts (Sections 3.1 to 3.3), and the controls of its Section 5.3: K = 600, the
-mixture of experts, an encoder of its own for every expert.
-**Reference**: psywaves/EVCF (authors), commit 4a7b66a, read for facts: widths, initialisation, the
-optimizer, the KL estimate. It has no licence. SE-VAE's code could not be found: what concerns its
-experts is read from the paper, and every point that it leaves open is a field.
-**Deviations** from EVCF's code: H+Vamp with one hidden layer, there another network, is refused; so
-is a Bernoulli likelihood with experts, which would need a choice for every item and not only for
-every click. The code stops early only from epoch 100 on, when beta has reached its cap, after more
-than 50 epochs without a better validation; stopping is the table's (`patience_from`). Its option
-to begin with training rows as pseudo-inputs is left out. Adam's epsilon, see `NormalizedAdam`. From
-SE-VAE's text: Section 3.3 has KL terms in closed form, EVCF's code, which Section 4.1 follows,
-draws them (`kl`); Algorithm 1 says SGD.
+**Implements** SE-VAE's experts (Sections 3.1 to 3.3) on EVCF's Multi-VAE and on its hierarchical
+VampPrior model (H+Vamp), and the controls of Section 5.3: K = 600, the mixture of experts, a
+separate encoder for every expert.
+**Reference**: we could not find SE-VAE's code: its experts follow the paper, and every point that
+the paper leaves open is a field. The rest follows psywaves/EVCF (authors), commit 4a7b66a, read for
+facts: widths, initialisation, the optimizer, the KL estimate. It has no licence.
+**Deviations** from SE-VAE's text: Section 3.3 has KL terms in closed form, while EVCF's code, which
+Section 4.1 follows, estimates them from a sample (`kl`); Algorithm 1 says SGD. From EVCF's code:
+H+Vamp with one hidden layer, a different network there, is refused. So is a Bernoulli likelihood
+with experts, which would need a choice for every item and not only for every click. The code stops
+early only from epoch 100 on, when beta has reached its cap, after more than 50 epochs without a
+better validation score; here stopping belongs to the table (`patience_from`). The code's option to
+start from training rows as pseudo-inputs is left out. For Adam's epsilon see `NormalizedAdam`.
 """
 
 from collections.abc import Iterator
@@ -26,7 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from repro.errors import UnsupportedError
-from repro.hyperparameters import Count, Dropout, Natural, NonNegative
+from repro.hyperparameters import Count, Dropout, Natural, NonNegative, Positive
 from repro.interactions import Interactions
 from repro.model import Run
 from repro.models._se_vae.experts import Experts
@@ -46,84 +48,90 @@ from repro.models._se_vae.vamp import PseudoInputs, vamp_log_density
 from repro.nn.batches import Rows, UserRows, rows_of
 from repro.nn.gaussians import Gaussian, divergence, drawn, normal_log_density, standard
 from repro.nn.losses import bernoulli_nll
+from repro.nn.schedules import linear_scaled
 from repro.nn.scoring import picked, scoring
 from repro.split import Queries
 
 
 @dataclass(frozen=True, kw_only=True)
 class SEVAE:
-    """A VAE of user rows: flat or hierarchical, gated or not, of one expert or several."""
+    """A VAE with stochastic experts; with one expert it is EVCF's Multi-VAE or H+Vamp.
+
+    The defaults are EVCF's H+Vamp (Gated); `expert` = "stochastic" makes it SE-VAE.
+    """
 
     family: Literal["hvamp", "multi_vae"] = "hvamp"
-    """"hvamp": latent variables z2 and z1, a VampPrior over z2. "multi_vae": one z, N(0, I)."""
+    """"hvamp": latent variables z2 and z1, with a VampPrior over z2. "multi_vae": one z, with the
+    prior N(0, I)."""
     gated: bool = True
     """Whether hidden layers are (W x + b) * sigmoid(V x + c), without a tanh."""
-    n_layers: Natural = 2
+    n_layers: Count = 2
     """Hidden layers of every network; H+Vamp has at least 2 (SE-VAE, Section 5.2; code)."""
     hidden_dim: Count = 600
     """Of every hidden layer (SE-VAE, Section 4.1; code)."""
     latent_dim: Count = 200
     """K, of z or of both z2 and z1 (SE-VAE, Section 4.1)."""
     dropout: Dropout = 0.5
-    """Share of the input that is dropped (code); the pseudo-inputs pass it, too."""
+    """Share of the input that is dropped (code), also of the pseudo-inputs."""
     n_pseudo_inputs: Count = 1000
     """Components of the VampPrior (code)."""
     pseudo_input_mean: float = 0.05
-    """Of their initial entries (code), before these are cut to [0, 1]."""
-    pseudo_input_std: float = 0.01
-    """Of their initial entries (code)."""
+    """Mean of their initial entries (code), before these are clipped to [0, 1]."""
+    pseudo_input_std: NonNegative = 0.01
+    """Standard deviation of their initial entries (code)."""
     likelihood: Literal["multinomial", "bernoulli"] = "multinomial"
-    """EVCF took the better per model and data set: "bernoulli" for H+Vamp (Gated) on Netflix
-    (README), else unpublished. SE-VAE's Section 3.1 is multinomial."""
+    """EVCF took the better one per model and data set: "bernoulli" for H+Vamp (Gated) on Netflix
+    (README), otherwise unpublished. SE-VAE's Section 3.1 is multinomial."""
     beta: NonNegative = 0.2
-    """KL weight after the warm-up; 0.3 on Netflix (README), else unpublished: our choice."""
+    """KL weight after the warm-up; 0.3 on Netflix (README), otherwise unpublished: our choice."""
     warmup_epochs: Natural = 100
     """Epochs in which the KL weight rises; in the first it is beta / warmup_epochs (code)."""
     kl: Literal["sample", "analytic"] = "sample"
-    """Whether KL terms between Gaussians are estimated by the sample at hand (code), or in closed
-    form (SE-VAE, Section 3.3). The VampPrior's always is a sample."""
+    """Whether KL terms between Gaussians are estimated from the sample of z (code) or in closed
+    form (SE-VAE, Section 3.3). The VampPrior's is always an estimate."""
     expert: Literal["none", "stochastic", "mixture"] = "none"
-    """"stochastic": SE-VAE. "mixture": its Section 5.3's control, which is not defined there: the
-    same networks, the log taken of the mixture. "none": one expert."""
+    """"stochastic": SE-VAE. "mixture": the control of its Section 5.3, which does not define it:
+    the same networks, with the log of the mixture. "none": one expert."""
     n_experts: Count = 3
     """M (SE-VAE, Section 4.1)."""
     select: Literal["click", "user", "expected"] = "click"
     """What an expert is drawn for: every click (Section 3.1), every user (Eq. 5), or nothing: its
-    probability weighs the likelihood. The expected objective is the same if `hard`."""
-    temperature: float = 1.0
-    """Of the Gumbel-softmax; not given."""
+    probability weighs the likelihood. With `hard` the expected objective is the same for all."""
+    temperature: Positive = 1.0
+    """Of the Gumbel-softmax; the paper gives none."""
     hard: bool = True
-    """One-hot in training (Section 3.3), with the gradient of the soft choice (not given)."""
+    """Whether the choice is one-hot in training (Section 3.3), with the gradient of the soft choice
+    (our choice: the paper gives none)."""
     selector: Literal["own", "trunk"] = "own"
     """Whether the network of w reads the input itself, with one hidden layer, or is a pair of heads
-    on the (first) encoder's hidden units. Section 3.3: "additional"."""
+    on the (first) encoder's hidden units. Section 3.3 says "additional"."""
     selector_kl_weight: NonNegative = 1.0
     """Of w's KL term, times the KL weight (Eq. 4)."""
     experts_kl: Literal["sum", "mean"] = "sum"
-    """How the experts' KL terms become one (Eq. 4: z stands for all of them)."""
+    """How the experts' KL terms are combined (in Eq. 4, z stands for all of them)."""
     share_output: bool = False
-    """Whether the experts have one output layer. Section 3.1 says no; its Table 3's count of
-    parameters would need it, and the selector on the trunk."""
+    """Whether the experts share one output layer. Section 3.1 says no; the number of parameters in
+    Table 3 would need it, and the selector on the trunk."""
     individual_encoders: bool = False
-    """Whether every expert has an encoder of its own (Section 5.3)."""
+    """Whether every expert has its own encoder (Section 5.3)."""
     test_mixture: Literal["probabilities", "log_probabilities", "logits"] = "probabilities"
-    """What the experts' "soft mixtures" at test time mix; not given (Section 3.3)."""
+    """What the experts' "soft mixtures" mix at test time; Section 3.3 does not say."""
     optimizer: Literal["normalized_adam", "adam"] = "normalized_adam"
     """EVCF's code divides each tensor's gradient by its norm."""
     learning_rate: NonNegative = 0.0005
-    """Of the optimiser (code), as SE-VAE keeps it (Section 4.1)."""
+    """Of the optimiser (code; SE-VAE keeps it, Section 4.1)."""
     batch_size: Count = 200
-    """Users (code), as SE-VAE keeps it (Section 4.1)."""
+    """Users (code; SE-VAE keeps it, Section 4.1)."""
     n_epochs: Natural = 400
-    """At most (code); when to stop earlier is the table's to say."""
+    """At most (code); the table says when to stop earlier."""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["SEVAENet"]:
-        """Maximise the evidence lower bound, its KL term warmed up, every user once an epoch."""
+        """Maximise the evidence lower bound with a KL warm-up, every user once per epoch."""
         if self.family == "hvamp" and self.n_layers < 2:
-            raise UnsupportedError("H+Vamp has at least two hidden layers", "set n_layers = 2")
+            raise UnsupportedError("H+Vamp needs at least two hidden layers", "set n_layers = 2")
         if self.likelihood == "bernoulli" and self.expert != "none":
             raise UnsupportedError(
-                "experts are chosen per click, which a Bernoulli likelihood does not know",
+                "experts are chosen per click, and a Bernoulli likelihood has no clicks",
                 "set likelihood = 'multinomial'",
             )
         net = SEVAENet(train.n_items, self).to(run.device)
@@ -131,7 +139,7 @@ class SEVAE:
         optimizer = adam(net.parameters(), self.learning_rate, fused=True)
         batches = UserRows(train, self.batch_size, run.device)
         for epoch in run.epochs(self.n_epochs, net=net, optimizer=optimizer):
-            beta = self.beta * min(1.0, (epoch + 1) / max(1, self.warmup_epochs))
+            beta = linear_scaled(epoch + 1, self.warmup_epochs, self.beta)
             for x in batches:
                 optimizer.zero_grad()  # before the likelihood makes new gradients
                 nll, kl = net(x)
@@ -189,11 +197,11 @@ class SEVAENet(nn.Module):
             )
         if self.model.likelihood == "bernoulli":
             logits = self.experts.output(0)(hidden[0])
-            return bernoulli_nll(logits, x, least=1e-5).mean(), kl.mean()  # cut in EVCF's code
+            return bernoulli_nll(logits, x, least=1e-5).mean(), kl.mean()  # clipped as in the code
         return self.experts.nll(hidden, x, w), kl.mean()
 
     def selects(self, x: Entries, latent: "Latent") -> Gaussian:
-        """Return q(w | x), shape (B, M) each."""
+        """Return mean and log variance of q(w | x), shape (B, M) each."""
         assert self.selector is not None
         mean, logvar = self.selector(x if self.model.selector == "own" else latent.trunk)
         return mean[:, 0], logvar[:, 0]
@@ -221,7 +229,7 @@ class Latent(NamedTuple):
 
 
 class Encoder(nn.Module):
-    """q(z | x), of all experts: one trunk with M pairs of heads, or as many trunks as experts."""
+    """q(z | x) of all experts: one trunk with M pairs of heads, or one trunk per expert."""
 
     def __init__(self, n_items: int, model: SEVAE) -> None:
         super().__init__()
@@ -270,9 +278,10 @@ class MultiVAE(nn.Module):
 class HVamp(nn.Module):
     """x -> z2, then x and z2 -> z1, then z1 and z2 -> hidden units; p(z2) is a VampPrior.
 
-    With experts, q(z1 | x, z2) reads every z2 with the same weights, p(z1 | z2) and p(x | z1, z2)
-    are each expert's own, and expert m's prior is made of the posteriors that its heads have for
-    the pseudo-inputs that all share. How the experts extend to two levels is not described.
+    With experts, q(z1 | x, z2) reads every z2 with the same weights, while each expert has its own
+    p(z1 | z2) and p(x | z1, z2). Expert m's prior consists of the posteriors that its heads give for
+    the pseudo-inputs, which all experts share. The paper does not say how experts extend to two
+    levels.
     """
 
     def __init__(self, n_items: int, model: SEVAE) -> None:
@@ -306,7 +315,7 @@ class HVamp(nn.Module):
         """Return a draw of the latent variables; in evaluation mode their means."""
         trunk, q2 = self.encoder(x)
         z2 = drawn(*q2) if self.training else q2[0]
-        x = normalized(x.x, self.dropout)  # dropped anew
+        x = normalized(x.x, self.dropout)  # with a new dropout mask
         nets = zip(self.q1, self.q1_heads, z2.chunk(len(self.q1), dim=1), strict=True)
         heads = (head(net(x, part)) for net, head, part in nets)  # (B, n, 1, K) each
         q1 = beside((mean.flatten(1, 2), logvar.flatten(1, 2)) for mean, logvar in heads)

@@ -1,4 +1,4 @@
-"""Every fault of a table file that its schema cannot see: references between its parts."""
+"""Faults of a table file that its schema cannot see: references between its parts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from repro.papers.schema import STATISTICS, PaperFile, Row, Table, Tolerance
 
 
 def faults_of(content: PaperFile) -> Iterator[str]:
-    """Yield what pydantic cannot see: references between the parts of a file."""
+    """Yield the faults that pydantic cannot see: references between the parts of a file."""
     for key, view in content.views.items():
         at, whose = f"views.{key}", view.added_for
         if whose and whose not in content.views:
@@ -24,12 +24,12 @@ def faults_of(content: PaperFile) -> Iterator[str]:
                 yield str(unknown("model or row of this paper", name, names, f"{at}.params"))
     for number, figure in content.figures.items():
         if (figure.kind == "sweep") != (figure.x is not None):
-            yield f"figures.{number}: a sweep has an x axis, and nothing else has one"
+            yield f"figures.{number}: a sweep needs an x axis, and nothing else may have one"
         pictures = [name.startswith("embedding:") for name in figure.metrics.values()]
         if any(pictures) != (figure.kind == "picture") or any(pictures) != all(pictures):
-            yield f"figures.{number}: a picture shows embedding:users or embedding:items alone"
+            yield f"figures.{number}: a picture shows only embedding:users or embedding:items"
         if figure.kind != "bars" and any(line.part for line in figure.lines):
-            yield f"figures.{number}: only bars are of parts"
+            yield f"figures.{number}: only bars can show parts"
         if figure.x and bool(figure.x.param) == bool(figure.x.cases):
             yield f"figures.{number}.x: needs either param or cases"
     for number, table in content.with_figures().items():
@@ -86,9 +86,9 @@ def _row_faults(content: PaperFile, table: Table, row: Row, at: str) -> Iterator
         rule = place.select or row.select or table.select
         own = place.patience or row.patience
         if own and rule in ("last", "test:each"):
-            yield f"{here}: patience means nothing where select = '{rule}'"
+            yield f"{here}: patience has no effect with select = '{rule}'"
         if (place.patience_from or row.patience_from) and not (own or table.patience):
-            yield f"{here}: patience_from means nothing without patience"
+            yield f"{here}: patience_from has no effect without patience"
         for label in place.notes:
             if label not in table.metrics:
                 yield str(unknown("metric of this table", label, table.metrics, here))
@@ -110,13 +110,13 @@ def _row_faults(content: PaperFile, table: Table, row: Row, at: str) -> Iterator
 
 
 def _number_faults(text: str, at: str, table: Table) -> Iterator[str]:
-    """Yield why a text cannot be a number of a table; only statistics are compared in per cent."""
+    """Yield why a text cannot be a number of a table; only statistics may be in per cent."""
     try:
         number_in(text)
     except ReproError as error:
         yield f"{at}: {error}"
     if table.kind == "results" and "%" in text:
-        yield f"{at}: '{text}' is in per cent, and results are compared as shares, as in 0.5"
+        yield f"{at}: '{text}' is in per cent, but results are compared as shares, such as 0.5"
 
 
 def _view_of(table: Table, key: str) -> str:

@@ -71,13 +71,12 @@ def _load(paper: str, path: Path, _changed: int) -> Paper:
                 manifest.load(archive).view(name)
         except ReproError as error:
             faults.append(f"views.{key}.dataset: {error}")
-    loaded = Paper(paper, path, content.paper, content.views, content.tables, content.figures)
-    for number in content.with_figures():
-        for entry in loaded.entries(number):
-            try:
-                entry.experiment()
-            except ReproError as error:
-                faults.append(str(error).removeprefix(f"{path}, "))
+    loaded = Paper.of(paper, path, content)
+    for entry in (one for entries in loaded.entries.values() for one in entries):
+        try:
+            entry.experiment()
+        except ReproError as error:
+            faults.append(str(error).removeprefix(f"{path}, "))
     if faults:
         raise strict_toml.faulty(path, list(dict.fromkeys(faults)))
     return loaded

@@ -1,4 +1,4 @@
-"""What a printed number stands for."""
+"""The value and precision of a printed number."""
 
 from __future__ import annotations
 

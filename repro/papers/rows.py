@@ -38,15 +38,16 @@ class Entry:
     """What each is about, the row anywhere or here, and the note."""
     apart: tuple[str, ...]
     """What sets it apart from the other rows of its table: another view, another selection."""
-    _recipe: "Recipe | None"
+    recipe: "Recipe | None"
+    """What has to run; None of a quotation."""
 
     def experiment(self, seed: int = 0) -> Experiment | None:
         """Return what to run for this row, or None if it is a quotation or its model is missing."""
-        return self._recipe.experiment(seed) if self._recipe else None
+        return self.recipe.experiment(seed) if self.recipe else None
 
     def under(self, model: Spec) -> Experiment | None:
         """Return the same with another model, or None if this is a quotation."""
-        return self._recipe.under(model, 0) if self._recipe else None
+        return self.recipe.under(model, 0) if self.recipe else None
 
     def obstacle(self) -> tuple[str, str] | None:
         """Return why this row cannot be run, as verdict and reason; None if it can."""

@@ -1,7 +1,7 @@
-"""What a file of ``tables/`` may say.
+"""The schema of a file in ``tables/``.
 
-A published number stays the string that was printed: a float would lose the digit that says how
-well we must agree.
+A published number stays the printed string: a float would lose how many digits were printed, which
+says how closely ours must agree.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from pydantic import Field
 from repro.strict_toml import Strict
 
 STATISTICS = ("users", "items", "interactions", "sparsity", "mean_length")
-"""What a statistics table can print of a view; sparsity in per cent."""
+"""What a statistics table can print about a view; sparsity in per cent."""
 
 
 class Tolerance(Strict):
-    """How far ours may lie from the published number and still be `close`, and who says so."""
+    """How far our number may be from the published one and still be `close`, and who says so."""
 
     source: str
     within: str | None = None
@@ -29,7 +29,7 @@ class Tolerance(Strict):
 
 
 class RowSettings(Strict):
-    """What a row says of its runs, in all column groups or in one."""
+    """A row's settings for its runs, in all column groups or in one."""
 
     model: str | None = None
     params: dict[str, Any] = {}
@@ -44,13 +44,13 @@ class Place(RowSettings):
     """A row in one column group: its numbers, and what differs there."""
 
     published: list[str] = []
-    """One per metric of the table, as printed; "" where the paper prints none; of a figure, and of
-    an added row, none."""
+    """One per metric of the table, as printed; "" where the paper prints none. Figures and added
+    rows have none."""
     view: str | None = None
     notes: dict[str, str] = {}
     """Notes on single cells, by metric label."""
     misprints: list[str] = []
-    """Metric labels whose printed number cannot be this row's result, as a note says."""
+    """Metric labels whose printed number cannot be this row's result; a note says why."""
     tolerance: Tolerance | None = None
 
 
@@ -84,25 +84,25 @@ class View(Strict):
     protocol: dict[str, Any] | None = None
     """None where a table only counts the data."""
     blocked: str = ""
-    """Why the data cannot be had by anybody, if so."""
+    """Why nobody can obtain the data, if so."""
     added_for: str = ""
-    """A view of ours, which the paper does not have, on which every row of this view runs, too."""
+    """Of a view that the paper does not have: the paper's view whose rows all run on it, too."""
     params: dict[str, dict[str, Any]] = {}
-    """By model, or by a row's label, hyper-parameters that have to differ on it."""
+    """Hyper-parameters that must differ on this view, by model or by a row's label."""
     select: str | None = None
-    """Which epoch counts on it, whatever the rows say."""
+    """Which epoch counts on this view, whatever the rows say."""
     note: str = ""
 
 
 class Contest(Strict):
-    """Two rows of a table whose difference a claim rests on."""
+    """Two rows of a table whose difference supports a claim."""
 
     row: str
     against: str
 
 
 class Grid(Strict):
-    """What a table and a figure have in common: what is shown, and how its runs go."""
+    """What tables and figures share: what they show, and how it is run."""
 
     caption: str
     groups: list[str]
@@ -110,9 +110,9 @@ class Grid(Strict):
     ``group``."""
     group: dict[str, Group] = {}
     metrics: dict[str, str]
-    """Our metric (or statistic) by printed label, in printed order; of a figure by the label of the
-    y axis, a panel below the other: also "loss:NAME", which is what the model logs under that name;
-    of a picture "embedding:users" or "embedding:items"."""
+    """Our metric (or statistic) by printed label, in printed order. In a figure, by the label of
+    the y axis, one panel below the other; also "loss:NAME", what the model logs under that name. In
+    a picture, "embedding:users" or "embedding:items"."""
     select: str = "last"
     every: int = Field(default=1, ge=1)
     patience: int | None = Field(default=None, ge=1)
@@ -136,20 +136,20 @@ class Table(Grid):
 
 
 class Line(Row):
-    """A line or bar of a figure, or what else its numbers are drawn as."""
+    """A line or bar of a figure, or whatever its numbers are drawn as."""
 
     part: str = ""
-    """Whose metrics, if not the model's own: of the part of it that its scorer calls so."""
+    """The part of the model whose metrics are drawn, as its scorer calls it; else the whole."""
 
 
 class Axis(Strict):
-    """What a sweep varies: a hyper-parameter, or what one and the same run is asked."""
+    """What a sweep varies: a hyper-parameter, or the cases of one and the same run."""
 
     label: str
     param: str = ""
     """A hyper-parameter of every line's model."""
     cases: str = ""
-    """Or: the cases of a run that the protocol calls so, as "noise" those of "noise 0.1"."""
+    """Or: the protocol's name for cases, without the value: "noise" of "noise 0.1"."""
     values: list[float | int] = Field(min_length=2)
 
 
@@ -157,19 +157,19 @@ class Figure(Grid):
     """One figure of a paper, drawn from records."""
 
     kind: Literal["curve", "sweep", "bars", "picture"]
-    """Metrics over the epochs; over an axis; one number for each line; or the vectors of users or
-    items in two dimensions."""
+    """Metrics over the epochs; metrics over an axis; one number per line; or the vectors of users
+    or items in two dimensions."""
     cases: Literal["test", "valid"] = "test"
-    """Whose metrics."""
+    """The cases whose metrics are drawn."""
     x: Axis | None = None
     lines: list[Line] = Field(min_length=1)
 
     def trained(self) -> list[float | int] | list[None]:
-        """Return the places of the axis that need runs of their own; without one, None alone."""
+        """Return the values of the axis that need their own runs; without any, only None."""
         return self.x.values if self.x and self.x.param else [None]
 
     def as_table(self) -> Table:
-        """Return what has to run for it, as a table that prints nothing: a row for each point."""
+        """Return what has to run for it, as a table without printed numbers: a row per point."""
         metrics = {label: name for label, name in self.metrics.items() if ":" not in name}
         nothing = ["" for _ in metrics]
         rows: list[Row] = []
@@ -198,7 +198,7 @@ class Figure(Grid):
 
 
 def point(line: str, x: float | None) -> str:
-    """Return the row of a figure's line at a place of its x axis, or of the whole line."""
+    """Return the label of the row for a figure's line at a value of x, or for the whole line."""
     return line if x is None else f"{line} at {x:g}"
 
 
@@ -221,10 +221,10 @@ class PaperFile(Strict):
     figures: dict[str, Figure] = {}
 
     def with_figures(self) -> dict[str, Table]:
-        """Return the tables, and the figures as such: "figure 3"."""
+        """Return the tables, and the figures as tables: "figure 3"."""
         return self.tables | {figure_key(n): f.as_table() for n, f in self.figures.items()}
 
 
 def figure_key(number: str) -> str:
-    """Return the name of a figure where tables are named by number."""
+    """Return the key of a figure among tables, whose keys are numbers."""
     return f"figure {number}"

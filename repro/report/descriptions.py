@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from textwrap import fill, indent
 from typing import Any
 
 from tabulate import tabulate
 
-from repro.data import cache, views
+from repro.data import cache, manifest, views
 from repro.data.manifest import Manifest, Step
+from repro.data.prepare import Checked
+from repro.errors import unknown
+from repro.papers import library
 from repro.papers.paper import Paper
-from repro.plugins import Entry
+from repro.plugins import MODELS, PROTOCOLS, Entry
 from repro.report import tables
 from repro.report.tables import WIDTH
 from repro.results import verdicts
+from repro.runs.leftovers import Leftover
 
 
 def paper(found: Paper, number: str | None = None) -> str:
@@ -165,7 +170,8 @@ def plugin(entry: Entry) -> str:
     parts = [f"{entry.name}: {entry.class_doc}", "", entry.doc, "", "Parameters:"]
     for field in entry.fields:
         default = "" if field.required else f" = {field.default!r}"
-        parts.append(f"  {field.name}: {field.annotation}{default}")
+        limits = f", {field.range.words}" if field.range else ""
+        parts.append(f"  {field.name}: {field.annotation}{default}{limits}")
         parts += [f"      {field.doc}"] if field.doc else []
     return "\n".join(parts)
 
@@ -175,3 +181,72 @@ def plugin_json(entry: Entry) -> str:
     fields = [asdict(field) for field in entry.fields]
     content = {"name": entry.name, "doc": entry.doc, "what": entry.class_doc, "parameters": fields}
     return json.dumps(content, indent=1, ensure_ascii=False)
+
+
+def kinds(name: str, kind: str | None = None) -> list[str]:
+    """Return what a name stands for: "paper", "dataset", "model", "protocol"; several may hold.
+
+    Parameters
+    ----------
+    name : str
+        The name.
+    kind : str, optional
+        The one to look for.
+
+    Raises
+    ------
+    ReproError
+        If it stands for nothing.
+    """
+    known = {
+        "paper": library.papers(),
+        "dataset": manifest.names(),
+        "model": MODELS.names(),
+        "protocol": PROTOCOLS.names(),
+    }
+    asked = {k: names for k, names in known.items() if kind in (None, k)}
+    found = [k for k, names in asked.items() if name in names]
+    if not found and name in MODELS and kind in (None, "model"):  # an earlier name
+        return ["model"]
+    if not found:
+        every = [one for names in asked.values() for one in names]
+        raise unknown(kind or "paper, dataset, model or protocol", name, every)
+    return found
+
+
+def described(name: str, kind: str, table: str | None = None, as_json: bool = False) -> str:
+    """Return what a name of a kind stands for, as text or as JSON."""
+    if kind == "paper":
+        found = library.load(name)
+        return paper_json(found, table) if as_json else paper(found, table)
+    if kind == "dataset":
+        archive = manifest.load(name)
+        return dataset_json(archive) if as_json else dataset(archive)
+    entry = (MODELS if kind == "model" else PROTOCOLS).entry(name)
+    return plugin_json(entry) if as_json else plugin(entry)
+
+
+def checked(found: Mapping[str, list[Checked]], missing: bool) -> str:
+    """Return the state of files and views, by archive, as a table.
+
+    Parameters
+    ----------
+    found : mapping
+        The states.
+    missing : bool
+        Whether to name archives of which nothing is in the cache.
+    """
+    rows = [(one.dataset, one.name, one.state) for states in found.values() for one in states]
+    absent = [name for name, states in found.items() if missing and not states]
+    rows += [(name, "", "not in the cache") for name in absent]
+    return tabulate(rows, ["dataset", "file or view", "state"], tablefmt="simple")
+
+
+def leftovers(found: Sequence[Leftover]) -> str:
+    """Return what may be deleted, with its size."""
+    if not found:
+        return "there is nothing to delete"
+    rows = [[one.kind, f"{one.bytes / 1e6:,.1f} MB", str(one.path)] for one in found]
+    grid = tabulate(rows, ["what", "size", "where"], tablefmt="simple", disable_numparse=True)
+    total = sum(one.bytes for one in found) / 1e6
+    return f"{grid}\n\n{len(found)} files and folders, {total:,.1f} MB"

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from repro.errors import ReproError
+from repro.files import write_atomically
 from repro.papers.paper import Paper
 from repro.papers.schema import Figure
-from repro.results.figures import Point, doubts
+from repro.results.figures import Point, as_csv, doubts, found, numbers_as_csv
+from repro.runs.records import Record
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -17,6 +23,57 @@ if TYPE_CHECKING:
 
 TITLE_WIDTH = 48
 """Letters of a title that fit above a panel."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure that has been written."""
+
+    stem: Path
+    """Its files, but for their endings."""
+    n_points: int
+    remarks: list[str]
+    """What was not drawn, what was drawn from frozen numbers, and doubts."""
+
+
+def draw(paper: Paper, number: str, records: Iterable[Record], to: Path, smoke: bool) -> Drawn:
+    """Draw a figure from records, and write it as PNG and SVG, with its numbers as CSV.
+
+    Parameters
+    ----------
+    paper, number
+        Whose figure.
+    records : iterable of Record
+        All there are.
+    to : Path
+        The folder to write to.
+    smoke : bool
+        Draw smoke runs instead of real ones.
+
+    Raises
+    ------
+    ReproError
+        If there is no record and nothing frozen, or matplotlib is not installed.
+    """
+    have = found(paper, number, records, smoke)
+    if not have.points:
+        how = f"repro run {paper.id} --figure {number}" + (" --smoke" if smoke else "")
+        missing = "".join(f"\n  not drawn: {what}" for what in have.missing)
+        raise ReproError(f"there is no record for figure {number} of {paper.id}{missing}", how)
+    drawing = drawn(paper, number, have.points, smoke)
+    stem = to / (f"{paper.id}-{number}" + ("-smoke" if smoke else ""))  # not the real one's name
+    for form in ("png", "svg"):
+        picture = BytesIO()
+        drawing.savefig(picture, format=form, dpi=150)
+        write_atomically(stem.with_name(f"{stem.name}.{form}"), picture.getvalue())
+    write_atomically(stem.with_name(f"{stem.name}.csv"), as_csv(have.points).encode())
+    if have.numbers:
+        numbers = stem.with_name(f"{stem.name}-numbers.csv")
+        write_atomically(numbers, numbers_as_csv(have.numbers).encode())
+    remarks = [f"no record, so drawn from tables/reference: {what}" for what in have.kept]
+    remarks += [f"not drawn: {what}" for what in have.missing]
+    remarks += [f"note: {doubt}" for doubt in doubts(have.points)]
+    return Drawn(stem, len(have.points), remarks)
 
 
 def drawn(paper: Paper, number: str, points: list[Point], smoke: bool = False) -> Drawing:

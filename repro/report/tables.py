@@ -16,12 +16,46 @@ from repro.papers.paper import Paper
 from repro.papers.printed import unit_in
 from repro.results.comparison import ComparedTable
 from repro.results.differences import Pair
-from repro.results.leaders import leaders
+from repro.results.frozen import RowName
+from repro.results.leaders import Leaders, leaders
 from repro.results.verdicts import MARKS, VERDICTS, ComparedCell
 
 WIDTH = 100
 WIDEST = 8  # columns that stand side by side; more are stacked by group
 LONGEST_NAME = 48  # of a row, beyond which it is broken into lines
+
+
+NOTHING_AGAINST = (
+    "nothing to set against {}: both rows need a record of one seed here, and a record whose "
+    "metrics each have an epoch of their own keeps no hits"
+)
+"""Said where `--against` compares nothing."""
+
+
+def row_name(name: RowName) -> str:
+    """Return what a row is called, with what sets it apart from the paper's rows."""
+    shortened = f", shortened to {name.shortened}" if name.shortened else ""
+    ours = "" if name.origin == "paper" else " (ours)"
+    return f"{name.row}{shortened}{ours}" + (f", {name.apart}" if name.apart else "")
+
+
+def counts(rows: dict[RowName, int]) -> str:
+    """Return rows, each with its number of columns."""
+    return ", ".join(f"{row_name(name)} {n}" for name, n in rows.items())
+
+
+def ahead(found: Leaders) -> str:
+    """Return who is ahead in a column group, as sentences."""
+    columns = f"{found.columns} columns" if found.columns > 1 else "the column"
+    some = f" ({found.found} of {found.rows} rows run)" if found.found < found.rows else ""
+    said = [
+        ("Published", found.published),
+        (f"Here{some}", found.here),
+        (f"Here, with rows of ours{some}", found.with_added),
+        ("Above every published number", found.above),
+    ]
+    parts = [f"{what}: {counts(rows)}." for what, rows in said if rows]
+    return f"Best of {columns}. {' '.join(parts)}"
 
 
 def markdown(compared: list[ComparedTable]) -> str:
@@ -76,8 +110,9 @@ def _prose(table: ComparedTable, form: str, heading: str, strong: str) -> str:
         cells = [cell for cell in table.cells if cell.group == label]
         columns = list(dict.fromkeys(cell.label for cell in cells))
         lines = []
-        for row, group in groupby(cells, key=lambda cell: cell.row):
-            named = row.replace("|", "\\|") if form == "pipe" else row
+        for row, group in groupby(cells, key=lambda cell: cell.name):
+            shown = row_name(row)
+            named = shown.replace("|", "\\|") if form == "pipe" else shown
             lines += _lines(named, {cell.label: cell for cell in group}, columns, strong)
         if label:
             parts += [strong.format(label), ""]
@@ -85,8 +120,8 @@ def _prose(table: ComparedTable, form: str, heading: str, strong: str) -> str:
         widths = None if form == "pipe" else [LONGEST_NAME]  # Markdown has no cells of two lines
         grid = tabulate(lines, head, tablefmt=form, disable_numparse=True, maxcolwidths=widths)
         parts += [grid, ""]
-        ahead = leaders(cells)
-        parts += [str(ahead), ""] if ahead else []
+        best = leaders(cells)
+        parts += [ahead(best), ""] if best else []
         pairs = [_paired(pair) for pair in table.pairs if pair.group == label]
         parts += [*pairs, ""] if pairs else []
     parts += [legend(table.cells), ""]
@@ -143,8 +178,8 @@ def _paired(pair: Pair) -> str:
         for d in pair.differences
     ]
     return (
-        f"- {pair.row} minus {pair.against}, user by user ({pair.n_users:,} users, {seeds}): "
-        f"{', '.join(parts)}"
+        f"- {row_name(pair.row)} minus {row_name(pair.against)}, user by user "
+        f"({pair.n_users:,} users, {seeds}): {', '.join(parts)}"
     )
 
 
@@ -206,7 +241,9 @@ def _reasons(cells: Iterable[ComparedCell]) -> list[str]:
     rows: dict[tuple[str, str], dict[str, None]] = {}
     for cell in seen:
         if cell.reason and cell.verdict not in ("higher", "lower"):
-            rows.setdefault((f"{cell.verdict}, {_general(cell)}", cell.group), {})[cell.row] = None
+            rows.setdefault((f"{cell.verdict}, {_general(cell)}", cell.group), {})[
+                row_name(cell.name)
+            ] = None
     groups: dict[tuple[str, str], list[str]] = {}
     for (reason, group), names in rows.items():
         groups.setdefault((reason, ", ".join(names)), []).append(group)
@@ -227,7 +264,7 @@ def _general(cell: ComparedCell) -> str:
 def published(paper: Paper, number: str) -> str:
     """Return a table as the paper prints it, with the notes on it below."""
     table = paper.table(number)
-    entries = [entry for entry in paper.entries(number) if not entry.added]
+    entries = [entry for entry in paper.entries[number] if not entry.added]
     metrics = list(table.metrics)
     by_place = {
         (entry.row, entry.group): {cell.label: cell.published for cell in entry.cells}

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cache
-from typing import Any
+from functools import cache, cached_property
 
-from repro.errors import ReproError
+from repro.errors import ReproError, unknown
 from repro.experiment import Experiment, Spec, loops
 from repro.papers import library
 from repro.papers.paper import Paper
 from repro.papers.rows import Entry
 from repro.plugins import MODELS
-from repro.results import frozen
 from repro.results.differences import Pair, paired
-from repro.results.frozen import Frozen, Place
-from repro.results.verdicts import OURS, ComparedCell, compared, digest_here, only_frozen, statistic
+from repro.results.frozen import Frozen, Place, RowName, load
+from repro.results.verdicts import ComparedCell, compared, digest_here, only_frozen, statistic
 from repro.runs.records import Record
-
-SHORTENED = ", shortened to "
-"""Behind the name of a row that was trained for fewer epochs; behind that, for how many."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +32,41 @@ class ComparedTable:
     """Row and note, of rows that have a number of ours, frozen or not."""
     pairs: tuple[Pair, ...] = ()
     """Rows compared user by user."""
+
+
+def compare_all(
+    papers: Iterable[Paper],
+    records: Iterable[Record],
+    *,
+    table: str | None = None,
+    smoke: bool = False,
+    against: str = "",
+) -> list[ComparedTable]:
+    """Return the tables of several papers, or one by its number, beside ours.
+
+    Parameters
+    ----------
+    papers : iterable of Paper
+        Whose tables.
+    records, smoke, against
+        As of `compare`.
+    table : str, optional
+        One table, by its printed number.
+
+    Raises
+    ------
+    ReproError
+        If no paper has the table, or no table the row.
+    """
+    every = list(records)
+    found = [
+        compare(paper, number, every, smoke=smoke, against=against)
+        for paper, number in library.numbered(list(papers), table)
+    ]
+    rows = {cell.row for one in found for cell in one.cells}
+    if against and against not in rows:
+        raise unknown("row", against, rows)
+    return found
 
 
 def compare(
@@ -60,44 +90,23 @@ def compare(
     smoke : bool
         Look for smoke runs, which otherwise never count.
     against : str
-        A row that all others are compared with, user by user, in place of the table's contests.
+        A row that all others are compared with, user by user, instead of the table's contests.
     """
     table = paper.table(number)
-    known: dict[str, list[Record]] = {}
-    by_id: dict[str, Record] = {}
-    for record in (one for one in records if one.experiment.smoke == smoke):
-        by_id[record.id] = record
-        known.setdefault(record.experiment.seedless, []).append(record)
-    here = cache(digest_here)
-    frozen = {} if smoke else _frozen(paper.id, number)
-    cells: list[ComparedCell] = []
-    notes: list[tuple[str, str]] = []
-    for entry in paper.entries(number):
-        if table.kind == "statistics":
-            made = [statistic(entry, cell) for cell in entry.cells]
-        else:
-            experiment = _experiment(entry, smoke)
-            found = known.get(experiment.seedless, []) if experiment else []
-            label = entry.row + OURS if "row" in entry.added else ""
-            made = [compared(entry, cell, found, frozen, here, label) for cell in entry.cells]
-        cells += made
-        if any(cell.ours is not None or cell.reference is not None for cell in made):
-            notes += entry.notes
-            notes += [(f"{entry.name}, {c.label}", c.note) for c in made if c.note]
+    known = _Known(paper, number, [r for r in records if r.experiment.smoke == smoke], smoke)
+    cells, notes = _own(known)
     if table.kind == "results":
-        cells += _added(paper, number, known, frozen, here, smoke)
-    cells += [only_frozen(paper.id, place, rows) for place, rows in frozen.items()]
-    cells = [
-        cell
-        for cell in cells
-        if cell.verdict != "ours" or cell.ours is not None or cell.reference is not None
-    ]
+        cells += _others(known)
+    cells += [only_frozen(paper.id, place, rows) for place, rows in known.frozen.items()]
+    cells = [cell for cell in cells if cell.verdict != "ours" or cell.value is not None]
     rows = {row: n for n, row in enumerate(dict.fromkeys(cell.row for cell in cells))}
-    cells.sort(key=lambda cell: rows.get(cell.row.partition(SHORTENED)[0], len(rows)))
-    contests = [(contest.row, contest.against) for contest in table.contests]
-    if against:
-        named = [row.removesuffix(OURS) for row in rows]
-        contests = [(row, against) for row in named if row != against]
+    cells.sort(key=lambda cell: rows[cell.row])
+    whole = {cell.row: cell.name for cell in reversed(cells) if not cell.shortened}
+    asked = [(contest.row, contest.against) for contest in table.contests]
+    contests = [(whole[row], whole[other]) for row, other in asked if {row, other} <= whole.keys()]
+    if against in whole:
+        names = dict.fromkeys(cell.name for cell in cells)
+        contests = [(name, whole[against]) for name in names if name != whole[against]]
     return ComparedTable(
         paper.id,
         number,
@@ -105,87 +114,105 @@ def compare(
         table.note,
         tuple(cells),
         tuple(dict.fromkeys(notes)),
-        tuple(_pairs(cells, by_id, contests)),
+        tuple(_pairs(cells, known.by_id, contests)),
     )
 
 
-def _pairs(
-    cells: list[ComparedCell], known: dict[str, Record], contests: list[tuple[str, str]]
-) -> Iterator[Pair]:
-    """Yield the rows that are compared, in each column group where both have records."""
-    for group in dict.fromkeys(cell.group for cell in cells):
+@dataclass(frozen=True)
+class _Known:
+    """What there is to compare a table with."""
+
+    paper: Paper
+    number: str
+    records: list[Record]
+    smoke: bool
+
+    @cached_property
+    def by_id(self) -> dict[str, Record]:
+        return {record.id: record for record in self.records}
+
+    @cached_property
+    def by_experiment(self) -> dict[str, list[Record]]:
+        """The runs of all seeds of an experiment, by `Experiment.seedless`."""
         found: dict[str, list[Record]] = {}
-        for cell in cells:
-            if cell.group == group and cell.runs:
-                found[cell.row.removesuffix(OURS)] = [known[run] for run in cell.runs]
-        columns = {cell.label: cell.metric for cell in cells if cell.group == group}
-        for row, against in contests:
-            if row in found and against in found:
-                made = paired(group, (row, found[row]), (against, found[against]), columns)
-                if made:
-                    yield made
+        for record in self.by_id.values():
+            found.setdefault(record.experiment.seedless, []).append(record)
+        return found
+
+    @cached_property
+    def frozen(self) -> dict[Place, list[Frozen]]:
+        """The table's frozen results; who shows one takes it out."""
+        found: dict[Place, list[Frozen]] = {}
+        for row in [] if self.smoke else load(self.paper.id):
+            if row.table == self.number:
+                found.setdefault(row.place, []).append(row)
+        return found
+
+    def run(self, experiment: Experiment) -> Experiment:
+        """Return what was run for an experiment: the same, or its smoke run."""
+        return experiment.smoked() if self.smoke else experiment
 
 
-def _frozen(paper: str, number: str) -> dict[Place, list[Frozen]]:
-    """Return a table's frozen results by place."""
-    found: dict[Place, list[Frozen]] = {}
-    for row in frozen.load(paper):
-        if row.table == number:
-            found.setdefault(row.place, []).append(row)
-    return found
+def _own(known: _Known) -> tuple[list[ComparedCell], list[tuple[str, str]]]:
+    """Return the cells of the table's rows, those that it adds among them, and their notes."""
+    here = cache(digest_here)
+    cells: list[ComparedCell] = []
+    notes: list[tuple[str, str]] = []
+    for entry in known.paper.entries[known.number]:
+        if known.paper.table(known.number).kind == "statistics":
+            made = [statistic(entry, cell) for cell in entry.cells]
+        else:
+            experiment = entry.experiment()
+            key = known.run(experiment).seedless if experiment else ""
+            found = known.by_experiment.get(key, [])
+            name = RowName(entry.row, "added" if "row" in entry.added else "paper")
+            made = [compared(entry, cell, found, known.frozen, here, name) for cell in entry.cells]
+        cells += made
+        if any(cell.value is not None for cell in made):
+            notes += entry.notes
+            notes += [(f"{entry.name}, {c.label}", c.note) for c in made if c.note]
+    return cells, notes
 
 
-def _experiment(entry: Entry, smoke: bool) -> Experiment | None:
-    experiment = entry.experiment()
-    return experiment.smoked() if experiment and smoke else experiment
-
-
-def _added(
-    paper: Paper,
-    number: str,
-    known: dict[str, list[Record]],
-    frozen: dict[Place, list[Frozen]],
-    here: Callable[[str], str],
-    smoke: bool,
-) -> list[ComparedCell]:
+def _others(known: _Known) -> list[ComparedCell]:
     """Return the cells of rows that no table of the paper has: other models, other settings."""
-    printed = {
-        (experiment.smoked() if smoke else experiment).seedless for experiment in paper.experiments
-    }
-    others = {key: found for key, found in known.items() if key not in printed}
+    here = cache(digest_here)
+    printed = {known.run(experiment).seedless for experiment in known.paper.experiments}
     places: dict[str, list[Entry]] = {}
-    for entry in paper.entries(number):
-        place = entry.under(Spec("", {}))
-        if place:
-            key = (place.smoked() if smoke else place).modelless
-            places.setdefault(key, []).append(entry)
+    for entry in known.paper.entries[known.number]:
+        if place := entry.under(Spec("", {})):
+            places.setdefault(known.run(place).modelless, []).append(entry)
     cells = []
-    for found in others.values():
-        about = found[0].experiment
-        rows = places.get(about.modelless, [])
-        name, params = about.model.name, about.model.params
+    for key, found in known.by_experiment.items():
+        run = found[0].experiment
+        rows = places.get(run.modelless, [])
         whole = rows and all(found[0].has(cell.metric) for cell in rows[0].cells)  # not a figure's
-        if whole and name in MODELS:
-            shortened = filter(None, (_shortened(row, name, params) for row in rows))
-            label = next(shortened, "") or _elsewhere(found[0]) or _label(name, params)
-            at = rows[0]
-            label = ", ".join([label, *at.apart])
-            for cell in at.cells:
+        if key not in printed and whole and run.model.name in MODELS:
+            name = replace(_named(found[0], rows), apart=", ".join(rows[0].apart))
+            for cell in rows[0].cells:
                 ours = replace(cell, published="", tolerance=None, note="", doubts="")
-                cells.append(compared(at, ours, found, frozen, here, label))
-    return sorted(cells, key=lambda cell: cell.row)
+                cells.append(compared(rows[0], ours, found, known.frozen, here, name))
+    return sorted(cells, key=lambda cell: cell.name)
 
 
-def _shortened(entry: Entry, name: str, params: Mapping[str, Any]) -> str:
-    """Return the label of a row with fewer epochs, if that is what a model is."""
+def _named(record: Record, rows: list[Entry]) -> RowName:
+    """Return what the row of a run is called that is none of the table's, on their view."""
+    model = record.experiment.model
+    for row in rows:
+        if fewer := _fewer_epochs(row, model):
+            return RowName(row.row, "added" if "row" in row.added else "paper", fewer)
+    return RowName(_elsewhere(record) or _label(model), "other")
+
+
+def _fewer_epochs(entry: Entry, model: Spec) -> str:
+    """Return how many epochs less a model is trained, if that is all that it differs in."""
     made = entry.experiment()
-    if made is None or made.model.name != name:
+    if made is None or made.model.name != model.name:
         return ""
-    full, own = loops(made.model.params), loops(params)
-    if made.model.params != {**params, **full} or any(own[key] > n for key, n in full.items()):
+    full, own = loops(made.model.params), loops(model.params)
+    if made.model.params != {**model.params, **full} or any(own[k] > n for k, n in full.items()):
         return ""
-    fewer = [f"{key} = {own[key]} of {n}" for key, n in full.items() if own[key] < n]
-    return f"{entry.row}{SHORTENED}{', '.join(fewer)}" if fewer else ""
+    return ", ".join(f"{key} = {own[key]} of {n}" for key, n in full.items() if own[key] < n)
 
 
 def _elsewhere(record: Record) -> str:
@@ -193,11 +220,26 @@ def _elsewhere(record: Record) -> str:
     for name in library.papers():
         with suppress(ReproError):  # its faults are told where that paper is asked for
             if place := library.load(name).rows_of.get(record.experiment.seedless):
-                return place + OURS
+                return place
     return ""
 
 
-def _label(name: str, params: Mapping[str, Any]) -> str:
-    defaults = MODELS.entry(name).defaults()
-    changed = [f"{k}={v}" for k, v in params.items() if defaults.get(k) != v]
-    return (f"{name} [{', '.join(changed)}]" if changed else name) + OURS
+def _label(model: Spec) -> str:
+    defaults = MODELS.entry(model.name).defaults()
+    changed = [f"{k}={v}" for k, v in model.params.items() if defaults.get(k) != v]
+    return f"{model.name} [{', '.join(changed)}]" if changed else model.name
+
+
+def _pairs(
+    cells: list[ComparedCell], known: Mapping[str, Record], contests: list[tuple[RowName, RowName]]
+) -> Iterator[Pair]:
+    """Yield the rows that are compared, in each column group where both have records."""
+    for group in dict.fromkeys(cell.group for cell in cells):
+        own = [cell for cell in cells if cell.group == group]
+        found = {cell.name: [known[run] for run in cell.runs] for cell in own if cell.runs}
+        columns = {cell.label: cell.metric for cell in own}
+        for row, against in contests:
+            if row in found and against in found:
+                made = paired(group, (row, found[row]), (against, found[against]), columns)
+                if made:
+                    yield made

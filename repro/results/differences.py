@@ -10,6 +10,7 @@ import numpy as np
 
 from repro import metrics
 from repro.metrics import Values
+from repro.results.frozen import RowName
 from repro.runs.records import Record
 
 
@@ -32,8 +33,8 @@ class Pair:
     """Two rows in one column group, over the test users and seeds that they share."""
 
     group: str
-    row: str
-    against: str
+    row: RowName
+    against: RowName
     n_users: int
     seeds: tuple[int, ...]
     differences: tuple[Difference, ...]
@@ -41,8 +42,8 @@ class Pair:
 
 def paired(
     group: str,
-    row: tuple[str, Iterable[Record]],
-    against: tuple[str, Iterable[Record]],
+    row: tuple[RowName, Iterable[Record]],
+    against: tuple[RowName, Iterable[Record]],
     columns: Mapping[str, str],
 ) -> Pair | None:
     """Return how far one row is above another; None if no seed has the same test cases in both.
@@ -51,7 +52,7 @@ def paired(
     ----------
     group : str
         The column group's label.
-    row, against : tuple of str and iterable of Record
+    row, against : tuple of RowName and iterable of Record
         Name and records, one per seed. A record where each metric has its own best epoch keeps no
         hits of these epochs, and is left out.
     columns : mapping

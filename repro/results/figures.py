@@ -89,7 +89,7 @@ def found(paper: Paper, number: str, records: Iterable[Record], smoke: bool = Fa
     missing: list[str] = []
     kept: list[str] = []
     numbers: list[dict[str, str | float]] = []
-    for entry in paper.entries(figure_key(number)):
+    for entry in paper.entries[figure_key(number)]:
         line, x = places[entry.row]
         for seed in entry.seeds:
             experiment = entry.experiment(seed)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from repro import paths
 from repro.errors import ReproError
@@ -20,19 +20,44 @@ from repro.metrics import Result
 from repro.papers import library
 from repro.runs.records import Record
 
-Place = tuple[str, str, str, str]
-"""Table, row, group and label: a cell."""
+
+@dataclass(frozen=True, order=True)
+class RowName:
+    """Which row of a table a number belongs to, and what sets it apart from the printed one."""
+
+    row: str
+    """The label, as the table prints or adds it; of another run, its model and settings."""
+    origin: Literal["paper", "added", "other"] = "paper"
+    """Whether the paper has the row, the table file adds it, or neither does."""
+    shortened: str = ""
+    """The epochs of a shorter run: "n_epochs = 20 of 200"."""
+    apart: str = ""
+    """Another view or selection than the table's, of a run that is no row of it."""
+
+
+class Place(NamedTuple):
+    """A cell: its table, row, column group and metric, both as printed."""
+
+    table: str
+    name: RowName
+    group: str
+    label: str
+
 
 Row = TypeVar("Row")
 """A dataclass of strings, numbers, truth values, and numbers that may be missing."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Frozen:
     """One number, and all that it takes to trace it."""
 
     table: str
     row: str
+    origin: Literal["paper", "added", "other"] = "paper"
+    shortened: str = ""
+    apart: str = ""
+    """Row to here as in `RowName`."""
     group: str
     """The column group's label."""
     label: str
@@ -65,18 +90,18 @@ class Frozen:
     @property
     def place(self) -> Place:
         """The cell."""
-        return self.table, self.row, self.group, self.label
+        name = RowName(self.row, self.origin, self.shortened, self.apart)
+        return Place(self.table, name, self.group, self.label)
 
 
 def frozen(place: Place, metric: str, result: Result, record: Record) -> Frozen:
     """Return a cell's number of one run."""
-    table, row, group, label = place
     made = record.environment
     return Frozen(
-        table=table,
-        row=row,
-        group=group,
-        label=label,
+        table=place.table,
+        **asdict(place.name),
+        group=place.group,
+        label=place.label,
         metric=metric,
         value=result.value,
         standard_error=result.standard_error,
@@ -178,8 +203,15 @@ def save(paper: str, rows: list[Frozen]) -> Path:
     return path
 
 
+def _origin(text: str) -> str:
+    if text not in ("paper", "added", "other"):
+        raise ValueError(f"'{text}' is not an origin: paper, added or other")
+    return text
+
+
 _KINDS: dict[str, Callable[[str], Any]] = {
     "str": str,
+    "Literal['paper', 'added', 'other']": _origin,  # as an annotation's text has it
     "int": int,
     "float": float,
     "bool": lambda text: {"True": True, "False": False}[text],

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from repro.papers.printed import number_in, unit_in
 from repro.papers.schema import STATISTICS
-from repro.results.comparison import SHORTENED
-from repro.results.verdicts import OURS, ComparedCell
+from repro.results.frozen import RowName
+from repro.results.verdicts import ComparedCell
 
 
 @dataclass(frozen=True)
@@ -17,31 +17,18 @@ class Leaders:
     """Of one column group, rows by the number of columns that they lead; a tie counts for all."""
 
     columns: int
-    published: dict[str, int]
+    published: dict[RowName, int]
     """The printed numbers."""
-    here: dict[str, int]
+    here: dict[RowName, int]
     """Ours, of the paper's own rows; empty if fewer than two have a number."""
     found: int
     """How many of those have a number of ours."""
     rows: int
     """How many of those there are."""
-    with_added: dict[str, int]
+    with_added: dict[RowName, int]
     """Ours, of all rows; empty if there are none of ours, or fewer than two of the paper's."""
-    above: dict[str, int]
+    above: dict[RowName, int]
     """Rows whose number, rounded as the printed ones, is above all of these in a column."""
-
-    def __str__(self) -> str:
-        """Return it as sentences."""
-        columns = f"{self.columns} columns" if self.columns > 1 else "the column"
-        some = f" ({self.found} of {self.rows} rows run)" if self.found < self.rows else ""
-        said = [
-            ("Published", self.published),
-            (f"Here{some}", self.here),
-            (f"Here, with rows of ours{some}", self.with_added),
-            ("Above every published number", self.above),
-        ]
-        parts = [f"{what}: {counts(rows)}." for what, rows in said if rows]
-        return f"Best of {columns}. {' '.join(parts)}"
 
 
 def leaders(cells: Iterable[ComparedCell]) -> Leaders | None:
@@ -58,41 +45,40 @@ def leaders(cells: Iterable[ComparedCell]) -> Leaders | None:
         Those of the group. More is better in every metric there is.
     """
     known = [cell for cell in cells if _counts(cell)]
-    own = [cell for cell in known if not cell.row.endswith(OURS)]
-    with_number = {cell.row for cell in known if _ours(cell) is not None}
+    own = [cell for cell in known if cell.origin == "paper"]
+    with_number = {cell.name for cell in known if cell.value is not None}
     if len(with_number) < 2:
         return None
-    found = with_number & {cell.row for cell in own}
+    found = with_number & {cell.name for cell in own}
     printed = _led(known, _published)
     if not printed and len(found) < 2:
         return None
     by_column: dict[str, list[ComparedCell]] = {}
     for cell in known:
         by_column.setdefault(cell.label, []).append(cell)
-    above: Counter[str] = Counter()
+    above: Counter[RowName] = Counter()
     for column in by_column.values():
         shown = [cell.published for cell in column if _published(cell) is not None]
         if shown:
             best = max(map(number_in, shown))
             unit = min(map(unit_in, shown))
             for cell in column:
-                value = _ours(cell)
-                if value is not None and value > float(best + unit / 2):
-                    above[cell.row] += 1
+                if cell.value is not None and cell.value > float(best + unit / 2):
+                    above[cell.name] += 1
     return Leaders(
         columns=len(by_column),
         published=printed,
-        here=_led(own, _ours) if len(found) > 1 else {},
+        here=_led(own, _value) if len(found) > 1 else {},
         found=len(found),
-        rows=len({cell.row for cell in own}),
-        with_added=_led(known, _ours) if len(own) < len(known) and len(found) > 1 else {},
+        rows=len({cell.name for cell in own}),
+        with_added=_led(known, _value) if len(own) < len(known) and len(found) > 1 else {},
         above=dict(above.most_common()),
     )
 
 
 def _counts(cell: ComparedCell) -> bool:
     marks = cell.reference_marks if cell.ours is None else cell.marks
-    apart = set("as") & set(marks) or SHORTENED in cell.row
+    apart = set("as") & set(marks) or cell.shortened
     return not apart and cell.metric not in STATISTICS
 
 
@@ -101,26 +87,21 @@ def _published(cell: ComparedCell) -> float | None:
     return float(number_in(cell.published)) if believed else None
 
 
-def _ours(cell: ComparedCell) -> float | None:
-    return cell.reference if cell.ours is None else cell.ours
+def _value(cell: ComparedCell) -> float | None:
+    return cell.value
 
 
 def _led(
     cells: Iterable[ComparedCell], value: Callable[[ComparedCell], float | None]
-) -> dict[str, int]:
+) -> dict[RowName, int]:
     """Return how many columns each row leads."""
-    columns: dict[str, list[tuple[float, str]]] = {}
+    columns: dict[str, list[tuple[float, RowName]]] = {}
     for cell in cells:
         own = value(cell)
         if own is not None:
-            columns.setdefault(cell.label, []).append((own, cell.row))
-    led: Counter[str] = Counter()
+            columns.setdefault(cell.label, []).append((own, cell.name))
+    led: Counter[RowName] = Counter()
     for column in columns.values():
-        best = max(column)[0]
-        led.update(row for own, row in column if own == best)
+        best = max(own for own, _ in column)
+        led.update(name for own, name in column if own == best)
     return dict(led.most_common())
-
-
-def counts(rows: dict[str, int]) -> str:
-    """Return rows, each with its number of columns, as words."""
-    return ", ".join(f"{row} {n}" for row, n in rows.items())

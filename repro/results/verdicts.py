@@ -6,14 +6,14 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from repro.data import manifest, views
 from repro.errors import ReproError
 from repro.papers import library
 from repro.papers.printed import number_in, unit_in
 from repro.papers.rows import Cell, Entry
-from repro.results.frozen import Frozen, Place
+from repro.results.frozen import Frozen, Place, RowName
 from repro.runs.records import Record
 
 VERDICTS = {
@@ -41,17 +41,18 @@ MARKS = {
     "v": "the data has another version now, or there are several runs, of it or of a seed",
 }
 
-OURS = " (ours)"
-"""Behind the name of a row that the paper does not have."""
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ComparedCell:
     """One cell: what was printed, what we got, and what to make of it."""
 
     paper: str
     table: str
     row: str
+    origin: Literal["paper", "added", "other"] = "paper"
+    shortened: str = ""
+    apart: str = ""
+    """Row to here as in `RowName`."""
     group: str
     """The column group's label: a dataset, or a variant."""
     label: str
@@ -85,6 +86,21 @@ class ComparedCell:
     reference_seeds: int = 0
     """How many it is the mean of."""
 
+    @property
+    def name(self) -> RowName:
+        """The row."""
+        return RowName(self.row, self.origin, self.shortened, self.apart)
+
+    @property
+    def value(self) -> float | None:
+        """Our number: of a run here, or else frozen."""
+        return self.reference if self.ours is None else self.ours
+
+    @property
+    def judged(self) -> str:
+        """The verdict on `value`."""
+        return self.reference_verdict if self.ours is None else self.verdict
+
 
 def compared(
     entry: Entry,
@@ -92,7 +108,7 @@ def compared(
     found: list[Record],
     frozen: dict[Place, list[Frozen]],
     digest_here: Callable[[str], str],
-    label: str = "",
+    name: RowName,
 ) -> ComparedCell:
     """Return a cell of a results table.
 
@@ -108,8 +124,8 @@ def compared(
         The table's frozen results; those of this cell are taken out.
     digest_here : callable
         `digest_here`, or what remembers its answers.
-    label : str
-        The name of a row that the paper does not have.
+    name : RowName
+        What the row is called here.
     """
     marks = ""
     latest, several = _latest_per_seed([r for r in found if r.has(cell.metric)], digest_here)
@@ -127,28 +143,29 @@ def compared(
         marks += "s" if latest[0].experiment.smoke else ""
         marks += "v" if several else ""
     verdict, reason = _verdict(entry, cell, ours, error, "s" in marks)
+    is_planned = name.origin != "other" and not name.shortened
     return _printed(
         entry,
         cell,
-        row=label or entry.row,
+        name,
         ours=ours,
         spread=spread,
         standard_error=error,
         seeds=len(results),
-        planned=len(entry.seeds) if not label or "row" in entry.added else len(results),
+        planned=len(entry.seeds) if is_planned else len(results),
         verdict=verdict,
         marks=marks,
         reason=reason,
         runs=tuple(record.id for record in latest),
-        **_reference(entry, cell, frozen, label or entry.row),
+        **_reference(entry, cell, frozen, name),
     )
 
 
 def _reference(
-    entry: Entry, cell: Cell, frozen: dict[Place, list[Frozen]], row: str
+    entry: Entry, cell: Cell, frozen: dict[Place, list[Frozen]], name: RowName
 ) -> dict[str, Any]:
     """Return the fields of what is frozen of a cell, which is taken."""
-    rows = _latest(frozen.pop((entry.table, row, entry.group_label, cell.label), []))
+    rows = _latest(frozen.pop(Place(entry.table, name, entry.group_label, cell.label), []))
     if not rows:
         return {}
     value = statistics.fmean(one.value for one in rows)
@@ -162,18 +179,18 @@ def _reference(
     }
 
 
-def _printed(entry: Entry, cell: Cell, **ours: Any) -> ComparedCell:
+def _printed(entry: Entry, cell: Cell, name: RowName, **ours: Any) -> ComparedCell:
     """Return a cell with what was printed, and the given fields of ours."""
-    place: dict[str, Any] = {"row": entry.row, "group": entry.group_label}
     return ComparedCell(
         paper=entry.paper,
         table=entry.table,
+        **vars(name),
         label=cell.label,
         metric=cell.metric,
         published=cell.published,
         note=cell.note,
         doubts=cell.doubts,
-        **{**place, **ours},
+        **{"group": entry.group_label, **ours},
     )
 
 
@@ -240,26 +257,26 @@ def statistic(entry: Entry, cell: Cell) -> ComparedCell:
     if known is None:
         archive = manifest.split_id(entry.dataset)[0]
         verdict, reason = entry.obstacle() or ("unrun", f"not prepared: repro fetch {archive}")
-        return _printed(entry, cell, group="", verdict=verdict, reason=reason)
+        return _printed(entry, cell, RowName(entry.row), group="", verdict=verdict, reason=reason)
     ours = known.statistic(cell.metric)
     verdict, reason = _verdict(entry, cell, ours, None, smoke=False)
     marks = "" if known.verified else "u"
-    return _printed(entry, cell, group="", ours=ours, verdict=verdict, reason=reason, marks=marks)
+    made = {"ours": ours, "verdict": verdict, "reason": reason, "marks": marks}
+    return _printed(entry, cell, RowName(entry.row), group="", **made)
 
 
 def only_frozen(paper: str, place: Place, rows: list[Frozen]) -> ComparedCell:
     """Return the cell of a row of ours that nothing else names."""
-    table, row, group, label = place
     rows = _latest(rows)
     return ComparedCell(
-        paper,
-        table,
-        row,
-        group,
-        label,
-        rows[0].metric,
-        "",
-        "",
+        paper=paper,
+        table=place.table,
+        **vars(place.name),
+        group=place.group,
+        label=place.label,
+        metric=rows[0].metric,
+        published="",
+        note="",
         verdict="ours",
         reference=statistics.fmean(row.value for row in rows),
         reference_verdict="ours",
@@ -288,6 +305,6 @@ def statistics_of(dataset: str) -> list[ComparedCell]:
     for name in library.papers():
         paper = library.load(name)
         counting = [n for n in paper.tables if paper.table(n).kind == "statistics"]
-        entries = [e for n in counting for e in paper.entries(n) if e.dataset == dataset]
+        entries = [e for n in counting for e in paper.entries[n] if e.dataset == dataset]
         found += [statistic(entry, cell) for entry in entries for cell in entry.cells]
     return found

@@ -17,11 +17,11 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
 from repro.errors import ReproError, UnsupportedError, of_the_system
-from repro.runs import locks, status
-from repro.runs.execute import Report, Settings, attempt
+from repro.runs import locks
 from repro.runs.locks import BusyError
 from repro.runs.plan import Job
 from repro.runs.records import Record
+from repro.runs.settings import Report, Settings
 
 Outcome = Record | ReproError
 
@@ -109,7 +109,7 @@ def run_all(jobs: list[Job], engine: Engine, settings: Settings, watch: Watch) -
                     del elsewhere[label]
             while waiting and engine.has_room():
                 job = waiting.popleft()
-                if busy := locks.busy(settings.runs / status.run_id(job), job.label):
+                if busy := locks.busy(settings.runs / job.id, job.label):
                     is_elsewhere(job, busy)
                 else:
                     engine.start(job)
@@ -140,7 +140,7 @@ def _follow(engine: Engine, settings: Settings, watch: Watch, reports: dict[str,
     for job in engine.active():
         claim = None
         with contextlib.suppress(ReproError):  # what is damaged tells nothing
-            claim = locks.read(settings.runs / status.run_id(job))
+            claim = locks.read(settings.runs / job.id)
         if claim and claim.n_epochs:
             if job.label not in reports:
                 reports[job.label] = watch.begin(job.label)
@@ -165,6 +165,8 @@ class Here:
 
     def wait(self) -> list[Ended]:
         """Run the job that was started, and return what became of it."""
+        from repro.runs.execute import attempt  # torch is loaded when a run starts
+
         jobs, self._jobs = self._jobs, []
         told = self._watch
         return [
@@ -259,6 +261,7 @@ def _dealt(device: str, place: int) -> str:
 
 def _work(job: Job, settings: Settings, out: Connection, parent: int) -> None:
     """Run a job in a process of its own, and send what became of it, and what was said."""
+    from repro.runs.execute import attempt
 
     def report(phase: str, epoch: int, n: int) -> None:
         if os.getppid() != parent:  # killed: nobody waits for us, and a later start goes on

@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from repro.data import views
 from repro.errors import ReproError
 from repro.model import Scorer, Stateful
-from repro.runs.execute import Settings, model_of, split_of
+from repro.runs.execute import model_of, split_of
 from repro.runs.machine import chosen_device
 from repro.runs.plan import Job
+from repro.runs.settings import Settings
 from repro.split import Cases, Split
 from repro.training.fit import check_users
 from repro.training.progress import Progress
@@ -202,7 +202,7 @@ def measure(
 
 def _measured(job: Job, settings: Settings, seconds: float, reached: tuple[int, int]) -> Estimate:
     device = chosen_device(settings.device, settings.threads, settings.deterministic)
-    split = split_of(job, views.load(job.experiment.dataset).digest)
+    split = split_of(job)
     check_users(model_of(job), split, job.experiment.model.name)
     n_users, params = split.train.n_users, job.experiment.model.params
     batch = max((size for key, size in params.items() if key.endswith("batch_size")), default=0)

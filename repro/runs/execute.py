@@ -6,7 +6,7 @@ import datetime
 import json
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,36 +14,19 @@ from typing import Any
 from repro.data import views
 from repro.errors import ReproError, UnsupportedError
 from repro.experiment import Spec, canonical
+from repro.interactions import Dataset
 from repro.plugins import MODELS, PROTOCOLS
-from repro.runs import locks, machine, records, status
+from repro.runs import locks, machine, records
 from repro.runs.locks import BusyError
 from repro.runs.plan import Job
 from repro.runs.provenance import code_version, n_sources, plugins
 from repro.runs.records import Failure, Record
+from repro.runs.settings import Report, Settings
 from repro.split import Split, Splitter
 from repro.training import checkpoints
 from repro.training.fit import fit
 from repro.training.outcome import Outcome
 from repro.training.progress import Progress
-
-Report = Callable[[str, int, int], None]
-"""Told of every epoch: phase, epoch from 1, epochs of the phase."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to run: changes no number, but for device and threads in the last digits."""
-
-    runs: Path
-    """The folder of records."""
-    device: str = "auto"
-    """"auto", "cpu", "cuda" or "cuda:1"."""
-    threads: int = 0
-    """CPU threads, of torch and of what numpy and scipy multiply with; 0: torch's own choice."""
-    deterministic: bool = True
-    """On a GPU, only algorithms that give the same bits each time."""
-    since: float | None = None
-    """Forget records and checkpoints from before this moment, in seconds since 1970."""
 
 
 def attempt(
@@ -63,7 +46,7 @@ def attempt(
     report, say : callable, optional
         Told of every epoch, and of what the user should know.
     """
-    folder = settings.runs / status.run_id(job)
+    folder = settings.runs / job.id
     trace = ""
     try:
         return run(job, settings, report, say)
@@ -101,27 +84,23 @@ def run(
     BusyError
         If another process is at it.
     """
-    folder = settings.runs / status.run_id(job)
-    with locks.held(folder, job.label) as claim:
+    job = job.located()
+    folder = settings.runs / job.id
+    with locks.held(folder, job.label) as lock:
 
         def told(phase: str, epoch: int, n: int) -> None:
-            claim.tell(phase, epoch, n)
+            lock.tell(phase, epoch, n)
             if report:
                 report(phase, epoch, n)
 
-        digest = views.load(job.experiment.dataset).digest
-        known = _known(job, settings, digest, folder.name)
-        fresh = known and (settings.since is None or _seconds(known.began) >= settings.since)
-        if known and fresh and job.is_done_by(known):
+        known = _known(job, settings)
+        if known and _counts(known, settings) and job.is_done_by(known):
             return known
         if known:  # another table asked for other metrics; they are not to be lost
             job = replace(job, metrics=tuple(dict.fromkeys([*job.metrics, *known.results])))
-        if settings.since is not None:
-            for file in checkpoints.present(folder):
-                if file.stat().st_mtime < settings.since:
-                    file.unlink()
+        _forget_checkpoints(folder, settings)
         record, outcome = _trained(job, settings, told, say)
-        claim.check()
+        lock.check()
         ranking = outcome.ranking
         assert ranking is not None, "the record tells of it"
         embeddings = {name: rows.numpy() for name, rows in outcome.embeddings.items()}
@@ -129,31 +108,44 @@ def run(
         return record
 
 
-def _known(job: Job, settings: Settings, digest: str, id: str) -> Record | None:
-    """Return the record that there is; a damaged one counts as none to who forces the run."""
+def _known(job: Job, settings: Settings) -> Record | None:
+    """Return the record that there is; where the run is forced, a damaged one counts as none."""
     try:
-        return records.find(settings.runs, digest, job.experiment, id)
+        return records.find(settings.runs, job.digest, job.experiment)
     except ReproError:
         if settings.since is None:
             raise
     return None
 
 
+def _counts(known: Record, settings: Settings) -> bool:
+    """Return whether a record is not from before the moment that a forced run began."""
+    began = datetime.datetime.fromisoformat(known.began).timestamp()
+    return settings.since is None or began >= settings.since
+
+
+def _forget_checkpoints(folder: Path, settings: Settings) -> None:
+    """Delete the checkpoints from before the moment that a forced run began."""
+    if settings.since is not None:
+        for file in checkpoints.present(folder):
+            if file.stat().st_mtime < settings.since:
+                file.unlink()
+
+
 def _trained(
     job: Job, settings: Settings, report: Report, say: Callable[[str], None] | None
 ) -> tuple[Record, Outcome]:
+    """Train a job's model; return the record, and what goes beside it."""
     device = machine.chosen_device(settings.device, settings.threads, settings.deterministic)
-    began = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
-    experiment = job.experiment
+    experiment, folder = job.experiment, settings.runs / job.id
     code = code_version() | plugins(experiment)
-    data = views.load(experiment.dataset)
-    _check_view(experiment.dataset, data.digest)
-    split = split_of(job, data.digest)
-    id = experiment.id(data.digest)
-    now = machine.environment(device)
-    start = {"began": began, "device": str(device), "threads": now["threads"], **code}
+    data = dataset_of(job)
+    split = split_of(job)
+    environment = machine.environment(device) | {"deterministic": settings.deterministic}
+    began = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
+    start = {"began": began, "device": str(device), "threads": environment["threads"], **code}
     machine.forget_peak(device)
-    progress = Progress(experiment.seed, device, settings.runs / id, report, start, say)
+    progress = Progress(experiment.seed, device, folder, report, start, say)
     if say and n_sources([code, *progress.outcome.attempts]) > 1:
         say(f"{job.label}: the code has changed since its checkpoint; --force begins anew")
     with machine.subnormals_as_zero():
@@ -173,12 +165,12 @@ def _trained(
     if ranking is None:
         raise ReproError(f"{experiment.model.name} yielded no scorer", "it needs an epoch at least")
     record = Record(
-        id=id,
+        id=job.id,
         experiment=experiment,
         digest=data.digest,
         verified=data.verified,
         code=code,
-        environment=now | {"deterministic": settings.deterministic},
+        environment=environment,
         began=began,
         seconds=round(outcome.seconds, 3),
         epoch=outcome.epoch,
@@ -190,7 +182,7 @@ def _trained(
         cases=split.test.digest(),
         attempts=outcome.attempts,
         peak_bytes=machine.peak(device),
-        folder=settings.runs / id,
+        folder=folder,
     )
     return record, outcome
 
@@ -201,27 +193,39 @@ def model_of(job: Job) -> Any:
     return MODELS.load(spec.name)(**_arguments(spec))
 
 
-def _seconds(moment: str) -> float:
-    return datetime.datetime.fromisoformat(moment).timestamp()
+def dataset_of(job: Job) -> Dataset:
+    """Return a job's view.
+
+    Raises
+    ------
+    ReproError
+        If it is damaged, or another one than the job was planned for.
+    """
+    job = job.located()
+    return _dataset(job.experiment.dataset, job.digest)
 
 
-def split_of(job: Job, digest: str) -> Split:
-    """Return what a job's protocol makes of its data, which has a digest."""
-    experiment = job.experiment
-    return _split(experiment.dataset, digest, canonical(asdict(experiment.protocol)))
+def split_of(job: Job) -> Split:
+    """Return what a job's protocol makes of its view."""
+    protocol = job.experiment.protocol
+    arguments = canonical(protocol.params)
+    return _split(dataset_of(job), protocol.name, arguments)
 
 
-@lru_cache  # once a process: what is trained on is what the record's digest says
-def _check_view(dataset: str, _digest: str) -> None:
+@lru_cache(maxsize=2)  # checked once a process: what is trained on is what the digest says
+def _dataset(dataset: str, digest: str) -> Dataset:
+    found = views.load(dataset)
+    if found.digest != digest:
+        raise ReproError(f"{dataset} has been built again since this run was planned", "run again")
     if fault := views.damage(dataset):
         raise ReproError(fault)
+    return found
 
 
 @lru_cache(maxsize=2)  # jobs of one table share it; two, because rows may alternate
-def _split(dataset: str, digest: str, protocol: str) -> Split:
-    spec = json.loads(protocol)
-    splitter: Splitter = PROTOCOLS.load(spec["name"])(**_arguments(Spec(**spec)))
-    return splitter.split(views.load(dataset))
+def _split(data: Dataset, protocol: str, params: str) -> Split:
+    splitter: Splitter = PROTOCOLS.load(protocol)(**_arguments(Spec(protocol, json.loads(params))))
+    return splitter.split(data)
 
 
 def _arguments(spec: Spec) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +43,22 @@ def leftovers(runs: Path, unfinished: bool = False) -> list[Leftover]:
     """
     found = [*_of_runs(runs, unfinished), *_of_data(unfinished)]
     return [Leftover(kind, path, _size(path)) for kind, path in found]
+
+
+def delete(found: Iterable[Leftover], runs: Path, unfinished: bool = False) -> None:
+    """Delete what may still be deleted: no process has come for it in the meantime.
+
+    Parameters
+    ----------
+    found : iterable of Leftover
+        What to delete.
+    runs, unfinished
+        As of `leftovers`.
+    """
+    still = {one.path for one in leftovers(runs, unfinished)}
+    for one in found:
+        if one.path in still:
+            one.delete()
 
 
 def _of_runs(runs: Path, unfinished: bool) -> Iterator[tuple[str, Path]]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
+import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,6 +19,11 @@ from repro.papers.rows import Entry
 from repro.papers.schema import figure_key
 from repro.plugins import MODELS
 from repro.runs.records import Record
+
+SEEDS = 2**32
+"""Above all seeds that every generator of random numbers takes."""
+
+MOST_SEEDS = 1000
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,90 @@ class Asked:
     smoke: bool = False
 
 
+def asked_for(
+    paper: str | None = None,
+    table: str | None = None,
+    figure: str | None = None,
+    rows: Iterable[str] | None = None,
+    added: bool = False,
+    views: Iterable[str] | None = None,
+    seeds: str | Iterable[int] = (),
+    settings: Iterable[str] | Mapping[str, Any] | None = None,
+    model: str | None = None,
+    smoke: bool = False,
+) -> Asked:
+    """Return a selection of runs, as a command line or a notebook states it.
+
+    Parameters
+    ----------
+    paper : str, optional
+        A paper; with `smoke` it may be left out, for every paper and every model.
+    table, figure, rows, added, views, model, smoke
+        As in `Asked`.
+    seeds : str or iterable of int
+        Seeds, or as text: "0,1,2", "0..4".
+    settings : iterable of str or mapping, optional
+        Hyper-parameters, by name or as "KEY=VALUE".
+
+    Raises
+    ------
+    ReproError
+        If no paper is named, or the seeds cannot be read.
+    """
+    if paper is None and not smoke:
+        raise ReproError("which paper?", f"there are: {', '.join(library.papers())}")
+    if isinstance(settings, Mapping):
+        settings = [f"{key}={json.dumps(value)}" for key, value in settings.items()]
+    return Asked(
+        papers=(paper,) if paper else tuple(library.papers()),
+        table=table,
+        figure=figure,
+        rows=tuple(rows or ()),
+        added=added,
+        views=tuple(views or ()),
+        seeds=seeds_in(seeds) if isinstance(seeds, str) else tuple(seeds),
+        settings=tuple(settings or ()),
+        model=model,
+        every_model=smoke and paper is None,
+        smoke=smoke,
+    )
+
+
+def seeds_in(text: str) -> tuple[int, ...]:
+    """Return the seeds that a text names: "0,1,2", "0..4", or none.
+
+    Raises
+    ------
+    ReproError
+        If it names none, negative ones, or too many.
+    """
+    found: list[int] = []
+    try:
+        for part in text.split(",") if text else []:
+            first, dots, last = part.partition("..")
+            some = range(int(first), int(last if dots else first) + 1)
+            if not some or some[0] < 0 or some[-1] >= SEEDS or len(some) > MOST_SEEDS:
+                raise ValueError
+            found += some
+    except ValueError:
+        bounds = f"below {SEEDS:,}, and at most {MOST_SEEDS:,} in a row"
+        raise ReproError(
+            f"--seeds '{text}' are not seeds", f"as in 0,1,2 or 0..4; {bounds}"
+        ) from None
+    return tuple(dict.fromkeys(found))
+
+
+@dataclass(frozen=True)
+class RunPlace:
+    """Where the row of a run stands."""
+
+    paper: str
+    table: str
+    row: str
+    group: str
+    """The column group's label."""
+
+
 @dataclass(frozen=True)
 class Job:
     """An experiment, what to measure, and for whom."""
@@ -55,6 +145,37 @@ class Job:
     """Paper, table, row, view and seed, and what sets it apart from the row: for people."""
     needs: tuple[Need, ...] = ()
     """What its record must hold besides, for figures."""
+    place: RunPlace | None = None
+    """The row that asked for it first."""
+    digest: str = ""
+    """Of its view; empty until that is in the cache, see `located`."""
+
+    @property
+    def id(self) -> str:
+        """The id of its run.
+
+        Raises
+        ------
+        ReproError
+            If its view is not in the cache.
+        """
+        return self.experiment.id(self.located().digest)
+
+    def located(self) -> Job:
+        """Return the job with the digest of its view.
+
+        Raises
+        ------
+        ReproError
+            If its view is not in the cache.
+        """
+        if self.digest:
+            return self
+        known = views.prepared(self.experiment.dataset)
+        if known is None:
+            missing = f"{self.experiment.dataset} is not in the cache"
+            raise ReproError(missing, f"repro fetch {self.experiment.dataset}")
+        return replace(self, digest=known.digest)
 
     def is_done_by(self, record: Record) -> bool:
         """Return whether a record of the experiment has all that is to be measured."""
@@ -68,6 +189,14 @@ class Plan:
     jobs: list[Job] = field(default_factory=list)
     left_out: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Why, as verdict and reason, by row."""
+
+    def located(self) -> list[Job]:
+        """Return the jobs with the digests of their views, as far as these are in the cache."""
+        known = {dataset: views.prepared(dataset) for dataset in self.datasets()}
+        return [
+            replace(job, digest=view.digest) if (view := known[job.experiment.dataset]) else job
+            for job in self.jobs
+        ]
 
     def datasets(self) -> list[str]:
         """Return the views that the experiments need."""
@@ -114,6 +243,7 @@ def plan(asked: Asked) -> Plan:
                 tuple(cell.metric for cell in entry.cells),
                 " | ".join([label, *changed, *["smoke"] * asked.smoke, f"seed {seed}"]),
                 entry.needs,
+                RunPlace(entry.paper, entry.table, entry.row, entry.group_label),
             )
             known = jobs.get(experiment.key())
             jobs[experiment.key()] = _both(known, job) if known else job
@@ -208,7 +338,7 @@ def _table_entries(
         return
     if asked.model is None:
         named = {"row": asked.rows, "view": asked.views}
-        for entry in paper.entries(number):
+        for entry in paper.entries[number]:
             if asked.added or all(named[what] for what in entry.added):
                 yield entry
     for model in [asked.model] if asked.model else MODELS.names() if asked.every_model else []:

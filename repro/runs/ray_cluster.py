@@ -10,8 +10,9 @@ from typing import Any
 from repro.data import prepare
 from repro.errors import ReproError
 from repro.runs.engines import POLL_SECONDS, Ended, Outcome, plain
-from repro.runs.execute import Settings, attempt
+from repro.runs.execute import attempt
 from repro.runs.plan import Job
+from repro.runs.settings import Settings
 
 
 class Ray:

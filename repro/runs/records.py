@@ -213,14 +213,14 @@ def _schema() -> TypeAdapter[Record]:
     return TypeAdapter(Record)
 
 
-def find(runs: Path, digest: str, experiment: Experiment, id: str) -> Record | None:
+def find(runs: Path, digest: str, experiment: Experiment) -> Record | None:
     """Return the record of an experiment on data of a digest.
 
     It lies under the experiment's id; or under another, if model or protocol had fewer parameters
     when it was made.
     """
     with suppress(FileNotFoundError):
-        return load(runs / id)
+        return load(runs / experiment.id(digest))
     wanted = digest, experiment.key()
     for file in sorted(runs.glob(f"*/{FILE}")):
         with suppress(FileNotFoundError):  # a forced run is being saved this moment

@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from repro.data import views
-from repro.errors import ReproError
-from repro.experiment import canonical, loops
+from repro.experiment import Experiment, canonical, loops
 from repro.runs import locks, records
 from repro.runs.plan import Job, Plan
 from repro.runs.records import Record
 from repro.training import checkpoints
-
-
-def run_id(job: Job) -> str:
-    """Return the id of a job's run; its view must be in the cache."""
-    known = views.prepared(job.experiment.dataset)
-    if known is None:
-        raise ReproError(f"{job.experiment.dataset} is not in the cache", "repro fetch it first")
-    return job.experiment.id(known.digest)
 
 
 def finished(jobs: Iterable[Job], every: Iterable[Record]) -> dict[str, str]:
@@ -31,27 +21,19 @@ def finished(jobs: Iterable[Job], every: Iterable[Record]) -> dict[str, str]:
     Parameters
     ----------
     jobs : iterable of Job
-        One whose data is not here has no record.
+        A job without a digest, whose view is not in the cache, has no record.
     every : iterable of Record
         All there are.
     """
-    jobs = list(jobs)
-    digests = _digests(jobs)
     known = {record.id: record for record in every}
     older = {(record.digest, record.experiment.key()): record for record in known.values()}
     found = {}
     for job in jobs:
-        experiment, digest = job.experiment, digests.get(job.experiment.dataset, "")
-        record = known.get(experiment.id(digest)) or older.get((digest, experiment.key()))
+        key = job.experiment.key()
+        record = known.get(job.experiment.id(job.digest)) or older.get((job.digest, key))
         if record and job.is_done_by(record):
             found[job.label] = record.id
     return found
-
-
-def _digests(jobs: Iterable[Job]) -> dict[str, str]:
-    """Return the digests of the jobs' views, as far as they are in the cache."""
-    datasets = dict.fromkeys(job.experiment.dataset for job in jobs)
-    return {name: view.digest for name in datasets if (view := views.prepared(name))}
 
 
 @dataclass(frozen=True)
@@ -59,57 +41,98 @@ class State:
     """How a run stands."""
 
     label: str
+    """Paper, table, row, column group, what sets the run apart, and seed."""
     kind: str
     """"done", "running", "failed", "refused", "missing", "no data", or why it is left out."""
-    detail: str
-    """The record's id, the epoch, the reason."""
+    paper: str = ""
+    table: str = ""
+    row: str = ""
+    group: str = ""
+    """Paper to here: the row that the run is for; empty of what is left out."""
+    seed: int | None = None
+    id: str = ""
+    """Of the run; empty while its view is not in the cache."""
+    phase: str = ""
+    epoch: int = 0
+    n_epochs: int = 0
+    host: str = ""
+    pid: int = 0
+    """Phase to here: of a run that goes on."""
+    resumes: bool = False
+    """Whether a run without a record has a checkpoint."""
+    reason: str = ""
+    """Why a run failed, was refused or is left out, or what it lacks."""
     left: float | None = None
-    """Seconds that the rest takes, as its pace or the records of its like say, per epoch."""
+    """Seconds that the rest takes: at the run's pace, or as the records of its like took."""
+
+    @property
+    def detail(self) -> str:
+        """The record's id, the epoch or the reason, for people."""
+        if self.kind == "running":
+            at = f"{self.phase} {self.epoch}/{self.n_epochs}" if self.n_epochs else "begun"
+            return f"{at}, process {self.pid} on {self.host}"
+        if self.resumes:
+            return "cut off; resumes from its checkpoint"
+        return self.id if self.kind == "done" else self.reason
 
 
 def states(plan: Plan, runs: Path) -> list[State]:
     """Return how every run of a plan stands, then the rows that give none."""
     every = list(records.load_all(runs))
-    spent: dict[tuple[str, ...], list[float]] = {}
+    jobs = plan.located()
+    done, spent = finished(jobs, every), _seconds_per_epoch(every)
+    found = []
+    for job in jobs:
+        place = vars(job.place) if job.place else {}
+        about = {"label": job.label, "seed": job.experiment.seed, **place}
+        if not job.digest:
+            found.append(
+                State(kind="no data", reason=f"repro fetch {job.experiment.dataset}", **about)
+            )
+        elif job.label in done:
+            found.append(State(kind="done", id=done[job.label], **about))
+        else:
+            state = _unfinished(job, runs / job.id, spent)
+            found.append(State(id=job.id, **about, **state))
+    left_out = plan.left_out.items()
+    return found + [State(label, kind, reason=why) for label, (kind, why) in left_out]
+
+
+Spent = dict[tuple[str, ...], list[float]]
+"""Seconds per epoch of each record, by what runs that take about as long have in common."""
+
+
+def _seconds_per_epoch(every: Iterable[Record]) -> Spent:
+    spent: Spent = {}
     for record in every:
         if not record.experiment.smoke:
-            model = record.experiment.model
-            epochs = sum(loops(model.params).values()) or 1
-            for key in _alike(record.experiment.dataset, model.name, model.params):
+            epochs = sum(loops(record.experiment.model.params).values()) or 1
+            for key in _alike(record.experiment):
                 spent.setdefault(key, []).append(record.seconds / epochs)
-    done, digests = finished(plan.jobs, every), _digests(plan.jobs)
-    found = []
-    for job in plan.jobs:
-        dataset = job.experiment.dataset
-        if dataset not in digests:
-            found.append(State(job.label, "no data", f"repro fetch {dataset}"))
-        elif job.label in done:
-            found.append(State(job.label, "done", done[job.label]))
-        else:
-            found.append(_state(job, runs / job.experiment.id(digests[dataset]), spent))
-    return found + [State(label, *why) for label, why in plan.left_out.items()]
+    return spent
 
 
-def _alike(dataset: str, model: str, params: Mapping[str, Any]) -> list[tuple[str, ...]]:
+def _alike(experiment: Experiment) -> list[tuple[str, ...]]:
     """Return what runs that take about as long have in common, the nearest ones first."""
-    return [(dataset, model, canonical(params)), (dataset, model)]
+    model = experiment.model
+    return [
+        (experiment.dataset, model.name, canonical(model.params)),
+        (experiment.dataset, model.name),
+    ]
 
 
-def _state(job: Job, folder: Path, spent: dict[tuple[str, ...], list[float]]) -> State:
-    """Return how a run without a record stands."""
-    claim = locks.read(folder)
-    if claim and claim.is_held(folder):
-        at = f"{claim.phase} {claim.epoch}/{claim.n_epochs}" if claim.n_epochs else "begun"
-        return State(job.label, "running", f"{at}, process {claim.pid} on {claim.host}", claim.left)
-    model = job.experiment.model
-    keys = _alike(job.experiment.dataset, model.name, model.params)
-    alike = next((spent[key] for key in keys if key in spent), None)
-    epochs = sum(loops(model.params).values()) or 1
+def _unfinished(job: Job, folder: Path, spent: Spent) -> dict[str, Any]:
+    """Return how a run without a record stands, as fields of `State`."""
+    lock = locks.read(folder)
+    if lock and lock.is_held(folder):
+        told = {key: getattr(lock, key) for key in ("phase", "epoch", "n_epochs", "host", "pid")}
+        return {"kind": "running", "left": lock.left, **told}
+    alike = next((spent[key] for key in _alike(job.experiment) if key in spent), None)
+    epochs = sum(loops(job.experiment.model.params).values()) or 1
     left = epochs * statistics.median(alike) if alike else None
     failure = records.failure(folder)
     if failure and failure.refused:
-        return State(job.label, "refused", failure.message)
+        return {"kind": "refused", "reason": failure.message}
     if failure:
-        return State(job.label, "failed", f"{failure.message} ({failure.when})", left)
-    begun = "cut off; it goes on from its checkpoint" if checkpoints.present(folder) else ""
-    return State(job.label, "missing", begun, left)
+        return {"kind": "failed", "reason": f"{failure.message} ({failure.when})", "left": left}
+    return {"kind": "missing", "resumes": bool(checkpoints.present(folder)), "left": left}

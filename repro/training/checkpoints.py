@@ -1,6 +1,6 @@
-"""The newest two checkpoints of a run, each whole or not there; a damaged one is put aside.
+"""The newest two checkpoints of a run, each whole or absent; a damaged one is set aside.
 
-Behind a checkpoint's content stands its sha256: a disk that turns a bit must not turn a result.
+A checkpoint ends with the sha256 of its content: a flipped bit on disk must not change a result.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ def present(folder: Path) -> list[Path]:
 
 
 def save(folder: Path, content: bytes) -> None:
-    """Write the next checkpoint, and let all but the newest two go."""
+    """Write the next checkpoint, and delete all but the newest two."""
     number = max((int(_digits(file)) for file in present(folder)), default=0) + 1
     file = folder / f"checkpoint-{number:06}.pt"
     write_atomically(file, content + hashlib.sha256(content).digest())
-    for old in [*reversed(present(folder)[KEPT:]), *_cut_off(folder)]:  # no gap after a cut
+    for old in [*reversed(present(folder)[KEPT:]), *_cut_off(folder)]:  # oldest first
         old.unlink()
 
 
@@ -34,12 +34,12 @@ def read(file: Path) -> bytes:
     Raises
     ------
     ValueError
-        If it is not what was written.
+        If the file is damaged.
     """
     whole = file.read_bytes()
     content, digest = whole[:-32], whole[-32:]
     if hashlib.sha256(content).digest() != digest:
-        raise ValueError("its bytes are not those that were written")
+        raise ValueError("its checksum does not match")
     return content
 
 
@@ -55,7 +55,7 @@ def clear(folder: Path) -> None:
 
 
 def remains(folder: Path) -> list[Path]:
-    """Return the checkpoints of a run that cannot be read: damaged, or cut off as they came."""
+    """Return the checkpoints of a run that cannot be read: damaged, or only partly written."""
     return [*folder.glob("checkpoint-*.damaged"), *_cut_off(folder)]
 
 

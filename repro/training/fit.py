@@ -17,12 +17,14 @@ import numpy as np
 import torch
 
 from repro.errors import ReproError, UnsupportedError
+from repro.experiment import Selection
 from repro.metrics import Result
 from repro.model import Composite, Embedding, Model, Scorer
 from repro.split import Split
 from repro.training.outcome import Outcome
 from repro.training.progress import Progress
 from repro.training.ranking import Ranking, rank
+from repro.training.selection import BestEpoch
 
 
 def fit(
@@ -37,6 +39,7 @@ def fit(
     patience: int | None = None,
     patience_from: int = 0,
     curve: tuple[str, ...] = (),
+    keep_scorer: bool = False,
 ) -> Outcome:
     """Train a model, and return its test metrics at the epoch that `select` names.
 
@@ -57,6 +60,9 @@ def fit(
     curve : tuple of str
         Metrics that every look must have seen, for a figure; without them a checkpoint is no use.
 
+    keep_scorer : bool
+        Keep a copy of the scorer of the epoch that counts; a checkpoint does not hold it.
+
     Raises
     ------
     UnsupportedError
@@ -64,57 +70,71 @@ def fit(
     ReproError
         If `select` needs a validation that the protocol does not have, or training diverged.
     """
-    part, _, criterion = select.partition(":")
-    if part == "valid" and split.valid is None:
+    rule = Selection.of(select)
+    if rule.cases == "valid" and split.valid is None:
         raise ReproError(
             f"select = '{select}' needs validation cases, and this protocol holds out none",
             "select = 'last', or give the protocol a validation part",
         )
     check_users(model, split, name)
-    # Of a metric that was not looked at, best epochs and the curve's beginning are lost.
-    if {*curve, *(metrics if criterion == "each" else ())} - set(progress.outcome.followed):
-        progress.begin_anew()
-    outcome = progress.outcome
-    metrics = tuple(dict.fromkeys([*metrics, *curve, *outcome.followed]))
-    outcome.followed = list(metrics)
-    if outcome.ranking is not None:
-        for metric in [name for name in metrics if name not in outcome.results]:
-            value, error = outcome.ranking.value(metric), outcome.ranking.standard_error(metric)
-            outcome.results[metric] = Result(value, error, outcome.epoch)
+    metrics = _followed(progress, metrics, curve, rule)
+    wanted = (*metrics, rule.metric) if rule.metric else metrics
     for scorer in model.epochs(split.train, progress):
         if progress.epoch % every and not progress.final:
             continue
-        test, progress.look = _look(scorer, split, name, (*metrics, criterion))
-        if part in ("valid", "test") and criterion != "each":
-            seen = progress.look[part][criterion]
-            counted = progress.epoch + 1 >= patience_from
-            outcome.stale = 0 if seen > outcome.selected else outcome.stale + counted
-            better = seen > outcome.selected
-            outcome.selected = max(seen, outcome.selected)
-        else:
-            better = True
-        if better:
-            outcome.ranking, outcome.epoch = test, progress.epoch + 1
-            progress.look |= _parts(scorer, split, metrics)
-            if split.others:
-                for entry in outcome.curve:  # a checkpoint may have come between
-                    for key in split.others:
-                        entry.pop(key, None)
-                kept = copy.deepcopy(scorer)  # the training goes on
-                progress.later(partial(_others, kept, split, name, metrics, progress.seed))
-            outcome.embeddings = _embeddings(scorer)
-        for metric in metrics:
-            value = progress.look["test"][metric]
-            best = outcome.results.get(metric)
-            if better and (criterion != "each" or best is None or value > best.value):
-                error = test.standard_error(metric)
-                outcome.results[metric] = Result(value, error, progress.epoch + 1)
-        if patience and outcome.stale >= patience:
+        best = BestEpoch(rule, progress.outcome, patience, patience_from)
+        test, progress.look = _look(scorer, split, name, wanted)
+        if best.looked(progress.look, progress.epoch + 1):
+            _keep(scorer, split, test, progress, name, metrics)
+            progress.outcome.scorer = copy.deepcopy(scorer) if keep_scorer else None
+            best.keep(test, progress.look, metrics)
+        if best.is_over:
             progress.end_phase()
     if progress.look:  # the model does not count its epochs
         progress.close_epoch()
     progress.settle()
-    return outcome
+    return progress.outcome
+
+
+def _followed(
+    progress: Progress, metrics: tuple[str, ...], curve: tuple[str, ...], rule: Selection
+) -> tuple[str, ...]:
+    """Return the metrics that every look follows: those asked for, and those of earlier attempts.
+
+    A checkpoint that lacks what cannot be made up for is forgotten: of a metric that was not looked
+    at, its best epoch and the beginning of its curve are lost.
+    """
+    if {*curve, *(metrics if rule.each else ())} - set(progress.outcome.followed):
+        progress.begin_anew()
+    outcome = progress.outcome
+    followed = tuple(dict.fromkeys([*metrics, *curve, *outcome.followed]))
+    outcome.followed = list(followed)
+    if outcome.ranking is not None:
+        for metric in [name for name in followed if name not in outcome.results]:
+            value, error = outcome.ranking.value(metric), outcome.ranking.standard_error(metric)
+            outcome.results[metric] = Result(value, error, outcome.epoch)
+    return followed
+
+
+def _keep(
+    scorer: Scorer,
+    split: Split,
+    test: Ranking,
+    progress: Progress,
+    name: str,
+    metrics: tuple[str, ...],
+) -> None:
+    """Keep what the record tells of the best epoch so far, which is the one in progress."""
+    outcome = progress.outcome
+    outcome.ranking, outcome.epoch = test, progress.epoch + 1
+    progress.look |= _parts(scorer, split, metrics)
+    if split.others:
+        for entry in outcome.curve:  # a checkpoint may have come between
+            for key in split.others:
+                entry.pop(key, None)
+        kept = copy.deepcopy(scorer)  # the training goes on
+        progress.later(partial(_others, kept, split, name, metrics, progress.seed))
+    outcome.embeddings = _embeddings(scorer)
 
 
 def check_users(model: Model, split: Split, name: str) -> None:
@@ -166,7 +186,7 @@ def _look(
     scorer: Scorer, split: Split, name: str, wanted: tuple[str, ...]
 ) -> tuple[Ranking, dict[str, Any]]:
     """Return the ranking of the test cases, and the metrics of all cases for the curve."""
-    metrics = [metric for metric in dict.fromkeys(wanted) if "@" in metric]
+    metrics = dict.fromkeys(wanted)
     with torch.random.fork_rng():  # a scorer that samples must not change the training to come
         test = rank(scorer, split.test, name)
         look = {"test": {metric: test.value(metric) for metric in metrics}}

@@ -1,4 +1,4 @@
-"""What a training has found so far."""
+"""What training has found so far."""
 
 from __future__ import annotations
 
@@ -9,35 +9,39 @@ import numpy as np
 import torch
 
 from repro.metrics import Result
+from repro.model import Scorer
 from repro.training.ranking import Ranking
 
 
 @dataclass(eq=False)
 class Outcome:
-    """What a training has found so far."""
+    """What training has found so far."""
 
     ranking: Ranking | None = None
-    """Of the test cases at the epoch that counts; with "test:each" at the last look."""
+    """Of the test cases at the selected epoch; with "test:each", at the last evaluation."""
     epoch: int = 0
     """That epoch, from 1."""
     selected: float = -np.inf
-    """What `select` saw there."""
+    """The value there of the metric that `select` names."""
     stale: int = 0
-    """Looks since."""
+    """Evaluations since then."""
     results: dict[str, Result] = field(default_factory=dict)
     """Test metrics by name."""
     curve: list[dict[str, Any]] = field(default_factory=list)
-    """Per epoch: phase, epoch, seconds, mean losses; at a look also the metrics of the cases."""
+    """Per epoch: phase, epoch, seconds, mean losses; after an evaluation also its metrics."""
     seconds: float = 0.0
-    """Spent in epochs and looks, over all attempts."""
+    """Spent in epochs and evaluations, over all attempts."""
     attempts: list[dict[str, Any]] = field(default_factory=list)
-    """What is said of each start: the first, and one after every cut."""
+    """A description of each start: the first, and one after every interruption."""
     embeddings: dict[str, torch.Tensor] = field(default_factory=dict)
-    """Where a model that says so places users and items, at the epoch that counts."""
+    """Embeddings of users and items at the selected epoch, if the model provides them."""
     followed: list[str] = field(default_factory=list)
-    """The metrics that every look so far has seen."""
+    """The metrics that every evaluation so far has computed."""
+
+    scorer: Scorer | None = None
+    """At the epoch that counts, if it was asked for."""
 
     def forget(self) -> None:
         """Forget the best epoch; the curve stays."""
         self.ranking, self.epoch, self.selected, self.stale = None, 0, -np.inf, 0
-        self.results, self.embeddings = {}, {}
+        self.results, self.embeddings, self.scorer = {}, {}, None

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from repro.errors import ReproError
 from repro.model import Stateful
-from repro.training import checkpoints
+from repro.training import checkpoints, resume
 from repro.training.outcome import Outcome
-from repro.training.resume import KEPT_APART, newest, outcome_of
 
 CHECKPOINT_SECONDS = 60.0
 """At most so much work is lost when a run is cut off, or one epoch if that is longer."""
@@ -67,9 +62,9 @@ class Progress:
         self._later: tuple[int, Callable[[], dict[str, Any]]] | None = None
         self._folder = folder
         self._report = report or (lambda phase, epoch, n: None)
-        self._saved = newest(folder, say or (lambda text: None)) if folder else None
+        self._saved = resume.newest(folder, say or (lambda text: None)) if folder else None
         if self._saved:
-            self.outcome = outcome_of(self._saved)
+            self.outcome = resume.outcome_of(self._saved)
         self.outcome.attempts += [attempt] if attempt else []
         self._began = self._written = time.monotonic()
 
@@ -113,7 +108,7 @@ class Progress:
         if self._saved and self._loop < self._saved["loop"]:
             return  # this loop was over when the checkpoint was written
         if self._saved and self._loop == self._saved["loop"]:
-            self._restore(self._saved, state)
+            resume.restore(self._saved, state, self, self._folder)
             first = self._saved["epoch"] + 1
         for epoch in range(first, n):
             self.epoch, self.final = epoch, epoch == n - 1
@@ -125,7 +120,7 @@ class Progress:
             if self._folder and (over or waited > CHECKPOINT_SECONDS):
                 self.epoch = n - 1 if over else epoch
                 self.settle()
-                checkpoints.save(self._folder, self._checkpoint(state))
+                checkpoints.save(self._folder, self._packed(state))
                 self._written = time.monotonic()
             if over:
                 return
@@ -145,43 +140,6 @@ class Progress:
         self._began = now
         self.look, self._losses = {}, {}
 
-    def _checkpoint(self, state: dict[str, Stateful]) -> bytes:
-        """Return the bytes of a checkpoint: tensors and plain types only."""
-        ranking = self.outcome.ranking
-        content = {
-            "loop": self._loop,
-            "epoch": self.epoch,
-            "state": {name: part.state_dict() for name, part in state.items()},
-            "torch": torch.get_rng_state(),
-            "cuda": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
-            "numpy": json.dumps(self.rng.bit_generator.state),
-            "outcome": json.dumps(
-                {k: v for k, v in vars(self.outcome).items() if k not in KEPT_APART}
-            ),
-            "embeddings": self.outcome.embeddings,
-            "results": json.dumps({k: asdict(v) for k, v in self.outcome.results.items()}),
-            "ranking": ranking
-            and {
-                "hits": torch.from_numpy(ranking.hits),
-                "n_targets": torch.from_numpy(ranking.n_targets),
-                "tie_size": ranking.tie_size,
-                "constant": ranking.constant,
-            },
-        }
-        buffer = BytesIO()
-        torch.save(content, buffer)
-        return buffer.getvalue()
-
-    def _restore(self, saved: dict[str, Any], state: dict[str, Stateful]) -> None:
-        try:
-            for name, part in state.items():
-                part.load_state_dict(saved["state"][name])
-        except (KeyError, ValueError, RuntimeError) as error:
-            raise ReproError(
-                f"the checkpoint in {self._folder} is of another version of the model: {error}",
-                "repro run --force trains from the beginning",
-            ) from error
-        torch.set_rng_state(saved["torch"])
-        if saved["cuda"] is not None and self.device.type == "cuda":
-            torch.cuda.set_rng_state(saved["cuda"], self.device)  # maybe not the GPU it was
-        self.rng.bit_generator.state = json.loads(saved["numpy"])
+    def _packed(self, state: dict[str, Stateful]) -> bytes:
+        """Return the bytes of a checkpoint."""
+        return resume.packed(self.outcome, (self._loop, self.epoch), state, self)

@@ -26,7 +26,7 @@ BATCH_SCORES = 2**25
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """What a ranking found.
+    """The result of a ranking.
 
     Parameters
     ----------
@@ -35,10 +35,10 @@ class Ranking:
     n_targets : int array, shape (U,)
         Targets per user.
     tie_size : float
-        Mean over users of how many other items share the score that decides: of the target among
-        candidates, of the last ranked item in a full ranking.
+        Mean over users of how many other items have the deciding score: the target's among
+        candidates, the last ranked item's in a full ranking.
     constant : float
-        Share of users to whom all items score the same.
+        Share of users for whom all items have the same score.
     """
 
     hits: metrics.Hits
@@ -59,19 +59,19 @@ class Ranking:
 def rank(scorer: Scorer, cases: Cases, name: str = "the model") -> Ranking:
     """Rank items for every case, and mark the targets among them.
 
-    Without candidates every item is ranked that is not in the user's history, and ties go to the
-    lower item number. Among candidates a target comes *after* every item of its score, so that a
-    model that has collapsed to a constant can never look good (He et al. 2018 (APR) rank so; NCF's
-    own code broke ties by the order of a dictionary).
+    Without candidates, every item that is not in the user's history is ranked, and ties go to the
+    lower item number. Among candidates, a target comes *after* every other item with its score, so
+    that a model that has collapsed to a constant can never look good (as in He et al. 2018 (APR);
+    NCF's own code broke ties by the order of a dictionary).
 
     Parameters
     ----------
     scorer : Scorer
-        Asked for a batch of users at a time.
+        Scores a batch of users at a time.
     cases : Cases
         Queries and targets of U users.
     name : str
-        The model's, for messages.
+        The model's name, for messages.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def rank(scorer: Scorer, cases: Cases, name: str = "the model") -> Ranking:
         If a score is not a number, or there is no case.
     """
     if not len(cases):
-        raise ReproError("no user is left with something to be found", "see the protocol's minima")
+        raise ReproError("no user has a target", "check the minimum counts of the protocol")
     hits, tied, constant = [], 0.0, 0
     for index in _batches(len(cases), cases.targets.n_items):
         queries, targets = cases.queries.rows(index), cases.targets.rows(index)
@@ -98,7 +98,7 @@ Found = tuple[Tensor, Tensor, Tensor]  # hits (B, K); tied items (B,); all score
 
 
 def _rank_all(scores: Tensor, history: Interactions, targets: Interactions, name: str) -> Found:
-    """Rank every item but the history's."""
+    """Rank every item that is not in the history."""
     n_items = targets.n_items
     asked = targets.n_users, n_items
     assert scores.shape == asked, f"{name}: scores of shape {tuple(scores.shape)}, not {asked}"
@@ -110,7 +110,7 @@ def _rank_all(scores: Tensor, history: Interactions, targets: Interactions, name
     if bool(value.isnan().any()):
         raise _not_a_number(name)
 
-    # topk breaks ties as it likes; sorted by number, then stably by score, the lower number wins
+    # topk breaks ties arbitrarily; sorted by number, then stably by score, the lower number wins
     item, order = item.sort(dim=1)
     value, by_score = value.gather(1, order).sort(dim=1, descending=True, stable=True)
     item = item.gather(1, by_score)
@@ -138,7 +138,7 @@ def _rank_all(scores: Tensor, history: Interactions, targets: Interactions, name
 def _rank_candidates(
     scorer: Scorer, queries: Queries, candidates: IntArray, targets: Interactions, name: str
 ) -> Found:
-    """Rank the candidates; a target comes after all others of its score."""
+    """Rank the candidates; a target comes after all others with its score."""
     present = torch.from_numpy(candidates >= 0)
     asked = replace(queries, candidates=np.maximum(candidates, 0))
     scores = scorer.score(asked)

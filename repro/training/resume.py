@@ -1,32 +1,35 @@
-"""Go on from a checkpoint."""
+"""Resume from a checkpoint."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from repro.errors import ReproError
 from repro.metrics import Result
+from repro.model import Run, Stateful
 from repro.training import checkpoints
 from repro.training.outcome import Outcome
 from repro.training.ranking import Ranking
 
-KEPT_APART = ("ranking", "results", "embeddings")
-"""What of an outcome is not plain JSON."""
+KEPT_APART = ("ranking", "results", "embeddings", "scorer")
+"""Fields of an outcome that are not plain JSON."""
 
 
 def reached(folder: Path) -> tuple[int, int]:
-    """Return which loop of epochs a run's checkpoint lies in, from 0, and its epochs behind it.
+    """Return a checkpoint's loop of epochs, from 0, and how many epochs of that loop are done.
 
-    Without a checkpoint that can be read it is the beginning of the first; no file is touched.
+    Without a readable checkpoint both are 0. No file is changed.
     """
     for file in checkpoints.present(folder):
-        with contextlib.suppress(Exception):  # the run will say
+        with contextlib.suppress(Exception):  # the run will report it
             saved = _read(file)
             return saved["loop"], saved["epoch"] + 1
     return 0, 0
@@ -38,15 +41,15 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def newest(folder: Path, say: Callable[[str], None]) -> dict[str, Any] | None:
-    """Return the newest checkpoint that can be read; put aside, and name, those that cannot."""
+    """Return the newest readable checkpoint; set aside, and report, those that cannot be read."""
     for file in checkpoints.present(folder):
         try:
             return _read(file)
         except (OSError, MemoryError):
-            raise  # of the machine, not of the file
+            raise  # a fault of the machine, not of the file
         except Exception as error:  # torch documents no narrower set for a damaged file
             kept = checkpoints.put_aside(file)
-            say(f"the checkpoint {file} cannot be read ({error}); it is now {kept.name}")
+            say(f"the checkpoint {file} cannot be read ({error}); it was renamed to {kept.name}")
     return None
 
 
@@ -62,3 +65,68 @@ def outcome_of(saved: dict[str, Any]) -> Outcome:
         embeddings=saved.get("embeddings", {}),
         **json.loads(saved["outcome"]),
     )
+
+
+def packed(
+    outcome: Outcome, place: tuple[int, int], state: Mapping[str, Stateful], run: Run
+) -> bytes:
+    """Return the bytes of a checkpoint: tensors and plain types only.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        What the training has found so far.
+    place : tuple of int
+        The loop of epochs, and the epoch in it, both from 0.
+    state : mapping
+        What the training changes, by name.
+    run : Run
+        Whose random numbers go on from here.
+    """
+    ranking = outcome.ranking
+    plain = {key: value for key, value in vars(outcome).items() if key not in KEPT_APART}
+    content = {
+        "loop": place[0],
+        "epoch": place[1],
+        "state": {name: part.state_dict() for name, part in state.items()},
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state(run.device) if run.device.type == "cuda" else None,
+        "numpy": json.dumps(run.rng.bit_generator.state),
+        "outcome": json.dumps(plain),
+        "embeddings": outcome.embeddings,
+        "results": json.dumps({name: asdict(one) for name, one in outcome.results.items()}),
+        "ranking": ranking
+        and {
+            "hits": torch.from_numpy(ranking.hits),
+            "n_targets": torch.from_numpy(ranking.n_targets),
+            "tie_size": ranking.tie_size,
+            "constant": ranking.constant,
+        },
+    }
+    buffer = BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+def restore(
+    saved: Mapping[str, Any], state: Mapping[str, Stateful], run: Run, folder: Path | None
+) -> None:
+    """Put what the training changes, and the random numbers, back to a checkpoint.
+
+    Raises
+    ------
+    ReproError
+        If the model has other parts or shapes than when the checkpoint was written.
+    """
+    try:
+        for name, part in state.items():
+            part.load_state_dict(saved["state"][name])
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise ReproError(
+            f"the checkpoint in {folder} is of another version of the model: {error}",
+            "repro run --force trains from the beginning",
+        ) from error
+    torch.set_rng_state(saved["torch"])
+    if saved["cuda"] is not None and run.device.type == "cuda":
+        torch.cuda.set_rng_state(saved["cuda"], run.device)  # maybe not the GPU it was
+    run.rng.bit_generator.state = json.loads(saved["numpy"])

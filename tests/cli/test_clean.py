@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from repro import paths
 from repro.cli import app
-from repro.data import cache, download, views
+from repro.data import cache, tell, views
 from repro.runs import locks
 from repro.runs.locks import Claim
 from repro.training import checkpoints
@@ -157,7 +157,7 @@ def test_what_a_process_fetches_or_builds_is_left_alone() -> None:
     part = cache.folder("toy") / "parts" / "a.zip.part"
     part.parent.mkdir()
     part.write_bytes(b"half")
-    with cache.locked("toy", download.Silent()):
+    with cache.locked("toy", tell.Silent()):
         assert "there is nothing to delete" in clean("--yes", "--unfinished")
     assert built.exists()
     assert part.exists()

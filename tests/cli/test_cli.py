@@ -462,7 +462,7 @@ def test_one_table_can_be_shown() -> None:
     [
         ("run sevea", "no paper is called 'sevea'\n  did you mean sevae?"),
         ("run", "which paper?"),
-        ("run toy --table 7", "no table of toy is called '7'\n  there are: 1, 2, 3"),
+        ("run toy --table 7", "no table of toy is called '7'\n  available: 1, 2, 3"),
         ("run toy --row POPP", "no row is called 'POPP'\n  did you mean POP?"),
         ("run toy --view splitt", "no view is called 'splitt'\n  did you mean split?"),
         ("run toy --row EASE --set l3=5", "no parameter of the selected rows is called 'l3'"),
@@ -475,7 +475,7 @@ def test_one_table_can_be_shown() -> None:
         ("run toy --row EASE --set l2=big", "--set: l2 of ease must be float, got 'big'"),
         ("run toy --model eas", "no model is called 'eas'\n  did you mean ease?"),
         ("run toy --row NeuMF --view split", "row 'NeuMF' has no numbers under view 'split'"),
-        ("run toy --view xxx", "there are: Toy, 99 negatives; Toy, future; Toy, given split;"),
+        ("run toy --view xxx", "available: Toy, 99 negatives; Toy, future; Toy, given split;"),
         ("run toy --view toy/spli", "no view is called 'toy/spli'\n  did you mean toy/split?"),
         ("run toy --figure 1 --table 3", "--figure and --table name two things"),
         ("run acvae --table 1", "there is nothing to run in table 1 of acvae\n  a table that"),
@@ -492,10 +492,10 @@ def test_one_table_can_be_shown() -> None:
         ("compare sevea", "no paper is called 'sevea'"),
         ("compare toy --table I", "no table of toy is called 'I'"),
         ("compare --table 99", "no table is called '99'"),
-        ("compare acvae dave --table 99", "no table is called '99'\n  there are: 1, 2, 4, 5"),
+        ("compare acvae dave --table 99", "no table is called '99'\n  available: 1, 2, 4, 5"),
         ("run dave --table 2 --model ease", "there is nothing to run in table 2 of dave"),
         ("compare toy --against EASE --json", "--against has no place in json"),
-        ("show xxx", "there are: acae, acvae, acvae-ml-10m,"),  # of two acvaes one
+        ("show xxx", "available: acae, acvae, acvae-ml-10m,"),  # of two acvaes one
     ],
 )
 def test_what_does_not_exist_is_an_error_with_a_suggestion(command: str, said: str) -> None:

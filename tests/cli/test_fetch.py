@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from repro import files
 from repro.cli import app, progress
 from repro.data import cache, download, manifest, views
 
@@ -309,7 +310,7 @@ def test_a_view_that_does_not_exist_is_an_error_before_anything_is_fetched(
         ("fetch --all min", "no paper is called 'min'\n  did you mean mine?"),
         ("fetch box bux", "no dataset is called 'bux'\n  did you mean box?"),
         ("fetch --check bux", "no dataset is called 'bux'\n  did you mean box?"),
-        ("fetch box --from nowhere", "nowhere is no folder"),
+        ("fetch box --from nowhere", "nowhere is not a folder"),
     ],
 )
 def test_what_does_not_exist_is_an_error_before_anything_is_fetched(
@@ -421,7 +422,7 @@ def test_fetching_mends_a_file_that_has_changed_since_it_came(
     repro_("fetch", "box")
     whole = raw().read_bytes()
     raw().write_bytes(whole.replace(b"1", b"2", 1))
-    assert "has changed since it came; it is fetched anew" in repro_("fetch", "box").stderr
+    assert "has changed; it is fetched again" in repro_("fetch", "box").stderr
     assert raw().read_bytes() == whole
 
 
@@ -699,7 +700,7 @@ def test_a_full_disk_is_an_error_and_not_a_traceback(
         write("data_manifests/box.toml", box(server.at("/rows.csv", LARGE)))
         assert "bytes are needed" in repro_("fetch", "box", code=1).stderr
         with monkeypatch.context() as patched:  # somebody else fills it meanwhile
-            patched.setattr(download, "need_room", lambda *_: None)
+            patched.setattr(files, "need_room", lambda *_: None)
             told = repro_("fetch", "box", code=1).stderr
         assert "the disk is full" in told
         assert "make room" in told

@@ -307,7 +307,7 @@ def test_parts_of_a_model_are_drawn_from_the_one_run_of_the_whole(
 
 def test_only_bars_are_of_parts(mine: Path) -> None:
     mine.write_text(FIGURES + PARTS.replace('"bars"', '"curve"'))
-    with pytest.raises(ReproError, match=r"figures\.3: only bars are of parts"):
+    with pytest.raises(ReproError, match=r"figures\.3: only bars can show parts"):
         library.load("mine")
 
 

@@ -24,7 +24,7 @@ from typer.testing import CliRunner
 from repro import files, paths
 from repro.cli import app
 from repro.data import prepare, views
-from repro.runs import estimate, locks, plan, records, status
+from repro.runs import estimate, locks, plan, records
 from repro.runs.estimate import Estimate
 from repro.runs.locks import Claim
 from repro.runs.plan import Asked, Job
@@ -184,7 +184,7 @@ def rows_of(text: str) -> dict[str, list[str]]:
 
 
 def folder(job: Job) -> Path:
-    return paths.runs() / status.run_id(job)
+    return paths.runs() / job.id
 
 
 def content(*folders: Path) -> dict[Path, bytes]:
@@ -373,7 +373,7 @@ def test_what_an_older_version_has_run_is_not_run_again(mine: Mine, write: Write
     (older,) = known()
     write("models/level.py", LEVEL.replace("MORE", "tilt: float = 0.0"))
     (job,) = mine(row("Level", "level"))
-    assert status.run_id(job) != older.id
+    assert job.id != older.id
     assert "0 to run, 1 have a record already" in repro_("run", "mine").stderr
     assert [record.id for record in known()] == [older.id]
     assert [(e["kind"], e["detail"]) for e in told("mine")] == [("done", older.id)]

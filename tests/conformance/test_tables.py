@@ -57,13 +57,13 @@ RECIPES = [
 
 def entries(paper: str) -> list[Entry]:
     loaded = library.load(paper)
-    return [entry for number in loaded.tables for entry in loaded.entries(number)]
+    return [entry for number in loaded.tables for entry in loaded.entries[number]]
 
 
 def entry(paper: str, table: str, row: str, group: str) -> Entry:
     (found,) = (
         entry
-        for entry in library.load(paper).entries(table)
+        for entry in library.load(paper).entries[table]
         if entry.row == row and group in ("", entry.group_label) and not entry.added
     )
     return found
@@ -77,7 +77,7 @@ def test_the_five_papers_are_here() -> None:
     ("paper", "table", "cells"), [(p, t, n) for p in CELLS for t, n in CELLS[p].items()]
 )
 def test_a_table_has_every_number(paper: str, table: str, cells: int) -> None:
-    printed = [entry for entry in library.load(paper).entries(table) if not entry.added]
+    printed = [entry for entry in library.load(paper).entries[table] if not entry.added]
     assert sum(len(entry.cells) for entry in printed) == cells
 
 

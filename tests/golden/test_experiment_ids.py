@@ -19,7 +19,7 @@ def ids() -> list[str]:
     for name in library.papers():
         paper = library.load(name)
         for number in [*paper.tables, *map(figure_key, paper.figures)]:
-            for entry in paper.entries(number):
+            for entry in paper.entries[number]:
                 if experiment := entry.experiment():
                     place = (name, number, entry.row, entry.group, entry.view)
                     found.add("\t".join([*place, experiment.id("")]))

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 import torch
 
-from repro.experiment import MODELS
 from repro.interactions import Interactions, from_rows
+from repro.plugins import MODELS
 from repro.split import Queries
 from repro.training.progress import Progress
 
@@ -66,7 +66,7 @@ OWN: dict[str, dict[str, Any]] = {
 MULTI = {"family": "multi_vae", "gated": False, "n_layers": 1}
 GATED = {"family": "multi_vae"}
 SE, MOE = {"expert": "stochastic"}, {"expert": "mixture"}
-EVCF_ROWS: dict[str, dict[str, Any]] = {
+SE_VAE_ROWS: dict[str, dict[str, Any]] = {
     "Multi-VAE": MULTI,
     "Multi-VAE (SE)": MULTI | SE,
     "Multi-VAE with MoE": MULTI | MOE,
@@ -84,7 +84,7 @@ EVCF_ROWS: dict[str, dict[str, Any]] = {
 
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     **{name: (name, {}) for name in MODELS.names()},
-    **{f"evcf: {row}": ("evcf", params) for row, params in EVCF_ROWS.items()},
+    **{f"se_vae: {row}": ("se_vae", params) for row, params in SE_VAE_ROWS.items()},
 }
 """The model, and what is given beside `SMALL` and `OWN`, by what it is pinned as."""
 

@@ -27,7 +27,7 @@ def recipes(paper: str) -> dict[str, str]:
     """Return a paper's rows by table, row and column group: a digest, then the printed numbers."""
     loaded, found = library.load(paper), {}
     for number in loaded.tables:
-        for entry in loaded.entries(number):
+        for entry in loaded.entries[number]:
             experiment = entry.experiment()
             if experiment is None:
                 continue

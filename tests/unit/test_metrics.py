@@ -149,7 +149,7 @@ def test_a_name_gives_the_function_and_the_cutoff() -> None:
     ("name", "message", "hint"),
     [
         ("ndgc@10", "toy.toml: no metric is called 'ndgc'", "did you mean ndcg?"),
-        ("auc@10", "no metric is called 'auc'", "there are: capped_recall, "),
+        ("auc@10", "no metric is called 'auc'", "available: capped_recall, "),
         ("parse@10", "no metric is called 'parse'", ""),
         ("ndcg", "metric 'ndcg' has no cut-off", "write it as ndcg@10"),
         ("ndcg@", "metric 'ndcg@' has no cut-off", "write it as ndcg@10"),
@@ -170,5 +170,5 @@ def test_a_name_that_is_no_metric_is_an_error_that_helps(
 
 def test_a_metric_deeper_than_the_kept_ranks_is_refused() -> None:
     assert metrics.parse("recall@100")[1] == metrics.DEPTH
-    with pytest.raises(ReproError, match=r"'recall@101' looks deeper than the 100 ranks kept"):
+    with pytest.raises(ReproError, match=r"'recall@101' needs more than the 100 ranks"):
         metrics.parse("recall@101")

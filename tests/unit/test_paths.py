@@ -36,7 +36,7 @@ def test_a_misspelt_folder_is_told_and_not_passed_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, asked: Callable[[], object]
 ) -> None:
     monkeypatch.setenv(variable, str(tmp_path / "misspelt"))
-    with pytest.raises(ReproError, match=f"{variable} names .*misspelt, which is no folder"):
+    with pytest.raises(ReproError, match=f"{variable} names .*misspelt, which is not a folder"):
         asked()
 
 
@@ -104,7 +104,7 @@ def test_json_keeps_its_letters(tmp_path: Path) -> None:
 def test_json_is_read_back_whatever_encoding_the_system_has(tmp_path: Path) -> None:
     files.write_json(tmp_path / "file.json", {"label": "β-VAE ±"})
     program = (
-        "import locale, sys; from pathlib import Path; from repro import paths; "
+        "import locale, sys; from pathlib import Path; from repro import files; "
         "assert locale.getencoding() != 'utf-8'; print(ascii(files.read_json(Path(sys.argv[1]))))"
     )
     asciis = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}

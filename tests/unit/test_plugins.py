@@ -261,9 +261,9 @@ def test_an_unknown_plugin_is_an_error_with_a_suggestion() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (PLUGIN.replace("MODEL = Mine", ""), r"(?s)does not say which class.*MODEL = <class>"),
-        (PLUGIN.replace("MODEL = Mine", "MODEL = Other"), "does not say which class"),
-        (PLUGIN.replace("= 0.5", "= 1 / 2"), r"line \d+: the default of rate is no literal"),
+        (PLUGIN.replace("MODEL = Mine", ""), r"(?s)does not name its class.*MODEL = <class>"),
+        (PLUGIN.replace("MODEL = Mine", "MODEL = Other"), "does not name its class"),
+        (PLUGIN.replace("= 0.5", "= 1 / 2"), r"line \d+: the default of rate is not a literal"),
         (PLUGIN.replace("class Mine:", "class Mine"), r"faulty\.py, line \d+"),
     ],
 )

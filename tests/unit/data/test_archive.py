@@ -245,7 +245,7 @@ def test_a_folder_without_the_file_is_told_where_it_was_expected(tmp_path: Path,
 
 
 def test_a_source_that_is_no_folder_is_an_error(tmp_path: Path, box: Box) -> None:
-    with pytest.raises(ReproError, match="is no folder"):
+    with pytest.raises(ReproError, match="is not a folder"):
         archive.fetch(box(), tmp_path / "nowhere")
 
 
@@ -384,7 +384,7 @@ def test_a_corrupt_zip_is_an_error_even_where_anything_is_accepted(
     damaged[len(b"PK") + 28 + len("box/rows.csv") + 2] ^= 0xFF
     (tmp_path / "box.zip").write_bytes(damaged)
     made = box(member="", archive='url = "http://nowhere/box.zip"\n' + stating(zipped()))
-    with pytest.raises(ReproError, match="does not give box/rows"):
+    with pytest.raises(ReproError, match=r"box/rows\.csv cannot be read from"):
         archive.fetch(made, tmp_path, unverified=True)
     assert in_cache() == {}
 
@@ -418,7 +418,7 @@ def test_a_file_in_the_cache_without_a_receipt_is_adopted_if_its_hash_fits(box: 
     receipt = archive.fetch(box(), tell=heard)["rows.csv"]
     assert receipt.verified
     assert receipt.sha256 == HASHES["sha256"]
-    assert receipt.source == "the cache, where it lay"
+    assert receipt.source == "the cache, without a receipt"
     assert heard.texts == []
     assert cache.missing(box()) == []
 
@@ -432,7 +432,7 @@ def test_a_file_in_the_cache_without_a_receipt_that_does_not_fit_is_fetched_anew
     assert receipt.verified
     assert in_cache()["rows.csv"] == CONTENT
     raw = cache.raw_folder("box") / "rows.csv"
-    assert heard.texts == [f"{raw} is not what its manifest says; it is fetched anew"]
+    assert heard.texts == [f"{raw} does not match its manifest; it is fetched again"]
 
 
 def test_an_archive_that_was_put_into_the_cache_by_hand_is_found_there(box: Box) -> None:
@@ -609,7 +609,7 @@ def test_a_folder_with_half_a_layout_does_not_do(tmp_path: Path, layouts: Manife
         archive.fetch(layouts, tmp_path)
     told = str(caught.value)
     assert "ask them" in told
-    ways = [line for line in told.splitlines() if "into a folder, and: repro fetch box" in line]
+    ways = [line for line in told.splitlines() if "into a folder, then: repro fetch box" in line]
     assert len(ways) == 3  # one for each layout
     assert all(name in told for name in ("box.zip", "other.tar.gz", "all.txt", "a.txt, b.txt"))
 
@@ -632,7 +632,7 @@ def test_the_message_on_data_by_hand_names_files_and_folder(box: Box) -> None:
     assert str(caught.value).splitlines() == [
         "box must be obtained by hand",
         "  write to them",
-        "  Put rows.csv into a folder, and: repro fetch box --from FOLDER",
+        "  Put rows.csv into a folder, then: repro fetch box --from FOLDER",
     ]
 
 
@@ -754,7 +754,7 @@ def test_room_is_asked_for_before_a_member_is_unpacked(
     made = box(archive='url = "http://nowhere/box.zip"\n' + stating(zipped()))
     free = SimpleNamespace(total=100, used=90, free=10)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
-    with pytest.raises(ReproError, match=r"15 bytes are needed in .*, and 10 are free"):
+    with pytest.raises(ReproError, match=r"15 bytes are needed in .*, but only 10 are free"):
         archive.fetch(made, tmp_path)
     assert in_cache() == {}
 

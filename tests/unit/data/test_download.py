@@ -25,7 +25,7 @@ from typing import Any, cast
 import pytest
 import trustme
 
-from repro.data import archive, cache, download, manifest
+from repro.data import archive, cache, download, manifest, transfer
 from repro.errors import ReproError
 
 BODY = b"1,10\n1,20\n2,10\n"
@@ -408,14 +408,14 @@ def test_each_address_is_tried_and_the_reason_of_each_failed_one_is_told(
     ]
     told = failure(*urls, part=part, heard=heard)
     assert told.startswith("gone.csv could not be downloaded\n")
-    reasons = ["404 Not Found", "sha256 expected", "a web page came", "403 Forbidden"]
+    reasons = ["404 Not Found", "sha256 expected", "a web page instead", "403 Forbidden"]
     lines = told.splitlines()[1:]
     for line, url, reason in zip(lines, urls, reasons, strict=False):
         assert url in line
         assert reason in line
     assert "--from FOLDER" in lines[-1]
     assert len(heard.texts) == 3
-    assert all("the next address is tried" in text for text in heard.texts)
+    assert all("trying the next address" in text for text in heard.texts)
 
     good = server.at("/rows.csv", give())
     assert bring(*urls, good, part=part) == good
@@ -467,7 +467,7 @@ def test_a_web_page_in_place_of_the_file_is_told_as_such(
     server: Serving, part: Path, page: bytes
 ) -> None:
     told = failure(server.at("/rows.csv", give(page)), part=part, pinned=False)
-    assert "a web page came in place of the file" in told
+    assert "it sent a web page instead of the file" in told
     assert len(server.asked) == 1
 
 
@@ -508,8 +508,8 @@ def test_a_redirection_to_nowhere_is_told(
 @pytest.mark.parametrize(
     ("status", "said"),
     [
-        (404, "404 Not Found: it is not there any more"),
-        (410, "410 Gone: it is not there any more"),
+        (404, "404 Not Found: it is no longer there"),
+        (410, "410 Gone: it is no longer there"),
         (403, "403 Forbidden: the server refuses"),
         (401, "401 Unauthorized: a login is needed"),
         (418, "418"),
@@ -548,8 +548,7 @@ def test_what_does_not_pass_is_given_up_after_some_attempts(
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Return what collects the waits, none of which takes place."""
     collected: list[float] = []
-    clock = SimpleNamespace(sleep=collected.append, monotonic=time.monotonic)
-    monkeypatch.setattr(download, "time", clock)
+    monkeypatch.setattr(download, "time", SimpleNamespace(sleep=collected.append))
     monkeypatch.setattr(download, "DELAY_SECONDS", 1.0)
     return collected
 
@@ -566,8 +565,8 @@ def test_a_server_is_asked_again_when_it_says_but_not_after_ages(
         give(b"", status=503, Retry_After=after) for after in ("7", "99999", "soon", "0", "1")
     ]
     failure(server.at("/rows.csv", *answers), part=part, heard=heard)
-    assert waits == [7.0, download.PATIENCE_SECONDS, 4.0, 0.0]
-    assert "again in 7 s" in heard.texts[0]
+    assert waits == [7.0, transfer.PATIENCE_SECONDS, 4.0, 0.0]
+    assert "retrying in 7 s" in heard.texts[0]
 
 
 def test_numbers_of_a_server_that_are_none_do_no_harm(server: Serving, part: Path) -> None:
@@ -598,7 +597,7 @@ def test_bytes_that_never_arrive_without_ranges_are_given_up(
 def test_a_server_that_does_not_answer_in_time_is_asked_again(
     server: Serving, part: Path, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "READ_SECONDS", 0.1)
+    monkeypatch.setattr(transfer, "READ_SECONDS", 0.1)
     bring(server.at("/rows.csv", hang, give()), part=part, heard=heard)
     assert part.read_bytes() == BODY
     assert "no answer in time" in heard.texts[0]
@@ -607,7 +606,7 @@ def test_a_server_that_does_not_answer_in_time_is_asked_again(
 def test_a_body_that_stops_coming_is_asked_for_again_from_there(
     server: Serving, part: Path, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "READ_SECONDS", 0.1)
+    monkeypatch.setattr(transfer, "READ_SECONDS", 0.1)
     bring(server.at("/rows.csv", give(drip=(9, 0.3)), give()), part=part, heard=heard)
     assert part.read_bytes() == BODY
     assert "no answer in time" in heard.texts[0]
@@ -617,7 +616,7 @@ def test_a_body_that_stops_coming_is_asked_for_again_from_there(
 def test_a_server_that_never_answers_is_given_up(
     server: Serving, part: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "READ_SECONDS", 0.05)
+    monkeypatch.setattr(transfer, "READ_SECONDS", 0.05)
     monkeypatch.setattr(download, "ATTEMPTS", 2)
     assert "no answer in time (2 attempts)" in failure(server.at("/rows.csv", hang), part=part)
 
@@ -642,7 +641,7 @@ def test_a_slow_drip_arrives_whole(server: Serving, part: Path, heard: Heard) ->
 def test_a_transfer_that_has_all_but_stopped_is_told_and_begun_anew(
     server: Serving, part: Path, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "STALL_SECONDS", 0.1)
+    monkeypatch.setattr(transfer, "STALL_SECONDS", 0.1)
     bring(server.at("/rows.csv", give(drip=(1, 0.03)), give()), part=part, heard=heard)
     assert part.read_bytes() == BODY
     assert heard.texts[0].startswith("rows.csv: stalled at ")
@@ -652,7 +651,7 @@ def test_a_transfer_that_has_all_but_stopped_is_told_and_begun_anew(
 def test_a_server_that_only_drips_is_left_for_the_next_address(
     server: Serving, part: Path, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "STALL_SECONDS", 0.05)
+    monkeypatch.setattr(transfer, "STALL_SECONDS", 0.05)
     body = BODY * 100
     drips = [give(body, drip=(1, 0.02))] * 20
     slow = server.at("/slow.csv", *drips, give(body))
@@ -878,7 +877,7 @@ def test_an_expired_certificate_is_tolerated_aloud_where_a_hash_vouches(
     said = [text for text in heard.texts if "certificate" in text]
     assert said == [
         "the certificate of 127.0.0.1 has expired; the file's hash is known, "
-        "so it is fetched all the same"
+        "so it is fetched anyway"
     ]
 
 

@@ -85,7 +85,7 @@ def test_a_day_begins_at_midnight_utc(day: str, expected: list[int]) -> None:
     "day", ["2018-13-01", "1.1.2018", "then", "", "NaT", "2018-01-01T12:00", "now", "today"]
 )
 def test_what_is_no_day_is_an_error(day: str) -> None:
-    with pytest.raises(ReproError, match=f"(?s)'{day}' is no day.*2018-01-01"):
+    with pytest.raises(ReproError, match=f"(?s)'{day}' is not a date.*2018-01-01"):
         STEPS["since"](EVE, day)
 
 

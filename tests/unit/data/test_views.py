@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from repro import paths
-from repro.data import archive, build, cache, download, manifest, views
+from repro.data import archive, build, cache, manifest, tell, views
 from repro.errors import ReproError
 from repro.interactions import Dataset, Interactions
 
@@ -429,7 +429,7 @@ def test_the_first_variant_that_gives_what_is_expected_is_taken(
 ) -> None:
     lines = f"expect = {{ {expect} }}\n{VARIANTS}"
     if not variant:
-        with pytest.raises(ReproError, match="no variant gives the 3 users that are expected"):
+        with pytest.raises(ReproError, match="no variant gives the expected 3 users"):
             one_file(box, lines)
         return
     built = one_file(box, lines)
@@ -456,7 +456,7 @@ def test_where_no_variant_fits_the_error_says_what_each_gave(box: Make) -> None:
     with pytest.raises(ReproError) as caught:
         one_file(box, f"expect = {{ users = 7, interactions = 1_000 }}\n{VARIANTS}")
     said = str(caught.value)
-    assert "box/all: no variant gives the 7 users, 1,000 interactions that are expected" in said
+    assert "box/all: no variant gives the expected 7 users, 1,000 interactions" in said
     assert "two of each user: 5 of 2 users, 3 items" in said
     assert "pairs of those: 5 of 2 users, 3 items" in said
     assert "three of each: 3 of 1 users, 3 items" in said
@@ -500,7 +500,7 @@ def test_a_part_with_other_rows_than_expected_is_refused_and_named(box: Make) ->
     lines = "expect = { parts = { train = 3, test = 1_002, negatives = 4 } }"
     with pytest.raises(ReproError) as caught:
         views.load(box(PARTS + lines, PART_FILES))
-    assert "box/all diverges from its manifest as it is read" in str(caught.value)
+    assert "box/all diverges from its manifest when read" in str(caught.value)
     assert "expected 1,002 rows of test, got 2; expected 4 rows of negatives, got 3" in str(
         caught.value
     )
@@ -591,7 +591,7 @@ def test_half_a_layout_is_not_enough(box: Make, tmp_path: Path) -> None:
     (tmp_path / "two.txt").unlink()
     with pytest.raises(ReproError):
         archive.fetch(manifest.load("box"), tmp_path)
-    with pytest.raises(ReproError, match=r"box/all needs .*missing in the cache"):
+    with pytest.raises(ReproError, match=r"box/all needs .*missing from the cache"):
         views.load("box/all")
 
 
@@ -625,7 +625,7 @@ def test_damage_to_a_views_arrays_is_told_with_what_to_do(
     harm(array)
     said = views.damage("box/all")
     assert said
-    assert f"delete {array.parent}, and it is built anew" in said
+    assert f"delete {array.parent}, and it will be built again" in said
 
 
 @pytest.mark.parametrize(
@@ -705,7 +705,7 @@ def test_every_array_is_on_the_disk_before_the_view_has_its_name(
 def test_processes_that_build_at_once_both_end_well(box: Make) -> None:
     box(ONE_FILE, {"rows.csv": ROWS})
     command = [sys.executable, "-c", BUILD]
-    with cache.locked("box", download.Silent()):
+    with cache.locked("box", tell.Silent()):
         both = [
             subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ)
             for _ in range(2)

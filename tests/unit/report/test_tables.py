@@ -175,7 +175,7 @@ def test_a_paper_is_shown_with_every_label_and_number_as_printed(paper: str) -> 
     for number, table in loaded.tables.items():
         text = tables.published(loaded, number)
         words = re.split(r"\s{2,}|\n", text)
-        for entry in loaded.entries(number):
+        for entry in loaded.entries[number]:
             for cell in [] if entry.added else entry.cells:
                 assert cell.published in words, (number, entry.row, cell.label)
         assert {row.label for row in table.rows if not row.added} <= set(words)
@@ -186,7 +186,7 @@ def test_a_paper_is_shown_with_every_label_and_number_as_printed(paper: str) -> 
 def test_every_note_of_a_table_is_shown_with_it() -> None:
     paper = library.load("sevae")
     text = " ".join(tables.published(paper, "1").split())
-    printed = [entry for entry in paper.entries("1") if not entry.added]
+    printed = [entry for entry in paper.entries["1"] if not entry.added]
     notes = [note for entry in printed for _, note in entry.notes]
     assert notes
     for note in notes:

@@ -79,7 +79,7 @@ def own(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Own:
 
 
 def experiment(paper: Paper, **changed: Any) -> Experiment:
-    made = paper.entries("1")[0].experiment()
+    made = paper.entries["1"][0].experiment()
     assert made is not None
     return replace(made, **changed)
 
@@ -417,7 +417,7 @@ def test_a_run_under_other_conditions_is_no_row(own: Own, changed: dict[str, Any
 def test_other_settings_of_a_row_with_a_rule_of_its_own_are_a_row_of_ours(own: Own) -> None:
     text = PAPER.replace("at.gone = {", 'at.gone = { select = "test:ndcg@10",')
     paper = own(text=text.replace('dataset = "gone/all"', 'dataset = "toy/ratings"'))
-    gone = next(entry for entry in paper.entries("1") if entry.group == "gone").experiment()
+    gone = next(entry for entry in paper.entries["1"] if entry.group == "gone").experiment()
     assert gone is not None
     run = replace(gone, model=model_spec("ease", {"l2": 9}, "here"))
     rows = {c.row for c in compare(paper, "1", [record(run, 0.25)]).cells if c.ours}
@@ -676,7 +676,7 @@ at.toy = {}
 
 def test_an_added_row_is_ours_by_its_own_name_and_shows_only_with_a_number(own: Own) -> None:
     paper = own("0.420", text=PAPER.replace("\n[[tables.1.rows]]", ADDED, 1))
-    run = next(e for e in paper.entries("1") if e.row == "EASE, stronger").experiment()
+    run = next(e for e in paper.entries["1"] if e.row == "EASE, stronger").experiment()
     assert run is not None
     assert "EASE, stronger (ours)" not in {c.row for c in compare(paper, "1", []).cells}
     compared = compare(paper, "1", [record(run, 0.5)])
@@ -691,7 +691,7 @@ def test_a_row_of_another_paper_has_its_name_there(own: Own, own_folders: Path) 
     text = PAPER.replace("PUBLISHED", "0.5").replace("TABLE", "").replace("l2 = 5", "l2 = 0.5")
     theirs = own_folders / "user" / "tables" / "theirs.toml"
     theirs.write_text(text)
-    run = library.load("theirs").entries("1")[0].experiment()
+    run = library.load("theirs").entries["1"][0].experiment()
     assert run is not None
     other = replace(run, model=model_spec("ease", {"l2": 0.25}, "here"))
     known = [record(run, 0.5), record(other, 0.4)]
@@ -744,7 +744,7 @@ params.ease = { l2 = 7 }
 
 def test_a_view_of_ours_runs_every_row_of_the_view_that_it_is_added_for(own: Own) -> None:
     paper = own("0.420", text=PAPER.replace("\n[views.gone]", OUR_VIEW, 1))
-    (entry,) = (e for e in paper.entries("1") if e.row == "EASE" and e.view == "more")
+    (entry,) = (e for e in paper.entries["1"] if e.row == "EASE" and e.view == "more")
     run = entry.experiment()
     assert run is not None
     assert (run.dataset, run.protocol.name, run.model.params["l2"]) == (

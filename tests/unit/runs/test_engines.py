@@ -23,11 +23,11 @@ from repro.data import prepare
 from repro.errors import ReproError, UnsupportedError
 from repro.runs import engines, execute, locks, plan, provenance, records, status
 from repro.runs.engines import Done, Ended, Here, Processes, run_all
-from repro.runs.execute import Settings
 from repro.runs.locks import BusyError, Claim
 from repro.runs.plan import Asked, Job
 from repro.runs.ray_cluster import Ray
 from repro.runs.records import Record
+from repro.runs.settings import Settings
 from repro.training import checkpoints, outcome
 
 Outcome = Record | ReproError
@@ -229,7 +229,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_run_that_another_process_finishes_meanwhile_is_not_done_twice(
     toy: Job, settings: Settings, trained: list[str]
 ) -> None:
-    other = locks.held(settings.runs / status.run_id(toy), "mine")
+    other = locks.held(settings.runs / toy.id, "mine")
     other.__enter__()
 
     class Meanwhile(Heard):
@@ -240,7 +240,7 @@ def test_a_run_that_another_process_finishes_meanwhile_is_not_done_twice(
 
     heard = Meanwhile()
     done = run_all([toy], Here(settings, heard), settings, heard)
-    assert [found.id for found in done.finished] == [status.run_id(toy)]
+    assert [found.id for found in done.finished] == [toy.id]
     assert trained == ["mine"]
     assert len(heard.said) == 1
     assert "waiting for it" in heard.said[0]
@@ -272,7 +272,7 @@ def test_a_run_that_was_taken_over_in_training_leaves_no_record(
     toy: Job, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train = execute._trained
-    folder = settings.runs / status.run_id(toy)
+    folder = settings.runs / toy.id
 
     def asleep(*rest: Any) -> tuple[Record, outcome.Outcome]:
         found = train(*rest)
@@ -295,7 +295,7 @@ def test_checkpoints_from_before_a_moment_are_forgotten_and_no_others(
     since: float | None,
     kept: list[int],
 ) -> None:
-    folder = settings.runs / status.run_id(toy)
+    folder = settings.runs / toy.id
     for number in (1, 2):
         checkpoints.save(folder, bytes([number]))
         os.utime(checkpoints.present(folder)[0], (998.0 + number, 998.0 + number))
@@ -353,7 +353,7 @@ def test_an_attempt_that_fails_says_why_and_leaves_no_claim(
     monkeypatch.setattr(execute, "_trained", raising(MemoryError("no room")))
     outcome = execute.attempt(toy, settings)
     assert isinstance(outcome, ReproError)
-    folder = settings.runs / status.run_id(toy)
+    folder = settings.runs / toy.id
     assert str(folder / records.FAILURE) in outcome.hint
     failure = records.failure(folder)
     assert failure is not None
@@ -368,7 +368,7 @@ def test_a_refusal_is_noted_as_one(
     error = UnsupportedError("cannot serve")
     monkeypatch.setattr(execute, "_trained", raising(error))
     assert execute.attempt(toy, settings) is error
-    failure = records.failure(settings.runs / status.run_id(toy))
+    failure = records.failure(settings.runs / toy.id)
     assert failure is not None
     assert failure.refused
     assert failure.message == "cannot serve"
@@ -381,7 +381,7 @@ def test_that_another_process_is_at_it_is_no_failure(
     error = BusyError("busy")
     monkeypatch.setattr(execute, "_trained", raising(error))
     assert execute.attempt(toy, settings) is error
-    assert list((settings.runs / status.run_id(toy)).iterdir()) == []
+    assert list((settings.runs / toy.id).iterdir()) == []
 
 
 def test_an_interrupt_is_no_failure(
@@ -390,7 +390,7 @@ def test_an_interrupt_is_no_failure(
     monkeypatch.setattr(execute, "_trained", raising(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         execute.attempt(toy, settings)
-    assert list((settings.runs / status.run_id(toy)).iterdir()) == []
+    assert list((settings.runs / toy.id).iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from repro import paths
-from repro.data import prepare, views
+from repro.data import prepare
 from repro.experiment import Experiment, model_spec, protocol_spec
 from repro.runs import estimate, execute
 from repro.runs.estimate import Estimate
-from repro.runs.execute import Settings
 from repro.runs.plan import Job
+from repro.runs.settings import Settings
 from repro.training.fit import fit
 from repro.training.progress import Progress
 
@@ -153,7 +153,7 @@ def measured(job: Job, seconds: float = ALLOWED, reached: tuple[int, int] = (0, 
 
 def taken(clock: Clock, job: Job) -> float:
     """Return how long all epochs and looks of the run itself take."""
-    split = execute.split_of(job, views.load(job.experiment.dataset).digest)
+    split = execute.split_of(job)
     began = clock.now
     progress = Progress(0, torch.device("cpu"))
     model, every = execute.model_of(job), job.experiment.every

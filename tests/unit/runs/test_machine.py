@@ -14,9 +14,9 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from repro.data.prepare import prepare
 from repro.runs import execute, machine
-from repro.runs.execute import Settings
 from repro.runs.machine import chosen_device
 from repro.runs.plan import Asked, plan
+from repro.runs.settings import Settings
 
 
 @pytest.fixture(autouse=True)

@@ -21,10 +21,10 @@ from repro.data import build, prepare, views
 from repro.errors import ReproError
 from repro.metrics import Result
 from repro.runs import locks, plan, records, status
-from repro.runs.execute import Settings
 from repro.runs.locks import Claim
 from repro.runs.plan import Asked, Job, Plan
 from repro.runs.records import Failure, Record
+from repro.runs.settings import Settings
 from repro.runs.status import State
 from repro.training import checkpoints
 
@@ -138,7 +138,7 @@ def record(job: Job, seconds: float = 1.0, **changed: Any) -> Record:
 
 
 def folder(job: Job) -> Path:
-    return paths.runs() / status.run_id(job)
+    return paths.runs() / job.id
 
 
 def finished(job: Job) -> str | None:
@@ -231,7 +231,7 @@ def test_a_record_from_before_a_parameter_existed_finishes_a_run(
     made = record(older)
     model.write_text(LEVEL.replace("MORE", "tilt: float = 0.0"))
     (newer,) = own("level").jobs
-    assert status.run_id(newer) != made.id
+    assert newer.id != made.id
     assert finished(newer) == made.id
     (tilted,) = own("level", "tilt = 1").jobs
     assert finished(tilted) is None

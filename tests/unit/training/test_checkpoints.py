@@ -17,7 +17,7 @@ CONTENT = bytes(range(40))
 SAVING = """
 import sys
 from pathlib import Path
-from repro import checkpoints
+from repro.training import checkpoints
 for number in range(int(sys.argv[2]), 10**6):
     checkpoints.save(Path(sys.argv[1]), number.to_bytes(4, "big") * 2**16)
 """
@@ -69,7 +69,7 @@ def test_a_flipped_bit_is_found_wherever_it_is(tmp_path: Path, place: int) -> No
     for bit in range(8):
         whole[place] ^= 1 << bit
         file.write_bytes(whole)
-        with pytest.raises(ValueError, match="not those that were written"):
+        with pytest.raises(ValueError, match="its checksum does not match"):
             checkpoints.read(file)
         whole[place] ^= 1 << bit
 
@@ -80,7 +80,7 @@ def test_a_cut_is_found_wherever_it_is(tmp_path: Path) -> None:
     whole = file.read_bytes()
     for length in range(len(whole)):
         file.write_bytes(whole[:length])
-        with pytest.raises(ValueError, match="not those that were written"):
+        with pytest.raises(ValueError, match="its checksum does not match"):
             checkpoints.read(file)
 
 
@@ -88,7 +88,7 @@ def test_a_byte_more_is_found(tmp_path: Path) -> None:
     checkpoints.save(tmp_path, CONTENT)
     (file,) = checkpoints.present(tmp_path)
     file.write_bytes(file.read_bytes() + b"\0")
-    with pytest.raises(ValueError, match="not those that were written"):
+    with pytest.raises(ValueError, match="its checksum does not match"):
         checkpoints.read(file)
 
 

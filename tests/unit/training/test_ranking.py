@@ -222,5 +222,5 @@ def test_scores_are_ranked_without_gradients(cases: Callable[..., Cases]) -> Non
 
 def test_without_any_case_ranking_is_an_error(build: Build) -> None:
     nobody = Cases.of(np.array([], dtype=int), build([], 5), build([], 5))
-    with pytest.raises(ReproError, match="no user is left"):
+    with pytest.raises(ReproError, match="no user has a target"):
         rank(fixed(SCORES), nobody)

@@ -1,0 +1,336 @@
+"""What `import repro` offers: data, protocols, models, training, papers and results in a notebook.
+
+Every command of the command line calls a function of this module, or one that it calls, too.
+Progress is silent unless an audience is given. DataFrames come in (`dataset`) and go out
+(`to_frame`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from repro import paths
+from repro.data import prepare, views
+from repro.data.frames import from_frame
+from repro.data.tell import Silent
+from repro.errors import ReproError
+from repro.interactions import Dataset
+from repro.papers import library
+from repro.papers.paper import Paper
+from repro.report import lists
+from repro.report.notebook import Comparison, Records
+from repro.results.comparison import compare_all
+from repro.runs import batch
+from repro.runs import records as record_files
+from repro.runs.batch import Audience, Batch, Quiet
+from repro.runs.plan import Asked, asked_for, plan
+from repro.runs.settings import How
+from repro.runs.standalone import Fitted, evaluate, fit, rank
+from repro.runs.status import State, states
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "Comparison",
+    "Fitted",
+    "Records",
+    "catalogue",
+    "compare",
+    "dataset",
+    "evaluate",
+    "fit",
+    "paper",
+    "rank",
+    "records",
+    "run",
+    "status",
+]
+
+
+@overload
+def dataset(data: str, *, source: str | Path | None = None) -> Dataset: ...
+
+
+@overload
+def dataset(
+    data: pd.DataFrame,
+    *,
+    user: str = "user",
+    item: str = "item",
+    time: str | None = None,
+    name: str = "frame",
+) -> Dataset: ...
+
+
+def dataset(data: Any, *, source: str | Path | None = None, **columns: Any) -> Dataset:
+    """Return a dataset: a view of an archive by its id, or the interactions in a DataFrame.
+
+    Parameters
+    ----------
+    data : str or DataFrame
+        "ml-100k/dave", fetched and built if it is not in the cache; or a row for each interaction.
+    source : path, optional
+        A folder with the archive or its files, in place of the network.
+    user, item, time, name
+        The columns of a DataFrame, and its name, as in `repro.data.frames.from_frame`.
+
+    Raises
+    ------
+    ReproError
+        If there is no such dataset, its files cannot be fetched, or a column is missing.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> plays = pd.DataFrame({"who": ["ann", "bob", "ann"], "song": [7, 7, 3], "at": [1, 1, 2]})
+    >>> data = dataset(plays, user="who", item="song", time="at")
+    >>> data.user_ids.tolist(), data.item_ids.tolist()
+    (['ann', 'bob'], [3, 7])
+    """
+    if not isinstance(data, str):
+        return from_frame(data, **columns)
+    asked = prepare.asked_for([data])[0]
+    if "/" not in data:
+        known = ", ".join(f"{data}/{view}" for view in asked.views)
+        raise ReproError(f"'{data}' is an archive, not a view of it", f"there are: {known}")
+    if source is not None:
+        faults = prepare.fetch(asked, Path(source), False, Silent())
+        if faults:
+            raise faults[0]
+    prepare.prepare(data)
+    return views.load(data)
+
+
+def catalogue(kind: str = "papers") -> pd.DataFrame:
+    """Return what there is, as `repro list` does.
+
+    Parameters
+    ----------
+    kind : str
+        "papers", "datasets", "models", "protocols", "metrics", or "results" for frozen ones.
+
+    Raises
+    ------
+    ReproError
+        If there is no such kind.
+    """
+    import pandas as pd
+
+    return pd.DataFrame([asdict(line) for line in lists.lines(kind)])
+
+
+@dataclass(frozen=True)
+class TableOf:
+    """A table of a paper."""
+
+    paper: Paper
+    number: str
+
+    @property
+    def caption(self) -> str:
+        """The caption."""
+        return self.paper.table(self.number).caption
+
+    @property
+    def rows(self) -> list[str]:
+        """The labels of its rows, those that the table file adds among them."""
+        return [row.label for row in self.paper.table(self.number).rows]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the published cells, a row each."""
+        import pandas as pd
+
+        cells = [
+            {"row": e.row, "group": e.group_label, "view": e.dataset, "label": cell.label}
+            | {"metric": cell.metric, "published": cell.published}
+            for e in self.paper.entries[self.number]
+            for cell in e.cells
+            if cell.published
+        ]
+        return pd.DataFrame(cells)
+
+    def run(self, **asked: Any) -> Batch:
+        """Train and evaluate what has no record yet; parameters as of `run`."""
+        return run(self.paper.id, table=self.number, **asked)
+
+    def compare(self, **asked: Any) -> Comparison:
+        """Return published and own numbers side by side; parameters as of `compare`."""
+        return compare(self.paper.id, table=self.number, **asked)
+
+
+@dataclass(frozen=True)
+class PaperOf:
+    """A paper."""
+
+    paper: Paper
+
+    @property
+    def title(self) -> str:
+        """The title."""
+        return self.paper.about.title
+
+    @property
+    def tables(self) -> list[str]:
+        """The numbers of its tables."""
+        return list(self.paper.tables)
+
+    @property
+    def figures(self) -> list[str]:
+        """The numbers of its figures."""
+        return list(self.paper.figures)
+
+    def table(self, number: str) -> TableOf:
+        """Return one table by its printed number.
+
+        Raises
+        ------
+        ReproError
+            If there is no such table.
+        """
+        self.paper.table(number)
+        return TableOf(self.paper, number)
+
+
+def paper(name: str) -> PaperOf:
+    """Return a paper by its id: "sevae", or the name of a table file of one's own.
+
+    Raises
+    ------
+    ReproError
+        If there is no such paper, or its file has faults.
+
+    Examples
+    --------
+    >>> paper("dave").table("4").rows[:2]
+    ['CDAE', 'NeuMF']
+    """
+    return PaperOf(library.load(name))
+
+
+def run(
+    paper: str,
+    *,
+    table: str | None = None,
+    figure: str | None = None,
+    rows: Iterable[str] = (),
+    views: Iterable[str] = (),
+    added: bool = False,
+    seeds: Iterable[int] | str = (),
+    settings: Mapping[str, Any] | None = None,
+    model: str | None = None,
+    smoke: bool = False,
+    runs: str | Path | None = None,
+    audience: Audience | None = None,
+    **how: Any,
+) -> Batch:
+    """Train and evaluate the rows of a paper's tables that have no record yet.
+
+    Parameters
+    ----------
+    paper : str
+        The paper's id.
+    table, figure : str, optional
+        One table, or what one figure is drawn from, by its printed number.
+    rows, views : iterable of str
+        Rows by their printed labels; datasets or column groups. Empty: all of the paper's.
+    added : bool
+        Also the rows and views that the table file adds.
+    seeds : iterable of int, or str
+        Seeds instead of the table's; as text, "0..4".
+    settings : mapping, optional
+        Hyper-parameters by name.
+    model : str, optional
+        A model to run under the table, instead of the table's rows.
+    smoke : bool
+        Toy data and two epochs: shows that the code runs, and nothing else.
+    runs : path, optional
+        The folder of records; ``REPRO_RUNS``, or ``./runs``.
+    audience : Audience, optional
+        Told of the progress; `repro.cli.progress.Terminal` shows bars.
+    **how
+        device, threads, jobs, engine, deterministic, force: as in `repro.runs.settings.How`.
+
+    Returns
+    -------
+    Batch
+        Its `records` are those of all that was asked for.
+
+    Raises
+    ------
+    ReproError
+        If what is asked for does not exist; or, once all have ended, if data is missing or a run
+        failed. Finished runs are recorded.
+    """
+    asked = asked_for(paper, table, figure, rows, added, views, seeds, settings, model, smoke)
+    folder = Path(runs) if runs else paths.runs()
+    done = batch.run(asked, How(folder, **how), audience or Quiet())
+    if done.exit_code:
+        faults = [*done.without_data.values(), *(error for _, error in done.done.failed)]
+        raise ReproError(f"{len(faults)} of the runs failed", "\n  ".join(map(str, faults)))
+    return done
+
+
+def status(*papers: str, added: bool = False, runs: str | Path | None = None) -> list[State]:
+    """Return how every run of some papers' tables stands: done, running, failed, missing.
+
+    Parameters
+    ----------
+    *papers : str
+        Papers; all if none is named.
+    added, runs
+        As of `run`.
+    """
+    asked = Asked(papers=papers or tuple(library.papers()), added=added)
+    return states(plan(asked), Path(runs) if runs else paths.runs())
+
+
+def records(runs: str | Path | None = None) -> Records:
+    """Return the records in a folder.
+
+    Parameters
+    ----------
+    runs : path, optional
+        The folder; ``REPRO_RUNS``, or ``./runs``.
+
+    Raises
+    ------
+    ReproError
+        If a record cannot be read.
+    """
+    return Records(record_files.load_all(Path(runs) if runs else paths.runs()))
+
+
+def compare(
+    *papers: str,
+    table: str | None = None,
+    smoke: bool = False,
+    against: str = "",
+    runs: str | Path | None = None,
+) -> Comparison:
+    """Return published numbers beside those of the records, and frozen ones.
+
+    Parameters
+    ----------
+    *papers : str
+        Papers; all if none is named.
+    table : str, optional
+        One table, by its printed number.
+    smoke : bool
+        Show smoke runs instead of real ones.
+    against : str
+        A row that all others are compared with, user by user.
+    runs : path, optional
+        The folder of records; ``REPRO_RUNS``, or ``./runs``.
+
+    Raises
+    ------
+    ReproError
+        If there is no such paper, table or row.
+    """
+    chosen = [library.load(name) for name in papers or library.papers()]
+    known = records(runs)
+    return Comparison(compare_all(chosen, known, table=table, smoke=smoke, against=against))

@@ -1,0 +1,103 @@
+"""A dataset from a DataFrame of interactions, and back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from repro.errors import ReproError, unknown
+from repro.interactions import Dataset, IntArray, Interactions, digest, from_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def from_frame(
+    frame: pd.DataFrame,
+    *,
+    user: str = "user",
+    item: str = "item",
+    time: str | None = None,
+    name: str = "frame",
+) -> Dataset:
+    """Return a dataset of the interactions in a DataFrame.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        A row for each interaction. A pair of user and item counts once: the oldest row, or without
+        a time the first. What is no interaction, such as a low rating, must be left out before.
+    user, item : str
+        The columns of identifiers, of any type.
+    time : str, optional
+        A column to sort each user's rows by, the oldest first; rows of one time keep their order.
+        Without it the order of the frame stands.
+    name : str
+        What the dataset is called in messages and records.
+
+    Returns
+    -------
+    Dataset
+        Users and items are numbered by their sorted identifiers, or, if these cannot be sorted, in
+        the order of their first appearance.
+
+    Raises
+    ------
+    ReproError
+        If a column or an identifier is missing, or there is no row.
+    """
+    for column in [user, item, *([time] if time else [])]:
+        if column not in frame.columns:
+            raise unknown(f"column of {name}", column, map(str, frame.columns))
+        if missing := int(frame[column].isna().sum()):
+            place = int(np.flatnonzero(frame[column].isna())[0])
+            raise ReproError(
+                f"{name}: {missing:,} of {len(frame):,} rows have no {column}, the first at "
+                f"position {place}",
+                "drop these rows, or fill them in",
+            )
+    if frame.empty:
+        raise ReproError(f"{name} has no interactions")
+    kept = frame.sort_values(time, kind="stable") if time else frame
+    kept = kept.drop_duplicates([user, item])
+    users, user_ids = _numbered(kept[user])
+    items, item_ids = _numbered(kept[item])
+    sizes = len(user_ids), len(item_ids)
+    rows = from_rows(users, items, *sizes, ordered=time is not None, numbered=time is None)
+    arrays: dict[str, NDArray[Any]] = {
+        "user_ids": user_ids.astype(str),
+        "item_ids": item_ids.astype(str),
+        "whole_user": rows.user,
+        "whole_item": rows.item,
+    }
+    return Dataset(name, rows, user_ids, item_ids, digest(arrays), verified=False)
+
+
+def to_frame(dataset: Dataset, interactions: Interactions | None = None) -> pd.DataFrame:
+    """Return interactions as a DataFrame of "user" and "item", under their identifiers.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Whose identifiers.
+    interactions : Interactions, optional
+        Some of its own, such as a split's training part, whose users have the numbers of the
+        dataset; all of them if not given.
+    """
+    import pandas as pd
+
+    rows = dataset.interactions if interactions is None else interactions
+    return pd.DataFrame({"user": dataset.user_ids[rows.user], "item": dataset.item_ids[rows.item]})
+
+
+def _numbered(ids: pd.Series[Any]) -> tuple[IntArray, NDArray[Any]]:
+    """Return each identifier's number, and the identifiers by number."""
+    import pandas as pd
+
+    try:
+        codes, known = pd.factorize(ids, sort=True)
+    except TypeError:  # numbers and texts in one column
+        codes, known = pd.factorize(ids)
+    return codes.astype(np.int32), np.asarray(known)

@@ -1,0 +1,269 @@
+"""What there is, as lists: papers, datasets, models, protocols, metrics, frozen results.
+
+Each kind is a dataclass, whose fields are those of the JSON; `table` makes text of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from tabulate import tabulate
+
+from repro.data import cache, manifest
+from repro.data.manifest import Manifest
+from repro.errors import ReproError, unknown
+from repro.metrics import METRICS
+from repro.papers import library
+from repro.plugins import MODELS, PROTOCOLS, Catalogue
+from repro.report.tables import row_name
+from repro.results.summary import Lead, Summary, summaries
+
+Cells = dict[str, str]
+"""A row of a table as text, by column."""
+
+
+@dataclass(frozen=True)
+class PaperLine:
+    """A paper."""
+
+    paper: str
+    title: str
+    venue: str
+    tables: list[str]
+    figures: list[str]
+    cells: int
+    """Published numbers."""
+
+    def cells_of(self) -> Cells:
+        """Return the line as text."""
+        return _texts(self, tables=", ".join(self.tables), figures=", ".join(self.figures))
+
+
+@dataclass(frozen=True)
+class DatasetLine:
+    """An archive of data."""
+
+    dataset: str
+    bytes: int | None
+    """To download; null if unknown, and of generated data."""
+    at_least: bool
+    """Whether the size of a part of it is unknown."""
+    licence: str
+    obtained: str
+    """"download", "by hand" or "generated"."""
+    serves: dict[str, list[str]]
+    """Numbers of tables, by paper."""
+    here: str
+    """"no", "verified", "unverified" or "damaged", as the receipts in the cache say."""
+    complete: bool
+    """Whether all of its files are in the cache."""
+    views: list[str]
+
+    def cells_of(self) -> Cells:
+        """Return the line as text."""
+        serves = [f"{paper} {', '.join(numbers)}" for paper, numbers in self.serves.items()]
+        in_part = ", in part" if self.here != "no" and not self.complete else ""
+        here = {"unverified": "UNVERIFIED", "damaged": "receipt damaged"}.get(self.here, self.here)
+        return {
+            "dataset": self.dataset,
+            "size": manifest.size_text(manifest.load(self.dataset)),
+            "licence": self.licence,
+            "obtained": self.obtained,
+            "serves": "; ".join(serves) or "no table",
+            "here": here + in_part,
+            "views": ", ".join(self.views),
+        }
+
+
+@dataclass(frozen=True)
+class PluginLine:
+    """A model or a protocol."""
+
+    name: str
+    what: str
+    parameters: dict[str, Any]
+    """Defaults by name; null of one that has none."""
+
+    def cells_of(self) -> Cells:
+        """Return the line as text."""
+        given = [k if v is None else f"{k}={v}" for k, v in self.parameters.items()]
+        return _texts(self, parameters=", ".join(given))
+
+
+@dataclass(frozen=True)
+class MetricLine:
+    """A metric."""
+
+    metric: str
+    what: str
+
+    def cells_of(self) -> Cells:
+        """Return the line as text."""
+        return _texts(self)
+
+
+Line = PaperLine | DatasetLine | PluginLine | MetricLine | Summary
+
+
+def papers() -> list[PaperLine]:
+    """Return the papers, ours and the user's."""
+    found = []
+    for paper in map(library.load, library.papers()):
+        entries = [entry for number in paper.tables for entry in paper.entries[number]]
+        cells = sum(len(entry.cells) for entry in entries if not entry.added)
+        about = paper.about
+        numbers = list(paper.tables), list(paper.figures)
+        found.append(PaperLine(paper.id, about.title, about.venue, *numbers, cells))
+    return found
+
+
+def datasets() -> list[DatasetLine]:
+    """Return the archives, with the tables that they serve and what of them is in the cache."""
+    served: dict[str, dict[str, list[str]]] = {}
+    for paper in library.papers():
+        for name, numbers in library.load(paper).archives.items():
+            served.setdefault(name, {})[paper] = numbers
+    return [_dataset(manifest.load(name), served.get(name, {})) for name in manifest.names()]
+
+
+def _dataset(found: Manifest, serves: dict[str, list[str]]) -> DatasetLine:
+    size, at_least = manifest.size(found)
+    by_hand = "by hand" if found.archive.manual else "download"
+    here, complete = _here(found)
+    return DatasetLine(
+        dataset=found.id,
+        bytes=size,
+        at_least=at_least,
+        licence=found.archive.license,
+        obtained="generated" if found.generate else by_hand,
+        serves=serves,
+        here=here,
+        complete=complete,
+        views=list(found.views),
+    )
+
+
+def _here(found: Manifest) -> tuple[str, bool]:
+    """Return what is here, as the receipts say; `repro fetch --check` reads the bytes."""
+    try:
+        have, missing = cache.receipts(found), cache.missing(found)
+    except ReproError:
+        return "damaged", False
+    if not have:
+        return "no", False
+    verified = all(receipt.verified for receipt in have.values())
+    return ("verified" if verified else "unverified"), not missing
+
+
+def models() -> list[PluginLine]:
+    """Return the models, ours and the user's."""
+    return _plugins(MODELS)
+
+
+def protocols() -> list[PluginLine]:
+    """Return the evaluation protocols, ours and the user's."""
+    return _plugins(PROTOCOLS)
+
+
+def _plugins(catalogue: Catalogue) -> list[PluginLine]:
+    found = []
+    for entry in map(catalogue.entry, catalogue.names()):
+        given = {one.name: None if one.required else one.default for one in entry.fields}
+        found.append(PluginLine(entry.name, entry.class_doc.partition("\n")[0], given))
+    return found
+
+
+def metrics() -> list[MetricLine]:
+    """Return the metrics."""
+    return [
+        MetricLine(f"{name}@K", (function.__doc__ or "").partition("\n")[0])
+        for name, function in METRICS.items()
+    ]
+
+
+def results() -> list[Summary]:
+    """Return what is frozen of every column group."""
+    return summaries(map(library.load, library.papers()))
+
+
+LISTS: dict[str, Callable[[], Sequence[Line]]] = {
+    "papers": papers,
+    "datasets": datasets,
+    "models": models,
+    "protocols": protocols,
+    "metrics": metrics,
+    "results": results,
+}
+"""What returns the lines of each kind."""
+
+
+def lines(kind: str) -> Sequence[Line]:
+    """Return the lines of one kind.
+
+    Raises
+    ------
+    ReproError
+        If there is no such kind.
+    """
+    if kind not in LISTS:
+        raise unknown("list", kind, LISTS)
+    return LISTS[kind]()
+
+
+WIDTHS = {
+    "licence": 44,
+    "serves": 24,
+    "views": 24,
+    "title": 44,
+    "venue": 32,
+    "tables": 24,
+    "what": 44,
+    "parameters": 60,
+    "verdicts": 24,
+    "ahead as printed": 24,
+    "ahead here": 24,
+    "with rows of ours": 24,
+}
+"""Columns that are wrapped, and after how many letters."""
+
+
+def table(lines: Iterable[Line]) -> str:
+    """Return lines of one kind as a table for a terminal."""
+    rows = [cells(line) for line in lines]
+    widths = [WIDTHS.get(column) for column in (rows[0] if rows else {})]
+    return tabulate(
+        rows, headers="keys", tablefmt="simple", disable_numparse=True, maxcolwidths=widths
+    )
+
+
+def cells(line: Line) -> Cells:
+    """Return a line as text, by column."""
+    return _summary(line) if isinstance(line, Summary) else line.cells_of()
+
+
+def _texts(line: Any, **texts: str) -> Cells:
+    return {one.name: texts.get(one.name, str(getattr(line, one.name))) for one in fields(line)}
+
+
+def _summary(found: Summary) -> Cells:
+    rows = f"{found.rows}" if found.rows else f"{found.added_rows} of ours"
+    if found.rows_printed:
+        rows = f"{found.rows} of {found.rows_printed}"
+    return {
+        "paper": found.paper,
+        "table": found.table,
+        "data": found.data,
+        "marks": " ".join(f"[{mark}]" for mark in found.marks),
+        "rows": rows,
+        "seeds": f"{found.seeds} of {found.seeds_planned}",
+        "verdicts": ", ".join(f"{verdict} {n}" for verdict, n in found.verdicts.items()),
+        "ahead as printed": _leads(found.ahead_printed),
+        "ahead here": _leads(found.ahead_here),
+        "with rows of ours": _leads(found.ahead_with_added),
+    }
+
+
+def _leads(leads: list[Lead]) -> str:
+    return ", ".join(f"{row_name(lead.name)} {lead.columns}" for lead in leads)

@@ -1,0 +1,65 @@
+"""What a notebook shows: records and comparisons, with their DataFrames."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from repro.report.tables import markdown
+from repro.results.comparison import ComparedTable
+from repro.results.verdicts import ComparedCell
+from repro.runs.records import Record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Records(list[Record]):
+    """Records, in a list."""
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the records, a row each, with a column for each test metric."""
+        import pandas as pd
+
+        rows = [
+            {
+                "id": record.id,
+                "dataset": record.experiment.dataset,
+                "protocol": record.experiment.protocol.name,
+                "model": record.experiment.model.name,
+                "params": dict(record.experiment.model.params),
+                "select": record.experiment.select,
+                "seed": record.experiment.seed,
+                "smoke": record.experiment.smoke,
+                "epoch": record.epoch,
+                "seconds": record.seconds,
+                "began": record.began,
+                **{name: result.value for name, result in record.results.items()},
+            }
+            for record in self
+        ]
+        return pd.DataFrame(rows)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Tables, with published and own numbers side by side."""
+
+    tables: list[ComparedTable]
+
+    @property
+    def cells(self) -> list[ComparedCell]:
+        """The cells of all tables."""
+        return [cell for table in self.tables for cell in table.cells]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the cells, a row each, with the fields of `ComparedCell`."""
+        import pandas as pd
+
+        return pd.DataFrame([asdict(cell) for cell in self.cells])
+
+    def __str__(self) -> str:
+        return markdown(self.tables)
+
+    def _repr_markdown_(self) -> str:
+        return str(self)

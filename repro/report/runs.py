@@ -1,0 +1,99 @@
+"""Runs described: how each stands, and what would run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from tabulate import tabulate
+
+from repro.errors import ReproError, UnsupportedError
+
+if TYPE_CHECKING:  # what measures loads torch, and progress bars need a duration
+    from repro.runs.dry_run import DryRun, PlannedRun
+    from repro.runs.records import Record
+    from repro.runs.status import State
+
+
+def duration(seconds: float) -> str:
+    """Return seconds for people: "2 h 05 min", "3 min 10 s"."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def outcome(found: Record | ReproError) -> str:
+    """Return what became of a run, in a line."""
+    if isinstance(found, UnsupportedError):
+        return f"refused: {found.message}"
+    if isinstance(found, ReproError):
+        return f"FAILED: {found}"
+    first = ", ".join(f"{k} {v.value:.4f}" for k, v in list(found.results.items())[:3])
+    if found.constant:
+        first += f"; CONSTANT scores for {found.constant:.0%} of the users"
+    return f"{first} ({found.seconds:.0f} s, {found.id})"
+
+
+def states(found: list[State]) -> str:
+    """Return how runs stand, as a table, with their counts and the time left below."""
+    rows = [[s.label, s.kind, s.detail, "" if s.left is None else duration(s.left)] for s in found]
+    head, widths = ["run", "state", "", "time left"], [None, None, 60, None]
+    grid = tabulate(rows, head, tablefmt="simple", disable_numparse=True, maxcolwidths=widths)
+    counts = Counter(state.kind for state in found)
+    parts = [grid, "", ", ".join(f"{n} {kind}" for kind, n in counts.items())]
+    left = [state.left for state in found if state.left is not None]
+    unknown = sum(state.kind == "missing" and state.left is None for state in found)
+    if left:
+        rest = f"; nothing is known of {unknown}" if unknown else ""
+        total = duration(sum(left))
+        parts.append(f"about {total} left, one after the other, by the records so far{rest}")
+    return "\n".join(parts)
+
+
+def _line(what: str, text: str) -> str:
+    return f"{what:<18} {text}"
+
+
+def planned(run: PlannedRun) -> str:
+    """Return a run that was asked for: its row, data, protocol, model, and time."""
+    lines = [
+        _line(f"done {run.record}" if run.record else "to run", run.label),
+        _line("", f"{run.dataset}, {_titled(run.protocol)}"),
+        _line("", f"{_titled(run.model)}, select {run.select}"),
+    ]
+    if run.seconds is not None:
+        kind = "more than" if run.at_least else "about"
+        lines.append(_line("", f"{kind} {duration(run.seconds)}"))
+    elif not run.record:
+        lines.append(_line("", f"time unknown: {run.why_unknown}"))
+    return "\n".join(lines)
+
+
+def _titled(plugin: dict[str, object]) -> str:
+    params = plugin["params"]
+    assert isinstance(params, dict)
+    return f"{plugin['name']}({', '.join(f'{key}={value}' for key, value in params.items())})"
+
+
+def dry_run(found: DryRun) -> str:
+    """Return what stands below the runs: what is left out or missing, disk, and time in all."""
+    lines = [
+        _line("left out", f"{one.label}: {one.verdict}: {one.reason}") for one in found.left_out
+    ]
+    lines += [_line("to fetch", f"{dataset}: {how}") for dataset, how in found.to_fetch.items()]
+    for name, folder in {"data": found.data, "records": found.records}.items():
+        free = folder.free_bytes / 1e9
+        lines.append(_line("disk", f"{free:,.0f} GB free for {name} in {folder.path}"))
+    bound = "more than" if found.at_least else "about"
+    measured = any(run.seconds is not None for run in found.runs)
+    if measured and found.is_busy:
+        why = f"{found.busy_threads:.1f} other threads had work for {found.processors} processors"
+        rest = "all times are at that pace; a run alone takes less, maybe far less"
+        lines.append(_line("busy machine", f"{why}, and {rest}"))
+    if measured:
+        size = f"{found.checkpoint_bytes / 1e6:,.0f} MB for checkpoints, as long as it runs"
+        lines.append(_line("disk", f"{bound} {size}"))
+    total = f"{bound} {duration(found.seconds)} here, one after the other"
+    return "\n".join([*lines, _line("in all", total)])

@@ -1,0 +1,164 @@
+"""From what is asked for to records: plan, prepare data, skip what has a record, run the rest."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from repro.data import prepare
+from repro.data.tell import Silent, Tell
+from repro.errors import ReproError
+from repro.runs import records, status
+from repro.runs.engines import Done, Engine, Here, Processes, Watch, run_all
+from repro.runs.plan import Asked, Job, Plan, plan
+from repro.runs.records import Record
+from repro.runs.settings import How, Settings
+
+
+class Audience(Protocol):
+    """Who is told of a batch."""
+
+    def say(self, text: str) -> None:
+        """Hear what the user should know."""
+
+    def files(self) -> AbstractContextManager[Tell]:
+        """Return who is told of files that are fetched."""
+
+    def runs(self, n: int) -> AbstractContextManager[Watch]:
+        """Return who is told of n runs."""
+
+
+@dataclass(frozen=True)
+class Quiet:
+    """Is told of a batch, and keeps what was said."""
+
+    said: list[str] = field(default_factory=list)
+
+    def say(self, text: str) -> None:
+        """Hear what the user should know."""
+        self.said.append(text)
+
+    def files(self) -> AbstractContextManager[Tell]:
+        """Return who is told of files that are fetched."""
+        return nullcontext(Silent())
+
+    def runs(self, n: int) -> AbstractContextManager[Watch]:
+        """Return who is told of n runs."""
+        return nullcontext(_Unwatched())
+
+
+class _Unwatched:
+    """Is told of runs, and does nothing."""
+
+    def begin(self, label: str) -> Any:
+        """Hear that a run begins; return what is told of its epochs."""
+        return lambda phase, epoch, n: None
+
+    def end(self, job: Any, outcome: Any) -> None:
+        """Hear what became of a run."""
+
+    def say(self, text: str) -> None:
+        """Hear what the user should know."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What became of what was asked for."""
+
+    plan: Plan
+    known: list[Record]
+    """Records that there were already."""
+    done: Done = field(default_factory=Done)
+    without_data: dict[str, ReproError] = field(default_factory=dict)
+    """Views that could not be prepared, and why."""
+
+    @property
+    def records(self) -> list[Record]:
+        """The records of all that was asked for, as far as there are any."""
+        return [*self.known, *self.done.finished]
+
+    @property
+    def exit_code(self) -> int:
+        """4 if a run failed; else that of the data that is missing; else 0."""
+        if self.done.failed:
+            return 4
+        return min((error.exit_code for error in self.without_data.values()), default=0)
+
+
+def run(asked: Asked, how: How, audience: Audience) -> Batch:
+    """Train and evaluate what has no record yet.
+
+    Parameters
+    ----------
+    asked : Asked
+        Which runs.
+    how : How
+        Where and how.
+    audience : Audience
+        Told of data, runs, and what is left out.
+
+    Raises
+    ------
+    ReproError
+        If what is asked for does not exist. A run that fails is no error: see `Batch`.
+    """
+    planned = plan(asked)
+    for label, reason in planned.left_out.items():
+        audience.say(f"left out: {label}: {': '.join(reason)}")
+    without_data = _prepare(planned, audience)
+    ready = [job for job in planned.located() if job.experiment.dataset not in without_data]
+    every = [] if how.force else list(records.load_all(how.runs))
+    done = status.finished(ready, every)
+    known = [record for record in every if record.id in done.values()]
+    todo = [job for job in ready if job.label not in done]
+    audience.say(
+        f"{len(todo)} to run, {len(ready) - len(todo)} have a record already, "
+        f"{len(planned.jobs) - len(ready)} without data"
+    )
+    if changed := [record.id for record in known if record.outdated]:
+        audience.say(
+            f"{len(changed)} of these records are of an earlier version of a plug-in of yours: "
+            f"{', '.join(changed)}; --force runs them again"
+        )
+    ended = _run(todo, how, audience) if todo else Done()
+    return Batch(planned, known, ended, without_data)
+
+
+def _prepare(planned: Plan, audience: Audience) -> dict[str, ReproError]:
+    """Bring every view into the cache; return those for which that fails, and why."""
+    without_data: dict[str, ReproError] = {}
+    for dataset in planned.datasets():
+        try:
+            with audience.files() as tell:
+                prepare.prepare(dataset, tell)
+        except ReproError as error:
+            audience.say(f"no data: {dataset}: {error}")
+            without_data[dataset] = error
+    return without_data
+
+
+def _run(todo: list[Job], how: How, audience: Audience) -> Done:
+    settings = how.settings(todo)
+    if how.engine == "local":
+        from repro.runs.machine import chosen_device
+
+        chosen_device(how.device)  # or all runs would fail, one after the other
+    with audience.runs(len(todo)) as watch:
+        done = run_all(todo, _engine(how, settings, watch), settings, watch)
+    for job, error in done.failed:
+        audience.say(f"failed: {job.label}: {error}")
+    audience.say(
+        f"{len(done.finished)} finished, {len(done.refused)} refused, {len(done.failed)} failed; "
+        f"records in {settings.runs}"
+    )
+    return done
+
+
+def _engine(how: How, settings: Settings, watch: Watch) -> Engine:
+    if how.engine != "local":
+        from repro.runs.ray_cluster import Ray
+
+        watch.say("connecting to Ray")
+        return Ray("" if how.engine == "ray" else how.engine, how.jobs, settings)
+    return Processes(how.jobs, settings) if how.jobs > 1 else Here(settings, watch)

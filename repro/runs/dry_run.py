@@ -1,0 +1,175 @@
+"""What would run, what is missing for it, and how much time and disk it takes."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from repro import paths
+from repro.runs import records, status
+from repro.runs.estimate import Estimate, load, measure
+from repro.runs.plan import Asked, Job, lacking, plan
+from repro.runs.settings import How, Settings
+from repro.training.resume import reached
+
+BUSY = 0.5
+"""Threads with work, per processor, from which on a measured time is not that of a run alone."""
+
+MEASURED_SECONDS = 10.0
+"""How long a dry run may watch a model, unless the smallest share of its users takes longer."""
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run that was asked for."""
+
+    label: str
+    """Paper, table, row, column group, what sets the run apart, and seed."""
+    paper: str
+    table: str
+    row: str
+    group: str
+    seed: int
+    record: str | None
+    """The id of its record, if there is one: it will not run again."""
+    dataset: str
+    protocol: dict[str, Any]
+    model: dict[str, Any]
+    """These two with every parameter."""
+    select: str
+    seconds: float | None = None
+    """About how long it takes here; null if it has a record, or if that cannot be told."""
+    at_least: bool = False
+    """Whether it takes longer than these seconds: an epoch did not end while it was watched."""
+    why_unknown: str = ""
+    """Why its time cannot be told."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A row that gives no run."""
+
+    label: str
+    verdict: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Where something is written."""
+
+    path: str
+    free_bytes: int
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What would run, and what it takes."""
+
+    runs: list[PlannedRun]
+    left_out: list[LeftOut]
+    to_fetch: dict[str, str]
+    """The views that are not in the cache, and where they come from."""
+    data: Folder
+    records: Folder
+    checkpoint_bytes: int
+    """At most so much is written for checkpoints, as long as runs go on."""
+    seconds: float
+    """Of all runs whose time is known, one after the other."""
+    at_least: bool
+    """Whether it takes longer: some time is unknown, or a bound."""
+    busy_threads: float
+    """Threads of others that had work when it began."""
+    processors: int
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the machine was so busy that a run alone would take less time."""
+        return self.busy_threads > BUSY * self.processors
+
+
+def dry_run(asked: Asked, how: How, each: Callable[[PlannedRun], None] | None = None) -> DryRun:
+    """Return what would run, with its record if there is one; data, disk and time.
+
+    Parameters
+    ----------
+    asked, how
+        As of `repro.runs.batch.run`.
+    each : callable, optional
+        Told of every run as soon as its time is known.
+    """
+    planned = plan(asked)
+    jobs, missing = planned.located(), lacking(planned)
+    done = {} if how.force else status.finished(jobs, records.load_all(how.runs))
+    todo = [job for job in jobs if job.label not in done]
+    clock = _Clock(how.settings(todo), missing, how.force)
+    busy_threads, processors = load()
+    runs = []
+    for job in jobs:
+        runs.append(_planned(job, done.get(job.label), clock))
+        if each:
+            each(runs[-1])
+    known = clock.known
+    most = max((one.checkpoint for one in known), default=0)
+    return DryRun(
+        runs=runs,
+        left_out=[LeftOut(label, *reason) for label, reason in planned.left_out.items()],
+        to_fetch=missing,
+        data=_folder(paths.home()),
+        records=_folder(how.runs),
+        checkpoint_bytes=3 * most * min(how.jobs, len(todo)),
+        seconds=sum(one.seconds for one in known),
+        at_least=len(known) < len(todo) or not all(one.ended for one in known),
+        busy_threads=busy_threads,
+        processors=processors,
+    )
+
+
+class _Clock:
+    """Tells how long runs take; seeds and tables share what was measured."""
+
+    def __init__(self, settings: Settings, missing: dict[str, str], force: bool) -> None:
+        self.known: list[Estimate] = []
+        self._settings, self._missing, self._force = settings, missing, force
+        self._measured: dict[tuple[str, int, int], Estimate | str] = {}
+
+    def time(self, job: Job) -> Estimate | str:
+        """Return how long a job takes, or why that cannot be told."""
+        if job.experiment.dataset in self._missing:
+            return "its data is not here"
+        behind = (0, 0) if self._force else reached(self._settings.runs / job.id)
+        key = (job.experiment.seedless, *behind)
+        if key not in self._measured:
+            self._measured[key] = measure(job, self._settings, MEASURED_SECONDS, behind)
+        found = self._measured[key]
+        if isinstance(found, Estimate):
+            self.known.append(found)
+        return found
+
+
+def _planned(job: Job, record: str | None, clock: _Clock) -> PlannedRun:
+    assert job.place is not None, "a plan says which row its jobs are for"
+    found = None if record else clock.time(job)
+    time: dict[str, Any] = {"why_unknown": found} if isinstance(found, str) else {}
+    if isinstance(found, Estimate):
+        time = {"seconds": found.seconds, "at_least": not found.ended}
+    return PlannedRun(
+        label=job.label,
+        **vars(job.place),
+        seed=job.experiment.seed,
+        record=record,
+        dataset=job.experiment.dataset,
+        protocol=job.experiment.protocol.as_json(),
+        model=job.experiment.model.as_json(),
+        select=job.experiment.select,
+        **time,
+    )
+
+
+def _folder(path: Path) -> Folder:
+    """Return a folder with the room on its disk, whether or not it is there yet."""
+    there = next(at for at in [path.absolute(), *path.absolute().parents] if at.exists())
+    return Folder(str(path), shutil.disk_usage(there).free)

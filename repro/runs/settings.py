@@ -1,0 +1,64 @@
+"""Where and how to run: one run, and many."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from repro.data import prepare
+from repro.errors import ReproError
+from repro.runs.plan import Job
+
+Report = Callable[[str, int, int], None]
+"""Told of every epoch: phase, epoch from 1, epochs of the phase."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to run: changes no number, but for device and threads in the last digits."""
+
+    runs: Path
+    """The folder of records."""
+    device: str = "auto"
+    """"auto", "cpu", "cuda" or "cuda:1"."""
+    threads: int = 0
+    """CPU threads, of torch and of what numpy and scipy multiply with; 0: torch's own choice."""
+    deterministic: bool = True
+    """On a GPU, only algorithms that give the same bits each time."""
+    since: float | None = None
+    """Forget records and checkpoints from before this moment, in seconds since 1970."""
+
+
+@dataclass(frozen=True)
+class How:
+    """Where and how to run: changes no number, but for device and threads in the last digits."""
+
+    runs: Path
+    """The folder of records."""
+    device: str = "auto"
+    """"auto", "cpu", "cuda" or "cuda:1"."""
+    threads: int = 0
+    """CPU threads; 0: one on generated data, else torch's own choice."""
+    jobs: int = 1
+    """Runs side by side; with Ray, how many share a GPU."""
+    engine: str = "local"
+    """"local", "ray", or "ray://host:port" of a cluster."""
+    deterministic: bool = True
+    """On a GPU, only algorithms that give the same bits each time."""
+    force: bool = False
+    """Run again what has a record."""
+
+    def __post_init__(self) -> None:
+        if self.engine not in ("local", "ray") and not self.engine.startswith("ray://"):
+            raise ReproError(
+                f"no engine is called '{self.engine}'", "there are: local; ray; ray://host:port"
+            )
+
+    def settings(self, jobs: list[Job]) -> Settings:
+        """Return how to run some jobs; on tiny tensors more threads only wait for each other."""
+        tiny = all(prepare.is_generated(job.experiment.dataset) for job in jobs)
+        threads = self.threads or (1 if tiny else 0)
+        since = time.time() if self.force else None
+        return Settings(self.runs, self.device, threads, self.deterministic, since)
