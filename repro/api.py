@@ -25,8 +25,9 @@ from repro.report.notebook import Comparison, Records
 from repro.results.comparison import compare_all
 from repro.runs import batch
 from repro.runs import records as record_files
+from repro.runs.asked import Asked, asked_for
 from repro.runs.batch import Audience, Batch, Quiet
-from repro.runs.plan import Asked, asked_for, plan
+from repro.runs.plan import plan
 from repro.runs.settings import How
 from repro.runs.standalone import Fitted, evaluate, fit, rank
 from repro.runs.status import State, states
@@ -96,7 +97,7 @@ def dataset(data: Any, *, source: str | Path | None = None, **columns: Any) -> D
     asked = prepare.asked_for([data])[0]
     if "/" not in data:
         known = ", ".join(f"{data}/{view}" for view in asked.views)
-        raise ReproError(f"'{data}' is an archive, not a view of it", f"there are: {known}")
+        raise ReproError(f"'{data}' is an archive, not a view of it", f"available: {known}")
     if source is not None:
         faults = prepare.fetch(asked, Path(source), False, Silent())
         if faults:
@@ -206,7 +207,7 @@ def paper(name: str) -> PaperOf:
     Examples
     --------
     >>> paper("dave").table("4").rows[:2]
-    ['CDAE', 'NeuMF']
+    ['CDAE', 'APR']
     """
     return PaperOf(library.load(name))
 

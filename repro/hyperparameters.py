@@ -26,34 +26,41 @@ class Range:
     """The numbers that a hyper-parameter may have, both ends included."""
 
     least: float
-    most: float
+    """The least number."""
+    most: float | None
+    """The largest number."""
     words: str
     """The range in words, for messages: "at least 1"."""
     filled: bool = False
     """Whether a tuple needs at least one number."""
+
+    def _holds(self, value: Any) -> bool:
+        if not isinstance(value, int | float):  # another type: refused by the annotation
+            return True
+        return self.least <= value and (self.most is None or value <= self.most)
 
     def refuses(self, value: Any) -> str:
         """Return what a value must be, if it lies outside; else an empty string."""
         numbers = value if isinstance(value, list | tuple) else [value]
         if self.filled and not numbers:
             return "at least one number"
-        fits = all(self.least <= x <= self.most for x in numbers if isinstance(x, int | float))
+        fits = all(map(self._holds, numbers))
         return "" if fits else self.words
 
 
-Count = Annotated[int, Range(1, math.inf, "at least 1")]
+Count = Annotated[int, Range(1, None, "at least 1")]
 """A batch size, a dimension, a number of heads."""
 
-Natural = Annotated[int, Range(0, math.inf, "at least 0")]
+Natural = Annotated[int, Range(0, None, "at least 0")]
 """A number of epochs, steps or negatives."""
 
-NonNegative = Annotated[float, Range(0, math.inf, "at least 0")]
+NonNegative = Annotated[float, Range(0, None, "at least 0")]
 """A learning rate, a penalty, the weight of a loss term."""
 
 Dropout = Annotated[float, Range(0, math.nextafter(1, 0), "at least 0 and below 1")]
 """The share of units that is dropped."""
 
-Positive = Annotated[float, Range(math.nextafter(0, 1), math.inf, "above 0")]
+Positive = Annotated[float, Range(math.nextafter(0, 1), None, "above 0")]
 """A temperature, a scale, a standard deviation."""
 
 Momentum = Annotated[float, Range(0, math.nextafter(1, 0), "at least 0 and below 1")]
@@ -62,7 +69,7 @@ Momentum = Annotated[float, Range(0, math.nextafter(1, 0), "at least 0 and below
 Share = Annotated[float, Range(0, 1, "from 0 to 1")]
 """A share of users, items or interactions."""
 
-Layers = Annotated[tuple[int, ...], Range(1, math.inf, "at least 1", filled=True)]
+Layers = Annotated[tuple[int, ...], Range(1, None, "at least 1", filled=True)]
 """The sizes of one hidden layer or more."""
 
 _RANGES = {
@@ -82,12 +89,17 @@ class Field:
     """One hyper-parameter: its type, range and default, and where the default comes from."""
 
     name: str
+    """As in a table file."""
     annotation: str
     """The type, without the names of ranges: "int | None"."""
     default: Any
+    """Null of one that is required."""
     doc: str
+    """What it is, and where the default comes from."""
     required: bool
+    """Whether it has no default."""
     range: Range | None = None
+    """The numbers that it may have; null: any."""
 
     def refuses(self, value: Any) -> str:
         """Return what a value must be, if it has another type or lies outside; else ""."""

@@ -83,7 +83,7 @@ def capped_recall(hits: Hits, n_targets: Counts, k: int) -> Values:
 
 
 def precision(hits: Hits, n_targets: Counts, k: int) -> Values:
-    """Return the share of targets among k ranks, even if fewer items can be ranked."""
+    """Return the share of targets among the first k ranks, even if fewer items can be ranked."""
     return _n_hits(hits, k) / k
 
 

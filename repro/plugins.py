@@ -24,7 +24,7 @@ from repro.hyperparameters import Field, resolved
 
 
 @dataclass(frozen=True)
-class Entry:
+class Plugin:
     """One plug-in: a module that names its class in ``MODEL`` or ``PROTOCOL``."""
 
     name: str
@@ -104,7 +104,7 @@ class Catalogue:
         """Return the names of all plug-ins."""
         return sorted(self._files())
 
-    def entry(self, name: str, where: str = "") -> Entry:
+    def entry(self, name: str, where: str = "") -> Plugin:
         """Read one plug-in's description from its source.
 
         Raises
@@ -124,8 +124,6 @@ class Catalogue:
         """Import one plug-in and return its class."""
         path = self.entry(name).path
         return getattr(_import(self.kind, path), self.attribute)
-
-
 
     def classes(self) -> dict[str, str]:
         """Return the names of all plug-ins by those of their classes."""
@@ -170,7 +168,7 @@ def _import(kind: str, path: Path) -> ModuleType:
 
 
 @cache
-def _read(name: str, path: Path, attribute: str, _changed: int) -> Entry:
+def _read(name: str, path: Path, attribute: str, _changed: int) -> Plugin:
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
     except SyntaxError as error:
@@ -217,7 +215,7 @@ def _read(name: str, path: Path, attribute: str, _changed: int) -> Entry:
             doc = " ".join(str(after.value.value).split())
         required = node.value is None
         fields.append(Field(node.target.id, annotation, default, doc, required, limits))
-    return Entry(
+    return Plugin(
         name,
         path,
         ast.get_docstring(tree) or "",

@@ -10,7 +10,7 @@ import typer
 from repro.cli import app
 
 if TYPE_CHECKING:
-    from repro.data.prepare import Asked
+    from repro.data.prepare import Request
 
 
 @app.command(epilog="Example: repro fetch ml-100k --from ~/data")
@@ -49,7 +49,7 @@ def fetch(
         raise typer.Exit(1 if 1 in codes else max(codes))
 
 
-def _fetch(asked: Asked, source: Path | None, unverified: bool) -> int:
+def _fetch(asked: Request, source: Path | None, unverified: bool) -> int:
     """Fetch one dataset, or one view of it, and print it; return its exit code."""
     from repro.cli.progress import Files
     from repro.data import cache, prepare
@@ -64,7 +64,7 @@ def _fetch(asked: Asked, source: Path | None, unverified: bool) -> int:
     return max((fault.exit_code for fault in faults), default=0)
 
 
-def _check(asked: list[Asked]) -> int:
+def _check(asked: list[Request]) -> int:
     """Print the state of every file and view in the cache; return 1 if one is damaged."""
     from repro.data import manifest, prepare
     from repro.report import descriptions

@@ -14,7 +14,7 @@ from repro.cli import app
 from repro.cli.options import Added, Json, Table
 
 if TYPE_CHECKING:
-    from repro.runs.plan import Asked
+    from repro.runs.asked import Asked
     from repro.runs.settings import How
 
 
@@ -89,7 +89,7 @@ def run(
     from repro.cli.progress import Terminal
     from repro.errors import ReproError
     from repro.runs import batch
-    from repro.runs.plan import asked_for
+    from repro.runs.asked import asked_for
     from repro.runs.settings import How
 
     asked = asked_for(paper, table, figure, row, added, view, seeds, settings, model, smoke)

@@ -19,7 +19,8 @@ def status(
     from repro import paths
     from repro.papers import library
     from repro.report import runs as described
-    from repro.runs.plan import Asked, plan
+    from repro.runs.asked import Asked
+    from repro.runs.plan import plan
     from repro.runs.status import states
 
     asked = Asked(papers=tuple(papers or library.papers()), added=added)

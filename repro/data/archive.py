@@ -174,7 +174,7 @@ class _Fetch:
         found = cache.digests(self._raw / name)
         verified = bool(stated.stated()) and not cache.differences(found, stated)
         if verified or self._unverified:
-            cache.sign(self._manifest, name, found, verified, "the cache, without a receipt")
+            cache.sign(self._manifest, name, found, verified, "found in the cache")
             return True
         self._tell.say(f"{self._raw / name} does not match its manifest; it is fetched again")
         return False

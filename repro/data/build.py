@@ -27,10 +27,12 @@ class Funnel:
     """The counts after a step, and those expected."""
 
     step: str
+    """The step, as the manifest names it."""
     interactions: int
     users: int
     items: int
     expected: dict[str, int]
+    """Expected counts, by kind."""
 
     def differs(self) -> list[str]:
         """Return "kind: expected, got" for every count that differs."""
@@ -47,16 +49,22 @@ class Prepared:
     """The description of a view that has been built."""
 
     dataset: str
+    """Archive and view."""
     digest: str
+    """Of its content."""
     verified: bool
+    """Whether its files have the hashes of the manifest."""
     variant: str
     """The manifest's variant that gave the expected counts; "" if it has none."""
     funnel: tuple[Funnel, ...]
+    """The counts after each step."""
     users: int
     items: int
     interactions: int
     ordered: bool
+    """Whether a user's rows are in the order of time."""
     parts: tuple[str, ...]
+    """Such as train and test, where the authors published a split."""
 
     def statistic(self, name: str) -> float:
         """Return a statistic that papers print; sparsity in per cent."""

@@ -28,10 +28,13 @@ class Receipt:
     """What the cache records of a member."""
 
     bytes: int
+    """Its length."""
     sha256: str
+    """Of its bytes."""
     verified: bool
     """Whether its bytes, or those of the archive it came in, have the manifest's hashes."""
     source: str
+    """The file or address that it came from."""
 
 
 def folder(archive: str) -> Path:

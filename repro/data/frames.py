@@ -28,14 +28,14 @@ def from_frame(
     ----------
     frame : DataFrame
         A row for each interaction. A pair of user and item counts once: the oldest row, or without
-        a time the first. What is no interaction, such as a low rating, must be left out before.
+        a time the first. Drop what is not an interaction, such as a low rating, beforehand.
     user, item : str
         The columns of identifiers, of any type.
     time : str, optional
         A column to sort each user's rows by, the oldest first; rows of one time keep their order.
-        Without it the order of the frame stands.
+        Without it rows keep the order of the frame.
     name : str
-        What the dataset is called in messages and records.
+        The name of the dataset in messages and records.
 
     Returns
     -------
@@ -81,10 +81,10 @@ def to_frame(dataset: Dataset, interactions: Interactions | None = None) -> pd.D
     Parameters
     ----------
     dataset : Dataset
-        Whose identifiers.
+        Has the identifiers.
     interactions : Interactions, optional
-        Some of its own, such as a split's training part, whose users have the numbers of the
-        dataset; all of them if not given.
+        Some of its interactions, such as a split's training part, with the dataset's numbers for
+        users; by default all.
     """
     import pandas as pd
 

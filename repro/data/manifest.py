@@ -20,6 +20,7 @@ class Hashes(Strict):
     """What a file's bytes must be; whatever is stated must match."""
 
     bytes: int | None = None
+    """The length."""
     sha256: str | None = None
     md5: str | None = None
     git_blob: str | None = None
@@ -37,6 +38,7 @@ class Archive(Hashes):
     """What is downloaded, and under which terms."""
 
     title: str
+    """What it is, for people."""
     license: str
     """The owner's terms, in a sentence."""
     source: str
@@ -46,9 +48,11 @@ class Archive(Hashes):
     mirrors: list[str] = []
     """Other addresses of the same bytes, in the order they are tried."""
     citation: str = ""
+    """What its owner asks to cite."""
     manual: str = ""
     """How to obtain what may not be downloaded by a program."""
     note: str = ""
+    """What else there is to know."""
 
     @property
     def file_name(self) -> str:
@@ -70,7 +74,7 @@ class Member(Hashes):
 
 
 class Read(Strict):
-    """How a file, or several of one form, are read into rows."""
+    """How a file, or several of one form, is read into rows."""
 
     member: str | None = None
     any_of: list[list[str]] = []
@@ -127,13 +131,16 @@ class View(Strict):
     whole: list[str] = []
     """Which parts together are all interactions; empty: all but the negatives."""
     steps: list[dict[str, Any]] = []
+    """Filters and numberings, in order, each with the counts expected after it."""
     variants: dict[str, list[dict[str, Any]]] = {}
     """Further steps that the source leaves open; the first variant that gives what is expected is
     taken."""
     expect: Expect = Expect()
+    """Counts of the finished view."""
     paper: dict[str, str] = {}
     """The paper's own statistics, as printed, where they differ or say more."""
     note: str = ""
+    """How its source is read, and what stays open."""
     unconfirmed: str = ""
     """What no real file has confirmed."""
 
@@ -202,9 +209,9 @@ def load(archive: str) -> Manifest:
 
 
 def size(found: Manifest) -> tuple[int | None, bool]:
-    """Return the bytes to download, and whether there are more: of a part whose size is unknown.
+    """Return the bytes to download, as far as they are stated, and whether some are not.
 
-    The bytes are None if nothing is known of them, and of generated data.
+    The bytes are None if none are stated, and for generated data.
     """
     if found.generate:
         return None, False
@@ -214,7 +221,7 @@ def size(found: Manifest) -> tuple[int | None, bool]:
 
 
 def size_text(found: Manifest) -> str:
-    """Return what is downloaded, in megabytes; "over" where the size of a part is unknown."""
+    """Return the size of the download in megabytes; "over" if the size of a part is unknown."""
     known, at_least = size(found)
     if found.generate:
         return "small"

@@ -13,7 +13,7 @@ from repro.errors import ReproError
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """An archive that was asked for, whole or one view of it."""
 
     archive: Manifest
@@ -26,7 +26,7 @@ class Asked:
         return [self.view] if self.view else list(self.archive.views)
 
 
-def asked_for(names: Iterable[str]) -> list[Asked]:
+def asked_for(names: Iterable[str]) -> list[Request]:
     """Return the archives and views of some ids, each once.
 
     Parameters
@@ -42,28 +42,28 @@ def asked_for(names: Iterable[str]) -> list[Asked]:
     """
     ids = [manifest.split_id(name) for name in dict.fromkeys(names)]
     kept = [(name, view) for name, view in ids if not view or (name, "") not in ids]
-    found = [Asked(manifest.load(name), view) for name, view in kept]
+    found = [Request(manifest.load(name), view) for name, view in kept]
     for one in found:
         for view in one.views:
             one.archive.view(view)
     return found
 
 
-def fetch(asked: Asked, source: Path | None, unverified: bool, tell: Tell) -> list[ReproError]:
-    """Fetch what was asked for, build its views, and return every fault on the way.
+def fetch(asked: Request, source: Path | None, unverified: bool, tell: Tell) -> list[ReproError]:
+    """Fetch what was asked for, build its views, and return all faults.
 
-    Views of one file share its faults, which come once.
+    A fault that views of one file share is returned once.
 
     Parameters
     ----------
-    asked : Asked
+    asked : Request
         What to fetch.
     source : Path, optional
         A folder with the archive or its files, in place of the network.
     unverified : bool
         Accept bytes that differ from the manifest.
     tell : Tell
-        Told of the progress.
+        Hears the progress.
     """
     found, faults = asked.archive, dict[str, ReproError]()
     try:
@@ -83,7 +83,7 @@ def fetch(asked: Asked, source: Path | None, unverified: bool, tell: Tell) -> li
 
 
 def prepare(dataset: str, tell: Tell | None = None) -> None:
-    """Bring a view into the cache: fetched if files are missing, and built.
+    """Fetch the files of a view that are missing, and build it.
 
     Raises
     ------

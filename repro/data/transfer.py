@@ -61,7 +61,8 @@ class Transfer:
     Parameters
     ----------
     session : requests.Session
-        Makes the requests; it accepts an expired certificate once `attempt` has.
+        Makes the requests to this address only: once an expired certificate is accepted, it checks
+        no other.
     url : str
         The address.
     part : Path

@@ -85,7 +85,7 @@ def _member(
 ) -> tuple[IO[bytes], int]:
     """Return the bytes of a file in an archive, and their number.
 
-    With `holds_another` they can be read in any order; else only once and in order, much faster.
+    With `holds_another` they can be read in any order; else only once, in order, but faster.
     """
     is_zip = stream.read(4) == b"PK\x03\x04"
     stream.seek(0)

@@ -1,7 +1,7 @@
-"""Models: one module each, ending in ``MODEL = <class>``; the file reads as the paper does.
+"""Models: one module each, ending in ``MODEL = <class>`` and written to read as its paper.
 
-The classes are attributes here, the user's own among them: ``repro.models.MultVAE``. A class is
-imported when it is asked for.
+The classes are attributes here, also the user's own: ``repro.models.MultVAE``. A class is imported
+at its first use.
 """
 
 from __future__ import annotations

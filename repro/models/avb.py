@@ -99,7 +99,6 @@ class AVB:
             yield net
 
 
-
 class AVBNet(nn.Module):
     """I -> first layer -> hidden layers with noise -> z -> hidden layers -> I."""
 

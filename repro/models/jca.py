@@ -69,7 +69,7 @@ class JCA:
                 run.log(hinge=loss)
             yield BothSides(
                 name="JCA",
-                user_hidden=lambda x, users: net.users(x),
+                user_hidden=net.users,
                 item_hidden=partial(net.items, blocks.items.all),
                 user_output=net.user_output,
                 item_output=net.item_output,
@@ -92,7 +92,7 @@ class JCANet(nn.Module):
             nn.init.trunc_normal_(parameter, std=0.03, a=-0.06, b=0.06)
         self.item_factor = nn.Parameter(torch.rand(n_items, 1))
 
-    def users(self, x: Rows) -> Tensor:
+    def users(self, x: Rows, _users: Tensor | None = None) -> Tensor:
         """Return the hidden layer of users' rows, shape (B, H)."""
         return (sparse_product(x, self.user_weight) + self.user_bias).sigmoid()
 

@@ -79,8 +79,8 @@ class JoVA:
                 run.log(loss=loss, elbo=elbo)
             yield BothSides(
                 name="JoVA",
-                user_hidden=lambda x, users: hidden(net.user, x, sample)[0],
-                item_hidden=lambda: hidden(net.item, blocks.items.all, sample)[0],
+                user_hidden=partial(net.user_hidden, sample=sample),
+                item_hidden=partial(net.item_hidden, blocks.items.all, sample=sample),
                 user_output=net.user.output,
                 item_output=net.item.output,
             )
@@ -100,6 +100,14 @@ class JoVANet(nn.Module):
         made = partial(SideVAE, second="sigmoid", n_decoder_layers=1)
         self.user = made(n_items, model.hidden_dim, model.latent_dim)
         self.item = made(n_users, model.hidden_dim, model.latent_dim)
+
+    def user_hidden(self, x: Rows, _users: Tensor, *, sample: bool) -> Tensor:
+        """Return the user side's last hidden layer, (B, H)."""
+        return hidden(self.user, x, sample)[0]
+
+    def item_hidden(self, y: Rows, *, sample: bool) -> Tensor:
+        """Return the item side's last hidden layer, (C, H)."""
+        return hidden(self.item, y, sample)[0]
 
     def losses(self, block: Block, x: Rows, y: Rows) -> tuple[Tensor, Tensor]:
         """Return the negative evidence lower bound and the hinge loss.

@@ -48,7 +48,7 @@ class MultVAE:
     """"linear": min(beta, step / anneal_steps). "cyclical": Fu et al. 2019. "activity": gamma times
     the user's interactions, not annealed. "constant": beta."""
     anneal_steps: Natural = 200_000
-    """Updates until the weight would reach 1 (code)."""
+    """Updates until the weight would reach 1 (code); 0: it is beta from the start."""
     n_cycles: Count = 10
     """Of the cyclical schedule over all epochs (ablation, Section III.C)."""
     cycle_ratio: Share = 0.5

@@ -176,7 +176,6 @@ class MVAE:
         yield from ((users, items, None) for users, items in pairs(*blocks.shuffled()))
 
 
-
 @dataclass(frozen=True, eq=False)
 class Joint(BothSides):
     """Eq. 7, and each side alone, as Figure 2 compares them: all from one training run."""

@@ -52,7 +52,7 @@ class RaCT:
     beta: NonNegative = 0.2
     """Cap of the KL weight in phase 1 (code); there is no KL term in phase 3."""
     anneal_steps: Natural = 200_000
-    """Updates until the weight would reach 1 (code)."""
+    """Updates until the weight would reach 1 (code); 0: it is beta from the start."""
     critic_dims: Layers = (100, 100, 10)
     """Hidden widths of the critic (code)."""
     critic_l2: NonNegative = 0.0001

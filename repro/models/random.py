@@ -18,7 +18,7 @@ from repro.split import Queries
 
 @dataclass(frozen=True, kw_only=True)
 class Random:
-    """A random ranking for every user, which the seed determines."""
+    """A random ranking for every user, from a hash of history, item and seed."""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["Hash"]:
         """Train nothing; there is one epoch."""
@@ -26,7 +26,7 @@ class Random:
 
 
 class Hash:
-    """Pseudo-random scores: a hash of history, item and seed, the same in every call."""
+    """Pseudo-random scores: a hash of history, item and seed, the same in every batch and call."""
 
     def __init__(self, n_items: int, seed: int, device: torch.device) -> None:
         self.item = torch.arange(n_items, device=device)

@@ -101,7 +101,7 @@ class SEVAE:
     """Of the Gumbel-softmax; the paper gives none."""
     hard: bool = True
     """Whether the choice is one-hot in training (Section 3.3), with the gradient of the soft choice
-    (our choice: the paper gives none)."""
+    (the paper gives none)."""
     selector: Literal["own", "trunk"] = "own"
     """Whether the network of w reads the input itself, with one hidden layer, or is a pair of heads
     on the (first) encoder's hidden units. Section 3.3 says "additional"."""
@@ -279,9 +279,8 @@ class HVamp(nn.Module):
     """x -> z2, then x and z2 -> z1, then z1 and z2 -> hidden units; p(z2) is a VampPrior.
 
     With experts, q(z1 | x, z2) reads every z2 with the same weights, while each expert has its own
-    p(z1 | z2) and p(x | z1, z2). Expert m's prior consists of the posteriors that its heads give for
-    the pseudo-inputs, which all experts share. The paper does not say how experts extend to two
-    levels.
+    p(z1 | z2) and p(x | z1, z2). Expert m's prior consists of its heads' posteriors for the
+    pseudo-inputs, which all experts share. The paper does not say how experts extend to two levels.
     """
 
     def __init__(self, n_items: int, model: SEVAE) -> None:

@@ -1,16 +1,16 @@
 """SVAE: Sachdeva et al., "Sequential Variational Autoencoders for CF", WSDM 2019.
 
 **Implements** Section 3: a GRU over the sequence, a latent variable per step, the next k items as
-target. **Reference**: noveens/svae_cf (authors), read for facts.
-**Deviations** from that code, each a field where it can move a number:
-the encoder's second output is a log standard deviation where z is sampled and a log variance where
-the KL is computed (`log_sigma = "code"`; the paper has one meaning, "consistent"). The code counts
-the updates, and with them the KL weight, anew in every epoch (`anneal = "epoch"`), so that 604
-users end at 0.003 and not at 0.2. It updates on one user at a time; `batch_size` averages over
-more. At test it samples z (`test_latent`) and reads all known items but the last (`test_history`).
-That item it does not mask; here the evaluation masks all that is known, and no field changes that.
-As in the code, a user's likelihood is summed over steps and divided by the ones of the first step's
-target, which are `next_k` but for the shortest sequences; the KL is a mean over steps.
+targets. **Reference**: noveens/svae_cf (authors), read for facts.
+**Deviations** from that code are fields where they can change a result. The code reads the
+encoder's second output as a log standard deviation when it samples z, and as a log variance in the
+KL term (`log_sigma = "code"`; the paper has one meaning, "consistent"). The code's KL weight starts
+again in every epoch, as its count of updates does (`anneal = "epoch"`), so that 604 users end at
+0.003 and not at 0.2. It updates on one user at a time; `batch_size` averages over more. At test
+time it samples z (`test_latent`) and reads all known items but the last (`test_history`). It does
+not mask that item; here the evaluation masks all known items, and no field changes that. As in the
+code, a user's likelihood is summed over steps and divided by the number of ones in the first step's
+target, which is `next_k` except for the shortest sequences; the KL term is a mean over steps.
 """
 
 from collections.abc import Iterator
@@ -26,38 +26,40 @@ from repro.interactions import Interactions
 from repro.model import Run
 from repro.nn.batches import sent, to_device
 from repro.nn.gaussians import gaussian_kl
+from repro.nn.schedules import linear_clipped
 from repro.nn.scoring import picked, scoring
 from repro.split import Queries
 
 
 @dataclass(frozen=True, kw_only=True)
 class SVAE:
-    """A variational autoencoder over time: each step's latent variable predicts the next items."""
+    """A recurrent VAE: each step's latent variable predicts the next items."""
 
     embedding_dim: Count = 256
     """Of items (code)."""
     hidden_dim: Count = 200
     """Of the GRU."""
     dense_dim: Count = 150
-    """Of the layers around the latent variable."""
+    """Of the layers before and after the latent variable."""
     latent_dim: Count = 64
     """Of z at each step (code)."""
-    next_k: int = 4
+    next_k: Count = 4
     """How many of the next items each step predicts; 4 on ML-1M (Section 4.5)."""
     beta: NonNegative = 0.2
     """Cap of the KL weight."""
     anneal_steps: Natural = 200_000
-    """Updates until the weight would reach 1; it stops at beta."""
+    """Updates until the weight would reach 1; it stops at beta. 0: it is beta from the start."""
     anneal: Literal["run", "epoch"] = "run"
-    """Whether updates are counted over the run, or anew in every epoch, as the code does."""
+    """Whether updates are counted over the run, or from 0 in every epoch, as in the code."""
     log_sigma: Literal["code", "consistent"] = "code"
-    """Whether the KL reads the log standard deviation as a log variance, as the code does."""
+    """"code": the KL term reads the log standard deviation as a log variance. "consistent": it does
+    not."""
     test_latent: Literal["sample", "mean"] = "sample"
     """Whether z is drawn at test time, as in the code, or is its mean."""
     test_history: Literal["whole", "without_last"] = "whole"
-    """What is read of the known items. "whole": all of them. "without_last": all but the newest, as
-    in the code (`iter_eval`), whose scores are so those of a step that is already known. In either
-    reading the evaluation, not the model, masks all known items."""
+    """Which known items are read. "whole": all of them. "without_last": all but the newest, as in
+    the code (`iter_eval`), which thus scores a step that is already known. In both cases the
+    evaluation, not the model, masks all known items."""
     learning_rate: NonNegative = 0.001
     """Adam's (code)."""
     weight_decay: NonNegative = 0.005
@@ -68,10 +70,10 @@ class SVAE:
     """In the code; 40 to 300 in ACVAE's paper (its Section 4.3)."""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["SVAENet"]:
-        """Train on every user's sequence once an epoch."""
+        """Train on every user's sequence once per epoch."""
         if not train.ordered:
             raise UnsupportedError(
-                "SVAE needs interactions in the order of time, and this dataset has none"
+                "SVAE needs interactions ordered in time, and this dataset's are not"
             )
         net = SVAENet(train.n_items, self).to(run.device)
         optimizer = torch.optim.Adam(
@@ -86,7 +88,8 @@ class SVAE:
             for step, batch in enumerate(batches, start=before):
                 s = sequence[sent(batch, run.device), : int(length[batch].max())]  # (B, T)
                 nll, kl = net.loss(s, length[batch])  # (B,) each
-                loss = (nll + min(self.beta, step / self.anneal_steps) * kl).mean()
+                beta = linear_clipped(step, self.anneal_steps, self.beta)
+                loss = (nll + beta * kl).mean()
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
@@ -123,9 +126,9 @@ class SVAENet(nn.Module):
         Parameters
         ----------
         s : int64 tensor, shape (B, T)
-            Item sequences, oldest first; what stands behind a sequence's end is not looked at.
+            Item sequences, oldest first; entries after a sequence's end are not read.
         length : int64 tensor, shape (B,)
-            Their lengths, at least 2; on the host, which need not wait for the device then.
+            Their lengths, at least 2; on the host, so that it need not wait for the device.
         """
         n_steps = s.shape[1] - 1
         h, _ = self.gru(self.item(s[:, :-1]))  # (B, T - 1, H)
@@ -137,7 +140,7 @@ class SVAENet(nn.Module):
         logits = self.decoder(z)  # (m, I)
         ahead = t[:, None] + torch.arange(1, self.model.next_k + 1, device=s.device)  # (m, k)
         target = s[row[:, None], ahead.clamp(max=n_steps)]
-        again = (target[:, :, None] == target[:, None]).tril(-1).any(dim=2)  # counts once
+        again = (target[:, :, None] == target[:, None]).tril(-1).any(dim=2)  # repeats count once
         there = (ahead < length[row, None]) & ~again
         n_there = there.sum(dim=1, dtype=torch.float32)
         own = (logits.gather(1, target) * there).sum(dim=1)
@@ -149,7 +152,7 @@ class SVAENet(nn.Module):
 
     @scoring
     def score(self, queries: Queries) -> Tensor:
-        """Return the logits behind the last item read of each history, shape (B, I) or (B, C)."""
+        """Return the logits after the last item read of each history, shape (B, I) or (B, C)."""
         device = self.item.weight.device
         s = to_device(queries.history.sequences(), device)
         length = to_device(queries.history.counts, device)
@@ -157,7 +160,7 @@ class SVAENet(nn.Module):
             length = length - 1
         h, _ = self.gru(self.item(s))
         last = h[torch.arange(len(s), device=device), (length - 1).clamp(min=0)]
-        last = last * (length > 0)[:, None]  # without a history the GRU is where it began
+        last = last * (length > 0)[:, None]  # without a history: the GRU's initial state
         mean, log_sigma = self.encoder(last).chunk(2, dim=1)
         if self.model.test_latent == "sample":
             mean = mean + torch.randn_like(mean) * log_sigma.exp()

@@ -1,15 +1,16 @@
 """VAEGAN: Yu et al., "VAEGAN: A Collaborative Filtering Framework", IJCAI 2019.
 
-**Implements** AVB + D + C, as far as it is known: adversarial variational Bayes (AVB, Mescheder et
-al. 2017), an auxiliary discriminator of interaction vectors (D), and a contractive penalty (C).
-**Reference**: none. No code is public, and the paper was not at hand: the three parts are known
-from its abstract, the form of its encoder, noise inside a network, from ACVAE's paper, Section 3.2.
-**Ours** is all else: the encoders (those of AVB), widths, likelihood, weights, rates and schedules;
-D's form and what it sees (`generated`); the penalty's form (Rifai et al. 2011, on the first layer
-alone); that T and D step first, then encoder and decoder, once per batch; the average over
-`n_test_draws` noises, the same for all users, at test. Defaults are for DAVE's tables; SE-VAE's
-row is nearer to Mult-VAE. So a difference from a published number says little of the method.
-**Deviations**: cannot be told.
+**Implements** AVB + D + C, from what we know of the paper: adversarial variational Bayes (AVB,
+Mescheder et al. 2017), an auxiliary discriminator of interaction vectors (D), and a contractive
+penalty (C).
+**Reference**: none. No code is public, and we did not have the paper. We know the three parts from
+its abstract, and the form of its encoder, noise inside a network, from ACVAE's paper, Section 3.2.
+**Our choice** is everything else: the encoders (those of AVB), widths, likelihood, weights,
+learning rates and schedules; D's form and what it sees (`generated`); the penalty's form (Rifai et
+al. 2011, on the first layer only); that T and D are updated first, then encoder and decoder, once
+per batch; the average over `n_test_draws` noises at test time, the same for all users. Defaults are
+for DAVE's tables; SE-VAE's row is closer to Mult-VAE. So a difference from a published number says
+little about the method. **Deviations**: unknown.
 """
 
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from repro.hyperparameters import Count, Dropout, Layers, Natural, NonNegative
+from repro.hyperparameters import Count, Dropout, Layers, Momentum, Natural, NonNegative
 from repro.interactions import Interactions
 from repro.model import Run
 from repro.nn.adversarial import (
@@ -31,16 +32,17 @@ from repro.nn.adversarial import (
 from repro.nn.batches import Rows, UserRows, rows_of
 from repro.nn.implicit import Adversary, Draw, NoiseBasisEncoder, NoisyEncoder
 from repro.nn.losses import bernoulli_nll, multinomial_nll
+from repro.nn.schedules import linear_clipped
 from repro.nn.scoring import picked, scoring
 from repro.split import Queries
 
 
 @dataclass(frozen=True, kw_only=True)
 class VAEGAN:
-    """AVB, with a discriminator of what is recommended and a contractive encoder."""
+    """AVB with a discriminator of interaction vectors and a contractive encoder."""
 
     hidden_dims: Layers = (200,)
-    """Of the encoder, softplus."""
+    """Hidden layers of the encoder, softplus."""
     latent_dim: Count = 64
     """Of z; DAVE's tables have 32 on Yelp."""
     decoder_dims: tuple[Count, ...] = ()
@@ -48,11 +50,11 @@ class VAEGAN:
     dropout: Dropout = 0.0
     """Share of the input that is dropped."""
     likelihood: Literal["bernoulli", "multinomial"] = "bernoulli"
-    """Of the reconstruction; ours, multinomial in SE-VAE's table."""
+    """Of the reconstruction; our choice, multinomial in SE-VAE's table."""
     adaptive_contrast: bool = True
-    """Whether T compares q with the Gaussian of its mean and variance, not with the prior (AVB)."""
+    """Whether T compares q with a Gaussian of q's mean and variance instead of the prior (AVB)."""
     noise_dim: Count = 64
-    """Of each noise."""
+    """Of each noise vector."""
     n_noises: Natural = 32
     """Noise networks of the encoder with adaptive contrast."""
     discriminator_dims: tuple[Count, ...] = (200, 200)
@@ -61,27 +63,28 @@ class VAEGAN:
     """Largest weight of the KL term."""
     anneal_steps: Natural = 0
     """Updates in which that weight would rise from 0 to 1; it stops at beta. 0: none."""
-    profile_discriminator_dims: tuple[Count, ...] = (200,)
+    profile_discriminator_dims: Layers = (200,)
     """Of D, leaky ReLU."""
     generated: Literal["masked", "softmax"] = "masked"
-    """What D is to tell from real vectors: the probabilities of the user's own items, the others
-    masked as in CFGAN, against ones; or the softmax of all logits, against rows that sum to 1."""
+    """What D must tell from real vectors. "masked": the probabilities of the user's own items, with
+    the others masked as in CFGAN, against ones. "softmax": the softmax of all logits, against rows
+    that sum to 1."""
     adversarial_weight: NonNegative = 0.1
-    """Of the non-saturating loss that makes D take what is generated for real."""
+    """Of the non-saturating loss, by which generated vectors should fool D."""
     contractive_weight: NonNegative = 0.001
     """Of the squared Frobenius norm of the Jacobian of the encoder's first layer."""
     learning_rate: NonNegative = 0.001
-    """Of encoder and decoder; ours."""
+    """Of encoder and decoder; our choice."""
     discriminator_learning_rate: NonNegative = 0.0001
     """Of T and D."""
-    adam_beta1: float = 0.5
-    """Decay of both Adams' first moment (AVB's code)."""
-    n_test_draws: Natural = 10
+    adam_beta1: Momentum = 0.5
+    """Decay of the first moment, in both Adam optimizers (AVB's code)."""
+    n_test_draws: Count = 10
     """Noises that the logits are averaged over."""
     batch_size: Count = 128
-    """Users; ours."""
+    """Users; our choice."""
     n_epochs: Natural = 200
-    """Ours."""
+    """Our choice."""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["VAEGANNet"]:
         """Train T and D, then encoder and decoder against both, on every batch of users."""
@@ -106,7 +109,8 @@ class VAEGAN:
                 nll, kl = self.nll(logits, x), T.kl(draw)  # (B,) each
                 fooling = non_saturating_loss(self.fake(D, logits, x))
                 penalty = contraction(draw.first, net.encoder.input.weight).mean()
-                loss = (nll + self.weight(step) * kl).mean()
+                beta = linear_clipped(step, self.anneal_steps, self.beta)
+                loss = (nll + beta * kl).mean()
                 loss = loss + self.adversarial_weight * fooling + self.contractive_weight * penalty
                 by_vae.zero_grad()
                 loss.backward(inputs=own)  # through T and D, not into them
@@ -120,21 +124,16 @@ class VAEGAN:
         loss = bernoulli_nll if self.likelihood == "bernoulli" else multinomial_nll
         return loss(logits, x)
 
-    def weight(self, step: int) -> float:
-        """Return the KL weight of an update."""
-        n = self.anneal_steps
-        return min(self.beta, step / n) if n else self.beta
-
     def real(self, d: VectorDiscriminator, x: Rows) -> Tensor:
-        """Return D's logits of the real vectors, shape (B,)."""
+        """Return D's logits for the real vectors, shape (B,)."""
         if self.generated == "masked":
             return d(x)
         return d(x, x.count[x.row].float().reciprocal())
 
     def fake(self, d: VectorDiscriminator, logits: Tensor, x: Rows) -> Tensor:
-        """Return D's logits of what is generated, shape (B,)."""
+        """Return D's logits for the generated vectors, shape (B,)."""
         if self.generated == "masked":
-            return d(x, logits[x.row, x.item].sigmoid())  # zero elsewhere, so sparse as well
+            return d(x, logits[x.row, x.item].sigmoid())  # zero elsewhere, so also sparse
         return d(logits.softmax(dim=1))
 
 
@@ -146,7 +145,7 @@ def contraction(first: Tensor, weight: Tensor) -> Tensor:
     first : float tensor, shape (B, H)
         The layer before its softplus, without noise.
     weight : float tensor, shape (I, H)
-        The layer's.
+        The layer's weight.
 
     Notes
     -----
@@ -157,7 +156,7 @@ def contraction(first: Tensor, weight: Tensor) -> Tensor:
 
 
 class VAEGANNet(nn.Module):
-    """I -> first layer -> hidden, noise -> z -> hidden -> I."""
+    """I -> first layer -> hidden layers with noise -> z -> hidden layers -> I."""
 
     def __init__(self, n_items: int, model: VAEGAN) -> None:
         super().__init__()
@@ -174,7 +173,7 @@ class VAEGANNet(nn.Module):
     def score(self, queries: Queries) -> Tensor:
         """Return the mean logits over the test draws, shape (B, I) or (B, C)."""
         z = self.encoder.test_draws(rows_of(queries.history, self.encoder.test_noise.device))
-        h = self.decoder[:-1](z).mean(dim=0)  # the last layer is linear: it may come after the mean
+        h = self.decoder[:-1](z).mean(dim=0)  # before the last layer, as that is linear
         return picked(self.decoder[-1](h), queries)
 
 

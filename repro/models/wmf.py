@@ -1,16 +1,16 @@
 """WMF: Hu, Koren and Volinsky, "Collaborative Filtering for Implicit Feedback Datasets", ICDM 2008.
 
 **Implements** Section 4: alternating least squares on all pairs, where a one counts more than a
-zero; and the form of Rendle et al., "Revisiting the Performance of iALS on Item Recommendation
-Benchmarks", RecSys 2022, as fields: a weight of all pairs beside that of the ones, and an L2 that
-grows with how often a user or item occurs.
+zero. Fields give the form of Rendle et al., "Revisiting the Performance of iALS on Item
+Recommendation Benchmarks", RecSys 2022: a weight of all pairs besides that of the ones, and an L2
+that grows with how often a user or item occurs.
 **Reference**: google-research/google-research, `ials`, commit 30adf0e, read for facts: what scales
-the L2, how factors begin, and that a user is scored by a solve on the history.
-**Deviations**: a user is always scored so, known or not. For a user of the training data that is
-the half-sweep to come: the best factor beside the items' factors as they are, where Hu et al. and
-the NCF part of `ials` take the user's factor of before the items were solved. A sweep needs no
-factor of a user from the one before, so none is kept. Data are 0/1: Hu et al.'s confidence
-1 + alpha r is one weight.
+the L2, how factors are initialised, and that a user is scored by a solve on the history.
+**Deviations**: every user is scored by such a solve, known or not. For a training user this is the
+next half-sweep: the best factor given the items' current factors, where Hu et al. and the NCF part
+of `ials` use the user's factor from before the items were solved. A sweep does not need the users'
+factors of the previous one, so none are kept. Data are 0/1, so Hu et al.'s confidence 1 + alpha r
+is a single weight.
 
 A half-sweep sums an outer product for every pair, 2 n D^2 operations, and solves a system per user
 or item, D^3 / 3 each.
@@ -24,7 +24,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from repro.hyperparameters import Count, Natural, NonNegative
+from repro.hyperparameters import Count, Natural, NonNegative, Positive
 from repro.interactions import Interactions, from_rows
 from repro.model import Run
 from repro.nn.batches import Rows, rows_of
@@ -35,7 +35,7 @@ from repro.split import Queries
 
 @dataclass(frozen=True, kw_only=True)
 class WMF:
-    """Factors of users and items by alternating least squares."""
+    """Weighted matrix factorisation of the 0/1 matrix (iALS) by alternating least squares."""
 
     latent_dim: Count = 200
     """f; the largest of Hu et al."""
@@ -44,16 +44,16 @@ class WMF:
     unobserved_weight: NonNegative = 1.0
     """Alpha_0, of a zero: 1 in Hu et al.; Rendle et al. tune it (0.1 on ML-20M)."""
     weighting: Literal["replace", "add"] = "replace"
-    """Whether a one weighs positive_weight in place of unobserved_weight (Hu et al., Eq. 3), or is
-    pulled to 0 like all pairs and to 1 besides (Rendle et al.)."""
+    """Whether a one has positive_weight instead of unobserved_weight (Hu et al., Eq. 3), or counts
+    as a zero, like all pairs, and in addition as a one (Rendle et al.)."""
     l2: NonNegative = 100.0
-    """Lambda; Hu et al. find it by cross-validation. Ours is near what Rendle et al. tune on ML-20M
-    when divided by their alpha_0: 62 for a user of the mean number of items, 360 for an item."""
+    """Lambda; Hu et al. find it by cross-validation. Ours is near that of Rendle et al. on ML-20M
+    divided by their alpha_0: 62 for a user with the mean number of items, 360 for an item."""
     l2_exponent: float = 0.0
-    """Nu: lambda is multiplied by (ones + unobserved_weight * all)^nu of the user or item. 0 is Hu
-    et al.'s; 1 is what Rendle et al. use."""
-    init_std: float = 0.1
-    """Sigma*: factors begin as normal with standard deviation sigma* / sqrt(latent_dim) (Rendle et
+    """Nu: lambda is multiplied by (ones + unobserved_weight * all)^nu of the user or item. Hu et
+    al. have 0, Rendle et al. 1."""
+    init_std: Positive = 0.1
+    """Sigma*: factors start normal with standard deviation sigma* / sqrt(latent_dim) (Rendle et
     al.); Hu et al. do not say."""
     n_epochs: Natural = 10
     """Sweeps over users and items (Hu et al., Section 4); Rendle et al. make 16 on ML-20M."""
@@ -61,7 +61,7 @@ class WMF:
     """Of factors and systems."""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["WMFNet"]:
-        """Solve for all users, then for all items, once an epoch."""
+        """Solve for all users, then for all items, once per epoch."""
         by_user = rows_of(train, run.device)
         by_item = rows_of(
             from_rows(train.item, train.user, train.n_items, train.n_users, ordered=False),
@@ -77,11 +77,11 @@ class WMF:
             yield net
 
     def strength(self, count: Tensor, n: int) -> Tensor:
-        """Return the L2 strength of rows with so many ones among n; float64, shape (B,)."""
+        """Return the L2 strength of rows with these counts of ones among n; float64, shape (B,)."""
         return self.l2 * (count.double() + self.unobserved_weight * n).pow(self.l2_exponent)
 
     def solve(self, rows: Rows, fixed: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the factors of some rows that are best beside the other side's, and what they win.
+        """Return some rows' best factors given the other side's, and how much they lower the cost.
 
         Hu et al., Eq. 4 and 5; see `repro.nn.least_squares.solved`.
         """

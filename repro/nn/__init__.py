@@ -1,1 +1,1 @@
-"""Torch pieces of models, shared or standing by themselves: batches, losses, layers, scoring."""
+"""Building blocks of models: batches, layers, losses, schedules, scoring."""

@@ -14,27 +14,27 @@ from repro.nn.layers import sparse_product
 
 
 def logistic_loss(positive: Tensor, negative: Tensor) -> Tensor:
-    """Return what a discriminator minimises: the mean of -log sigma(p) - log(1 - sigma(n)).
+    """Return a discriminator's loss: the mean of -log sigma(p) - log(1 - sigma(n)).
 
     Parameters
     ----------
     positive, negative : float tensor, shape (B,)
-        Logits of what it shall call 1, and of what it shall call 0.
+        Logits of what it should label 1, and of what it should label 0.
 
     Notes
     -----
-    Goodfellow et al. 2014, Eq. 1. At the optimum a logit is the log of the ratio of the densities
-    of what is called 1 and of what is called 0.
+    Goodfellow et al. 2014, Eq. 1. At the optimum a logit is the log ratio of the two densities, of
+    what is labelled 1 and of what is labelled 0.
     """
     return softplus(-positive).mean() + softplus(negative).mean()
 
 
 def non_saturating_loss(logits: Tensor) -> Tensor:
-    """Return what a generator minimises: the mean of -log sigma(logit) of what it made.
+    """Return a generator's loss: the mean of -log sigma(logit) of what it generated.
 
     Notes
     -----
-    Goodfellow et al. 2014, Section 3: its gradient does not vanish where the discriminator wins.
+    Goodfellow et al. 2014, Section 3: the gradient does not vanish where the discriminator wins.
     """
     return softplus(-logits).mean()
 
@@ -47,7 +47,7 @@ def perceptron(widths: Sequence[int], activation: Callable[[], nn.Module]) -> nn
     widths : sequence of int
         Of the input, the hidden layers and the output, which stays linear.
     activation : callable
-        Makes the activation.
+        Returns an activation module.
     """
     layers: list[nn.Module] = []
     for before, after in pairwise(widths):
@@ -85,7 +85,7 @@ class VectorDiscriminator(nn.Module):
         x : Rows or float tensor of shape (B, I)
             Vectors, sparse or dense.
         value : float tensor, shape (m,), optional
-            The entries of sparse ones; None: ones.
+            Values of a sparse vector's entries; None: ones.
         """
         h = sparse_product(x, self.weight, value) if isinstance(x, Rows) else x @ self.weight
         return self.hidden(leaky_relu(h + self.bias, LEAK))
@@ -96,9 +96,9 @@ class VectorDiscriminator(nn.Module):
 
 
 LEAK = 0.2
-"""Slope of leaky ReLUs below zero, as in DCGAN and in AVB's code."""
+"""Slope of a leaky ReLU below zero, as in DCGAN and in AVB's code."""
 
 
 def leaky() -> nn.Module:
-    """Return a discriminator's activation."""
+    """Return the activation of a discriminator."""
     return nn.LeakyReLU(LEAK)

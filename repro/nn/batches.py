@@ -1,4 +1,4 @@
-"""Training data on the device, and the batches made of it there.
+"""Training data on the device, and batches drawn from it there.
 
 Shape letters: U users, I items, B batch, n interactions of all users, m of a batch.
 """
@@ -17,13 +17,13 @@ from repro.interactions import Interactions
 
 
 def to_device(numbers: np.ndarray, device: torch.device) -> Tensor:
-    """Return whole numbers as int64 on the device."""
+    """Return integers as int64 on the device."""
     return torch.from_numpy(numbers.astype(np.int64)).to(device)
 
 
 def sent(numbers: Tensor, device: torch.device) -> Tensor:
-    """Return a tensor of the host on the device, without waiting for it to arrive."""
-    if device.type == "cuda":  # from memory that may be swapped out it would have to wait
+    """Copy a tensor from the host to the device without waiting, and return the copy."""
+    if device.type == "cuda":  # a copy from pageable memory would wait
         numbers = numbers.pin_memory()
     return numbers.to(device, non_blocking=True)
 
@@ -39,9 +39,9 @@ class Rows:
     item : int64 tensor, shape (m,)
         Which item.
     start : int64 tensor, shape (B,)
-        Where each user's entries begin.
+        Where each user's entries start.
     count : int64 tensor, shape (B,)
-        How many there are.
+        How many entries each user has.
     user : int64 tensor, shape (B,)
         The users' numbers.
     n_items : int
@@ -76,12 +76,12 @@ def rows_of(interactions: Interactions, device: torch.device) -> Rows:
 
 
 class UserRows:
-    """Every user once an epoch, in a new random order; the last batch may be smaller.
+    """Every user once per epoch, in a new random order; the last batch may be smaller.
 
     Parameters
     ----------
     train : Interactions
-        Held on the device from here on.
+        Training data, which is copied to the device.
     batch_size : int
         B.
     device : torch.device
@@ -94,14 +94,14 @@ class UserRows:
         self.batch_size = batch_size
 
     def __len__(self) -> int:
-        """Return the batches of an epoch."""
+        """Return the number of batches in an epoch."""
         return -(-len(self.users) // self.batch_size)
 
     def __iter__(self) -> Iterator[Rows]:
         users = self.users[torch.randperm(len(self.users), device=self.users.device)]
         batches = users.split(self.batch_size)
         counts = self.all.count[users].split(self.batch_size)
-        totals = torch.stack([count.sum() for count in counts]).tolist()  # an epoch's one wait
+        totals = torch.stack([count.sum() for count in counts]).tolist()  # the epoch's only wait
         for batch, total in zip(batches, totals, strict=True):
             yield self.of(batch, total)
 
@@ -113,7 +113,7 @@ class UserRows:
         users : int64 tensor, shape (B,)
             Their numbers.
         total : int, optional
-            m, how many entries they have; without it the device is asked, and waited for.
+            m, how many entries they have; None: the host waits for the device to tell.
         """
         count = self.all.count[users]
         start = count.cumsum(0) - count
@@ -125,10 +125,10 @@ class UserRows:
 
 
 class Positives:
-    """The training pairs, with negatives drawn beside them.
+    """The training pairs, with negatives drawn for them.
 
-    A negative is uniform over the items that the user has not in training; it may be an item that
-    validation or test holds out, as in NCF's and BPR's own code.
+    A negative is drawn uniformly from the items that the user does not have in training; it may be
+    a held-out item of validation or test, as in the code of NCF and of BPR.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ class Positives:
     Raises
     ------
     UnsupportedError
-        If a user has touched every item.
+        If a user has every item.
     """
 
     def __init__(self, train: Interactions, batch_size: int, device: torch.device) -> None:
@@ -150,7 +150,7 @@ class Positives:
         full = np.flatnonzero(distinct.counts >= distinct.n_items)
         if len(full):
             raise UnsupportedError(
-                f"user {full[0]} has touched all {train.n_items:,} items: there is no negative",
+                f"user {full[0]} has all {train.n_items:,} items, so there is no negative to draw",
                 "choose a model without negatives, or drop such users in the view",
             )
         self.user = to_device(distinct.user, device)
@@ -160,7 +160,7 @@ class Positives:
         self.batch_size = batch_size
 
     def negatives(self, user: Tensor) -> Tensor:
-        """Return an item for each user that the user has not in training."""
+        """Return for each user an item that the user does not have in training."""
         item = torch.randint(self.n_items, user.shape, device=user.device)
         again = self._touched(user, item).nonzero()[:, 0]
         while len(again):
@@ -169,14 +169,14 @@ class Positives:
         return item
 
     def triples(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Yield batches of user, item and negative, every pair once, in a new random order."""
+        """Yield batches of user, item and negative: every pair once, in a new random order."""
         order = torch.randperm(len(self.user), device=self.user.device)
         negative = self.negatives(self.user)
         for index in order.split(self.batch_size):
             yield self.user[index], self.item[index], negative[index]
 
     def labelled(self, n_negatives: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Yield batches of user, item and label: the pairs, and so many negatives for each."""
+        """Yield batches of user, item and label: the pairs, and n_negatives for each of them."""
         n = len(self.user)
         user = self.user.repeat(1 + n_negatives)
         item = torch.cat([self.item, self.negatives(user[n:])])

@@ -1,4 +1,4 @@
-"""Blocks of users and items, as models with a network for either side train on them.
+"""Blocks of users and items, on which models with a user side and an item side train.
 
 Shape letters: U users, I items; of a block B users, C items, m pairs.
 """
@@ -18,14 +18,14 @@ from repro.nn.batches import Rows, UserRows
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Some users, some items, and the pairs of both that training has.
+    """Some users, some items, and their training pairs.
 
     Parameters
     ----------
     users, items : int64 tensor, shapes (B,) and (C,)
         Their numbers.
     row, column : int64 tensor, shape (m,)
-        Places of each pair among the users and the items; sorted by row, then by column.
+        Places of each pair among the users and the items, sorted by row, then by column.
     """
 
     users: Tensor
@@ -43,12 +43,12 @@ class Block:
         return sparse_rows(self.items, self.column[order], self.row[order], len(self.users))
 
     def negatives(self) -> tuple[Tensor, Tensor]:
-        """Return for each pair an item of the block that its user has not, drawn uniformly.
+        """Return for each pair an item of the block that its user does not have, drawn uniformly.
 
         Returns
         -------
         tuple of int64 and bool tensor, shape (m,) each
-            The column of each, and whether there is one; where there is none the column is any.
+            The column of each, and whether there is one; if there is none, the column is arbitrary.
         """
         x, n_items = self.user_rows(), len(self.items)
         free = n_items - x.count[x.row]  # (m,)
@@ -63,24 +63,24 @@ class Block:
 
 
 def sparse_rows(numbers: Tensor, row: Tensor, column: Tensor, n_columns: int) -> Rows:
-    """Return the rows of those numbers, shape (B,), with entries sorted by row, shapes (m,)."""
+    """Return rows with these numbers, shape (B,), and these entries, sorted by row, shape (m,)."""
     ends = torch.searchsorted(row, torch.arange(len(numbers) + 1, device=row.device))
     return Rows(row, column, ends[:-1], ends.diff(), numbers, n_columns)
 
 
 class Blocks:
-    """Every block of users and items once an epoch, both in a new random order; users outside.
+    """Every block of users and items once per epoch, both in a new random order, users outermost.
 
     Parameters
     ----------
     train : Interactions
-        Held on the device from here on, by user and by item.
+        Training data, which is copied to the device by user and by item.
     size : int
-        Users, and items, of a block; the last ones may be smaller.
+        Users, and items, in a block; the last ones may be smaller.
     device : torch.device
         Where.
     skip_last : bool
-        Leave the last block of items out, unless it is the only one.
+        Leave out the last block of items, unless it is the only one.
     """
 
     def __init__(
@@ -93,14 +93,14 @@ class Blocks:
         self.n_users, self.n_items = train.n_users, train.n_items
         n_columns = max(1, -(-self.n_items // size) - skip_last)
         self.shape = (-(-self.n_users // size), n_columns)
-        """Blocks of users, and of items."""
+        """Number of blocks of users, and of items."""
 
     def __len__(self) -> int:
-        """Return the blocks of an epoch."""
+        """Return the number of blocks in an epoch."""
         return self.shape[0] * self.shape[1]
 
     def shuffled(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """Return all users and all items in a new random order, each in parts of a block's size."""
+        """Return all users and all items in a new random order, each split by the block size."""
         device = self.users.users.device
         users = torch.randperm(self.n_users, device=device).split(self.size)
         items = torch.randperm(self.n_items, device=device).split(self.size)
@@ -123,7 +123,7 @@ class Blocks:
 
 
 def _places(parts: tuple[Tensor, ...], n: int) -> Tensor:
-    """Return the place of each of n numbers in the parts, one after the other; -1 if in none."""
+    """Return the place of each of n numbers in the concatenated parts; -1 if it is in none."""
     order = torch.cat(parts)
     place = torch.full((n,), -1, device=order.device)
     place[order] = torch.arange(len(order), device=order.device)

@@ -17,7 +17,7 @@ Gaussian = tuple[Tensor, Tensor]
 
 
 def standard(like: Tensor) -> Gaussian:
-    """Return N(0, I) of a tensor's shape."""
+    """Return N(0, I) with a tensor's shape."""
     return torch.zeros_like(like), torch.zeros_like(like)
 
 
@@ -41,14 +41,14 @@ def normal_kl(mean: Tensor, logvar: Tensor, p_mean: Tensor, p_logvar: Tensor) ->
 
     Notes
     -----
-    Kingma & Welling 2014, Appendix B, with a prior that is not the standard one.
+    Kingma & Welling 2014, Appendix B, with any Gaussian as the prior.
     """
     error = logvar.exp() + (mean - p_mean).square()
     return 0.5 * (p_logvar - logvar + error * (-p_logvar).exp() - 1.0).sum(dim=-1)
 
 
 def divergence(z: Tensor, q: Gaussian, p: Gaussian, exact: bool) -> Tensor:
-    """Return KL(q || p) over the last dimension: in closed form, or as z, a draw of q, has it."""
+    """Return KL(q || p) over the last dimension: exact, or estimated from z, a draw from q."""
     return normal_kl(*q, *p) if exact else normal_log_density(z, *q) - normal_log_density(z, *p)
 
 

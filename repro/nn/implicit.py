@@ -1,8 +1,8 @@
 """Implicit posteriors of user rows, and the adversary T that measures them against the prior.
 
-Mescheder et al., "Adversarial Variational Bayes", ICML 2017. A z is drawn by feeding noise to a
-network, so the density q(z | x) is not known. T learns the log ratio of q and a contrast r that is
-known; then KL(q, p) = E_q[T + log r - log p] (Section 3, and Section 4 where r adapts).
+Mescheder et al., "Adversarial Variational Bayes", ICML 2017. A network draws z from noise, so the
+density q(z | x) is not known. T learns the log ratio of q and a known contrast r; then KL(q, p) =
+E_q[T + log r - log p] (Section 3, and Section 4 where r adapts).
 
 Shape letters: S draws per user, B users, I items, H units, N noises, E noise size, D latent size.
 """
@@ -24,9 +24,9 @@ from repro.nn.layers import SparseInput
 NOISE_DIMS = (128, 128, 128)
 """Hidden layers of each noise's network (authors' code)."""
 MOMENT_DRAWS = 100
-"""Noises that the moments of the contrast are taken over, at least: a last batch may be small."""
+"""Fewest noises for the moments of the contrast: a last batch may have fewer users."""
 VARIANCE = 1e-4
-"""Added to a variance, so that it can be divided by (authors' code)."""
+"""Added to a variance before it divides (authors' code)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +38,9 @@ class Draw:
     z : float tensor, shape (B, D)
         One draw per user.
     first : float tensor, shape (B, H)
-        The encoder's first layer before its activation, without noise: what T knows of x.
+        The encoder's first layer before its activation, without noise: what T sees of x.
     mean, std : float tensor, shape (B, D), or float
-        Of the Gaussian contrast; constants to the gradient.
+        Of the Gaussian contrast; no gradient flows through them.
     """
 
     z: Tensor
@@ -50,20 +50,20 @@ class Draw:
 
     @property
     def standard(self) -> Tensor:
-        """The draw in units of the contrast, which is standard normal in them; shape (B, D)."""
+        """The draw standardised by the contrast's mean and deviation, shape (B, D)."""
         return (self.z - self.mean) / self.std
 
     @property
     def log_ratio(self) -> Tensor:
-        """The log ratio of contrast and prior at z, log r(z | x) - log p(z), shape (B,)."""
+        """Log ratio of contrast and prior at z, log r(z | x) - log p(z), shape (B,)."""
         log_std = torch.as_tensor(self.std).log()
         return (0.5 * (self.z.square() - self.standard.square()) - log_std).sum(dim=1)
 
 
 class Adversary(nn.Module):
-    """T(x, z): log q(z | x) - log r(z | x) at its optimum; posterior 1, contrast 0.
+    """T(x, z): log q(z | x) - log r(z | x) at the optimum; the posterior is 1, the contrast 0.
 
-    It reads x through the encoder's first layer, as a constant.
+    It reads x through the encoder's first layer, without gradient.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class Adversary(nn.Module):
         self.layers = perceptron([n_features + latent_dim, *hidden_dims, 1], leaky)
 
     def forward(self, first: Tensor, z: Tensor) -> Tensor:
-        """Return T, shape (B,), of the first layer (B, H) and z in the contrast's units (B, D)."""
+        """Return T, shape (B,), for the first layer (B, H) and standardised z (B, D)."""
         return self.layers(torch.cat([softplus(first.detach()), z], dim=1))[:, 0]
 
     def loss(self, draw: Draw) -> Tensor:
@@ -89,17 +89,17 @@ class Adversary(nn.Module):
     def kl(self, draw: Draw) -> Tensor:
         """Return each user's estimate of KL(q(z | x), N(0, I)), shape (B,) (Eq. 3.7 and 4.1).
 
-        Its gradient reaches the encoder through z alone: that through T's other argument is 0 in
+        Its gradient reaches the encoder through z only: the gradient through T itself is 0 in
         expectation at T's optimum (Proposition 2).
         """
         return self(draw.first, draw.standard) + draw.log_ratio
 
 
 class NoisyEncoder(nn.Module):
-    """z = f(x, noise): a linear map of the noise is added before each layer; no contrast.
+    """z = f(x, noise): a linear map of the noise is added before each layer; no adaptive contrast.
 
-    Before the first layer, a linear map of the noise to all items would make the rows dense; it is
-    added behind that layer's linear part, which is the same set of functions.
+    Before the first layer, a linear map of the noise to all items would make the rows dense. It is
+    added after that layer's linear part, which gives the same set of functions.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ class NoisyEncoder(nn.Module):
         return Draw(self._z(first, noise), first)
 
     def test_draws(self, x: Rows) -> Tensor:
-        """Return S draws for each user, shape (S, B, D), of the same noises every time."""
+        """Return S draws for each user, shape (S, B, D), from the same noises every time."""
         return self._z(self.input(x), self.test_noise)
 
     def _z(self, first: Tensor, noise: Tensor) -> Tensor:
@@ -153,10 +153,10 @@ class NoisyEncoder(nn.Module):
 
 
 class NoiseBasisEncoder(nn.Module):
-    """z = z_0(x) + sum_i a_i(x) v_i(noise_i), whose moments are known: an adaptive contrast.
+    """z = z_0(x) + sum_i a_i(x) v_i(noise_i), whose known moments give an adaptive contrast.
 
-    Supplement of the paper, and the authors' code: mean and variance of each v_i are taken over the
-    noises of the batch.
+    Supplement of the paper, and the authors' code: mean and variance of each v_i are computed over
+    the noises of the batch.
 
     Parameters
     ----------
@@ -197,7 +197,7 @@ class NoiseBasisEncoder(nn.Module):
         self.register_buffer("test_noise", torch.randn(n_noises, n_test_draws, noise_dim))
 
     def forward(self, x: Rows) -> Draw:
-        """Return a draw for each user, and the Gaussian of q's mean and variance."""
+        """Return a draw for each user, and the Gaussian with q's mean and variance."""
         first = self.input(x)
         z_0, a = self._of(first)
         n_noises, _, noise_dim = self.test_noise.shape
@@ -211,7 +211,7 @@ class NoiseBasisEncoder(nn.Module):
         return Draw(z, first, mean, std)
 
     def test_draws(self, x: Rows) -> Tensor:
-        """Return S draws for each user, shape (S, B, D), of the same noises every time."""
+        """Return S draws for each user, shape (S, B, D), from the same noises every time."""
         z_0, a = self._of(self.input(x))
         return z_0 + torch.einsum("bnd,nsd->sbd", a, self._v(self.test_noise))
 
@@ -220,11 +220,11 @@ class NoiseBasisEncoder(nn.Module):
         h = softplus(first)
         for layer in self.layers:
             h = softplus(layer(h))
-        # The code's offset lets the noise begin near zero: elu(-5) + 1 is 0.007.
+        # With the code's offset the noise starts near zero: elu(-5) + 1 is 0.007.
         return self.z_0(h), elu(self.a(h).unflatten(1, (len(self.test_noise), -1)) - 5.0) + 1.0
 
     def _v(self, noise: Tensor) -> Tensor:
-        """Return v, shape (N, n, D), of noises (N, n, E); each of the N has its own network."""
+        """Return v, shape (N, n, D), from noises (N, n, E); each of the N has its own network."""
         h = noise
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
             h = elu(torch.baddbmm(bias, h, weight))

@@ -17,13 +17,13 @@ from repro.nn.scoring import picked
 from repro.split import Queries
 
 ITEM_ROWS = 1024
-"""Rows of the items' co-occurrence matrix that are made at a time."""
+"""Rows of the items' co-occurrence matrix that are computed at a time."""
 
 
 def cooccurrence(train: Interactions) -> np.ndarray:
-    """Return how many users have both items, float32, shape (I, I); on the diagonal, either.
+    """Return how many users have both items, float32, shape (I, I); the diagonal is their counts.
 
-    It is made in blocks of rows: scipy's sparse product as a whole would take twice its memory.
+    It is computed in blocks of rows: scipy's whole sparse product would take twice the memory.
     """
     x = train.matrix()  # (U, I)
     by_item = x.T.tocsr()
@@ -37,14 +37,14 @@ def cooccurrence(train: Interactions) -> np.ndarray:
 class SparseItemWeights:
     """Scores are a user's history times W.
 
-    The product is made on the CPU: a history has tens of items and a row of W hundreds of entries,
-    so it costs less than the dense scores that it fills.
+    The product is computed on the CPU: a history has tens of items and a row of W hundreds of
+    entries, so it costs less than the dense scores that it fills.
     """
 
     w: csr_matrix
-    """Weight of each item in the history (row) for each item that is scored, shape (I, I)."""
+    """Weight of each item in the history (row) for each scored item (column), shape (I, I)."""
     device: torch.device
-    """Where the scores go."""
+    """Device of the scores."""
 
     def score(self, queries: Queries) -> Tensor:
         """Return scores of shape (B, I) or (B, C), float32."""
@@ -53,5 +53,5 @@ class SparseItemWeights:
 
 
 def stacked(blocks: list[csr_matrix]) -> csr_matrix:
-    """Return W from the blocks of its transpose's rows, one below the other."""
+    """Return W from blocks of rows of its transpose."""
     return vstack(blocks, format="csr").T.tocsr()

@@ -15,10 +15,10 @@ from repro.nn.batches import Rows
 
 
 class SparseInput(nn.Module):
-    """A linear layer over sparse user rows: L2-normalised, then dropout.
+    """A linear layer over sparse user rows, which are L2-normalised and then dropped out.
 
-    The same numbers as `Linear(dropout(normalize(x)))` on dense rows, at the cost of the entries
-    that are there: one weight row is summed per interaction.
+    It gives the same numbers as `Linear(dropout(normalize(x)))` on dense rows, but sums only one
+    weight row per interaction.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class SparseInput(nn.Module):
     n_units : int
         H.
     dropout : float
-        Share of the entries that is dropped in training; the rest is scaled up.
+        Share of the entries dropped in training; the rest is scaled up.
     """
 
     def __init__(self, n_items: int, n_units: int, dropout: float) -> None:
@@ -51,16 +51,16 @@ def sparse_product(x: Rows, weight: Tensor, value: Tensor | None = None) -> Tens
 
 @dataclass(frozen=True, eq=False)
 class Input:
-    """Rows that are dense, or the product of two factors, or single cells, or the last two added.
+    """Rows that are dense, or single cells, or the product of two factors with cells added.
 
     Parameters
     ----------
     dense : float tensor, shape (B, n), optional
-        The rows; then there is nothing else.
+        The rows; if given, nothing else is.
     cells : tuple of Rows and float tensor of shape (m,), optional
         Single cells and their values.
     factors : tuple of float tensor, shapes (B, K) and (n, K), optional
-        Of low-rank rows, to which the cells are added.
+        Factors of low-rank rows, to which the cells are added.
     """
 
     dense: Tensor | None = None

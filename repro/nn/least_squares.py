@@ -1,4 +1,4 @@
-"""Weighted least squares of a 0/1 matrix against the factors of one side, all rows at once.
+"""Weighted least squares for a 0/1 matrix, given the factors of one side; all rows at once.
 
 Shape letters: B rows, n columns, D factors.
 """
@@ -12,14 +12,14 @@ from repro.errors import ReproError
 from repro.nn.batches import Rows
 
 BLOCK_NUMBERS = {"cpu": 2**23, "cuda": 2**26}
-"""Numbers in the systems solved at a time: 32 MiB in float32, near a CPU's caches, or 256 MiB; the
-solution takes thrice that beside them."""
+"""Numbers in the systems solved at a time: 32 MiB in float32, near a CPU's caches, or 256 MiB. The
+solution takes three times as much in addition."""
 
 
 def solved(
     rows: Rows, fixed: Tensor, ridge: Tensor, everywhere: float, observed: float, pull: float
 ) -> tuple[Tensor, Tensor]:
-    """Return the factors of some rows that are best beside the columns', and what they win.
+    """Return some rows' best factors given the columns', and how much they lower the cost.
 
     A row's factors x minimise ``x (everywhere * Y^T Y + observed * Y_1^T Y_1 + ridge) x^T
     - 2 pull * sum(Y_1) x^T``, where Y are the columns' factors and Y_1 those of the row's ones:
@@ -34,9 +34,9 @@ def solved(
     ridge : float tensor, shape (B,)
         L2 strength of each row.
     everywhere, observed : float
-        Weight of every cell, and what a one has on top.
+        Weight of every cell, and the additional weight of a one.
     pull : float
-        Weight with which a one is drawn to 1.
+        Weight with which a one is pulled to 1.
 
     Returns
     -------
@@ -53,8 +53,8 @@ def solved(
     Notes
     -----
     Rows are sorted by their number of ones, and the systems of a block of rows are summed up
-    together, so many ones of each at a time that what is gathered is no larger than the systems;
-    rows that have no more are left out.
+    together, a few ones of each row at a time, so that the gathered factors are no larger than the
+    systems. Rows without further ones are left out.
     """
     n, dim = fixed.shape
     padded = torch.cat([fixed, fixed.new_zeros(1, dim)])
@@ -79,7 +79,7 @@ def solved(
         if bool(failed.any()):
             raise ReproError(
                 "least squares: a system of equations is singular to the precision of its numbers",
-                "a larger l2, or --set precision=float64 where the model has it",
+                "use a larger l2, or --set precision=float64 if the model has that field",
             )
         factors[block] = torch.cholesky_solve(b[:, :, None], root)[:, :, 0]
         explained += (b * factors[block]).sum(dtype=torch.float64)
@@ -87,7 +87,7 @@ def solved(
 
 
 def _ones(rows: Rows, block: Tensor, first: int, width: int, padding: int) -> Tensor:
-    """Return some of the ones of some rows, shape (b, width), padded behind the last."""
+    """Return some of the ones of some rows, shape (b, width), padded after the last."""
     place = first + torch.arange(width, device=block.device)  # (width,)
     there = place < rows.count[block, None]
     return rows.item[(rows.start[block, None] + place).where(there, 0)].where(there, padding)

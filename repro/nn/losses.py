@@ -18,14 +18,14 @@ from repro.nn.batches import Rows
 from repro.nn.layers import sparse_product
 
 HELD_LOGITS, FEWEST_ROWS = 3_000_000, 128
-"""`linear_reconstruction` holds so many logits at a time, and so many rows of them at least."""
+"""Logits that `linear_reconstruction` holds at a time, and the fewest rows of them."""
 PIECE = {"cpu": 2**18, "cuda": 2**26}
-"""`softplus_sum` holds so many logits at a time: 1 MiB, still in a CPU's cache when read again, or
-256 MiB, lest a GPU wait for its launches."""
+"""Logits that `softplus_sum` holds at a time: 1 MiB, still in a CPU's cache when read again, or 256
+MiB, so that a GPU does not wait for kernel launches."""
 
 
 def own_logits(logits: Tensor, x: Rows) -> Tensor:
-    """Return the sum of each user's logits (B, I) over the items that the user touched, (B,)."""
+    """Return the sum of each user's logits over the user's items, shape (B,), from (B, I)."""
     own = torch.zeros(len(logits), device=logits.device, dtype=logits.dtype)
     return own.index_add(0, x.row, logits[x.row, x.item])
 
@@ -38,9 +38,9 @@ def bernoulli_nll(logits: Tensor, x: Rows, least: float = 0.0) -> Tensor:
     logits : float tensor, shape (B, I)
         The decoder's output.
     x : Rows
-        What the users touched.
+        The users' interactions.
     least : float
-        If not 0, probabilities are cut to [least, 1 - least], beyond which no gradient flows.
+        If not 0, probabilities are clipped to [least, 1 - least]; no gradient flows beyond.
 
     Notes
     -----
@@ -61,7 +61,7 @@ def multinomial_nll(logits: Tensor, x: Rows) -> Tensor:
     logits : float tensor, shape (B, I)
         The decoder's output.
     x : Rows
-        What the users touched.
+        The users' interactions.
 
     Notes
     -----
@@ -74,27 +74,27 @@ def multinomial_nll(logits: Tensor, x: Rows) -> Tensor:
 def linear_multinomial_nll(
     hidden: Tensor, weight: Tensor, bias: Tensor, x: Rows, share: Tensor | None = None
 ) -> Tensor:
-    """Return the mean over users of `multinomial_nll` behind a linear layer; a number.
+    """Return the mean over users of `multinomial_nll` after a linear layer, a scalar.
 
-    Loss and gradients are found in one pass over the logits, which are then forgotten: layers one
-    after the other, such as the experts', never hold more than one matrix of logits.
+    Loss and gradients are computed in one pass over the logits, which are then freed: several such
+    layers, as of experts, never hold more than one matrix of logits.
 
     Parameters
     ----------
     hidden : float tensor, shape (B, H)
-        What the layer reads.
+        Input of the layer.
     weight, bias : float tensor, shape (I, H) and (I,)
-        The layer's; no product is spent on the gradient of what needs none.
+        Of the layer; gradients that are not needed are not computed.
     x : Rows
-        What the users touched.
+        The users' interactions.
     share : float tensor, shape (m,), optional
         How much each interaction counts; None: 1 each.
 
     Notes
     -----
-    -1/B sum_(u, i) share_ui log softmax(weight hidden_u + bias)_i. Beside the three matrix products
-    that any form needs there are the softmax and its scaling. It differs from
-    ``multinomial_nll(linear(hidden), x).mean()`` in that a second derivative does not exist.
+    -1/B sum_(u, i) share_ui log softmax(weight hidden_u + bias)_i. Besides the three matrix
+    products that any form needs, it computes the softmax and scales it. Unlike
+    ``multinomial_nll(linear(hidden), x).mean()`` it has no second derivative.
     """
     if share is None:
         share = torch.ones(len(x.item), device=hidden.device, dtype=hidden.dtype)
@@ -106,7 +106,7 @@ Gradients = tuple[Tensor | None, Tensor | None, Tensor | None, Tensor]
 
 
 class _LinearMultinomial(torch.autograd.Function):
-    """The loss, whose gradients are made with it and wait to be asked for."""
+    """The loss; its gradients are computed with it and kept for the backward pass."""
 
     @staticmethod
     def forward(
@@ -122,7 +122,7 @@ class _LinearMultinomial(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *above: Tensor) -> tuple[Tensor | None, ...]:
-        # given away, for they are scaled where they are; a second time they are made anew
+        # scaled in place, so they can be used only once; a second pass computes them again
         gradients, ctx.gradients = ctx.gradients, None
         if gradients is None:
             hidden, weight, bias, share = ctx.saved_tensors
@@ -139,9 +139,9 @@ def _loss_and_gradients(
     x: Rows,
     needed: tuple[bool, ...],
 ) -> tuple[Tensor, Gradients]:
-    """Return the loss, and its gradients by the first four arguments, of these those needed."""
+    """Return the loss, and those of its gradients by the first four arguments that are needed."""
     n_users = len(hidden)
-    # item by item, (I, B): on CPUs the tall product is the faster one
+    # one row per item, (I, B): the tall product is faster on CPUs
     logits = torch.addmm(bias[:, None], weight, hidden.t())
     logits.sub_(logits.amax(dim=0))
     own = logits[x.item, x.row]  # (m,)
@@ -185,8 +185,8 @@ class _SoftplusSum(torch.autograd.Function):
 def softplus_sum(h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Return the sum of softplus(h W' + b), a scalar; its gradient is computed along with it.
 
-    Worked off in pieces of `PIECE` logits, so that B x n of them are never there at once: memory is
-    that of h and W once more.
+    It works in pieces of `PIECE` logits, so that B x n of them never exist at once: the memory is
+    that of another h and W.
 
     Parameters
     ----------
@@ -201,7 +201,7 @@ def softplus_sum(h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 def linear_bernoulli_nll(h: Tensor, weight: Tensor, bias: Tensor, x: Rows) -> Tensor:
-    """Return the summed cross-entropy of 0/1 rows and the logits ``h @ weight.T + bias``.
+    """Return the cross-entropy of 0/1 rows and logits ``h @ weight.T + bias``, summed.
 
     Parameters
     ----------
@@ -214,8 +214,8 @@ def linear_bernoulli_nll(h: Tensor, weight: Tensor, bias: Tensor, x: Rows) -> Te
 
     Notes
     -----
-    The sum of softplus(logit) over all cells, minus the logits at the ones: the latter are sums of
-    weights, as in a sparse first layer, so that x is never dense.
+    The sum of softplus(logit) over all cells, minus the logits at the ones. The latter are sums of
+    weights, as in a sparse first layer, so x is never dense.
     """
     ones = (h * sparse_product(x, weight)).sum() + embedding(x.item, bias[:, None]).sum()
     return softplus_sum(h, weight, bias) - ones
@@ -230,9 +230,9 @@ def linear_reconstruction(
     positive_weight: float = 1.0,
     gaussian: bool = False,
 ) -> Tensor:
-    """Return a likelihood term of the logits ``h @ weight.T + bias``, summed over cells.
+    """Return a negative log-likelihood of the logits ``h @ weight.T + bias``, summed over cells.
 
-    The logits are made, turned into loss and gradient, and dropped, some rows at a time.
+    Logits are computed, turned into loss and gradient, and freed, some rows at a time.
 
     Parameters
     ----------
@@ -245,9 +245,9 @@ def linear_reconstruction(
     cells : bool tensor, shape (B, n), optional
         Which cells count; None: all.
     positive_weight : float
-        Times the term of x in the cross-entropy; that of 1 - x has weight 1.
+        Weight of the term of x in the cross-entropy; the term of 1 - x has weight 1.
     gaussian : bool
-        Half the squared distance of the sigmoid outputs from x instead of the cross-entropy.
+        Use half the squared distance of the sigmoid outputs from x instead of the cross-entropy.
     """
     total: Tensor = _LinearReconstruction.apply(  # type: ignore[no-untyped-call]
         h, weight, bias, x, cells, positive_weight, gaussian
@@ -270,7 +270,7 @@ class _LinearReconstruction(torch.autograd.Function):
         total = torch.zeros((), device=h.device, dtype=h.dtype)
         dh, dw, db = torch.empty_like(h), torch.zeros_like(weight), torch.zeros_like(bias)
         n_rows = max(FEWEST_ROWS, HELD_LOGITS // len(weight))
-        held = h.new_empty(min(n_rows, len(h)), len(weight))  # used again by every part
+        held = h.new_empty(min(n_rows, len(h)), len(weight))  # reused by every part
         for begin in range(0, len(h), n_rows):
             part = slice(begin, begin + n_rows)
             logits = held[: len(h[part])]
@@ -294,7 +294,7 @@ class _LinearReconstruction(torch.autograd.Function):
 def _reconstruction_terms(
     logits: Tensor, x: Tensor, weight: float, gaussian: bool
 ) -> tuple[Tensor, Tensor]:
-    """Return each cell's loss and its slope; all of one shape."""
+    """Return each cell's loss and slope, in the shape of the logits."""
     s = logits.sigmoid()
     if gaussian:
         off = s - x

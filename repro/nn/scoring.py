@@ -1,4 +1,4 @@
-"""How a network scores: in evaluation mode, without gradients, candidates picked.
+"""Scoring with a network: in evaluation mode, without gradients, for all items or candidates.
 
 Shape letters: B users, I items, C candidates.
 """
@@ -20,7 +20,7 @@ Net = TypeVar("Net", bound=nn.Module)
 
 
 def scoring(method: Callable[[Net, Queries], Tensor]) -> Callable[[Net, Queries], Tensor]:
-    """Wrap a network's ``score``: evaluation mode, no gradients, then the mode it was in."""
+    """Wrap a network's ``score``: evaluation mode and no gradients, then the previous mode."""
 
     @functools.wraps(method)
     def score(self: Net, queries: Queries) -> Tensor:
@@ -36,7 +36,7 @@ def scoring(method: Callable[[Net, Queries], Tensor]) -> Callable[[Net, Queries]
 
 
 def picked(scores: Tensor, queries: Queries) -> Tensor:
-    """Return what was asked for out of the scores of all items, shape (B, I).
+    """Return the scores of the candidates, if there are any, from those of all items, (B, I).
 
     Returns
     -------
@@ -54,7 +54,7 @@ def known_users(queries: Queries, device: torch.device, name: str) -> Tensor:
     Raises
     ------
     UnsupportedError
-        If training does not know a user.
+        If a user is not in training.
     """
     if (queries.user < 0).any():
         raise UnsupportedError(

@@ -1,4 +1,4 @@
-"""A network for users and one for items: what they share in training, and what both score.
+"""Models with a network for users and one for items: shared parts of training and scoring.
 
 Shape letters: U users, I items; of a block B users, C items, m pairs; n inputs, H units, D latent.
 """
@@ -29,16 +29,16 @@ def pair_hinge(
 ) -> Tensor:
     """Return the sum over a block's pairs of max(0, margin - s(pair) + s(negative)).
 
-    A pair's score s is the mean of both sides' sigmoid outputs, which are evaluated nowhere else.
-    The negative is one of the block's items that the pair's user has not; a user who has them all
-    is left out.
+    A pair's score s is the mean of both sides' sigmoid outputs, which are evaluated for these pairs
+    only. The negative is one of the block's items that the user does not have; a user who has them
+    all is left out.
 
     Parameters
     ----------
     block : Block
         B users and C items.
     user, item : tuple of tensor and layer
-        Last hidden layer, (B, H) and (C, H), and the output layer, H -> I and H -> U.
+        Last hidden layer, (B, H) or (C, H), and the output layer, H -> I or H -> U.
     margin : float
         By which a pair should be above its negative.
 
@@ -57,7 +57,7 @@ def pair_hinge(
 
 
 def _logits(h: Tensor, output: nn.Linear, row: Tensor, column: Tensor) -> Tensor:
-    """Return single logits of a layer, shape (m,), without the matrix that they stand in."""
+    """Return single logits of a layer, shape (m,), without computing the whole matrix."""
     bias = embedding(column, output.bias[:, None])[:, 0]
     return (embedding(row, h) * embedding(column, output.weight)).sum(dim=1) + bias
 
@@ -65,8 +65,8 @@ def _logits(h: Tensor, output: nn.Linear, row: Tensor, column: Tensor) -> Tensor
 class SideVAE(nn.Module):
     """The variational autoencoder of one side: n -> H -> H -> D -> H (-> H) -> n.
 
-    Glorot's uniform weights and zero biases, Keras's default. The first product and the output are
-    left to the caller, as either may be sparse.
+    Glorot's uniform weights and zero biases, Keras's default. The caller computes the first product
+    and the output, as either may be sparse.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class SideVAE(nn.Module):
     second : str
         Activation of the encoder's second hidden layer; all others are tanh.
     n_decoder_layers : int
-        The decoder's hidden layers.
+        Number of the decoder's hidden layers.
     """
 
     def __init__(
@@ -121,12 +121,12 @@ class SideVAE(nn.Module):
 
 
 def staircase(rate: float, factor: float, step: int, n_users: int, block_size: int) -> float:
-    """Return JoVA's learning rate: times the factor every 50 * ceil(U / block size) updates.
+    """Return JoVA's learning rate, multiplied by the factor every 50 * ceil(U / size) updates.
 
     Notes
     -----
-    An epoch has as many updates as there are blocks, not blocks of users, so that the rate falls
-    every 50 / (blocks of items) epochs, not every 50.
+    An epoch has one update per block, not per block of users, so the learning rate falls every 50 /
+    (blocks of items) epochs, not every 50.
     """
     return rate * factor ** (step // (50 * -(-n_users // block_size)))
 
@@ -135,17 +135,17 @@ def staircase(rate: float, factor: float, step: int, n_users: int, block_size: i
 class BothSides:
     """Scores known users: alpha times the user side's output plus 1 - alpha times the item side's.
 
-    A side of weight 0 is not evaluated. The item side's last hidden layer is computed once, and
-    its output only for the users who are asked for.
+    A side with weight 0 is not evaluated. The item side's last hidden layer is computed once, and
+    its output only for the users of a query.
 
     Parameters
     ----------
     name : str
-        The model's, for messages.
+        The model's name, for messages.
     user_hidden : callable
-        Last hidden layer, (B, H), of users' histories and numbers.
+        Returns the last hidden layer, (B, H), for users' histories and numbers.
     item_hidden : callable
-        Last hidden layer of all items, (I, H).
+        Returns the last hidden layer of all items, (I, H).
     user_output, item_output : nn.Linear
         H -> I and H -> U.
     alpha : float

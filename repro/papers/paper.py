@@ -12,7 +12,7 @@ from typing import Any
 from repro.data import manifest
 from repro.errors import unknown
 from repro.experiment import Experiment
-from repro.papers.resolve import Grid
+from repro.papers.resolve import Resolver
 from repro.papers.rows import Entry
 from repro.papers.schema import About, Figure, PaperFile, Table, View
 
@@ -30,7 +30,7 @@ class Paper:
     views: dict[str, View]
     tables: dict[str, Table]
     figures: dict[str, Figure]
-    grids: dict[str, Grid]
+    resolvers: dict[str, Resolver]
     """Tables and figures, by number and key."""
     entries: dict[str, tuple[Entry, ...]]
     """Their rows, each in each of its column groups, in printed order."""
@@ -38,13 +38,13 @@ class Paper:
     @classmethod
     def of(cls, paper: str, path: Path, content: PaperFile) -> Paper:
         """Return a paper with its rows resolved."""
-        grids = {
-            number: Grid(paper, path, content.views, number, table)
+        resolvers = {
+            number: Resolver(paper, path, content.views, number, table)
             for number, table in content.with_figures().items()
         }
-        entries = {number: tuple(grid.entries()) for number, grid in grids.items()}
+        entries = {number: tuple(resolver.entries()) for number, resolver in resolvers.items()}
         given = content.paper, content.views, content.tables, content.figures
-        return cls(paper, path, *given, grids, entries)
+        return cls(paper, path, *given, resolvers, entries)
 
     def figure(self, number: str) -> Figure:
         """Return one figure by its printed number."""
@@ -54,14 +54,14 @@ class Paper:
 
     def table(self, number: str) -> Table:
         """Return one table by its printed number; of a figure, what has to run for it."""
-        if number not in self.grids:
+        if number not in self.resolvers:
             raise unknown(f"table of {self.id}", number, self.tables)
-        return self.grids[number].table
+        return self.resolvers[number].table
 
     def added(self, number: str, model: str, settings: Mapping[str, Any]) -> Iterator[Entry]:
         """Yield a row of any model under a table's views, protocol and selection."""
         self.table(number)
-        return self.grids[number].added(model, settings)
+        return self.resolvers[number].added(model, settings)
 
     @cached_property
     def experiments(self) -> tuple[Experiment, ...]:
@@ -71,7 +71,7 @@ class Paper:
     @cached_property
     def recipes(self) -> set[str]:
         """What tables and figures have to run, by `Experiment.seedless`."""
-        return {made.seedless for made in self._experiments(self.grids)}
+        return {made.seedless for made in self._experiments(self.resolvers)}
 
     def _experiments(self, numbers: Iterable[str]) -> tuple[Experiment, ...]:
         found = (entry.experiment() for number in numbers for entry in self.entries[number])

@@ -14,7 +14,7 @@ from repro.plugins import MODELS
 
 
 @dataclass(frozen=True)
-class Grid:
+class Resolver:
     """A table, or what has to run for a figure, and the paper that it stands in."""
 
     paper: str

@@ -20,6 +20,7 @@ class Tolerance(Strict):
     """How far our number may be from the published one and still be `close`, and who says so."""
 
     source: str
+    """Who says so."""
     within: str | None = None
     """A difference, as a decimal number."""
     standard_errors: float | None = None
@@ -32,12 +33,16 @@ class RowSettings(Strict):
     """A row's settings for its runs, in all column groups or in one."""
 
     model: str | None = None
+    """Its name; None of a quotation."""
     params: dict[str, Any] = {}
+    """Hyper-parameters that differ from the model's defaults."""
     select: str | None = None
+    """Instead of the table's, as are the next three."""
     every: int | None = Field(default=None, ge=1)
     patience: int | None = Field(default=None, ge=1)
     patience_from: int | None = Field(default=None, ge=1)
     note: str = ""
+    """What the paper leaves open or contradicts, and why our number differs."""
 
 
 class Place(RowSettings):
@@ -47,17 +52,20 @@ class Place(RowSettings):
     """One per metric of the table, as printed; "" where the paper prints none. Figures and added
     rows have none."""
     view: str | None = None
+    """A view instead of the column group's own."""
     notes: dict[str, str] = {}
     """Notes on single cells, by metric label."""
     misprints: list[str] = []
     """Metric labels whose printed number cannot be this row's result; a note says why."""
     tolerance: Tolerance | None = None
+    """Instead of the table's."""
 
 
 class Row(RowSettings):
     """A row of a table: a model with its settings, or a quotation."""
 
     label: str
+    """As printed."""
     added: bool = False
     """A row of ours, which the paper does not have."""
     quoted_from: str = ""
@@ -72,13 +80,16 @@ class Group(Strict):
     """A group of columns that share a view; by default there is one per view."""
 
     label: str
+    """As printed."""
     view: str
+    """The key of its view."""
 
 
 class View(Strict):
     """A dataset under a protocol, as the paper's column heads name it."""
 
     label: str
+    """As printed."""
     dataset: str
     """Archive and view of ``data_manifests/``."""
     protocol: dict[str, Any] | None = None
@@ -92,40 +103,53 @@ class View(Strict):
     select: str | None = None
     """Which epoch counts on this view, whatever the rows say."""
     note: str = ""
+    """What the paper leaves open or contradicts."""
 
 
 class Contest(Strict):
     """Two rows of a table whose difference supports a claim."""
 
     row: str
+    """The label of the row that should be ahead."""
     against: str
+    """The label of the other."""
 
 
 class Grid(Strict):
     """What tables and figures share: what they show, and how it is run."""
 
     caption: str
+    """As printed."""
     groups: list[str]
     """Column groups in printed order, or panels from left to right: views, or keys of
     ``group``."""
     group: dict[str, Group] = {}
+    """Column groups that are not views, by key."""
     metrics: dict[str, str]
     """Our metric (or statistic) by printed label, in printed order. In a figure, by the label of
     the y axis, one panel below the other; also "loss:NAME", what the model logs under that name. In
     a picture, "embedding:users" or "embedding:items"."""
     select: str = "last"
+    """Which epoch counts, as in `repro.experiment.Experiment`."""
     every: int = Field(default=1, ge=1)
+    """Look at the metrics every so many epochs."""
     patience: int | None = Field(default=None, ge=1)
+    """Stop after so many looks that were no better."""
     patience_from: int | None = Field(default=None, ge=1)
+    """Count those looks from this epoch on."""
     seeds: list[Annotated[int, Field(ge=0)]] = Field(default=[0], min_length=1)
+    """Seeds of every row."""
     note: str = ""
+    """On the table as a whole."""
 
 
 class Table(Grid):
     """One table of a paper."""
 
     kind: Literal["results", "statistics"] = "results"
+    """Results of models, or counts of the data."""
     tolerance: list[Tolerance] = []
+    """How far our numbers may be off; the first that fits a column group holds."""
     transposed: bool = False
     """The paper prints our rows as columns."""
     needs: list[str] = []
@@ -133,6 +157,7 @@ class Table(Grid):
     contests: list[Contest] = []
     """Rows that are compared user by user."""
     rows: list[Row]
+    """In printed order; added ones among them."""
 
 
 class Line(Row):
@@ -208,8 +233,10 @@ class About(Strict):
     title: str
     authors: str
     venue: str
+    """Where it was published."""
     url: str
     notes: list[str] = []
+    """On the paper as a whole."""
 
 
 class PaperFile(Strict):

@@ -1,7 +1,7 @@
 """Evaluation protocols: one module each, ending in ``PROTOCOL = <class>``.
 
-The classes are attributes here, the user's own among them: ``repro.protocols.LeaveOneOut``. A class
-is imported when it is asked for.
+The classes are attributes here, also the user's own: ``repro.protocols.LeaveOneOut``. A class is
+imported at its first use.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Noise in interaction vectors: positions flipped, for asking a trained model under noise.
+"""Noise in interaction vectors: flipped positions, to test a trained model under noise.
 
-DAVE's Figure 2 adds "noise ratio" to the vectors of users and items and says neither of what the
-ratio is taken nor what noise is. Three readings:
+DAVE's Figure 2 adds a "noise ratio" to the vectors of users and items, and says neither what it is
+a ratio of nor what noise is. Three readings:
 
     vector        1 1 0 1 0 0 0 0 1 0          four ones in ten entries, share 0.5
     interactions  1 0 0 1 0 0 1 0 1 0          round(0.5 * 4) positions, drawn from all, flipped
@@ -27,18 +27,18 @@ BATCH = 1024  # rows that are drawn together; bounds the memory, not the result
 def corrupted(
     clean: Interactions, share: float, kind: Kind, rng: np.random.Generator
 ) -> Interactions:
-    """Return the rows with noise in them; within a row in ascending order.
+    """Return the rows with noise; within a row items are in ascending order.
 
     Parameters
     ----------
     clean : Interactions
         U rows over I columns; a repeated pair counts once.
     share : float
-        Of the ones or of the entries, by kind.
+        Share of the ones or of the entries, by kind.
     kind : "interactions", "entries" or "replace"
         The reading, as above.
     rng : numpy Generator
-        Draws.
+        For the draws.
     """
     n_columns = clean.n_items
     pairs = clean.pairs()
@@ -77,5 +77,5 @@ def smallest(keys: np.ndarray, count: np.ndarray) -> np.ndarray:
     at = (count - 1).clip(0, keys.shape[1] - 1)
     last = np.take_along_axis(ordered, at[:, None], axis=1)
     below, equal = keys < last, keys == last
-    missing = count[:, None] - below.sum(axis=1, keepdims=True)  # of equal keys the first are taken
+    missing = count[:, None] - below.sum(axis=1, keepdims=True)  # of equal keys, take the first
     return below | (equal & (equal.cumsum(axis=1) <= missing))

@@ -6,17 +6,17 @@ Six users; T trained on, v also in the validation file, x must be found, ! in bo
     user 1   T v T x x
     user 2   T T T v !          masked, so never found; counts as a miss
     user 3   v T T T x
-    user 4   T v !              no reachable target; counts, with zeros
+    user 4   T v !              no target can be found; counts, with zeros
     user 5   T T v x T
 
-Validation rows lie *inside* the training file in JCA's repository, and its final numbers are
-trained on all of it: `holdout_valid` takes them out of training, for selection. Repeated rows count
-once within a file; the history at test time is the whole training file in either case. On Yelp
-4,109 test pairs also stand in train, because repeated reviews were split independently: `leaked`
-says whether they stay among the targets, as in the published evaluation.
+In JCA's repository the validation rows are *inside* the training file, and its final numbers are
+trained on all of it. `holdout_valid` takes them out of training, for selection. Repeated rows count
+once within a file. The history at test time is the whole training file in both cases. On Yelp,
+4,109 test pairs are also in train, because repeated reviews were split independently: `leaked` says
+whether they stay among the targets, as in the published evaluation.
 
-Source: JCA (Zhu et al. 2019) and JoVA-Hinge, evaluation code read for facts; their data carries
-MVAE's Table I.
+Source: JCA (Zhu et al. 2019) and JoVA-Hinge, evaluation code read for facts. MVAE's Table I uses
+their data.
 """
 
 from dataclasses import dataclass
@@ -30,12 +30,12 @@ from repro.split import Cases, Split
 
 @dataclass(frozen=True, kw_only=True)
 class GivenSplit:
-    """Take the split from the archive."""
+    """Use the train, validation and test files that the authors published."""
 
     leaked: Literal["keep", "drop"] = "keep"
-    """Targets that are also in train: "keep" as unreachable misses, or "drop"."""
+    """Targets that are also in train: "keep" them as certain misses, or "drop" them."""
     holdout_valid: bool = False
-    """Take the validation rows out of training and select on them."""
+    """Take the validation rows out of training, and select on them."""
 
     SMOKE: ClassVar[dict[str, str]] = {"dataset": "toy/split"}
 

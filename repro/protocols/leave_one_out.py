@@ -10,11 +10,11 @@ Six users, rows oldest first; T trained on, v validation, x must be found among 
     user 4   T T v x T
     user 5   T T T v | x        test = "given": x and the negatives come from the archive
 
-Every user appears in training, so a model may know them. Negatives are drawn uniformly without
-replacement from items that the user has in neither training, validation nor test; validation has a
-list of its own. A given list may contain the held-out item itself (156 of 6,040 users in NCF's
-ML-1M files) or another item twice: each item stands once, as in the dictionary of scores of NCF's
-own evaluation.
+Every user is in training, so a model may know them. Negatives are drawn uniformly without
+replacement from items that the user has in neither training, validation nor test; validation has
+its own list. A given list may contain the held-out item itself (156 of 6,040 users in NCF's ML-1M
+files) or another item twice: each item counts once, as in the dictionary of scores of NCF's own
+evaluation.
 
 Source: He et al. 2017 (NCF), Section 4.1; DAVE, Section 4.1.2, adds the validation item. Ties at
 the latest second are broken by the view's order.
@@ -26,34 +26,35 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from repro.errors import ReproError
+from repro.hyperparameters import Count, Natural, NonNegative
 from repro.interactions import Dataset, IntArray, Interactions, from_rows
 from repro.protocols._noise import corrupted
 from repro.split import Cases, Split
 
-BATCH = 1024  # users whose negatives are drawn together; bounds the memory, not the result
+BATCH = 1024  # users whose negatives are drawn together; changes the memory, not the result
 
 
 @dataclass(frozen=True, kw_only=True)
 class LeaveOneOut:
-    """Hold out one interaction of every user for test, and one for validation."""
+    """Hold out one interaction of every user for test, and another for validation."""
 
     test: Literal["latest", "random", "given"] = "latest"
-    """Which interaction is held out; "given": the archive's own."""
-    negatives: int = 99
-    """How many untouched items stand beside the held-out one."""
+    """Which interaction is held out; "given": the archive's own choice."""
+    negatives: Count = 99
+    """How many items that the user does not have are ranked with the held-out one."""
     given_negatives: bool = False
     """Take the test negatives from the archive."""
     validation: bool = True
     """Hold out another interaction per user, at random, for validation."""
-    seed: int = 0
+    seed: Natural = 0
     """Of the draws; the lists are the same for every model and every training seed."""
-    noise: tuple[float, ...] = ()
-    """Shares of noise in the vectors of users and items, under which the test is repeated without
-    training anew (DAVE, Figure 2); cases "noise 0.1" and so on."""
+    noise: tuple[NonNegative, ...] = ()
+    """Shares of noise in the vectors of users and items; the test is repeated for each, with the
+    same trained model (DAVE, Figure 2). The cases are called "noise 0.1" and so on."""
     noise_kind: Literal["interactions", "entries", "replace"] = "interactions"
-    """What the share is taken of: see `repro.protocols._noise`."""
-    noise_draws: int = 5
-    """Over how many draws of the noise the metrics are averaged."""
+    """What the noise is, and what the share is taken of: see `repro.protocols._noise`."""
+    noise_draws: Count = 5
+    """Draws of the noise over which the metrics are averaged."""
 
     SMOKE: ClassVar[dict[str, str]] = {"dataset": "toy/leave_one_out"}
 
@@ -63,8 +64,8 @@ class LeaveOneOut:
         Raises
         ------
         ReproError
-            If users have too few interactions, the rows have no order in time, or the archive lacks
-            what should be given.
+            If users have too few interactions, the rows are not ordered in time, or the archive
+            lacks what should be given.
         """
         rng = np.random.default_rng(self.seed)
         train, test = self._test(dataset, rng)
@@ -85,7 +86,7 @@ class LeaveOneOut:
         return Split(train, held, cases, self._noisy(train, cases))
 
     def _noisy(self, train: Interactions, clean: Cases) -> dict[str, tuple[Cases, ...]]:
-        """Return the test under noise; every model is shown the same draws."""
+        """Return the test under noise; every model gets the same draws."""
         by_item = from_rows(train.item, train.user, train.n_items, train.n_users, ordered=False)
         found = {}
         for level, share in enumerate(self.noise):
@@ -102,7 +103,7 @@ class LeaveOneOut:
     def _test(
         self, dataset: Dataset, rng: np.random.Generator
     ) -> tuple[Interactions, Interactions]:
-        """Return the rows that are left and the rows held out, one per user."""
+        """Return the remaining rows, and the held-out ones, one per user."""
         if self.test == "given":
             train, test = dataset.given("train", "test")
             if (test.counts > 1).any():
@@ -130,7 +131,7 @@ class LeaveOneOut:
     def _negatives(
         self, target: Interactions, touched: IntArray, rng: np.random.Generator
     ) -> IntArray:
-        """Draw items that the users never touched; int32, shape (U, negatives), -1 where short."""
+        """Draw items that the users do not have; int32, shape (U, negatives), -1 where too few."""
         n_users, n_items = target.n_users, target.n_items
         width = min(self.negatives, n_items)
         out = np.empty((n_users, width), dtype=np.int32)
@@ -147,7 +148,7 @@ class LeaveOneOut:
 
 
 def _one_per_user(rows: Interactions, rng: np.random.Generator) -> np.ndarray:
-    """Return a mask of shape (n,) that keeps one row of each user, uniformly."""
+    """Return a mask of shape (n,) that keeps one row of each user, drawn uniformly."""
     have = np.flatnonzero(rows.counts)
     drawn = np.zeros(len(rows), dtype=bool)
     drawn[rows.offsets[have] + rng.integers(rows.counts[have])] = True
@@ -157,8 +158,8 @@ def _one_per_user(rows: Interactions, rng: np.random.Generator) -> np.ndarray:
 def _beside(target: Interactions, negatives: IntArray) -> IntArray:
     """Return each user's target and negatives, ascending, -1 last; shape (U, C).
 
-    In ascending order the place of an item says nothing about whether it is the target. What is
-    listed twice stands once.
+    In ascending order, an item's place does not tell whether it is the target. A repeated item is
+    kept once.
     """
     never = np.iinfo(np.int32).max
     together = np.concatenate([_padded(target)[:, :1], negatives], axis=1)
@@ -170,7 +171,7 @@ def _beside(target: Interactions, negatives: IntArray) -> IntArray:
 
 
 def _padded(rows: Interactions) -> IntArray:
-    """Return each user's items, -1 behind shorter lists; shape (U, longest)."""
+    """Return each user's items, shorter lists padded with -1; shape (U, longest)."""
     out = np.full((rows.n_users, int(rows.counts.max(initial=0))), -1, dtype=np.int32)
     out[rows.user, rows.position] = rows.item
     return out

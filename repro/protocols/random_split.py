@@ -6,20 +6,20 @@ Six users; T trained on, v validation, x must be found; everything but T is rank
     user 1   T x T T v
     user 2   T T T v x
     user 3   x T v T T
-    user 4   T T                too short to hold anything out: trained on, not asked
+    user 4   T T                too few to hold anything out: trained on, not tested
     user 5   v T T x T T
 
-Source: the rule of JCA's notebook (Zhu et al. 2019), which published a single draw without a seed:
+Source: the rule of JCA's notebook (Zhu et al. 2019), which published a single draw without a seed.
 `given_split` has that draw, this protocol makes others. JCA computes the test share as ``1 - 0.8``,
-which floating point makes a hair less than 0.2, so users whose count is a multiple of five hold out
-one row less there than here.
+a hair less than 0.2 in floating point, so users whose count is a multiple of five hold out one row
+less there than here.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from repro.hyperparameters import Share
+from repro.hyperparameters import Natural, Share
 from repro.interactions import Dataset
 from repro.split import Cases, Split
 
@@ -32,7 +32,7 @@ class RandomSplit:
     """Of a user's interactions, rounded down, at least one."""
     valid_share: Share = 0.1
     """Of what the test leaves, rounded down, at least one; 0 holds out none."""
-    seed: int = 0
+    seed: Natural = 0
     """Of the draw, which is the same for every model and every training seed."""
 
     def split(self, dataset: Dataset) -> Split:
@@ -41,7 +41,7 @@ class RandomSplit:
         rng = np.random.default_rng(self.seed)
         shuffled = np.lexsort([rng.random(len(rows)), rows.user])
         place = np.empty(len(rows), dtype=np.int64)
-        place[shuffled] = rows.position  # a row's place in its user's random order
+        place[shuffled] = rows.position  # place of a row in its user's random order
 
         n_test = np.maximum(1, (self.test_share * rows.counts).astype(np.int64))
         n_valid = np.zeros_like(n_test)

@@ -1,4 +1,4 @@
-"""Strong generalisation: rank for users that training has never seen.
+"""Strong generalisation: rank for users who are not in training.
 
 Six users, ``heldout_users = 2``; T trained on, h history given at test time, x must be found::
 
@@ -6,16 +6,16 @@ Six users, ``heldout_users = 2``; T trained on, h history given at test time, x 
     user 1   h h h h x          test
     user 2   h h x h h          validation
     user 3   T T T T T          training: all rows
-    user 4   x h h h h          validation: the history is shown, x must be found
+    user 4   x h h h h          validation: the history is given, x must be found
     user 5   h x h h h          test, likewise
 
-The item vocabulary is what training users touched, numbered by first appearance in the file, which
+The item vocabulary is the training users' items, numbered by first appearance in the file, which
 may be sorted by user (MovieLens) or by item (Netflix); other items do not exist.
 
 Source: Liang et al. 2018, Section 4.1, and the authors' notebook (dawenl/vae_cf, commit ad103c5,
-read for facts). Its draws come from NumPy's legacy generator, seeded anew for the permutation and
-for each held-out set, over users by ascending id; the stream is frozen, so the published split can
-be had exactly. The notebook's text speaks of an item filter that its code does not apply.
+read for facts). It draws from NumPy's legacy generator, seeded again for the permutation and for
+each held-out set, over users by ascending id. That random stream is frozen, so the published split
+can be reproduced exactly. The notebook's text mentions an item filter that its code does not apply.
 """
 
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from repro.errors import ReproError
-from repro.hyperparameters import Share
+from repro.hyperparameters import Count, Natural, Share
 from repro.interactions import Dataset, IntArray, Interactions, first_appearance
 from repro.split import Cases, Split
 
@@ -33,16 +33,16 @@ MIN_TO_DRAW = 5  # users with fewer rows keep all of them as history (Liang et a
 
 @dataclass(frozen=True, kw_only=True)
 class StrongGeneralization:
-    """Hold out whole users; give part of their rows, ask for the rest."""
+    """Hold out whole users: part of their items is given, the rest must be found."""
 
-    heldout_users: int = 10_000
-    """Users for validation, and again as many for test: 10,000 on ML-20M, 40,000 on Netflix."""
+    heldout_users: Count = 10_000
+    """Users for validation, and as many for test: 10,000 on ML-20M, 40,000 on Netflix."""
     heldout_share: Share = 0.2
     """Share of a held-out user's rows that must be found, rounded down."""
-    seed: int = 98765
-    """The notebook's; another one gives another split."""
+    seed: Natural = 98765
+    """The notebook's; another seed gives another split."""
     users: Literal["drawn", "given"] = "drawn"
-    """"drawn" as the notebook does, or "given": the files of such a split, as EVCF publishes them,
+    """"drawn" as in the notebook, or "given": the files of such a split, as EVCF publishes them,
     with the parts train, valid_history, valid, test_history and test."""
 
     SMOKE: ClassVar[dict[str, int]] = {"heldout_users": 40}
@@ -53,7 +53,7 @@ class StrongGeneralization:
         Raises
         ------
         ReproError
-            If there are too few users, or the dataset does not come with a split that is asked for.
+            If there are too few users, or a given split is asked for and the dataset has none.
         """
         if self.users == "given":
             return _given(dataset)
@@ -61,9 +61,9 @@ class StrongGeneralization:
         n_training = rows.n_users - 2 * self.heldout_users
         if n_training < 1:
             raise ReproError(
-                f"{dataset.id} has {rows.n_users:,} users, too few to hold out twice "
-                f"{self.heldout_users:,}",
-                "give the protocol fewer heldout_users",
+                f"{dataset.id} has {rows.n_users:,} users, too few to hold out "
+                f"{self.heldout_users:,} for validation and as many for test",
+                "set a lower heldout_users",
             )
         order = self._generator().permutation(rows.n_users)
         training = np.sort(order[:n_training])
@@ -85,7 +85,7 @@ class StrongGeneralization:
         return np.random.RandomState(self.seed)
 
     def _cases(self, rows: Interactions) -> Cases:
-        """Draw what must be found; users are in ascending order of their original number."""
+        """Draw the rows that must be found; users are in ascending order of original numbers."""
         generator = self._generator()
         asked = np.zeros(len(rows), dtype=bool)
         for user in range(rows.n_users):  # one draw per held-out user, in the notebook's order
@@ -98,7 +98,7 @@ class StrongGeneralization:
 
 
 def _given(dataset: Dataset) -> Split:
-    """Return the split of the archive; its numbers of items are kept."""
+    """Return the split in the archive; items keep their numbers."""
 
     def cases(history: Interactions, targets: Interactions) -> Cases:
         users = np.unique(targets.user)
@@ -112,7 +112,7 @@ def _given(dataset: Dataset) -> Split:
 
 
 def _renumbered(rows: Interactions, number: IntArray, n_items: int) -> Interactions:
-    """Return the rows whose items have a new number, with it."""
+    """Return the rows whose items have a new number, renumbered."""
     known = rows.where(number[rows.item] >= 0)
     return replace(known, item=number[known.item], n_items=n_items)
 

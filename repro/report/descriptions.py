@@ -16,7 +16,7 @@ from repro.data.prepare import Checked
 from repro.errors import unknown
 from repro.papers import library
 from repro.papers.paper import Paper
-from repro.plugins import MODELS, PROTOCOLS, Entry
+from repro.plugins import MODELS, PROTOCOLS, Plugin
 from repro.report import tables
 from repro.report.tables import WIDTH
 from repro.results import verdicts
@@ -165,7 +165,7 @@ def dataset_json(found: Manifest) -> str:
     return json.dumps(content, indent=1, ensure_ascii=False)
 
 
-def plugin(entry: Entry) -> str:
+def plugin(entry: Plugin) -> str:
     """Return a model or protocol: what it is, and its parameters with their sources."""
     parts = [f"{entry.name}: {entry.class_doc}", "", entry.doc, "", "Parameters:"]
     for field in entry.fields:
@@ -176,11 +176,11 @@ def plugin(entry: Entry) -> str:
     return "\n".join(parts)
 
 
-def plugin_json(entry: Entry) -> str:
+def plugin_json(entry: Plugin) -> str:
     """Return a model or protocol as JSON."""
     fields = [asdict(field) for field in entry.fields]
     content = {"name": entry.name, "doc": entry.doc, "what": entry.class_doc, "parameters": fields}
-    return json.dumps(content, indent=1, ensure_ascii=False)
+    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
 
 
 def kinds(name: str, kind: str | None = None) -> list[str]:

@@ -29,10 +29,14 @@ class PaperLine:
     """A paper."""
 
     paper: str
+    """Its id."""
     title: str
     venue: str
+    """Where it was published."""
     tables: list[str]
+    """Their printed numbers."""
     figures: list[str]
+    """Their printed numbers."""
     cells: int
     """Published numbers."""
 
@@ -46,11 +50,13 @@ class DatasetLine:
     """An archive of data."""
 
     dataset: str
+    """Its id."""
     bytes: int | None
     """To download; null if unknown, and of generated data."""
     at_least: bool
     """Whether the size of a part of it is unknown."""
     licence: str
+    """The owner's terms, in a sentence."""
     obtained: str
     """"download", "by hand" or "generated"."""
     serves: dict[str, list[str]]
@@ -60,6 +66,7 @@ class DatasetLine:
     complete: bool
     """Whether all of its files are in the cache."""
     views: list[str]
+    """Their names."""
 
     def cells_of(self) -> Cells:
         """Return the line as text."""
@@ -82,7 +89,9 @@ class PluginLine:
     """A model or a protocol."""
 
     name: str
+    """As in ``--model`` or a table file."""
     what: str
+    """The first line of its class's docstring."""
     parameters: dict[str, Any]
     """Defaults by name; null of one that has none."""
 
@@ -97,14 +106,16 @@ class MetricLine:
     """A metric."""
 
     metric: str
+    """Its name; K is the cut-off."""
     what: str
+    """The first line of its docstring."""
 
     def cells_of(self) -> Cells:
         """Return the line as text."""
         return _texts(self)
 
 
-Line = PaperLine | DatasetLine | PluginLine | MetricLine | Summary
+ListLine = PaperLine | DatasetLine | PluginLine | MetricLine | Summary
 
 
 def papers() -> list[PaperLine]:
@@ -188,7 +199,7 @@ def results() -> list[Summary]:
     return summaries(map(library.load, library.papers()))
 
 
-LISTS: dict[str, Callable[[], Sequence[Line]]] = {
+LISTS: dict[str, Callable[[], Sequence[ListLine]]] = {
     "papers": papers,
     "datasets": datasets,
     "models": models,
@@ -199,7 +210,7 @@ LISTS: dict[str, Callable[[], Sequence[Line]]] = {
 """What returns the lines of each kind."""
 
 
-def lines(kind: str) -> Sequence[Line]:
+def lines(kind: str) -> Sequence[ListLine]:
     """Return the lines of one kind.
 
     Raises
@@ -229,7 +240,7 @@ WIDTHS = {
 """Columns that are wrapped, and after how many letters."""
 
 
-def table(lines: Iterable[Line]) -> str:
+def table(lines: Iterable[ListLine]) -> str:
     """Return lines of one kind as a table for a terminal."""
     rows = [cells(line) for line in lines]
     widths = [WIDTHS.get(column) for column in (rows[0] if rows else {})]
@@ -238,7 +249,7 @@ def table(lines: Iterable[Line]) -> str:
     )
 
 
-def cells(line: Line) -> Cells:
+def cells(line: ListLine) -> Cells:
     """Return a line as text, by column."""
     return _summary(line) if isinstance(line, Summary) else line.cells_of()
 

@@ -14,7 +14,7 @@ from repro.papers.paper import Paper
 from repro.papers.rows import Entry
 from repro.plugins import MODELS
 from repro.results.differences import Pair, paired
-from repro.results.frozen import Frozen, Place, RowName, load
+from repro.results.frozen import CellKey, Frozen, RowName, load
 from repro.results.verdicts import ComparedCell, compared, digest_here, only_frozen, statistic
 from repro.runs.records import Record
 
@@ -140,9 +140,9 @@ class _Known:
         return found
 
     @cached_property
-    def frozen(self) -> dict[Place, list[Frozen]]:
+    def frozen(self) -> dict[CellKey, list[Frozen]]:
         """The table's frozen results; who shows one takes it out."""
-        found: dict[Place, list[Frozen]] = {}
+        found: dict[CellKey, list[Frozen]] = {}
         for row in [] if self.smoke else load(self.paper.id):
             if row.table == self.number:
                 found.setdefault(row.place, []).append(row)

@@ -49,7 +49,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Found:
+class FigureData:
     """What the records have of a figure."""
 
     points: list[Point]
@@ -66,7 +66,7 @@ def file(paper: Paper, number: str) -> Path:
     return paper.path.parent / "reference" / "figures" / f"{paper.id}-{number}.csv"
 
 
-def found(paper: Paper, number: str, records: Iterable[Record], smoke: bool = False) -> Found:
+def found(paper: Paper, number: str, records: Iterable[Record], smoke: bool = False) -> FigureData:
     """Return a figure's points, of every seed that has a record, or else frozen points.
 
     Parameters
@@ -134,7 +134,7 @@ def found(paper: Paper, number: str, records: Iterable[Record], smoke: bool = Fa
                     points += [made(x=x1, value=x2, cluster=cluster) for x1, x2, cluster in rows]
                     numbers.append({"panel": panel, "line": line.label, "of": label, "seed": seed})
                     numbers[-1] |= shown.numbers
-    return Found(points, missing, kept, numbers)
+    return FigureData(points, missing, kept, numbers)
 
 
 def _values(

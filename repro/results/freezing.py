@@ -12,7 +12,7 @@ from repro.papers import library
 from repro.papers.paper import Paper
 from repro.results import figures
 from repro.results.comparison import compare
-from repro.results.frozen import Frozen, Place, checked, frozen, save
+from repro.results.frozen import CellKey, Frozen, checked, frozen, save
 from repro.runs.records import Record
 
 
@@ -54,7 +54,7 @@ def freeze(paper: Paper, records: Iterable[Record], table: str | None = None) ->
     rows: list[Frozen] = []
     for number in [table] if table else paper.tables:
         for cell in compare(paper, number, known.values()).cells:
-            place = Place(cell.table, cell.name, cell.group, cell.label)
+            place = CellKey(cell.table, cell.name, cell.group, cell.label)
             for record in (known[id] for id in cell.runs):
                 if record.experiment.seedless not in elsewhere:
                     rows.append(frozen(place, cell.metric, record.result(cell.metric), record))

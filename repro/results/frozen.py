@@ -35,7 +35,7 @@ class RowName:
     """Another view or selection than the table's, of a run that is no row of it."""
 
 
-class Place(NamedTuple):
+class CellKey(NamedTuple):
     """A cell: its table, row, column group and metric, both as printed."""
 
     table: str
@@ -44,7 +44,7 @@ class Place(NamedTuple):
     label: str
 
 
-Row = TypeVar("Row")
+Kept = TypeVar("Kept")
 """A dataclass of strings, numbers, truth values, and numbers that may be missing."""
 
 
@@ -88,13 +88,13 @@ class Frozen:
     seconds: float
 
     @property
-    def place(self) -> Place:
+    def place(self) -> CellKey:
         """The cell."""
         name = RowName(self.row, self.origin, self.shortened, self.apart)
-        return Place(self.table, name, self.group, self.label)
+        return CellKey(self.table, name, self.group, self.label)
 
 
-def frozen(place: Place, metric: str, result: Result, record: Record) -> Frozen:
+def frozen(place: CellKey, metric: str, result: Result, record: Record) -> Frozen:
     """Return a cell's number of one run."""
     made = record.environment
     return Frozen(
@@ -153,7 +153,7 @@ def load(paper: str) -> list[Frozen]:
     return read(file(paper), Frozen)
 
 
-def read(path: Path, kind: type[Row]) -> list[Row]:
+def read(path: Path, kind: type[Kept]) -> list[Kept]:
     """Return the rows of a file; none if there is no such file.
 
     Raises
@@ -168,7 +168,7 @@ def read(path: Path, kind: type[Row]) -> list[Row]:
 
 
 @cache  # asked for once a table of the paper; a file that is written anew has another inode
-def _read(path: Path, kind: type[Row], _inode: int, _changed: int) -> tuple[Row, ...]:
+def _read(path: Path, kind: type[Kept], _inode: int, _changed: int) -> tuple[Kept, ...]:
     found = []
     kinds = {field.name: _KINDS[str(field.type)] for field in fields(kind)}  # type: ignore[arg-type]
     with path.open(newline="", encoding="utf-8") as stream:
@@ -183,7 +183,7 @@ def _read(path: Path, kind: type[Row], _inode: int, _changed: int) -> tuple[Row,
     return tuple(found)
 
 
-def written(rows: Iterable[Row], kind: type[Row]) -> str:
+def written(rows: Iterable[Kept], kind: type[Kept]) -> str:
     """Return rows as CSV."""
     out = io.StringIO()
     names = [field.name for field in fields(kind)]  # type: ignore[arg-type]

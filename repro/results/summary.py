@@ -18,7 +18,9 @@ class Lead:
     """A row, and how many columns it leads."""
 
     name: RowName
+    """The row."""
     columns: int
+    """How many columns it leads."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,9 @@ class Summary:
     """What is frozen of one column group."""
 
     paper: str
+    """Its id."""
     table: str
+    """Its printed number."""
     data: str
     """The column group's label."""
     added_view: bool
@@ -40,6 +44,7 @@ class Summary:
     added_rows: int
     """Further rows that have a frozen number."""
     seeds: int
+    """Seeds that are frozen."""
     seeds_planned: int
     """Both of the row that lacks the most seeds."""
     verdicts: dict[str, int]

@@ -13,7 +13,7 @@ from repro.errors import ReproError
 from repro.papers import library
 from repro.papers.printed import number_in, unit_in
 from repro.papers.rows import Cell, Entry
-from repro.results.frozen import Frozen, Place, RowName
+from repro.results.frozen import CellKey, Frozen, RowName
 from repro.runs.records import Record
 
 VERDICTS = {
@@ -58,8 +58,11 @@ class ComparedCell:
     label: str
     """The metric as printed."""
     metric: str
+    """Our metric, such as "capped_recall@20"."""
     published: str
+    """As printed; empty where the paper prints nothing."""
     note: str
+    """On the cell."""
     ours: float | None = None
     """Mean over seeds."""
     spread: float | None = None
@@ -67,16 +70,19 @@ class ComparedCell:
     standard_error: float | None = None
     """Over test users, mean over seeds."""
     seeds: int = 0
+    """How many it is the mean of."""
     planned: int = 0
     """How many seeds the table asks for."""
     doubts: str = ""
     """Marks of the published number."""
     verdict: str = "unrun"
+    """A key of `VERDICTS`."""
     marks: str = ""
     """Marks of ours."""
     reason: str = ""
     """Why there is no number, or how near the tolerance lets ours be."""
     runs: tuple[str, ...] = ()
+    """The ids of the records."""
     reference: float | None = None
     """The frozen result, mean over its seeds: what an earlier version gave."""
     reference_verdict: str = ""
@@ -106,7 +112,7 @@ def compared(
     entry: Entry,
     cell: Cell,
     found: list[Record],
-    frozen: dict[Place, list[Frozen]],
+    frozen: dict[CellKey, list[Frozen]],
     digest_here: Callable[[str], str],
     name: RowName,
 ) -> ComparedCell:
@@ -120,7 +126,7 @@ def compared(
         What was printed.
     found : list of Record
         The runs of its experiment.
-    frozen : dict of Place to list of Frozen
+    frozen : dict of CellKey to list of Frozen
         The table's frozen results; those of this cell are taken out.
     digest_here : callable
         `digest_here`, or what remembers its answers.
@@ -162,10 +168,10 @@ def compared(
 
 
 def _reference(
-    entry: Entry, cell: Cell, frozen: dict[Place, list[Frozen]], name: RowName
+    entry: Entry, cell: Cell, frozen: dict[CellKey, list[Frozen]], name: RowName
 ) -> dict[str, Any]:
     """Return the fields of what is frozen of a cell, which is taken."""
-    rows = _latest(frozen.pop(Place(entry.table, name, entry.group_label, cell.label), []))
+    rows = _latest(frozen.pop(CellKey(entry.table, name, entry.group_label, cell.label), []))
     if not rows:
         return {}
     value = statistics.fmean(one.value for one in rows)
@@ -265,7 +271,7 @@ def statistic(entry: Entry, cell: Cell) -> ComparedCell:
     return _printed(entry, cell, RowName(entry.row), group="", **made)
 
 
-def only_frozen(paper: str, place: Place, rows: list[Frozen]) -> ComparedCell:
+def only_frozen(paper: str, place: CellKey, rows: list[Frozen]) -> ComparedCell:
     """Return the cell of a row of ours that nothing else names."""
     rows = _latest(rows)
     return ComparedCell(

@@ -10,8 +10,9 @@ from repro.data import prepare
 from repro.data.tell import Silent, Tell
 from repro.errors import ReproError
 from repro.runs import records, status
+from repro.runs.asked import Asked
 from repro.runs.engines import Done, Engine, Here, Processes, Watch, run_all
-from repro.runs.plan import Asked, Job, Plan, plan
+from repro.runs.plan import Job, Plan, plan
 from repro.runs.records import Record
 from repro.runs.settings import How, Settings
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from repro import paths
-from repro.runs import records, status
-from repro.runs.estimate import Estimate, load, measure
-from repro.runs.plan import Asked, Job, lacking, plan
+from repro.runs import estimate, records, status
+from repro.runs.asked import Asked
+from repro.runs.estimate import Estimate
+from repro.runs.plan import Job, lacking, plan
 from repro.runs.settings import How, Settings
 from repro.training.resume import reached
 
@@ -30,16 +31,20 @@ class PlannedRun:
     """Paper, table, row, column group, what sets the run apart, and seed."""
     paper: str
     table: str
+    """Its printed number."""
     row: str
     group: str
+    """The column group's label."""
     seed: int
     record: str | None
     """The id of its record, if there is one: it will not run again."""
     dataset: str
+    """Archive and view."""
     protocol: dict[str, Any]
     model: dict[str, Any]
     """These two with every parameter."""
     select: str
+    """Which epoch counts."""
     seconds: float | None = None
     """About how long it takes here; null if it has a record, or if that cannot be told."""
     at_least: bool = False
@@ -54,7 +59,9 @@ class LeftOut:
 
     label: str
     verdict: str
+    """As `repro compare` has it."""
     reason: str
+    """Why it gives none."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,9 @@ class Folder:
     """Where something is written."""
 
     path: str
+    """Where it is."""
     free_bytes: int
+    """Room on its disk."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +80,13 @@ class DryRun:
 
     runs: list[PlannedRun]
     left_out: list[LeftOut]
+    """Rows that give no run."""
     to_fetch: dict[str, str]
     """The views that are not in the cache, and where they come from."""
     data: Folder
+    """The cache."""
     records: Folder
+    """The folder of records."""
     checkpoint_bytes: int
     """At most so much is written for checkpoints, as long as runs go on."""
     seconds: float
@@ -84,6 +96,7 @@ class DryRun:
     busy_threads: float
     """Threads of others that had work when it began."""
     processors: int
+    """How many the machine has."""
 
     @property
     def is_busy(self) -> bool:
@@ -106,7 +119,7 @@ def dry_run(asked: Asked, how: How, each: Callable[[PlannedRun], None] | None = 
     done = {} if how.force else status.finished(jobs, records.load_all(how.runs))
     todo = [job for job in jobs if job.label not in done]
     clock = _Clock(how.settings(todo), missing, how.force)
-    busy_threads, processors = load()
+    busy_threads, processors = estimate.load()
     runs = []
     for job in jobs:
         runs.append(_planned(job, done.get(job.label), clock))
@@ -143,7 +156,7 @@ class _Clock:
         behind = (0, 0) if self._force else reached(self._settings.runs / job.id)
         key = (job.experiment.seedless, *behind)
         if key not in self._measured:
-            self._measured[key] = measure(job, self._settings, MEASURED_SECONDS, behind)
+            self._measured[key] = estimate.measure(job, self._settings, MEASURED_SECONDS, behind)
         found = self._measured[key]
         if isinstance(found, Estimate):
             self.known.append(found)

@@ -23,9 +23,9 @@ from repro.runs.plan import Job
 from repro.runs.records import Record
 from repro.runs.settings import Report, Settings
 
-Outcome = Record | ReproError
+Ending = Record | ReproError
 
-Ended = tuple[Job, Outcome, list[str]]
+Ended = tuple[Job, Ending, list[str]]
 """A job, what became of it, and what the user should know that has not been said yet."""
 
 POLL_SECONDS = 1.0
@@ -39,7 +39,7 @@ class Watch(Protocol):
     def begin(self, label: str) -> Report:
         """Hear that a run begins; return what is told of its epochs."""
 
-    def end(self, job: Job, outcome: Outcome) -> None:
+    def end(self, job: Job, outcome: Ending) -> None:
         """Hear what became of a run."""
 
     def say(self, text: str) -> None:
@@ -136,15 +136,15 @@ def run_all(jobs: list[Job], engine: Engine, settings: Settings, watch: Watch) -
 
 
 def _follow(engine: Engine, settings: Settings, watch: Watch, reports: dict[str, Report]) -> None:
-    """Tell how far the runs in other processes are, as their claims say."""
+    """Tell how far the runs in other processes are, as their locks say."""
     for job in engine.active():
-        claim = None
+        lock = None
         with contextlib.suppress(ReproError):  # what is damaged tells nothing
-            claim = locks.read(settings.runs / job.id)
-        if claim and claim.n_epochs:
+            lock = locks.read(settings.runs / job.id)
+        if lock and lock.n_epochs:
             if job.label not in reports:
                 reports[job.label] = watch.begin(job.label)
-            reports[job.label](claim.phase, claim.epoch, claim.n_epochs)
+            reports[job.label](lock.phase, lock.epoch, lock.n_epochs)
 
 
 class Here:
@@ -280,7 +280,7 @@ def _work(job: Job, settings: Settings, out: Connection, parent: int) -> None:
         out.send((plain(outcome), said))
 
 
-def plain(outcome: Outcome) -> Outcome:
+def plain(outcome: Ending) -> Ending:
     """Return an outcome that another process can read: a plug-in's own class it cannot."""
     for kind in (BusyError, UnsupportedError, ReproError):
         if isinstance(outcome, kind):

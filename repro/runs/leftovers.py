@@ -64,14 +64,14 @@ def delete(found: Iterable[Leftover], runs: Path, unfinished: bool = False) -> N
 def _of_runs(runs: Path, unfinished: bool) -> Iterator[tuple[str, Path]]:
     for folder in sorted(path for path in runs.glob("*") if path.is_dir()):
         try:
-            claim = locks.read(folder)
+            lock = locks.read(folder)
         except ReproError:
-            yield "damaged claim", folder / locks.FILE
-            claim = None
-        if claim and claim.is_held(folder):
+            yield "damaged lock", folder / locks.FILE
+            lock = None
+        if lock and lock.is_held(folder):
             continue
-        if claim:
-            yield "void claim", folder / locks.FILE
+        if lock:
+            yield "void lock", folder / locks.FILE
         done = records.exists(runs, folder.name)
         for file in checkpoints.present(folder):
             if done:

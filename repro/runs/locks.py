@@ -1,6 +1,6 @@
-"""A claim on a run: who is at it, since when, and how far; so that two never do the same work.
+"""A lock on a run: who is at it, since when, and how far; so that two never do the same work.
 
-A claim is a file in the run's folder. Whoever holds it writes it anew every few seconds. One whose
+A lock is a file in the run's folder. Whoever holds it writes it anew every few seconds. One whose
 process is gone, or on another host or in another container has not been heard of for a while, is
 taken over. The file also tells `repro status` how far the run is, whatever host it is on.
 """
@@ -20,10 +20,10 @@ from pathlib import Path
 from repro.errors import ReproError
 from repro.files import read_json, write_json
 
-FILE = "claim.json"
+FILE = "lock.json"
 BEAT_SECONDS = 5.0
 SILENT_SECONDS = 90.0
-"""Without a beat for so long a claim is void; the beats survive a slow file server."""
+"""Without a beat for so long a lock is void; the beats survive a slow file server."""
 
 
 class BusyError(ReproError):
@@ -31,7 +31,7 @@ class BusyError(ReproError):
 
 
 @dataclass(frozen=True)
-class Claim:
+class Lock:
     """What the file says."""
 
     token: str
@@ -57,10 +57,10 @@ class Claim:
 
 
 class Holder:
-    """Holds a claim: writes its beats, and learns whether somebody else took it over."""
+    """Holds a lock: writes its beats, and learns whether somebody else took it over."""
 
-    def __init__(self, folder: Path, claim: Claim) -> None:
-        self.claim = claim
+    def __init__(self, folder: Path, lock: Lock) -> None:
+        self.lock = lock
         self._folder = folder
         self._lost = False
         self._over = threading.Event()
@@ -81,10 +81,10 @@ class Holder:
         began, first = self._seen.setdefault(phase, (time.monotonic(), epoch))
         done = epoch - first
         left = (time.monotonic() - began) / done * (n_epochs - epoch) if done else None
-        self.claim = replace(self.claim, phase=phase, epoch=epoch, n_epochs=n_epochs, left=left)
+        self.lock = replace(self.lock, phase=phase, epoch=epoch, n_epochs=n_epochs, left=left)
 
     def check(self) -> None:
-        """Learn whether the claim is still held.
+        """Learn whether the lock is still held.
 
         Raises
         ------
@@ -93,33 +93,33 @@ class Holder:
         """
         if time.monotonic() - self._beaten > 2 * BEAT_SECONDS:  # this process was asleep
             with _guarded(self._folder):
-                self._lost = self._lost or not _is_own(self._folder, self.claim)
+                self._lost = self._lost or not _is_own(self._folder, self.lock)
         if self._lost:
             raise BusyError(
-                f"another process has taken over {self.claim.label} while this one was asleep"
+                f"another process has taken over {self.lock.label} while this one was asleep"
             )
 
     def release(self) -> None:
-        """Give the claim back."""
+        """Give the lock back."""
         self._over.set()
         self._thread.join()
         with _guarded(self._folder):
-            if _is_own(self._folder, self.claim):
+            if _is_own(self._folder, self.lock):
                 (self._folder / FILE).unlink()
 
     def _beat(self) -> None:
         while not self._over.wait(BEAT_SECONDS):
             with suppress(OSError), _guarded(self._folder):  # a full disk: maybe at the next beat
-                if not _is_own(self._folder, self.claim):
+                if not _is_own(self._folder, self.lock):
                     self._lost = True
                     return
-                write_json(self._folder / FILE, asdict(self.claim))
+                write_json(self._folder / FILE, asdict(self.lock))
                 self._beaten = time.monotonic()
 
 
 @contextmanager
 def held(folder: Path, label: str) -> Iterator[Holder]:
-    """Hold the claim on a run.
+    """Hold the lock on a run.
 
     Parameters
     ----------
@@ -135,20 +135,20 @@ def held(folder: Path, label: str) -> Iterator[Holder]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     here = socket.gethostname(), os.getpid()
-    claim = Claim(secrets.token_hex(8), *here, label, time.time(), processes=processes())
+    lock = Lock(secrets.token_hex(8), *here, label, time.time(), processes=processes())
     with _guarded(folder):
         if error := busy(folder, label):
             raise error
-        write_json(folder / FILE, asdict(claim))
-    holder = Holder(folder, claim)
+        write_json(folder / FILE, asdict(lock))
+    holder = Holder(folder, lock)
     try:
         yield holder
     finally:
         holder.release()
 
 
-def read(folder: Path) -> Claim | None:
-    """Return the claim on a run, held or void.
+def read(folder: Path) -> Lock | None:
+    """Return the lock on a run, held or void.
 
     Raises
     ------
@@ -156,7 +156,7 @@ def read(folder: Path) -> Claim | None:
         If the file is damaged.
     """
     try:
-        return Claim(**read_json(folder / FILE))
+        return Lock(**read_json(folder / FILE))
     except FileNotFoundError:
         return None
     except (ValueError, TypeError) as error:
@@ -166,29 +166,29 @@ def read(folder: Path) -> Claim | None:
 
 
 def busy(folder: Path, label: str) -> BusyError | None:
-    """Return the error of a run that another process is at; a damaged claim is nobody's."""
+    """Return the error of a run that another process is at; a damaged lock is nobody's."""
     with suppress(ReproError):
-        claim = read(folder)
-        if claim and claim.is_held(folder):
-            return BusyError(f"{label} is being run by process {claim.pid} on {claim.host}")
+        lock = read(folder)
+        if lock and lock.is_held(folder):
+            return BusyError(f"{label} is being run by process {lock.pid} on {lock.host}")
     return None
 
 
 @contextmanager
 def _guarded(folder: Path) -> Iterator[None]:
-    """Let one process at a time look at a claim and change it."""
+    """Let one process at a time look at a lock and change it."""
     from filelock import FileLock
 
-    with FileLock(folder.parent / ".claims.lock"):
+    with FileLock(folder.parent / ".locks.lock"):
         yield
 
 
-def _is_own(folder: Path, claim: Claim) -> bool:
+def _is_own(folder: Path, lock: Lock) -> bool:
     try:
         there = read(folder)
     except ReproError:
         return False
-    return there is not None and there.token == claim.token
+    return there is not None and there.token == lock.token
 
 
 def processes() -> str:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import ast
-import json
-import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,110 +15,8 @@ from repro.papers.paper import Paper
 from repro.papers.rows import Entry
 from repro.papers.schema import figure_key
 from repro.plugins import MODELS
+from repro.runs.asked import Asked, settings_of
 from repro.runs.records import Record
-
-SEEDS = 2**32
-"""Above all seeds that every generator of random numbers takes."""
-
-MOST_SEEDS = 1000
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A selection of runs, as given on the command line."""
-
-    papers: tuple[str, ...]
-    table: str | None = None
-    figure: str | None = None
-    rows: tuple[str, ...] = ()
-    """Empty: all of the paper's."""
-    added: bool = False
-    """Also the rows and views of ours that the tables add; what is named needs no leave."""
-    views: tuple[str, ...] = ()
-    """Datasets or column groups; empty: all of the paper's."""
-    seeds: tuple[int, ...] = ()
-    """Empty: those of the table."""
-    settings: tuple[str, ...] = ()
-    """KEY=VALUE of hyper-parameters."""
-    model: str | None = None
-    """A model to put under the tables' protocols, instead of their own rows."""
-    every_model: bool = False
-    """Put every model there is, or `model` alone, once under every protocol; the former beside the
-    tables' own rows."""
-    smoke: bool = False
-
-
-def asked_for(
-    paper: str | None = None,
-    table: str | None = None,
-    figure: str | None = None,
-    rows: Iterable[str] | None = None,
-    added: bool = False,
-    views: Iterable[str] | None = None,
-    seeds: str | Iterable[int] = (),
-    settings: Iterable[str] | Mapping[str, Any] | None = None,
-    model: str | None = None,
-    smoke: bool = False,
-) -> Asked:
-    """Return a selection of runs, as a command line or a notebook states it.
-
-    Parameters
-    ----------
-    paper : str, optional
-        A paper; with `smoke` it may be left out, for every paper and every model.
-    table, figure, rows, added, views, model, smoke
-        As in `Asked`.
-    seeds : str or iterable of int
-        Seeds, or as text: "0,1,2", "0..4".
-    settings : iterable of str or mapping, optional
-        Hyper-parameters, by name or as "KEY=VALUE".
-
-    Raises
-    ------
-    ReproError
-        If no paper is named, or the seeds cannot be read.
-    """
-    if paper is None and not smoke:
-        raise ReproError("which paper?", f"there are: {', '.join(library.papers())}")
-    if isinstance(settings, Mapping):
-        settings = [f"{key}={json.dumps(value)}" for key, value in settings.items()]
-    return Asked(
-        papers=(paper,) if paper else tuple(library.papers()),
-        table=table,
-        figure=figure,
-        rows=tuple(rows or ()),
-        added=added,
-        views=tuple(views or ()),
-        seeds=seeds_in(seeds) if isinstance(seeds, str) else tuple(seeds),
-        settings=tuple(settings or ()),
-        model=model,
-        every_model=smoke and paper is None,
-        smoke=smoke,
-    )
-
-
-def seeds_in(text: str) -> tuple[int, ...]:
-    """Return the seeds that a text names: "0,1,2", "0..4", or none.
-
-    Raises
-    ------
-    ReproError
-        If it names none, negative ones, or too many.
-    """
-    found: list[int] = []
-    try:
-        for part in text.split(",") if text else []:
-            first, dots, last = part.partition("..")
-            some = range(int(first), int(last if dots else first) + 1)
-            if not some or some[0] < 0 or some[-1] >= SEEDS or len(some) > MOST_SEEDS:
-                raise ValueError
-            found += some
-    except ValueError:
-        bounds = f"below {SEEDS:,}, and at most {MOST_SEEDS:,} in a row"
-        raise ReproError(
-            f"--seeds '{text}' are not seeds", f"as in 0,1,2 or 0..4; {bounds}"
-        ) from None
-    return tuple(dict.fromkeys(found))
 
 
 @dataclass(frozen=True)
@@ -211,7 +106,7 @@ def plan(asked: Asked) -> Plan:
     ReproError
         If anything asked for does not exist, or a hyper-parameter fits no selected row.
     """
-    settings = _settings(asked)
+    settings = settings_of(asked)
     if asked.model:
         MODELS.entry(asked.model, "--model")
     made = Plan()
@@ -360,31 +255,6 @@ def _both(one: Job, other: Job) -> Job:
     """Return a job for two that are one run, asked for by two tables or figures."""
     metrics = tuple(dict.fromkeys([*one.metrics, *other.metrics]))
     return replace(one, metrics=metrics, needs=tuple(dict.fromkeys([*one.needs, *other.needs])))
-
-
-def _settings(asked: Asked) -> dict[str, Any]:
-    """Return the values that were asked for, by hyper-parameter."""
-    settings: dict[str, Any] = {}
-    for key, value in map(_setting, asked.settings):
-        if key in settings:
-            raise ReproError(f"--set gives {key} twice: {settings[key]!r} and {value!r}")
-        settings[key] = value
-    return settings
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    """Return key and value of "KEY=VALUE": TOML, or as `repro show` prints it, or else a string."""
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise ReproError(f"--set '{text}' is not KEY=VALUE", "as in --set latent_dim=64")
-    try:
-        return key.strip(), tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        pass
-    try:
-        return key.strip(), ast.literal_eval(value.strip())
-    except (ValueError, TypeError, SyntaxError):
-        return key.strip(), value.strip()
 
 
 def _set(experiment: Experiment, settings: dict[str, Any]) -> tuple[Experiment, set[str]]:

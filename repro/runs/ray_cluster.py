@@ -9,7 +9,7 @@ from typing import Any
 
 from repro.data import prepare
 from repro.errors import ReproError
-from repro.runs.engines import POLL_SECONDS, Ended, Outcome, plain
+from repro.runs.engines import POLL_SECONDS, Ended, Ending, plain
 from repro.runs.execute import attempt
 from repro.runs.plan import Job
 from repro.runs.settings import Settings
@@ -98,7 +98,7 @@ RETRIES = 3
 """How often a run is started again whose machine died."""
 
 
-def _remote(job: Job, settings: Settings, environment: dict[str, str]) -> tuple[Outcome, list[str]]:
+def _remote(job: Job, settings: Settings, environment: dict[str, str]) -> tuple[Ending, list[str]]:
     """Run a job on a machine of the cluster; return what became of it, and what was said."""
     os.environ |= environment
     said: list[str] = []

@@ -53,7 +53,7 @@ class How:
     def __post_init__(self) -> None:
         if self.engine not in ("local", "ray") and not self.engine.startswith("ray://"):
             raise ReproError(
-                f"no engine is called '{self.engine}'", "there are: local; ray; ray://host:port"
+                f"no engine is called '{self.engine}'", "available: local; ray; ray://host:port"
             )
 
     def settings(self, jobs: list[Job]) -> Settings:

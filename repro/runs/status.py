@@ -50,10 +50,12 @@ class State:
     group: str = ""
     """Paper to here: the row that the run is for; empty of what is left out."""
     seed: int | None = None
+    """Null of what is left out."""
     id: str = ""
     """Of the run; empty while its view is not in the cache."""
     phase: str = ""
     epoch: int = 0
+    """The epoch of the phase, from 1."""
     n_epochs: int = 0
     host: str = ""
     pid: int = 0

@@ -39,7 +39,7 @@ class Outcome:
     """The metrics that every evaluation so far has computed."""
 
     scorer: Scorer | None = None
-    """At the epoch that counts, if it was asked for."""
+    """At the selected epoch, if it was asked for."""
 
     def forget(self) -> None:
         """Forget the best epoch; the curve stays."""

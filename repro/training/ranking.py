@@ -94,10 +94,10 @@ def rank(scorer: Scorer, cases: Cases, name: str = "the model") -> Ranking:
     return Ranking(np.concatenate(hits), cases.targets.counts, tied / n_users, constant / n_users)
 
 
-Found = tuple[Tensor, Tensor, Tensor]  # hits (B, K); tied items (B,); all scores equal (B,)
+_Found = tuple[Tensor, Tensor, Tensor]  # hits (B, K); tied items (B,); all scores equal (B,)
 
 
-def _rank_all(scores: Tensor, history: Interactions, targets: Interactions, name: str) -> Found:
+def _rank_all(scores: Tensor, history: Interactions, targets: Interactions, name: str) -> _Found:
     """Rank every item that is not in the history."""
     n_items = targets.n_items
     asked = targets.n_users, n_items
@@ -137,7 +137,7 @@ def _rank_all(scores: Tensor, history: Interactions, targets: Interactions, name
 
 def _rank_candidates(
     scorer: Scorer, queries: Queries, candidates: IntArray, targets: Interactions, name: str
-) -> Found:
+) -> _Found:
     """Rank the candidates; a target comes after all others with its score."""
     present = torch.from_numpy(candidates >= 0)
     asked = replace(queries, candidates=np.maximum(candidates, 0))

@@ -81,7 +81,7 @@ def packed(
     state : mapping
         What the training changes, by name.
     run : Run
-        Whose random numbers go on from here.
+        Its random numbers are saved, too.
     """
     ranking = outcome.ranking
     plain = {key: value for key, value in vars(outcome).items() if key not in KEPT_APART}
@@ -111,7 +111,7 @@ def packed(
 def restore(
     saved: Mapping[str, Any], state: Mapping[str, Stateful], run: Run, folder: Path | None
 ) -> None:
-    """Put what the training changes, and the random numbers, back to a checkpoint.
+    """Restore what the training changes, and the random numbers, from a checkpoint.
 
     Raises
     ------

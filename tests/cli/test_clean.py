@@ -20,7 +20,7 @@ from repro import paths
 from repro.cli import app
 from repro.data import cache, tell, views
 from repro.runs import locks
-from repro.runs.locks import Claim
+from repro.runs.locks import Lock
 from repro.training import checkpoints
 
 
@@ -39,7 +39,7 @@ def run_of(name: str, done: bool) -> Path:
 
 
 def claimed(folder: Path, pid: int) -> Path:
-    claim = Claim("t", socket.gethostname(), pid, "a run", 0.0, processes=locks.processes())
+    claim = Lock("t", socket.gethostname(), pid, "a run", 0.0, processes=locks.processes())
     (folder / locks.FILE).write_text(json.dumps(asdict(claim)))
     return folder / locks.FILE
 
@@ -63,7 +63,7 @@ def test_what_is_shown_goes_only_if_the_answer_is_yes(gone: int) -> None:
     shown = clean(answer="n\n")
     assert "checkpoint of a finished run" in shown
     assert "2.0 MB" in shown
-    assert "void claim" in shown
+    assert "void lock" in shown
     assert checkpoints.present(folder)
     assert void.exists()
     assert "deleted" in clean(answer="y\n")

@@ -115,6 +115,9 @@ def test_a_line_is_written_per_cell_and_seed_with_all_that_made_it(file: Path) -
         assert line == {
             "table": "1",
             "row": RANDOM,
+            "origin": "paper",
+            "shortened": "",
+            "apart": "",
             "group": "Toy, split",
             "label": {"ndcg@10": "NDCG@10", "hit_rate@5": "HR@5"}[line["metric"]],
             "metric": line["metric"],
@@ -330,7 +333,7 @@ def test_a_frozen_row_of_ours_is_shown_where_there_is_no_run_here(file: Path) ->
     repro_("freeze", "mine")
     values = {cell["table"]: cell["ours"] for cell in compared() if cell["ours"] is not None}
     forget_runs()
-    ours = {cell["table"]: cell for cell in compared() if cell["row"] == "ease [l2=5.0] (ours)"}
+    ours = {cell["table"]: cell for cell in compared() if cell["row"] == "ease [l2=5.0]"}
     assert ours["2"]["reference"] == values["2"]
     assert (ours["2"]["ours"], ours["2"]["verdict"], ours["2"]["published"]) == (None, "ours", "")
     for form in ("markdown", "text"):

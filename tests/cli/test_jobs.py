@@ -21,8 +21,9 @@ from typer.testing import CliRunner
 from repro import paths
 from repro.cli import app
 from repro.runs import locks, records
-from repro.runs.locks import Claim
+from repro.runs.locks import Lock
 from repro.runs.records import Record
+from repro.runs.status import State
 from repro.training import checkpoints
 
 N_EPOCHS = 30
@@ -352,7 +353,7 @@ def check_same_as_alone(*command: str) -> None:
     assert [numbers(record) for record in known()] == [numbers(r) for r in known(alone)]
 
 
-def under_way(least: int = 1) -> dict[str, Claim]:
+def under_way(least: int = 1) -> dict[str, Lock]:
     """Return the claims of the runs that have so many checkpoints, by label's row."""
     found = {}
     for folder in {file.parent for file in paths.runs().glob("*/checkpoint-*.pt")}:
@@ -414,7 +415,7 @@ def by_name() -> list[Record]:
     return sorted(known(), key=lambda record: record.experiment.model.params["name"])
 
 
-def start(nursery: Nursery, user: User, names: str) -> tuple[Started, dict[str, Claim]]:
+def start(nursery: Nursery, user: User, names: str) -> tuple[Started, dict[str, Lock]]:
     """Start runs in processes of their own; return once all are under way."""
     user.steady(names)
     user.says("slow")
@@ -459,7 +460,7 @@ def test_a_signal_ends_all_processes_and_the_next_run_goes_on_at_once(
         started.send(by)
     assert started.wait() == code, started.messages
     assert all(is_gone(claim.pid) for claim in held.values())
-    assert "what was finished is kept" in started.messages
+    assert "finished work is kept" in started.messages
     assert "Traceback" not in started.messages
     assert "FAILED" not in started.messages
     assert not list(paths.runs().glob("*/failure.json"))
@@ -477,7 +478,7 @@ def test_processes_that_still_start_leave_ctrl_c_to_their_parent(
     time.sleep(0.3)
     started.send(signal.SIGINT)
     assert started.wait() == 130, started.messages
-    assert "what was finished is kept" in started.messages
+    assert "finished work is kept" in started.messages
     assert "Traceback" not in started.messages
     assert "FAILED" not in started.messages
 
@@ -533,7 +534,7 @@ TOGETHER = """
 import time
 time.sleep(1.05 - time.time() % 1)  # what begins within the second in which it was asked for
 from pathlib import Path
-from repro import engines
+from repro.runs import engines
 run_all = engines.run_all
 def after_all_have_been_asked(*arguments):
     Path({folder!r}, str(os.getpid())).touch()
@@ -590,8 +591,8 @@ def test_status_tells_how_far_a_run_of_another_process_is(nursery: Nursery, user
     running, missing = told()
     assert running["label"] == "mine 1 | A | Toy | seed 0"
     assert running["kind"] == "running"
-    assert running["detail"].startswith("train ")
-    assert f"/{N_EPOCHS}, process {started.pid} on " in running["detail"]
+    assert (running["phase"], running["n_epochs"]) == ("train", N_EPOCHS)
+    assert running["pid"] == started.pid
     assert 0 < running["left"] < N_EPOCHS * (time.monotonic() - began)
     assert (missing["kind"], missing["left"]) == ("missing", None)
     assert "1 running, 1 missing" in repro_("status", "mine").stdout
@@ -600,7 +601,7 @@ def test_status_tells_how_far_a_run_of_another_process_is(nursery: Nursery, user
     started.wait()
     cut, _ = told()
     assert cut["kind"] == "missing"
-    assert "goes on from its checkpoint" in cut["detail"]
+    assert cut["resumes"]
     user.says("slow", False)
     repro_("run", "mine")
     assert {state["kind"] for state in told()} == {"done"}
@@ -608,7 +609,7 @@ def test_status_tells_how_far_a_run_of_another_process_is(nursery: Nursery, user
 
 def states() -> list[tuple[str, str]]:
     found = json.loads(repro_("status", "mine", "--json").stdout)
-    return [(state["kind"], state["detail"]) for state in found]
+    return [(state["kind"], State(**state).detail) for state in found]
 
 
 def test_a_failure_is_shown_until_a_later_run_succeeds(user: User) -> None:

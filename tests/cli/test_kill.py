@@ -144,7 +144,7 @@ class Nursery:
         said = messages.read_text()
         assert code == {signal.SIGINT: 130, signal.SIGTERM: 143}.get(by, -by), said
         assert "Traceback" not in said
-        assert ("what was finished is kept" in said) == (by != signal.SIGKILL)
+        assert ("finished work is kept" in said) == (by != signal.SIGKILL)
         assert list(records.load_all(paths.runs())) == []
         return said
 

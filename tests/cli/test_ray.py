@@ -266,4 +266,4 @@ def test_the_address_of_a_cluster_reaches_ray_as_it_was_given(
 @pytest.mark.parametrize("engine", ["rya", "ray:10001", "Ray"])
 def test_an_engine_that_does_not_exist_is_an_error_that_names_those_that_do(engine: str) -> None:
     said = repro_("run", "toy", "--engine", engine, code=1).stderr
-    assert f"no engine is called '{engine}'\n  there are: local; ray; ray://host:port" in said
+    assert f"no engine is called '{engine}'\n  available: local; ray; ray://host:port" in said

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,12 @@ from repro import files, paths
 from repro.cli import app
 from repro.data import prepare, views
 from repro.runs import estimate, locks, plan, records
+from repro.runs.asked import Asked
 from repro.runs.estimate import Estimate
-from repro.runs.locks import Claim
-from repro.runs.plan import Asked, Job
+from repro.runs.locks import Lock
+from repro.runs.plan import Job
 from repro.runs.records import Failure, Record
+from repro.runs.status import State
 from repro.training import checkpoints
 
 PAPER = """
@@ -196,7 +198,7 @@ def test_status_shows_how_every_run_stands(mine: Mine) -> None:
     jobs = mine(seeds="[0, 1, 2, 3, 4]", more=OTHERS)
     repro_("run", "mine", "--seeds", "0")
     (record,) = known()
-    claim = Claim("t", socket.gethostname(), os.getpid(), "a run", 0.0, "train", 3, 10, 125.0)
+    claim = Lock("t", socket.gethostname(), os.getpid(), "a run", 0.0, "train", 3, 10, 125.0)
     files.write_json(folder(jobs[1]) / locks.FILE, asdict(claim))
     records.save_failure(folder(jobs[2]), Failure("no memory\n  use less", "last night", {}))
     checkpoints.save(folder(jobs[3]), b"half way")
@@ -209,7 +211,7 @@ def test_status_shows_how_every_run_stands(mine: Mine) -> None:
     assert rows[f"{seed} 1"] == ["running", f"train 3/10, {at}", "2 min 05 s"]
     assert rows[f"{seed} 2"] == ["failed", "no memory", "0 s"]
     assert "use less (last night)" in text
-    assert rows[f"{seed} 3"] == ["missing", "cut off; it goes on from its checkpoint", "0 s"]
+    assert rows[f"{seed} 3"] == ["missing", "cut off; resumes from its checkpoint", "0 s"]
     assert rows[f"{seed} 4"] == ["missing", "0 s"]
     assert rows["mine 1 | POP | Gone"] == ["blocked", "the owner withdrew it"]
     assert rows["mine 1 | Future | Toy"] == ["unrun", "there is no model of_the_future yet"]
@@ -223,8 +225,8 @@ def test_status_reads_back_from_json(mine: Mine) -> None:
     repro_("run", "mine", "--seeds", "1")
     (record,) = known()
     found = told("mine")
-    assert all(entry.keys() == {"label", "kind", "detail", "left"} for entry in found)
-    assert [(entry["kind"], entry["detail"]) for entry in found] == [
+    assert all(entry.keys() == {one.name for one in fields(State)} for entry in found)
+    assert [(entry["kind"], State(**entry).detail) for entry in found] == [
         ("missing", ""),
         ("done", record.id),
         ("blocked", "the owner withdrew it"),
@@ -238,7 +240,7 @@ def test_status_names_the_command_that_brings_the_data_and_it_does(mine: Mine) -
     mine()
     (entry,) = told("mine")
     assert entry["kind"] == "no data"
-    command = entry["detail"].split()
+    command = entry["reason"].split()
     assert command[0] == "repro"
     assert "1 no data" in repro_("status", "mine").stdout
     repro_(*command[1:])
@@ -251,8 +253,8 @@ def test_status_tells_why_a_run_failed_until_it_succeeds(mine: Mine, write: Writ
     repro_("run", "mine", code=4)
     (entry,) = told("mine")
     assert entry["kind"] == "failed"
-    assert "the wheels came off" in entry["detail"]
-    assert "put them on again" in entry["detail"]
+    assert "the wheels came off" in entry["reason"]
+    assert "put them on again" in entry["reason"]
     assert "1 failed" in repro_("status", "mine").stdout
 
 
@@ -276,7 +278,7 @@ def test_the_time_left_adds_up_and_says_of_how_many_nothing_is_known(mine: Mine)
     assert rows["mine 1 | POP | Toy | seed 1"] == ["missing", "1 min 40 s"]
     assert rows["mine 1 | EASE | Toy | seed 1"] == ["missing"]
     assert "about 3 min 20 s left" in text
-    assert "of 3 nothing is known" in text
+    assert "nothing is known of 3" in text
 
 
 def test_a_run_that_the_model_refuses_is_not_shown_as_still_to_do(mine: Mine, write: Write) -> None:
@@ -339,7 +341,7 @@ sys.exit('torch' in sys.modules)
 def test_what_only_reads_starts_without_torch_and_at_once(mine: Mine, command: str) -> None:
     jobs = mine(seeds="[0, 1, 2, 3]")
     repro_("run", "mine", "--seeds", "0")
-    claim = Claim("t", socket.gethostname(), os.getpid(), "a run", 0.0)
+    claim = Lock("t", socket.gethostname(), os.getpid(), "a run", 0.0)
     files.write_json(folder(jobs[1]) / locks.FILE, asdict(claim))
     records.save_failure(folder(jobs[2]), Failure("no memory", "last night", {}))
 
@@ -376,7 +378,7 @@ def test_what_an_older_version_has_run_is_not_run_again(mine: Mine, write: Write
     assert job.id != older.id
     assert "0 to run, 1 have a record already" in repro_("run", "mine").stderr
     assert [record.id for record in known()] == [older.id]
-    assert [(e["kind"], e["detail"]) for e in told("mine")] == [("done", older.id)]
+    assert [(e["kind"], e["id"]) for e in told("mine")] == [("done", older.id)]
     assert f"done {older.id}" in repro_("run", "mine", "--dry-run").stdout
     cells = json.loads(repro_("compare", "mine", "--json").stdout)
     assert {tuple(cell["runs"]) for cell in cells} == {(older.id,)}

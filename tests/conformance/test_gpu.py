@@ -14,9 +14,9 @@ from repro.errors import UnsupportedError
 from repro.interactions import from_rows
 from repro.plugins import MODELS
 from repro.runs import plan
+from repro.runs.asked import Asked
 from repro.runs.execute import attempt
 from repro.runs.machine import chosen_device
-from repro.runs.plan import Asked
 from repro.runs.records import Record
 from repro.runs.settings import Settings
 from repro.training.progress import Progress

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from repro.errors import ReproError
-from repro.plugins import MODELS, PROTOCOLS, Catalogue, Entry
+from repro.plugins import MODELS, PROTOCOLS, Catalogue, Plugin
 
 SHIPPED = [
     pytest.param(catalogue, name, id=name)
@@ -107,7 +107,7 @@ def test_every_hyper_parameter_says_what_it_is(catalogue: Catalogue, name: str) 
     assert not [field.name for field in catalogue.entry(name).fields if not field.doc]
 
 
-def entry_of(own: Own) -> Entry:
+def entry_of(own: Own) -> Plugin:
     return own().entry("mine")
 
 
@@ -213,6 +213,9 @@ def test_a_value_of_another_type_is_an_error(own: Own, name: str, value: Any) ->
         ("ease", "l2", -1, "at least 0"),
         ("acvae", "alpha", -1.0, "at least 0"),
         ("acvae", "filter_height", 0, "at least 1"),
+        ("se_vae", "temperature", 0, "above 0"),
+        ("recvae", "prior_weights", [0.9, 0.0, 0.1], "above 0"),
+        ("avb", "adam_beta1", 1.0, "at least 0 and below 1"),
         ("acvae", "encoder", "rnn", "'cnn' or 'fc'"),
     ],
 )

@@ -1,7 +1,7 @@
 """Batches of user-item pairs whose sides are interaction vectors, sparse throughout.
 
-The first layer of an encoder and the Bernoulli likelihood of a decoder over all entries of the
-vectors, at the cost of the ones that are there and of one pass over the logits.
+An encoder's first layer and a decoder's Bernoulli likelihood over all entries of the vectors, at
+the cost of the vectors' ones and of one pass over the logits.
 
 Shape letters: B pairs, K distinct vectors of a batch, m their ones, n a vector's length, H units.
 """
@@ -22,7 +22,7 @@ from repro.nn.batches import Rows, rows_of
 from repro.nn.losses import softplus_sum
 
 SORTED_BY_RADIX = 2**15
-"""From so many numbers on torch sorts by radix on a CPU: 2 to 5 times as fast as it sorts half."""
+"""From this length on torch uses radix sort on a CPU, 2 to 5 times as fast as for half as many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,11 +34,11 @@ class Side:
     rows : Rows
         The K vectors.
     pair : int64 tensor, shape (B,)
-        Which of them each pair has.
+        Which vector each pair has.
     target : int64 tensor, shape (B,), optional
-        Each pair's own entry in its vector, to be masked; None: nothing is.
+        Each pair's own entry in its vector, which is masked; None: nothing is masked.
     label : float tensor, shape (B,), optional
-        1 where there is a one to mask, else 0.
+        1 where there is a one to mask, otherwise 0.
     """
 
     rows: Rows
@@ -48,14 +48,14 @@ class Side:
 
     @property
     def n(self) -> int:
-        """The length of a vector."""
+        """Length of a vector."""
         return self.rows.n_items
 
     @cached_property
     def columns(self) -> Rows:
-        """The transpose of `rows`: at each of n entries the vectors that have a one there."""
+        """Transpose of `rows`: for each of n entries, the vectors that have a one there."""
         rows, n = self.rows, self.n
-        key = rows.item.short() if n < 2**15 else rows.item  # short ones sort twice as fast
+        key = rows.item.short() if n < 2**15 else rows.item  # 16-bit keys sort twice as fast
         more = max(0, SORTED_BY_RADIX - len(key)) if key.device.type == "cpu" else 0
         entry, order = (part[: len(key)] for part in pad(key, (0, more), value=n).sort())
         every = torch.arange(n, dtype=entry.dtype, device=entry.device)
@@ -64,11 +64,11 @@ class Side:
         return Rows(entry, rows.row.index_select(0, order), start, count, every, len(rows.count))
 
     def spread(self, values: Tensor) -> Tensor:
-        """Return for each pair, shape (B, ...), what its vector has among K, shape (K, ...)."""
+        """Return values per pair, shape (B, ...), from values per vector, shape (K, ...)."""
         return values.index_select(0, self.pair)
 
     def of_pairs(self, values: Tensor) -> Tensor:
-        """Return for each pair, shape (B, ...), what was computed from `VectorInput`'s output."""
+        """Return values per pair, shape (B, ...), computed from `VectorInput`'s output."""
         return values if self.target is not None else self.spread(values)
 
     def ones(self) -> tuple[Tensor, Tensor]:
@@ -92,11 +92,11 @@ class Vectors:
         Parameters
         ----------
         number, other : int64 tensor, shape (B,)
-            Whose vectors, and with whom they are paired.
+            Whose vectors, and the other side of each pair.
         label : float tensor, shape (B,)
             1 where the two have interacted.
         masked : bool
-            Whether that one is to be masked.
+            Whether that one is masked.
         """
         distinct, pair = number.unique(return_inverse=True)
         count = self.all.count[distinct]
@@ -127,8 +127,8 @@ class _RowSums(torch.autograd.Function):
 def row_sums(weight: Tensor, side: Side) -> Tensor:
     """Return the sum of a matrix's rows, (n, H), at the ones of each distinct vector: (K, H).
 
-    The gradient is a sum of rows again, over the transposed vectors: some times faster than that of
-    `embedding_bag`, and on every device the same bits each time.
+    The gradient is a sum of rows as well, over the transposed vectors: several times faster than
+    that of `embedding_bag`, and with the same bits each time on every device.
     """
     return _RowSums.apply(weight, side)  # type: ignore[no-untyped-call]
 
@@ -136,7 +136,7 @@ def row_sums(weight: Tensor, side: Side) -> Tensor:
 class VectorInput(nn.Module):
     """A linear layer over interaction vectors, which `normalize` scales to length 1.
 
-    Its weight has a row for each of n entries.
+    The weight has one row per entry, n in all.
     """
 
     def __init__(self, n: int, n_units: int, normalize: bool) -> None:
@@ -146,7 +146,7 @@ class VectorInput(nn.Module):
         self.normalize = normalize
 
     def forward(self, side: Side) -> Tensor:
-        """Return the output of the K distinct vectors, (K, H), or of B where some are masked.
+        """Return the output for the K distinct vectors, (K, H), or for B pairs if any are masked.
 
         A vector without ones gives the bias.
         """
@@ -162,7 +162,7 @@ class VectorInput(nn.Module):
 def pairs_nll(h: Tensor, weight: Tensor, bias: Tensor, side: Side) -> Tensor:
     """Return the negative log-likelihood of all entries of all pairs' vectors, a scalar.
 
-    Their logits are h W' + b as in `softplus_sum`. Of a logit a, a one costs softplus(a) - a, a
+    The logits are h W' + b as in `softplus_sum`. With logit a, a one costs softplus(a) - a and a
     zero softplus(a): only the ones are read from the vectors, and their a are sums of W's rows.
     """
     of_ones = (h * side.spread(row_sums(weight, side))).sum()
@@ -175,8 +175,8 @@ def sampled_pairs_nll(
 ) -> Tensor:
     """Return an unbiased estimate of `pairs_nll`, from all ones and some zeros.
 
-    So many entries are drawn, the same for all pairs; a pair's zeros among them stand for all its
-    zeros, each n / n_entries times.
+    The same n_entries entries are drawn for all pairs. A pair's zeros among them stand for all its
+    zeros, each with weight n / n_entries.
     """
     drawn = torch.randperm(side.n, device=h.device)[:n_entries]
     scale = side.n / len(drawn)

@@ -1,4 +1,4 @@
-"""Factors P and Q of a 0/1 matrix, whose product fills in what is not observed.
+"""Factors P and Q of a 0/1 matrix, whose product fills in the unobserved cells.
 
 Shape letters: U users, I items, K rank.
 """
@@ -24,7 +24,7 @@ def truncated_svd(train: Interactions, rank: int, device: torch.device) -> tuple
     rank : int
         K; at most min(U, I) - 1 are taken.
     device : torch.device
-        Where the factors shall lie.
+        Where the factors are placed.
 
     Returns
     -------
@@ -34,7 +34,7 @@ def truncated_svd(train: Interactions, rank: int, device: torch.device) -> tuple
 
     matrix = train.matrix().astype(np.float64)
     shortest = min(matrix.shape)
-    start = np.ones(shortest)  # ARPACK draws one otherwise, and no seed would repeat it
+    start = np.ones(shortest)  # otherwise ARPACK draws one, which no seed repeats
     p, s, q = svds(matrix, k=min(rank, shortest - 1), v0=start)
     return tuple(torch.from_numpy(f.astype(np.float32)).to(device) for f in (p * s, q.T))  # type: ignore[return-value]
 
@@ -48,7 +48,7 @@ def als(
     observed: float,
     n_sweeps: int,
 ) -> tuple[Tensor, Tensor]:
-    """Return factors by alternating least squares, from small random ones on.
+    """Return factors by alternating least squares, starting from small random ones.
 
     They minimise the sum of ``observed * (1 - P_u Q_i)^2`` over observed pairs and of
     ``unobserved * (R_ui - P_u Q_i)^2`` over all cells, plus l2 times all squared norms.
@@ -60,11 +60,11 @@ def als(
     rank : int
         K.
     l2 : float
-        Not multiplied by a row's entries.
+        Strength, not multiplied by a row's number of entries.
     unobserved, observed : float
-        Weight of every cell, and what an observed one has on top.
+        Weight of every cell, and the additional weight of an observed one.
     n_sweeps : int
-        Of users, then items.
+        Each over users, then items.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Random masks over users and items that are never stored: a hash of a number for each of them."""
+"""Random masks over users and items that are never stored, but hashed from a number for each."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ HASHED_ROWS = 64
 
 @dataclass(frozen=True, eq=False)
 class Keys:
-    """What a mask is a hash of: a random number per row and per column, for either side."""
+    """A random number per row and per column, for both sides, from which masks are hashed."""
 
     user: tuple[Tensor, Tensor]
-    """Of users and of items, int32, shapes (U,) and (I,)."""
+    """Numbers of users and of items, int32, shapes (U,) and (I,)."""
     item: tuple[Tensor, Tensor]
-    """Of items and of users; the same numbers if the mask is shared."""
+    """Numbers of items and of users; the same numbers if the mask is shared."""
 
     @classmethod
     def drawn(cls, train: Interactions, device: torch.device, shared: bool) -> Keys:
-        """Return new ones."""
+        """Return new keys."""
 
         def numbers(n: int) -> Tensor:
             return torch.randint(-(2**31), 2**31, (n,), dtype=torch.int32, device=device)
@@ -36,16 +36,16 @@ class Keys:
 
 
 def hashed(a: Tensor, b: Tensor, share: float) -> Tensor:
-    """Return which cells a mask's share is: bool, of the shape that a and b broadcast to.
+    """Return which cells a mask hits: bool, of the shape to which a and b broadcast.
 
     Parameters
     ----------
     a, b : int32 tensor
-        Keys of rows and columns; swapped they give the same.
+        Keys of rows and columns; the order does not matter.
     share : float
         Probability of a cell, in [0, 1].
     """
-    h = (a | 1) * (b | 1)  # odd: the product of a random one and any is as random; it wraps
+    h = (a | 1) * (b | 1)  # odd numbers: a product with a random one is as random; it wraps
     h ^= h >> 16
     h *= 73244475
     limit = int(share * 2**32) - 2**31

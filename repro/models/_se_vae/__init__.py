@@ -1,1 +1,1 @@
-"""Parts of SE-VAE."""
+"""Parts of SE-VAE and of EVCF, the model below it."""

@@ -1,10 +1,10 @@
-"""Experts: M decoders in one VAE, and who chooses among them at every click.
+"""Experts: M decoders in one VAE, and the choice among them at every click.
 
 Cho & Oh, "Stochastic-Expert Variational Autoencoder for Collaborative Filtering", WWW 2022,
-Sections 3.1 to 3.3. To put experts into a VAE, give it M latent variables and M decoders; hand the
+Sections 3.1 to 3.3. To put experts into a VAE, give it M latent variables and M decoders. Pass the
 last hidden units of each decoder to `Experts`, which holds the output layers, draws the expert of
-every click and returns the likelihood; add the KL term of the selector's w. With one expert there
-is nothing to choose, no random number is drawn, and what remains is the plain model.
+every click and returns the likelihood. Add the KL term of the selector's w. With one expert no
+random number is drawn, and the model is the plain VAE.
 
 Shape letters: B users, I items, H units, M experts, m clicks of a batch.
 """
@@ -36,13 +36,13 @@ class Experts(nn.Module):
         False: stochastic experts, sum_i sum_m e_im log pi_m(i) with e drawn by w. True: a mixture
         of experts, sum_i log sum_m a_m pi_m(i) with a = softmax(w / temperature).
     select : str
-        Of stochastic experts: "click" draws e for every click, "user" once for all clicks of a
-        user, "expected" takes e's expectation under w, which knows no temperature. If `hard`, all
+        For stochastic experts: "click" draws e for every click, "user" once for all clicks of a
+        user, "expected" takes e's expectation under w, which has no temperature. If `hard`, all
         three have the same expected objective.
     temperature : float
         Of the Gumbel-softmax, and of the weights at test time.
     hard : bool
-        Whether a drawn e is one-hot, its gradient that of the soft e (straight-through).
+        Whether a drawn e is one-hot, with the gradient of the soft e (straight-through).
     scored_by : str
         What is averaged over the experts at test time.
     share_output : bool
@@ -75,14 +75,14 @@ class Experts(nn.Module):
         return layer
 
     def nll(self, hidden: Sequence[Tensor], x: Rows, w: Tensor | None) -> Tensor:
-        """Return the negative log-likelihood, a mean over users.
+        """Return the negative log-likelihood, averaged over the users.
 
         Parameters
         ----------
         hidden : M float tensors, shape (B, H)
             The last hidden units of every expert's decoder.
         x : Rows
-            What the users touched.
+            The users' interactions.
         w : float tensor, shape (B, M), or None with one expert
             The selector's logits, drawn.
         """
@@ -96,12 +96,12 @@ class Experts(nn.Module):
         return torch.stack(parts).sum()
 
     def choose(self, x: Rows, w: Tensor) -> Tensor:
-        """Return how much of each click is whose, e of shape (m, M), for logits w (B, M).
+        """Return e, each expert's share of each click, shape (m, M), for logits w, shape (B, M).
 
         Notes
         -----
-        Section 3.1, and `select` for its reading. The data are binary, so that each entry of x is
-        one click. The expectation of a one-hot e is softmax(w) at any temperature.
+        Section 3.1, read as `select` says. The data are binary, so each entry of x is one click.
+        The expectation of a one-hot e is softmax(w) at any temperature.
         """
         if self.select == "expected":
             return w.softmax(dim=1)[x.row]
@@ -119,8 +119,8 @@ class Experts(nn.Module):
         Notes
         -----
         The gradient of log sum_m a_m pi_m is sum_m r_m times that of log a_m + log pi_m, where r_m
-        is expert m's share of the sum. So r is found first, from one matrix of logits at a time,
-        and the rest is as with stochastic experts.
+        is expert m's share of the sum. So r is computed first, from one matrix of logits at a time;
+        the rest is as with stochastic experts.
         """
         log_a = log_softmax(w / self.temperature, dim=1)[x.row]  # (m, M)
         with torch.no_grad():
@@ -148,7 +148,7 @@ class Experts(nn.Module):
         Notes
         -----
         Section 3.3: "otherwise generates the soft mixtures". A mixture of probabilities is returned
-        as its logarithm, which ranks alike and does not vanish.
+        as its logarithm, which gives the same ranking and does not vanish.
         """
         if w is None:
             return linear(hidden[0], self.output(0).weight, self.output(0).bias)

@@ -1,4 +1,4 @@
-"""The layers of EVCF's networks: gated or tanh, over sparse rows or dense ones; Gaussian heads.
+"""Layers of EVCF's networks: gated or tanh, for sparse or dense rows; Gaussian heads.
 
 Shape letters: B users, I items, H units, D latent size, M heads (one per expert), m entries.
 """
@@ -27,7 +27,7 @@ class Entries:
     x : Rows
         Which entries there are.
     value : float tensor, shape (m,)
-        What stands there.
+        Their values.
     """
 
     x: Rows
@@ -39,12 +39,12 @@ class Entries:
 
 
 def normalized(x: Rows, dropout: nn.Module) -> Entries:
-    """Return the L2-normalised rows, a share of whose entries is dropped in training."""
+    """Return the L2-normalised rows, with dropout on their entries in training."""
     return Entries(x, dropout(x.count[x.row].float().rsqrt()))  # a binary row's norm: sqrt(count)
 
 
 class ItemLinear(nn.Module):
-    """A linear layer over the items, for sparse rows and dense ones.
+    """A linear layer over the items, for sparse or dense rows.
 
     Parameters
     ----------
@@ -53,8 +53,8 @@ class ItemLinear(nn.Module):
 
     Notes
     -----
-    The weight has the shape (I, H): a sparse row adds up some of its rows, each in one piece. Its
-    initial values are those of every linear layer of EVCF, see `he_normal`.
+    The weight has the shape (I, H), so that a sparse input sums rows that are contiguous in memory.
+    Initial values are those of every linear layer of EVCF, see `he_normal`.
     """
 
     def __init__(self, n_items: int, n_units: int) -> None:
@@ -65,19 +65,19 @@ class ItemLinear(nn.Module):
         nn.init.uniform_(self.bias, -(n_items**-0.5), n_items**-0.5)
 
     def forward(self, x: Entries | Tensor) -> Tensor:
-        """Return shape (B, H), of sparse rows or of a float tensor, shape (B, I)."""
+        """Return the output, shape (B, H), for sparse rows or a float tensor of shape (B, I)."""
         return x @ self.weight + self.bias
 
 
 class Layer(nn.Module):
-    """A hidden layer: (W x + b) * sigmoid(V x + c) where gated, else tanh(W x + b).
+    """A hidden layer: (W x + b) * sigmoid(V x + c) if gated, otherwise tanh(W x + b).
 
     Parameters
     ----------
     n_in, n_out : int
         Widths.
     gated : bool
-        Whether a gate takes the place of the tanh.
+        Whether a gate replaces the tanh.
     linear : type
         `ItemLinear` for the layer that reads the items.
 
@@ -94,7 +94,7 @@ class Layer(nn.Module):
         self.gate = linear(n_in, n_out) if gated else None
 
     def forward(self, x: Entries | Tensor) -> Tensor:
-        """Return shape (B, n_out)."""
+        """Return the hidden units, shape (B, n_out)."""
         h = self.linear(x)
         return h.tanh() if self.gate is None else h * self.gate(x).sigmoid()
 
@@ -105,16 +105,16 @@ def layers(widths: list[int], gated: bool) -> nn.Sequential:
 
 
 class Joint(nn.Module):
-    """Two inputs, each through a layer of its own, then hidden layers for both together.
+    """Two inputs, each with its own first layer, then hidden layers for both together.
 
     Parameters
     ----------
     first, second : Module
-        The layers of their own, each to H units.
+        The inputs' own layers, each to H units.
     n_units, n_layers : int
-        H, and the hidden layers in all, at least 2.
+        H, and the number of all hidden layers, at least 2.
     gated : bool
-        As of `Layer`.
+        As in `Layer`.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class Joint(nn.Module):
         self.joint = layers([2 * n_units] + [n_units] * (n_layers - 1), gated)
 
     def forward(self, a: Entries | Tensor, b: Tensor) -> Tensor:
-        """Return hidden units (B, H) of b (B, D), or (B, M, H) of b (B, M, D) beside one a each."""
+        """Return hidden units (B, H) for b (B, D), or (B, M, H) for b (B, M, D) with a shared a."""
         second = self.second(b)
         first = self.first(a)
         first = first[:, None].expand_as(second) if b.dim() == 3 else first
@@ -133,7 +133,7 @@ class Joint(nn.Module):
 
 
 class GaussianHeads(nn.Module):
-    """Mean and log variance of M Gaussians of D dimensions; the log variance stays in [-12, 4].
+    """Mean and log variance of M Gaussians of D dimensions; the log variance is in [-12, 4].
 
     Parameters
     ----------
@@ -150,13 +150,13 @@ class GaussianHeads(nn.Module):
         self.logvar = nn.Linear(n_in, n_heads * latent_dim)
 
     def forward(self, h: Tensor) -> Gaussian:
-        """Return both, shape (B, M, D) each, of hidden units (B, H)."""
+        """Return both, shape (B, M, D) each, for hidden units (B, H)."""
         mean, logvar = self.mean(h), hardtanh(self.logvar(h), -12.0, 4.0)
         return mean.unflatten(-1, self.shape), logvar.unflatten(-1, self.shape)
 
 
 def beside(parts: Iterable[Gaussian]) -> Gaussian:
-    """Return several heads' Gaussians as one, shape (B, M, D) each, of (B, n, D)."""
+    """Return several heads' Gaussians joined, shape (B, M, D) each, from parts (B, n, D)."""
     mean, logvar = zip(*parts, strict=True)
     return torch.cat(mean, dim=1), torch.cat(logvar, dim=1)
 
@@ -166,7 +166,7 @@ def he_normal(net: nn.Module) -> None:
 
     Notes
     -----
-    He et al. 2015, Eq. 10; in EVCF's code for output layer, heads and gates alike.
+    He et al. 2015, Eq. 10; in EVCF's code also for output layer, heads and gates.
     """
     for module in net.modules():
         if isinstance(module, nn.Linear):

@@ -14,9 +14,9 @@ class NormalizedAdam(Adam):
 
     Notes
     -----
-    EVCF's code (Kim & Suh 2019): g / (norm(g) + 1e-7) for every parameter tensor by itself. The
-    gradients are scaled where they are; nothing waits for the device. Adam's epsilon is added as
-    torch does today; in EVCF's version it is 1 / sqrt(1 - 0.999^t) times as large: 32 times in the
+    EVCF's code (Kim & Suh 2019): g / (norm(g) + 1e-7) for every single parameter tensor. The
+    gradients are scaled in place, without waiting for the device. Adam's epsilon is added as in
+    today's torch; in EVCF's version it is 1 / sqrt(1 - 0.999^t) times as large: 32 times in the
     first update, 3.2 in the hundredth, 1.3 in the thousandth.
     """
 

@@ -29,11 +29,11 @@ def vamp_log_density(z: Tensor, mean: Tensor, logvar: Tensor) -> Tensor:
     Notes
     -----
     Tomczak & Welling 2018, Eq. 9. With p_c = exp(-logvar_c) the squared distance
-    sum_d p_cd (z_d - mean_cd)^2 falls into z^2 p_c - 2 z (p_c mean_c) + p_c mean_c^2, three matrix
-    products; a tensor of shape (B, C, D) is never made. z and the means are first moved so that the
-    components lie around the origin, where the three terms cancel least. In 200 dimensions, with
-    means that spread by 1, what is left of float32 is within 0.05 of 300 nats at a log variance of
-    -6, and within 20 of 900 at -12, where the heads of EVCF end; the gradients hardly notice.
+    sum_d p_cd (z_d - mean_cd)^2 is z^2 p_c - 2 z (p_c mean_c) + p_c mean_c^2, three matrix
+    products; a tensor of shape (B, C, D) is never made. z and the means are first shifted so that
+    the components lie around the origin, where the three terms cancel least. In 200 dimensions,
+    with means that spread by 1, float32 is within 0.05 of 300 nats at a log variance of -6, and
+    within 20 of 900 at -12, the lower bound in EVCF's heads; the gradients are hardly affected.
     """
     centre = mean.mean(dim=0).detach()
     z, mean, precision = z - centre, mean - centre, (-logvar).exp()
@@ -45,7 +45,7 @@ def vamp_log_density(z: Tensor, mean: Tensor, logvar: Tensor) -> Tensor:
 
 
 class PseudoInputs(nn.Module):
-    """C rows over the items, learnt like weights, each entry cut to [0, 1]; in training dropout.
+    """C learnt rows over the items, with entries clipped to [0, 1], and dropout in training.
 
     Parameters
     ----------
@@ -54,12 +54,12 @@ class PseudoInputs(nn.Module):
     mean, std : float
         Of the normal distribution from which the entries are drawn.
     dropout : float
-        Share of the entries that is dropped in training, to 1/65,536; the rest is scaled up.
+        Share of the entries dropped in training, in steps of 1/65,536; the rest is scaled up.
 
     Notes
     -----
-    Kept as (I, C): the gradient of the layer that reads them is then a tall matrix, not a wide one,
-    which on CPUs is the faster product.
+    Stored as (I, C): the gradient of the layer that reads them is then a tall matrix, not a wide
+    one, and the product is faster on CPUs.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class _CutAndDropped(torch.autograd.Function):
     def forward(ctx: Any, weight: Tensor, dropout: float) -> Tensor:
         kept = random_bits(weight) >= round(dropout * 2**16) - 2**15
         rows = weight.clamp(0.0, 1.0)
-        ctx.save_for_backward(kept & (rows == weight))  # a cut entry has no gradient
+        ctx.save_for_backward(kept & (rows == weight))  # a clipped entry has no gradient
         ctx.scale = 1.0 / (1.0 - dropout)
         return rows.mul_(kept).mul_(ctx.scale)
 
@@ -96,7 +96,7 @@ class _CutAndDropped(torch.autograd.Function):
 
 
 def random_bits(like: Tensor) -> Tensor:
-    """Return 16 random bits for each entry of a tensor, int16; four come out of one draw."""
+    """Return 16 random bits for each entry of a tensor, int16; one draw gives four."""
     n = like.numel()
     draws = torch.empty(-(-n // 4), dtype=torch.int64, device=like.device).random_(-(2**63), None)
     return draws.view(torch.int16)[:n].view(like.shape)

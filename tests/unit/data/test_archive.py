@@ -418,7 +418,7 @@ def test_a_file_in_the_cache_without_a_receipt_is_adopted_if_its_hash_fits(box: 
     receipt = archive.fetch(box(), tell=heard)["rows.csv"]
     assert receipt.verified
     assert receipt.sha256 == HASHES["sha256"]
-    assert receipt.source == "the cache, without a receipt"
+    assert receipt.source == "found in the cache"
     assert heard.texts == []
     assert cache.missing(box()) == []
 

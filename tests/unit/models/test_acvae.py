@@ -433,14 +433,6 @@ def test_alpha_and_beta_weigh_their_terms_and_all_is_per_user(build: Build) -> N
     assert usual["contrast"] == pytest.approx(0.1 * 1.5 * 2 * np.log(2), rel=0.3)
 
 
-def test_alpha_rises_only_where_told() -> None:
-    rising = replace(TINY, alpha=0.2, alpha_anneal_steps=4)
-    assert [rising.weight(step) for step in range(6)] == pytest.approx(
-        [0, 0.05, 0.1, 0.15, 0.2, 0.2]
-    )
-    assert {replace(TINY, alpha=0.2).weight(step) for step in range(6)} == {0.2}
-
-
 # The updates
 
 

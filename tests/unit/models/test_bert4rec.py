@@ -30,7 +30,7 @@ def net(**given: Any) -> BERT4RecNet:
     torch.manual_seed(0)
     model = replace(TINY, **given)
     made = BERT4RecNet(12, model.max_len, model)
-    for parameter in made.parameters():  # as wide as after training
+    for parameter in made.parameters():  # as large as after training
         parameter.data.normal_(std=0.5)
     return made.eval()
 

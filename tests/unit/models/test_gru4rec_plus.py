@@ -35,7 +35,7 @@ TINY = GRU4RecPlus(hidden_dim=6, n_negatives=4, batch_size=2, n_epochs=1, unfini
 def net(n_items: int = 12, **given: Any) -> GRU4RecNet:
     torch.manual_seed(0)
     made = GRU4RecNet(n_items, replace(TINY, **given))
-    for parameter in made.parameters():  # as wide as after training
+    for parameter in made.parameters():  # as large as after training
         parameter.data.normal_(std=0.5)
     return made
 

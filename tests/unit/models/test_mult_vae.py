@@ -14,7 +14,7 @@ from torch.testing import assert_close
 
 from repro.interactions import Interactions
 from repro.models import mult_vae
-from repro.models.mult_vae import MultVAE, MultVAENet, cyclical
+from repro.models.mult_vae import MultVAE, MultVAENet
 from repro.nn.batches import rows_of
 from repro.split import Queries
 from repro.training.progress import Progress
@@ -38,26 +38,6 @@ def weights(model: MultVAE, train: Interactions, monkeypatch: pytest.MonkeyPatch
     for _ in model.epochs(train, Noting(0, CPU)):
         pass
     return noted
-
-
-RAMP = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
-
-
-@pytest.mark.parametrize(
-    ("how", "cap", "first_cycle", "mean"),
-    [
-        ("clip", 1.0, RAMP + [1.0] * 10, 0.725),
-        ("clip", 0.2, [0.0, 0.1] + [0.2] * 18, 0.185),
-        ("scale", 0.2, [0.2 * w for w in RAMP] + [0.2] * 10, 0.145),
-        ("replace", 0.2, RAMP + [0.2] * 10, 0.325),
-    ],
-)
-def test_ten_cycles_in_two_hundred_epochs(
-    how: str, cap: float, first_cycle: list[float], mean: float
-) -> None:
-    values = [cyclical(epoch, 200, 10, 0.5, cap, how) for epoch in range(200)]
-    assert values == pytest.approx(first_cycle * 10)
-    assert np.mean(values) == pytest.approx(mean)
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ every_meaning = pytest.mark.parametrize("log_sigma", ["code", "consistent"])
 def network(model: SVAE = TINY) -> SVAENet:
     torch.manual_seed(0)
     net = SVAENet(N_ITEMS, model)
-    for parameter in net.parameters():  # as wide as after training
+    for parameter in net.parameters():  # as large as after training
         nn.init.normal_(parameter, std=0.5)
     return net
 
@@ -319,7 +319,7 @@ def test_it_learns_what_follows_what(build: Build, log_sigma: Meaning) -> None:
 
 
 def test_sequences_without_an_order_are_refused(build: Build) -> None:
-    with pytest.raises(UnsupportedError, match="in the order of time"):
+    with pytest.raises(UnsupportedError, match="ordered in time"):
         next(TINY.epochs(build(LISTS, ordered=False), Progress(0, CPU)))
 
 

@@ -187,12 +187,6 @@ def test_the_input_is_dropped_in_training_alone(build: Build) -> None:
     assert torch.equal(encoder(x).first, encoder(x).first)
 
 
-@pytest.mark.parametrize(("step", "expected"), [(0, 0.0), (100, 0.1), (200, 0.2), (900, 0.2)])
-def test_the_kl_weight_rises_to_its_cap(step: int, expected: float) -> None:
-    assert replace(TINY, beta=0.2, anneal_steps=1000).weight(step) == pytest.approx(expected)
-    assert TINY.weight(step) == 1.0
-
-
 @BOTH
 def test_strangers_are_scored_from_their_history_without_dropout(
     build: Build, model: VAEGAN

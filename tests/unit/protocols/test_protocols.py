@@ -123,7 +123,7 @@ class TestStrongGeneralization:
         assert ours(split.test) == naive(order[40:])
 
     def test_too_few_users_are_an_error(self, dataset: Make) -> None:
-        with pytest.raises(ReproError, match="has 4 users, too few to hold out twice 2"):
+        with pytest.raises(ReproError, match="has 4 users, too few to hold out 2 for"):
             StrongGeneralization(heldout_users=2).split(dataset([[0]] * 4))
 
 

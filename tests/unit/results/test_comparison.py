@@ -15,11 +15,13 @@ from repro.experiment import Experiment, model_spec
 from repro.metrics import Result
 from repro.papers import library
 from repro.papers.paper import Paper
+from repro.report.tables import row_name
 from repro.results import frozen
 from repro.results.comparison import ComparedTable, compare
 from repro.results.frozen import Frozen
 from repro.results.verdicts import VERDICTS, ComparedCell
 from repro.runs import plan
+from repro.runs.asked import Asked
 from repro.runs.records import Record
 
 PAPER = """
@@ -106,7 +108,7 @@ def record(run: Experiment, value: float, *, error: float = 0.01, **changed: Any
 
 
 def cell(compared: ComparedTable, row: str = "EASE", group: str = "Toy") -> ComparedCell:
-    (found,) = (c for c in compared.cells if (c.row, c.group) == (row, group))
+    (found,) = (c for c in compared.cells if (row_name(c.name), c.group) == (row, group))
     return found
 
 
@@ -382,7 +384,8 @@ def test_a_row_of_fewer_epochs_says_so_and_is_not_judged(
     known = [record(experiment(paper), 0.42), record(run, 0.40)]
     (found,) = (c for c in compare(paper, "1", known).cells if c.verdict == "ours")
     assert (found.ours, found.published) == (0.40, "")
-    assert found.row == row if row else found.row.startswith("neumf [")
+    shown = row_name(found.name)
+    assert shown == row if row else shown.startswith("neumf [")
 
 
 SECOND = """
@@ -420,7 +423,7 @@ def test_other_settings_of_a_row_with_a_rule_of_its_own_are_a_row_of_ours(own: O
     gone = next(entry for entry in paper.entries["1"] if entry.group == "gone").experiment()
     assert gone is not None
     run = replace(gone, model=model_spec("ease", {"l2": 9}, "here"))
-    rows = {c.row for c in compare(paper, "1", [record(run, 0.25)]).cells if c.ours}
+    rows = {row_name(c.name) for c in compare(paper, "1", [record(run, 0.25)]).cells if c.ours}
     assert rows == {"ease [l2=9.0] (ours), test:ndcg@10"}
 
 
@@ -616,14 +619,16 @@ def test_frozen_numbers_carry_their_own_marks_and_seeds(own: Own) -> None:
 def test_a_frozen_row_of_ours_stands_beside_ours(own: Own) -> None:
     paper = own()
     run = experiment(paper, model=model_spec("bpr", {}, "here"))
-    frozen.save("mine", [line(0.26, "bpr (ours)")])
+    frozen.save("mine", [line(0.26, "bpr", origin="other")])
     found = cell(compare(paper, "1", [record(run, 0.25)]), "bpr (ours)")
     assert (found.ours, found.reference, found.verdict) == (0.25, 0.26, "ours")
 
 
 def test_a_row_of_ours_that_is_only_frozen_is_shown(own: Own) -> None:
     paper = own()
-    frozen.save("mine", [line(0.2, "bpr (ours)"), line(0.4, "bpr (ours)", seed=1)])
+    frozen.save(
+        "mine", [line(0.2, "bpr", origin="other"), line(0.4, "bpr", origin="other", seed=1)]
+    )
     found = cell(compare(paper, "1", []), "bpr (ours)")
     assert found.reference == pytest.approx(0.3)
     assert (found.ours, found.published, found.verdict) == (None, "", "ours")
@@ -633,17 +638,21 @@ def test_a_row_of_ours_that_is_only_frozen_is_shown(own: Own) -> None:
 
 def test_what_is_frozen_of_one_table_does_not_stand_in_another(own: Own) -> None:
     paper = own(text=PAPER + SECOND)
-    frozen.save("mine", [line(0.2, "bpr (ours)"), line(0.4, "EASE, stronger", table="2")])
-    assert {c.row for c in compare(paper, "1", []).cells if c.reference} == {"bpr (ours)"}
-    assert {c.row for c in compare(paper, "2", []).cells if c.reference} == {"EASE, stronger"}
+    frozen.save("mine", [line(0.2, "bpr", origin="other"), line(0.4, "EASE, stronger", table="2")])
+    assert {row_name(c.name) for c in compare(paper, "1", []).cells if c.reference} == {
+        "bpr (ours)"
+    }
+    assert {row_name(c.name) for c in compare(paper, "2", []).cells if c.reference} == {
+        "EASE, stronger"
+    }
 
 
 def test_smoke_runs_are_not_held_against_frozen_numbers(own: Own) -> None:
     paper = own("0.42")
-    frozen.save("mine", [line(0.41), line(0.2, "bpr (ours)")])
+    frozen.save("mine", [line(0.41), line(0.2, "bpr", origin="other")])
     compared = compare(paper, "1", [record(experiment(paper).smoked(), 0.42)], smoke=True)
     assert all(c.reference is None for c in compared.cells)
-    assert "bpr (ours)" not in {c.row for c in compared.cells}
+    assert "bpr (ours)" not in {row_name(c.name) for c in compared.cells}
 
 
 @pytest.mark.parametrize("n", [1, 2])
@@ -678,12 +687,14 @@ def test_an_added_row_is_ours_by_its_own_name_and_shows_only_with_a_number(own: 
     paper = own("0.420", text=PAPER.replace("\n[[tables.1.rows]]", ADDED, 1))
     run = next(e for e in paper.entries["1"] if e.row == "EASE, stronger").experiment()
     assert run is not None
-    assert "EASE, stronger (ours)" not in {c.row for c in compare(paper, "1", []).cells}
+    assert "EASE, stronger (ours)" not in {row_name(c.name) for c in compare(paper, "1", []).cells}
     compared = compare(paper, "1", [record(run, 0.5)])
     found = cell(compared, "EASE, stronger (ours)")
     assert (found.ours, found.published, found.verdict) == (0.5, "", "ours")
     assert ("EASE, stronger", "a note on our row") in compared.notes
-    assert [c.row for c in compared.cells if c.ours is not None] == ["EASE, stronger (ours)"]
+    assert [row_name(c.name) for c in compared.cells if c.ours is not None] == [
+        "EASE, stronger (ours)"
+    ]
 
 
 def test_a_row_of_another_paper_has_its_name_there(own: Own, own_folders: Path) -> None:
@@ -697,7 +708,9 @@ def test_a_row_of_another_paper_has_its_name_there(own: Own, own_folders: Path) 
     known = [record(run, 0.5), record(other, 0.4)]
 
     def named() -> dict[str, float]:
-        return {c.row: c.ours for c in compare(paper, "1", known).cells if c.ours is not None}
+        return {
+            row_name(c.name): c.ours for c in compare(paper, "1", known).cells if c.ours is not None
+        }
 
     assert named() == {"EASE of theirs, Table 1 (ours)": 0.5, "ease [l2=0.25] (ours)": 0.4}
     theirs.write_text(text + "a fault")
@@ -706,7 +719,7 @@ def test_a_row_of_another_paper_has_its_name_there(own: Own, own_folders: Path) 
 
 def test_an_added_row_with_only_a_frozen_number_shows_that(own: Own) -> None:
     paper = own("0.420", text=PAPER.replace("\n[[tables.1.rows]]", ADDED, 1))
-    frozen.save("mine", [line(0.2, "EASE, stronger (ours)")])
+    frozen.save("mine", [line(0.2, "EASE, stronger", origin="added")])
     found = cell(compare(paper, "1", []), "EASE, stronger (ours)")
     assert (found.ours, found.reference, found.verdict) == (None, 0.2, "ours")
 
@@ -728,7 +741,7 @@ def test_an_added_row_cannot_have_published_values(own: Own) -> None:
 )
 def test_added_rows_run_when_asked_for(own: Own, asked: dict[str, Any], expected: set[str]) -> None:
     own("0.420", text=PAPER.replace("\n[[tables.1.rows]]", ADDED, 1))
-    made = plan.plan(plan.Asked(papers=("mine",), table="1", views=("toy",), **asked))
+    made = plan.plan(Asked(papers=("mine",), table="1", views=("toy",), **asked))
     assert {job.label.split(" | ")[1] for job in made.jobs} == expected
 
 
@@ -770,7 +783,7 @@ def test_a_view_of_ours_runs_when_asked_for(
     own: Own, asked: dict[str, Any], views: set[str] | None
 ) -> None:
     own("0.420", text=PAPER.replace("\n[views.gone]", OUR_VIEW, 1))
-    made = plan.plan(plan.Asked(papers=("mine",), table="1", **asked))
+    made = plan.plan(Asked(papers=("mine",), table="1", **asked))
     assert {job.label.split(" | ")[2] for job in made.jobs} == (views or {"Toy", "More, ours"})
 
 
@@ -801,7 +814,7 @@ def test_any_model_can_be_put_on_a_view_of_ours(
     own: Own, asked: dict[str, Any], views: set[str]
 ) -> None:
     own("0.420", text=PAPER.replace("\n[views.gone]", OUR_VIEW, 1))
-    made = plan.plan(plan.Asked(papers=("mine",), model="popularity", **asked))
+    made = plan.plan(Asked(papers=("mine",), model="popularity", **asked))
     assert {job.label.split(" | ")[2] for job in made.jobs} == views
 
 

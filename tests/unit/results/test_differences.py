@@ -11,10 +11,12 @@ import pytest
 
 from repro.experiment import Experiment, model_spec, protocol_spec
 from repro.results.differences import paired
+from repro.results.frozen import RowName
 from repro.runs import records
 from repro.runs.records import Record
 
 TARGETS = np.array([1, 1, 2, 2])
+A, B = RowName("A"), RowName("B")
 COLUMNS = {"Recall@1": "recall@1", "HR@2": "hit_rate@2"}
 
 
@@ -60,9 +62,9 @@ def both(tmp_path: Path) -> tuple[Record, Record]:
 
 def test_a_difference_worked_by_hand(both: tuple[Record, Record]) -> None:
     mine, theirs = both
-    pair = paired("Toy", ("A", [mine]), ("B", [theirs]), COLUMNS)
+    pair = paired("Toy", (A, [mine]), (B, [theirs]), COLUMNS)
     assert pair is not None
-    assert (pair.row, pair.against, pair.n_users, pair.seeds) == ("A", "B", 4, (0,))
+    assert (pair.row, pair.against, pair.n_users, pair.seeds) == (A, B, 4, (0,))
     recall, hit_rate = pair.differences
     # The users' differences: 1, 0, 0, -0.5 and 1, 1, 0, -1.
     assert (recall.label, recall.value) == ("Recall@1", 0.125)
@@ -75,8 +77,8 @@ def test_the_other_way_round_it_is_the_same_with_the_other_sign(
     both: tuple[Record, Record],
 ) -> None:
     mine, theirs = both
-    there = paired("Toy", ("A", [mine]), ("B", [theirs]), COLUMNS)
-    back = paired("Toy", ("B", [theirs]), ("A", [mine]), COLUMNS)
+    there = paired("Toy", (A, [mine]), (B, [theirs]), COLUMNS)
+    back = paired("Toy", (B, [theirs]), (A, [mine]), COLUMNS)
     assert there is not None
     assert back is not None
     for one, other in zip(there.differences, back.differences, strict=True):
@@ -89,7 +91,7 @@ def test_seeds_that_both_have_are_averaged_for_each_user(
     mine, theirs = both
     more = [record(tmp_path, [[0, 0]] * 4, seed=1), record(tmp_path, [[1, 0]] * 4, seed=2)]
     against = [theirs, record(tmp_path, [[1, 0], [0, 0], [0, 0], [0, 0]], seed=1)]
-    pair = paired("Toy", ("A", [mine, *more]), ("B", against), {"Recall@1": "recall@1"})
+    pair = paired("Toy", (A, [mine, *more]), (B, against), {"Recall@1": "recall@1"})
     assert pair is not None
     assert pair.seeds == (0, 1)
     values = [(1 - 1) / 2, 0, 0, -0.5 / 2]
@@ -106,7 +108,7 @@ def test_what_all_users_share_of_a_seed_is_no_smaller_for_many_users(tmp_path: P
         record(tmp_path, [[hit]] * n, targets=np.ones(n, int), seed=s)
         for s, hit in ((0, 0), (1, 1))
     ]
-    pair = paired("Toy", ("A", better), ("B", others), {"Recall@1": "recall@1"})
+    pair = paired("Toy", (A, better), (B, others), {"Recall@1": "recall@1"})
     assert pair is not None
     (difference,) = pair.differences
     assert difference.of_seeds == (1.0, 0.0)
@@ -117,7 +119,7 @@ def test_the_part_of_the_seeds_is_what_their_users_do_not_explain(tmp_path: Path
     one = record(tmp_path, [[1], [1], [1], [0]])
     two = record(tmp_path, [[0], [0], [0], [0]], seed=1)
     none = [record(tmp_path, [[0]] * 4, seed=s) for s in (0, 1)]
-    pair = paired("Toy", ("A", [one, two]), ("B", none), {"HR@1": "hit_rate@1"})
+    pair = paired("Toy", (A, [one, two]), (B, none), {"HR@1": "hit_rate@1"})
     assert pair is not None
     # Users' means: 0.5, 0.5, 0.5, 0, of variance 1/16; the seeds' means, 0.75 and 0, of variance
     # 9/32, where the residuals, 0.125 three times and -0.375 and the same negated, explain
@@ -142,7 +144,7 @@ def test_what_was_not_asked_the_same_is_not_paired(
     both: tuple[Record, Record], tmp_path: Path, changed: dict[str, Any]
 ) -> None:
     other = record(tmp_path, [[0, 0], [0, 0], [1, 1], [1, 1]], **changed)
-    assert paired("Toy", ("A", [both[0]]), ("B", [other]), COLUMNS) is None
+    assert paired("Toy", (A, [both[0]]), (B, [other]), COLUMNS) is None
 
 
 def test_equal_cases_of_differently_named_data_are_paired(
@@ -150,4 +152,4 @@ def test_equal_cases_of_differently_named_data_are_paired(
 ) -> None:
     mine = replace(both[0], cases="same")
     other = record(tmp_path, [[0, 0]] * 4, dataset="toy/ratings", digest="e", cases="same")
-    assert paired("Toy", ("A", [mine]), ("B", [other]), COLUMNS) is not None
+    assert paired("Toy", (A, [mine]), (B, [other]), COLUMNS) is not None

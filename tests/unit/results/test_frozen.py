@@ -18,7 +18,7 @@ from repro.errors import ReproError
 from repro.experiment import Experiment, Spec
 from repro.metrics import Result
 from repro.results import frozen
-from repro.results.frozen import Frozen
+from repro.results.frozen import CellKey, Frozen, RowName
 from repro.runs.records import Record
 
 PAPER = """
@@ -165,7 +165,7 @@ def test_the_same_results_give_the_same_file_in_whatever_order_they_come(file: P
 
 def test_a_frozen_row_tells_all_that_the_record_knows_of_the_number() -> None:
     result = Result(0.1 + 0.2, 0.01, 3)
-    made = frozen.frozen(("1", "EASE", "Toy", "NDCG@10"), "ndcg@10", result, RECORD)
+    made = frozen.frozen(CellKey("1", RowName("EASE"), "Toy", "NDCG@10"), "ndcg@10", result, RECORD)
     assert made == Frozen(
         table="1",
         row="EASE",
@@ -263,6 +263,7 @@ numbers = st.floats(allow_nan=False)
 whole_numbers = st.integers(0, 2**40)
 kinds: dict[str, st.SearchStrategy[object]] = {
     "str": words,
+    "Literal['paper', 'added', 'other']": st.sampled_from(["paper", "added", "other"]),
     "int": whole_numbers,
     "float": numbers,
     "bool": st.booleans(),

@@ -21,10 +21,11 @@ import pytest
 from repro import files, paths
 from repro.data import prepare
 from repro.errors import ReproError, UnsupportedError
-from repro.runs import engines, execute, locks, plan, provenance, records, status
+from repro.runs import engines, execute, locks, plan, provenance, records
+from repro.runs.asked import Asked
 from repro.runs.engines import Done, Ended, Here, Processes, run_all
-from repro.runs.locks import BusyError, Claim
-from repro.runs.plan import Asked, Job
+from repro.runs.locks import BusyError, Lock
+from repro.runs.plan import Job
 from repro.runs.ray_cluster import Ray
 from repro.runs.records import Record
 from repro.runs.settings import Settings
@@ -123,7 +124,7 @@ def settings() -> Settings:
 
 def ran(engine: Scripted, labels: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Done, Heard]:
     """Run jobs whose runs' ids are their labels."""
-    monkeypatch.setattr(status, "run_id", lambda job: job.label)
+    monkeypatch.setattr(plan.Job, "id", property(lambda job: job.label))
     heard = Heard()
     done = run_all([job(label) for label in labels], engine, Settings(paths.runs()), heard)
     return done, heard
@@ -186,7 +187,7 @@ def test_the_engine_is_stopped_whatever_happens(
 def test_how_far_runs_elsewhere_are_is_told_from_their_claims(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    said = iter([Claim("", "", 1, "a", 0.0), *(_claim(epoch) for epoch in (1, 2))])
+    said = iter([Lock("", "", 1, "a", 0.0), *(_claim(epoch) for epoch in (1, 2))])
     monkeypatch.setattr(locks, "read", lambda folder: next(said, None))
 
     class Slow(Scripted):
@@ -201,8 +202,8 @@ def test_how_far_runs_elsewhere_are_is_told_from_their_claims(
     assert heard.epochs == [("a", "train", 1, 9), ("a", "train", 2, 9)]
 
 
-def _claim(epoch: int) -> Claim:
-    return Claim("", "", 1, "a", 0.0, "train", epoch, 9, None)
+def _claim(epoch: int) -> Lock:
+    return Lock("", "", 1, "a", 0.0, "train", epoch, 9, None)
 
 
 @pytest.fixture

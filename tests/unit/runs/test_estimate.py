@@ -291,7 +291,7 @@ def test_a_model_that_cannot_serve_the_users_is_not_tried(clock: Clock) -> None:
 
 def test_a_checkpoint_is_as_large_as_the_model_and_its_optimizer(clock: Clock) -> None:
     asked = job("bpr", {"embedding_dim": 4})
-    train = execute.split_of(asked, "d").train
+    train = execute.split_of(asked).train
     table = 4 * 4 * (train.n_users + train.n_items)
     found = measured(asked).checkpoint
     assert 3 * table <= found <= 3.6 * table  # parameters, two moments, item biases

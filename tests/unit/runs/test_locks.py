@@ -17,22 +17,22 @@ import pytest
 
 from repro import files
 from repro.runs import locks
-from repro.runs.locks import BusyError, Claim
+from repro.runs.locks import BusyError, Lock
 
 LABEL = "mine 1 | Mult-VAE | Toy | seed 0"
 
 HOLDING = """
 import sys, time
 from pathlib import Path
-from repro import claims
-claims.BEAT_SECONDS, claims.SILENT_SECONDS = float(sys.argv[2]), float(sys.argv[3])
-with claims.held(Path(sys.argv[1]), "its run") as holder:
+from repro.runs import locks
+locks.BEAT_SECONDS, locks.SILENT_SECONDS = float(sys.argv[2]), float(sys.argv[3])
+with locks.held(Path(sys.argv[1]), "its run") as holder:
     print("held", flush=True)
     for line in sys.stdin:
         try:
             holder.tell("train", 1, 9)
             print("told", flush=True)
-        except claims.BusyError as error:
+        except locks.BusyError as error:
             print(error, flush=True)
 """
 
@@ -40,7 +40,7 @@ RACING = """
 import sys, time
 from contextlib import ExitStack
 from pathlib import Path
-from repro import claims
+from repro.runs import locks
 import filelock
 folders = sorted(Path(sys.argv[1]).iterdir())
 print("ready", flush=True)
@@ -51,9 +51,9 @@ with ExitStack() as all:
         while time.time() < begin + number * 0.02:
             pass
         try:
-            all.enter_context(claims.held(folder, folder.name))
+            all.enter_context(locks.held(folder, folder.name))
             won.append(folder.name)
-        except claims.BusyError:
+        except locks.BusyError:
             lost += 1
     print(lost, *won, flush=True)
     sys.stdin.readline()  # until all have tried
@@ -67,7 +67,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let claims beat twenty times a second, and be void after a second without."""
+    """Let locks beat twenty times a second, and be void after a second without."""
     monkeypatch.setattr(locks, "BEAT_SECONDS", 0.05)
     monkeypatch.setattr(locks, "SILENT_SECONDS", 1.0)
 
@@ -108,15 +108,15 @@ def until(true: Callable[[], object], seconds: float = 20.0) -> None:
         time.sleep(0.005)
 
 
-def put(folder: Path, age: float = 0.0, **said: object) -> Claim:
-    """Write a claim of another process, last heard of so many seconds ago."""
-    about = Claim("f00d", socket.gethostname(), os.getpid(), "its run", time.time() - 1000)
+def put(folder: Path, age: float = 0.0, **said: object) -> Lock:
+    """Write a lock of another process, last heard of so many seconds ago."""
+    about = Lock("f00d", socket.gethostname(), os.getpid(), "its run", time.time() - 1000)
     about = replace(about, processes=locks.processes())
-    claim = replace(about, **said)  # type: ignore[arg-type]
-    files.write_json(folder / locks.FILE, asdict(claim))
+    lock = replace(about, **said)  # type: ignore[arg-type]
+    files.write_json(folder / locks.FILE, asdict(lock))
     heard = time.time() - age
     os.utime(folder / locks.FILE, (heard, heard))
-    return claim
+    return lock
 
 
 def dead() -> int:
@@ -135,19 +135,19 @@ def is_free(folder: Path) -> bool:
 
 
 def token(folder: Path) -> str:
-    claim = locks.read(folder)
-    assert claim is not None
-    return claim.token
+    lock = locks.read(folder)
+    assert lock is not None
+    return lock.token
 
 
 def test_a_claim_says_who_holds_it_and_since_when(folder: Path) -> None:
     assert locks.read(folder) is None
     with locks.held(folder, LABEL):
-        claim = locks.read(folder)
-        assert claim is not None
-        assert (claim.host, claim.pid, claim.label) == (socket.gethostname(), os.getpid(), LABEL)
-        assert claim.began == pytest.approx(time.time(), abs=30)
-        assert claim.is_held(folder)
+        lock = locks.read(folder)
+        assert lock is not None
+        assert (lock.host, lock.pid, lock.label) == (socket.gethostname(), os.getpid(), LABEL)
+        assert lock.began == pytest.approx(time.time(), abs=30)
+        assert lock.is_held(folder)
 
 
 def test_a_second_holder_is_told_which_process_on_which_host_has_it(folder: Path) -> None:
@@ -266,8 +266,8 @@ def test_a_holder_that_slept_too_long_learns_that_another_has_its_run(
 
 
 def is_held_by_none(folder: Path) -> bool:
-    claim = locks.read(folder)
-    return claim is not None and not claim.is_held(folder)
+    lock = locks.read(folder)
+    return lock is not None and not lock.is_held(folder)
 
 
 def test_a_holder_whose_claim_was_deleted_stops_too(folder: Path, quick: None) -> None:
@@ -309,9 +309,9 @@ def test_of_many_that_want_a_stale_claim_exactly_one_gets_it(tmp_path: Path) -> 
         assert sum(int(lost) for lost, *_ in said) == (n_processes - 1) * len(won)
         for racer, (_, *names) in zip(racers, said, strict=True):
             for name in names:
-                claim = locks.read(runs / name)
-                assert claim is not None
-                assert claim.pid == racer.pid
+                lock = locks.read(runs / name)
+                assert lock is not None
+                assert lock.pid == racer.pid
         for racer in racers:
             assert racer.stdin is not None
             racer.stdin.close()
@@ -322,15 +322,15 @@ def test_of_many_that_want_a_stale_claim_exactly_one_gets_it(tmp_path: Path) -> 
 def test_the_claim_tells_how_far_the_run_is_and_how_long_it_still_takes(
     folder: Path, quick: None
 ) -> None:
-    def heard(phase: str, epoch: int) -> Claim:
+    def heard(phase: str, epoch: int) -> Lock:
         def is_there() -> bool:
-            claim = locks.read(folder)
-            return claim is not None and (claim.phase, claim.epoch) == (phase, epoch)
+            lock = locks.read(folder)
+            return lock is not None and (lock.phase, lock.epoch) == (phase, epoch)
 
         until(is_there)
-        claim = locks.read(folder)
-        assert claim is not None
-        return claim
+        lock = locks.read(folder)
+        assert lock is not None
+        return lock
 
     with locks.held(folder, LABEL) as holder:
         begun = locks.read(folder)

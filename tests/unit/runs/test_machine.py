@@ -14,8 +14,9 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from repro.data.prepare import prepare
 from repro.runs import execute, machine
+from repro.runs.asked import Asked
 from repro.runs.machine import chosen_device
-from repro.runs.plan import Asked, plan
+from repro.runs.plan import plan
 from repro.runs.settings import Settings
 
 

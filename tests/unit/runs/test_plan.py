@@ -19,10 +19,12 @@ import pytest
 from repro import files, paths
 from repro.data import build, prepare, views
 from repro.errors import ReproError
+from repro.experiment import Spec
 from repro.metrics import Result
 from repro.runs import locks, plan, records, status
-from repro.runs.locks import Claim
-from repro.runs.plan import Asked, Job, Plan
+from repro.runs.asked import Asked
+from repro.runs.locks import Lock
+from repro.runs.plan import Job, Plan
 from repro.runs.records import Failure, Record
 from repro.runs.settings import Settings
 from repro.runs.status import State
@@ -142,7 +144,8 @@ def folder(job: Job) -> Path:
 
 
 def finished(job: Job) -> str | None:
-    return status.finished([job], records.load_all(paths.runs())).get(job.label)
+    jobs = Plan([job]).located()
+    return status.finished(jobs, records.load_all(paths.runs())).get(job.label)
 
 
 def state(plan: Plan) -> State:
@@ -160,7 +163,7 @@ def at_it(job: Job, monkeypatch: pytest.MonkeyPatch, *told: tuple[str, int, int]
             time.sleep(0.05)
             claim.tell(phase, epoch, n)
         until = time.monotonic() + 10
-        while locks.read(folder(job)) != claim.claim:
+        while locks.read(folder(job)) != claim.lock:
             assert time.monotonic() < until, "the claim was never written anew"
             time.sleep(0.01)
         yield
@@ -261,7 +264,10 @@ def test_a_run_without_data_says_which_command_brings_it(own: Own) -> None:
 def test_a_run_that_was_never_begun_is_missing(own: Own) -> None:
     plan = own()
     prepare.prepare("toy/ratings")
-    assert state(plan) == State("mine 1 | Mine | Toy | seed 0", "missing", "")
+    found, (job,) = state(plan), plan.jobs
+    assert found == State(
+        "mine 1 | Mine | Toy | seed 0", "missing", "mine", "1", "Mine", "Toy", 0, job.id
+    )
 
 
 def test_a_run_that_is_done_names_its_record(own: Own) -> None:
@@ -269,7 +275,9 @@ def test_a_run_that_is_done_names_its_record(own: Own) -> None:
     prepare.prepare("toy/ratings")
     made = record(plan.jobs[0])
     records.save_failure(folder(plan.jobs[0]), Failure("an attempt to run it again", "today", {}))
-    assert state(plan) == State("mine 1 | Mine | Toy | seed 0", "done", made.id)
+    found = state(plan)
+    assert (found.label, found.kind) == ("mine 1 | Mine | Toy | seed 0", "done")
+    assert found.id == found.detail == made.id
 
 
 def test_a_run_that_was_cut_off_goes_on_from_its_checkpoint(own: Own) -> None:
@@ -336,7 +344,7 @@ def test_a_claim_counts_while_its_process_is_there(
     where = "another-machine" if host == "elsewhere" else socket.gethostname()
     seen = locks.processes() if host == "here" else "others"
     pid = os.getpid() if alive else dead_process()
-    claim = Claim("t", where, pid, "a run", time.time(), "train", 2, 5, 60.0, seen)
+    claim = Lock("t", where, pid, "a run", time.time(), "train", 2, 5, 60.0, seen)
     file = folder(plan.jobs[0]) / locks.FILE
     files.write_json(file, asdict(claim))
     os.utime(file, (time.time() - silent, time.time() - silent))
@@ -350,11 +358,12 @@ def test_a_claim_counts_while_its_process_is_there(
 def test_rows_that_give_no_run_come_with_their_reasons(own: Own) -> None:
     plan = own(more=OBSTACLES)
     prepare.prepare("toy/ratings")
-    assert status.states(plan, paths.runs()) == [
-        State("mine 1 | Mine | Toy | seed 0", "missing", ""),
-        State("mine 1 | Mine | Gone", "blocked", "the owner withdrew it"),
-        State("mine 1 | Future | Toy", "unrun", "there is no model of_the_future yet"),
-        State("mine 1 | Old | Toy", "quoted", "quoted from an older paper, without a recipe"),
+    found = status.states(plan, paths.runs())
+    assert [(s.label, s.kind, s.reason) for s in found] == [
+        ("mine 1 | Mine | Toy | seed 0", "missing", ""),
+        ("mine 1 | Mine | Gone", "blocked", "the owner withdrew it"),
+        ("mine 1 | Future | Toy", "unrun", "there is no model of_the_future yet"),
+        ("mine 1 | Old | Toy", "quoted", "quoted from an older paper, without a recipe"),
     ]
 
 
@@ -394,8 +403,8 @@ def test_records_of_another_model_or_data_say_nothing_of_the_time_left(
     plan = own()
     (job,) = plan.jobs
     prepare.prepare("toy/ratings")
-    made = job.experiment.as_json()
-    made |= {"model": {"name": "ease", "params": {}}} if other == "model" else {"dataset": "a/b"}
+    changed = {"model": Spec("ease", {})} if other == "model" else {"dataset": "a/b"}
+    made = replace(job.experiment, **changed)
     record(job, 10.0, id="f" * 12, experiment=made)
     assert state(plan).left is None
 
@@ -425,7 +434,7 @@ def test_looking_at_how_runs_stand_changes_nothing(own: Own) -> None:
     record(plan.jobs[0])
     records.save_failure(folder(plan.jobs[1]), Failure("the wheels came off", "", {}))
     checkpoints.save(folder(plan.jobs[2]), b"half way")
-    claim = Claim("t", socket.gethostname(), os.getpid(), "a run", time.time())
+    claim = Lock("t", socket.gethostname(), os.getpid(), "a run", time.time())
     files.write_json(folder(plan.jobs[3]) / locks.FILE, asdict(claim))
 
     def content() -> dict[Path, bytes]:

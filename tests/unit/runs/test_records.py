@@ -186,7 +186,7 @@ FULL = EXPERIMENT.as_json()
 
 
 def found(runs: Path, **changed: str) -> Record | None:
-    return records.find(runs, changed.get("digest", RECORD.digest), EXPERIMENT, NEW_ID)
+    return records.find(runs, changed.get("digest", RECORD.digest), EXPERIMENT)
 
 
 def test_a_record_is_found_under_the_id_of_its_experiment(tmp_path: Path) -> None:
