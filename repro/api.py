@@ -1,8 +1,8 @@
 """What `import repro` offers: data, protocols, models, training, papers and results in a notebook.
 
-Every command of the command line calls a function of this module, or one that it calls, too.
-Progress is silent unless an audience is given. DataFrames come in (`dataset`) and go out
-(`to_frame`).
+Every command of the command line calls a function of this module, or one that this module calls.
+Progress is shown only to an audience that is given. `dataset` takes a DataFrame, and `to_frame`
+returns one.
 """
 
 from __future__ import annotations
@@ -73,9 +73,10 @@ def dataset(data: Any, *, source: str | Path | None = None, **columns: Any) -> D
     Parameters
     ----------
     data : str or DataFrame
-        "ml-100k/dave", fetched and built if it is not in the cache; or a row for each interaction.
+        "ml-100k/dave", fetched and built if it is not in the cache; or a DataFrame with a row for
+        each interaction.
     source : path, optional
-        A folder with the archive or its files, in place of the network.
+        A folder with the archive or its files, instead of the network.
     user, item, time, name
         The columns of a DataFrame, and its name, as in `repro.data.frames.from_frame`.
 
@@ -107,12 +108,12 @@ def dataset(data: Any, *, source: str | Path | None = None, **columns: Any) -> D
 
 
 def catalogue(kind: str = "papers") -> pd.DataFrame:
-    """Return what there is, as `repro list` does.
+    """Return what `repro list` prints.
 
     Parameters
     ----------
     kind : str
-        "papers", "datasets", "models", "protocols", "metrics", or "results" for frozen ones.
+        "papers", "datasets", "models", "protocols", "metrics", or "results": the frozen ones.
 
     Raises
     ------
@@ -138,11 +139,11 @@ class TableOf:
 
     @property
     def rows(self) -> list[str]:
-        """The labels of its rows, those that the table file adds among them."""
+        """The labels of its rows, added rows included."""
         return [row.label for row in self.paper.table(self.number).rows]
 
     def to_frame(self) -> pd.DataFrame:
-        """Return the published cells, a row each."""
+        """Return the published cells, one per row."""
         import pandas as pd
 
         cells = [
@@ -155,11 +156,11 @@ class TableOf:
         return pd.DataFrame(cells)
 
     def run(self, **asked: Any) -> Batch:
-        """Train and evaluate what has no record yet; parameters as of `run`."""
+        """Train and evaluate what has no record yet; parameters as in `repro.run`."""
         return run(self.paper.id, table=self.number, **asked)
 
     def compare(self, **asked: Any) -> Comparison:
-        """Return published and own numbers side by side; parameters as of `compare`."""
+        """Return published and your own numbers; parameters as in `repro.compare`."""
         return compare(self.paper.id, table=self.number, **asked)
 
 
@@ -197,7 +198,7 @@ class PaperOf:
 
 
 def paper(name: str) -> PaperOf:
-    """Return a paper by its id: "sevae", or the name of a table file of one's own.
+    """Return a paper by its id: "sevae", or the name of your own table file.
 
     Raises
     ------
@@ -235,7 +236,7 @@ def run(
     paper : str
         The paper's id.
     table, figure : str, optional
-        One table, or what one figure is drawn from, by its printed number.
+        One table, or the runs of one figure, by its printed number.
     rows, views : iterable of str
         Rows by their printed labels; datasets or column groups. Empty: all of the paper's.
     added : bool
@@ -251,39 +252,39 @@ def run(
     runs : path, optional
         The folder of records; ``REPRO_RUNS``, or ``./runs``.
     audience : Audience, optional
-        Told of the progress; `repro.cli.progress.Terminal` shows bars.
+        Receives messages and progress; `repro.cli.progress.Terminal` shows bars.
     **how
         device, threads, jobs, engine, deterministic, force: as in `repro.runs.settings.How`.
 
     Returns
     -------
     Batch
-        Its `records` are those of all that was asked for.
+        Its `records` are those of all selected runs, new and old.
 
     Raises
     ------
     ReproError
-        If what is asked for does not exist; or, once all have ended, if data is missing or a run
-        failed. Finished runs are recorded.
+        If something selected does not exist; or, after all runs have ended, if data is missing or a
+        run failed. Finished runs are recorded.
     """
     asked = asked_for(paper, table, figure, rows, added, views, seeds, settings, model, smoke)
     folder = Path(runs) if runs else paths.runs()
     done = batch.run(asked, How(folder, **how), audience or Quiet())
     if done.exit_code:
         faults = [*done.without_data.values(), *(error for _, error in done.done.failed)]
-        raise ReproError(f"{len(faults)} of the runs failed", "\n  ".join(map(str, faults)))
+        raise ReproError(f"{len(faults)} failures", "\n  ".join(map(str, faults)))
     return done
 
 
 def status(*papers: str, added: bool = False, runs: str | Path | None = None) -> list[State]:
-    """Return how every run of some papers' tables stands: done, running, failed, missing.
+    """Return the state of every run of some papers' tables: done, running, failed, missing.
 
     Parameters
     ----------
     *papers : str
         Papers; all if none is named.
     added, runs
-        As of `run`.
+        As in `run`.
     """
     asked = Asked(papers=papers or tuple(library.papers()), added=added)
     return states(plan(asked), Path(runs) if runs else paths.runs())
@@ -312,7 +313,7 @@ def compare(
     against: str = "",
     runs: str | Path | None = None,
 ) -> Comparison:
-    """Return published numbers beside those of the records, and frozen ones.
+    """Return published numbers with those of the records and the frozen ones.
 
     Parameters
     ----------

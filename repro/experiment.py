@@ -1,6 +1,6 @@
-"""All that can change a number, save the machine: the experiment, and its id.
+"""The experiment: everything that can change a number, except the machine; and its id.
 
-Model and protocol stand in it not as objects but as names with *all* parameters, defaults included:
+It holds model and protocol not as objects but as names with *all* parameters, defaults included:
 `repro compare` must find the record of a cell without importing torch.
 """
 
@@ -25,10 +25,10 @@ class Spec:
     name: str
     params: Mapping[str, Any]
     id_name: str = field(default="", compare=False)
-    """Its name in ids and records, if that is another: of a plug-in that was renamed."""
+    """Its name in ids and records, if different: a renamed plug-in keeps its earlier one there."""
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as plain JSON values."""
+        """Return the plug-in as plain JSON values."""
         return {"name": self.id_name or self.name, "params": dict(self.params)}
 
     def title(self) -> str:
@@ -39,16 +39,16 @@ class Spec:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which epoch counts, as "last", "valid:ndcg@100", "test:hit_rate@10" or "test:each" say it."""
+    """Which epoch counts: "last", "valid:ndcg@100", "test:hit_rate@10" or "test:each"."""
 
     cases: Literal["", "valid", "test"]
     """The cases that decide; empty where the last epoch counts."""
     metric: str
-    """The metric that decides; empty where the last epoch counts, or each metric for itself."""
+    """The metric that decides; empty where the last epoch or each metric's own best one counts."""
 
     @classmethod
     def of(cls, text: str, where: str = "") -> "Selection":
-        """Return what a selection rule says.
+        """Read a selection rule.
 
         Parameters
         ----------
@@ -60,7 +60,7 @@ class Selection:
         Raises
         ------
         ReproError
-            If it has another form, or names no metric.
+            If the rule has another form, or its metric does not exist.
         """
         if text == "last":
             return cls("", "")
@@ -82,19 +82,19 @@ class Selection:
 class Need:
     """What a record must hold besides its test metrics, for a figure.
 
-    Written as "embedding:users", "loss:NAME", or cases and a metric that every look at them has
-    seen: "valid:ndcg@10", "noise 0.1:ndcg@10".
+    Written as "embedding:users", "loss:NAME", or as cases and a metric that every evaluation of
+    them must include: "valid:ndcg@10", "noise 0.1:ndcg@10".
     """
 
     kind: Literal["embedding", "loss", "metric"]
     name: str
-    """Of the embedding, the loss or the metric."""
+    """The name of the embedding, the loss or the metric."""
     cases: str = ""
-    """Of a metric."""
+    """The cases of a metric."""
 
     @classmethod
     def of(cls, text: str) -> "Need":
-        """Return what a text says."""
+        """Read a need."""
         of, _, name = text.rpartition(":")
         if of in ("embedding", "loss"):
             return cls(of, name)  # type: ignore[arg-type]
@@ -111,20 +111,20 @@ class Experiment:
     model: Spec
     select: str = "last"
     """Which epoch counts: "last"; "valid:METRIC" the best on validation; "test:METRIC" the best on
-    test; "test:each" the best on test of every metric by itself. The last two only where the paper
-    did so."""
+    test; "test:each" for every metric its own best on test. The last two only where the paper did
+    so."""
     every: int = 1
-    """Look at the metrics after the first epoch, then every so many, and after the last."""
+    """Evaluate after the first epoch, then after every so many, and after the last."""
     patience: int | None = None
-    """Stop when so many looks in a row were no better than the best; None never stops early."""
+    """Stop after so many evaluations in a row without a new best; None never stops early."""
     patience_from: int = 0
-    """Count those looks from this epoch of a phase on, as EVCF does while its KL weight rises."""
+    """Count them only from this epoch of a phase on, as EVCF does once its KL weight has risen."""
     seed: int = 0
     smoke: bool = False
     """Shortened, on toy data: proves that the code runs, and nothing else."""
 
     def as_json(self) -> dict[str, Any]:
-        """Return the experiment as plain JSON values; what was added later only where it is set."""
+        """Return the experiment as plain JSON values; a field added later only where it is set."""
         content = {one.name: getattr(self, one.name) for one in fields(self)}
         for kind in ("protocol", "model"):
             content[kind] = content[kind].as_json()
@@ -136,8 +136,8 @@ class Experiment:
     def from_json(cls, content: Mapping[str, Any]) -> "Experiment":
         """Return the experiment of a record.
 
-        Parameters that model and protocol have had since are added: a new parameter's default does
-        what was done before there was a choice.
+        Parameters that model and protocol have gained since are added: the default of a new one
+        does what the code did before.
 
         Raises
         ------
@@ -177,7 +177,7 @@ class Experiment:
         return canonical(self.as_json())
 
     def id(self, digest: str) -> str:
-        """Return the twelve digits that name the experiment on given data.
+        """Return the twelve hexadecimal digits that name the experiment on given data.
 
         Parameters
         ----------
@@ -189,7 +189,7 @@ class Experiment:
     def smoked(self) -> "Experiment":
         """Return the same experiment on toy data with two epochs.
 
-        A protocol's ``SMOKE`` says what it changes for toy data, and as "dataset" which view it
+        A protocol's ``SMOKE`` has its parameters for toy data, and as "dataset" the view that it
         needs.
         """
         shortened = dict(self.model.params)
@@ -207,12 +207,12 @@ class Experiment:
 
 
 def loops(params: Mapping[str, Any]) -> dict[str, int]:
-    """Return how long each phase is trained; "warmup_epochs" of something else is none."""
+    """Return the epochs of each phase: "n_epochs" is one, "warmup_epochs" is not."""
     return {k: n for k, n in params.items() if k.startswith("n_") and k.endswith("epochs")}
 
 
 def canonical(value: Mapping[str, Any]) -> str:
-    """Return JSON that two equal mappings share to the letter."""
+    """Return JSON that is the same for equal mappings, to the letter."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 

@@ -74,7 +74,7 @@ class Plugin:
 
 
 class Catalogue:
-    """The plug-ins of one kind: our folder's, then those of ``REPRO_PATH``.
+    """The plug-ins of one kind: those of this package, then those of ``REPRO_PATH``.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class Catalogue:
     attribute : str
         The module attribute that names the class, "MODEL" or "PROTOCOL".
     renamed : mapping, optional
-        Today's name by the earlier one. Ids and records keep the earlier name.
+        The present name by the earlier one. Ids and records keep the earlier name.
     """
 
     def __init__(self, kind: str, attribute: str, renamed: Mapping[str, str] | None = None) -> None:
@@ -126,7 +126,7 @@ class Catalogue:
         return getattr(_import(self.kind, path), self.attribute)
 
     def classes(self) -> dict[str, str]:
-        """Return the names of all plug-ins by those of their classes."""
+        """Return the names of all plug-ins by the names of their classes."""
         return {self.entry(name).class_name: name for name in self.names()}
 
     def attribute_of(self, name: str, module: str) -> Any:
@@ -135,7 +135,7 @@ class Catalogue:
         Raises
         ------
         AttributeError
-            If there is no such class; with the nearest name.
+            If there is no such class; the message suggests the nearest name.
         """
         if not name.startswith("_"):
             known = self.classes()
@@ -147,7 +147,7 @@ class Catalogue:
 
 
 def _import(kind: str, path: Path) -> ModuleType:
-    """Import one of our modules by name, a user's from its file."""
+    """Import a module of this package by name, a user's from its file."""
     if path.parent.parent == Path(__file__).parent:
         return importlib.import_module(f"repro.{kind}.{path.stem}")
     folder = hashlib.sha256(str(path.parent.resolve()).encode()).hexdigest()[:8]

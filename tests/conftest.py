@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from builders import Write
+from builders.server import Serving
+from repro.data import download
 from repro.runs import execute, provenance
 
+pytest.register_assert_rewrite("builders.commands")
 torch.set_num_threads(1)  # tiny tensors run ten times faster
 
 
@@ -36,15 +40,16 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
 
 
 @pytest.fixture
-def write(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+def write(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     """Return what writes a file into a folder of one's own, where `REPRO_PATH` finds it."""
     user = own_folders / "user"
     user.mkdir()
     monkeypatch.setenv("REPRO_PATH", str(user))
 
-    def put(name: str, text: str) -> None:
+    def put(name: str, text: str) -> Path:
         (user / name).parent.mkdir(parents=True, exist_ok=True)
         (user / name).write_text(text)
+        return user / name
 
     return put
 
@@ -74,6 +79,32 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
         connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", local_only)
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have downloads wait for nothing, and know of no proxy and no certificates."""
+    monkeypatch.setattr(download, "DELAY_SECONDS", 0.0)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def server() -> Iterator[Serving]:
+    """Return a server on this machine that has nothing yet."""
+    with Serving().running() as made:
+        yield made
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """Return a port at which nobody listens."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
 
 
 @pytest.fixture(scope="session")

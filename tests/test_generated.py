@@ -16,13 +16,12 @@ from collections.abc import Callable
 from html import unescape
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydantic import ConfigDict, TypeAdapter
-from typer.testing import CliRunner
 
-from repro.cli import GROUPS, app
+from builders.commands import json_of, repro_
+from repro.cli import GROUPS
 from repro.report import json_forms, pages, picture
 from repro.results.verdicts import MARKS, VERDICTS
 
@@ -157,20 +156,13 @@ COMMANDS = {
 """What is asked, by the form of its answer."""
 
 
-def told(command: str) -> Any:
-    """Return the JSON of a command."""
-    ended = CliRunner().invoke(app, [*command.split(), "--json"])
-    assert ended.exit_code == 0, ended.output
-    return json.loads(ended.stdout)
-
-
 def test_json_is_as_described() -> None:
-    assert CliRunner().invoke(app, ["run", "toy", "--table", "1", "--row", "EASE"]).exit_code == 0
+    repro_("run", "toy", "--table", "1", "--row", "EASE")
     assert COMMANDS.keys() == json_forms.FORMS.keys()
     for name, form in json_forms.FORMS.items():
         strict = TypeAdapter(list[form], config=ConfigDict(extra="forbid"))  # type: ignore[valid-type]
         for command in COMMANDS[name]:
-            found = told(command)
+            found = json_of(*command.split())
             known = strict.validate_json(json.dumps([found]), strict=True)
             assert strict.dump_python(known, mode="json") == [found], command  # no field is missing
 

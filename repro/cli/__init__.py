@@ -1,4 +1,4 @@
-"""The command line: the only floor that prints. Results on stdout, progress on stderr."""
+"""The command line: the only layer that prints. Results on stdout, progress on stderr."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class _Group(TyperGroup):
 
 
 class _TerminatedError(KeyboardInterrupt):
-    """SIGTERM: what a cluster sends before it takes the machine."""
+    """SIGTERM: what a cluster sends before it takes the machine away."""
 
 
 def _terminate(*_: object) -> None:
@@ -108,7 +108,7 @@ def _root(
 
 def main() -> None:
     """Run the command line."""
-    if isinstance(sys.stdout, TextIOWrapper):  # whose encoding may have no Greek letters
+    if isinstance(sys.stdout, TextIOWrapper):  # its encoding may lack Greek letters
         sys.stdout.reconfigure(errors="replace")
     app()
 

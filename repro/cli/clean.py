@@ -1,4 +1,4 @@
-"""``repro clean``: delete what nothing needs any more."""
+"""``repro clean``: delete files that are no longer needed."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from repro.cli.options import Records
 def clean(
     unfinished: Annotated[
         bool,
-        typer.Option(help="Also checkpoints of unfinished runs, and parts of downloads."),
+        typer.Option(help="Also checkpoints of unfinished runs, and partial downloads."),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     runs: Records = None,
 ) -> None:
-    """Show what nothing needs any more, with its size, and delete it once you agree.
+    """Show files that are no longer needed, with their sizes, and delete them once you agree.
 
-    That is: checkpoints beside a record, damaged checkpoints, locks of processes that have ended,
-    and views whose manifest or files have changed or gone. Records and raw data stay, and so does
-    everything that a process is using.
+    These are checkpoints of finished runs, damaged checkpoints, partly written files, locks of
+    processes that have ended, and views whose manifest or files have changed or are gone. Records and raw data stay, and so
+    does everything that a process is using.
     """
     from repro import paths
     from repro.report.descriptions import leftovers as described

@@ -1,4 +1,4 @@
-"""``repro compare``: published and own numbers side by side."""
+"""``repro compare``: published and your own numbers side by side."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     smoke: Smoke = False,
     against: Annotated[
-        str, typer.Option(help="A row; how far the others are above it, user by user.")
+        str, typer.Option(help="A row; print how far the others are above it, user by user.")
     ] = "",
     strict: Annotated[
-        bool, typer.Option(help="Exit 1 if a cell is higher or lower, by a record or as frozen.")
+        bool, typer.Option(help="Exit 1 if a cell is higher or lower, in a record or frozen.")
     ] = False,
     runs: Records = None,
 ) -> None:
@@ -42,7 +42,7 @@ def compare(
 
     chosen = "json" if as_json else form.value
     if against and chosen in ("csv", "json"):
-        raise ReproError(f"--against does not go with {chosen}, which lists cells")
+        raise ReproError(f"--against does not work with {chosen}, which lists cells")
     found = api.compare(*papers or [], table=table, smoke=smoke, against=against, runs=runs)
     typer.echo(FORMATS[chosen](found.tables))
     if against and not any(one.pairs for one in found.tables):

@@ -22,7 +22,7 @@ def figure(
     """Draw a figure from records, as PNG and SVG, with its numbers in a CSV file.
 
     `repro run PAPER --figure NUMBER` trains what it needs. Where there is no record, frozen numbers
-    are drawn; a line that has neither is left out. Both are named.
+    are drawn; a line that has neither is left out. Both cases are reported.
     """
     from repro import paths
     from repro.papers import library

@@ -1,4 +1,4 @@
-"""``repro freeze``: keep results beside the tables, with all that made them."""
+"""``repro freeze``: keep results next to the tables, with everything needed to trace them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def freeze(
 
     A line holds a cell and a seed, with experiment id, code version, dataset digest, hardware,
     library versions and date. Lines of other cells and seeds stay. Smoke runs are never frozen.
-    `repro compare` shows the frozen number beside the published one and yours. With --figure the
+    `repro compare` shows the frozen number with the published one and your own. With --figure the
     points go to tables/reference/figures/PAPER-NUMBER.csv, and `repro figure` draws them where
-    there is no record. A run for a figure or for another paper is frozen there alone.
+    there is no record. A run for a figure or for another paper is frozen only there.
     """
     from repro import paths
     from repro.errors import ReproError
@@ -32,7 +32,7 @@ def freeze(
     from repro.runs import records
 
     if figure and table:
-        raise ReproError("--figure and --table name two things", "freeze one after the other")
+        raise ReproError("--figure and --table exclude each other", "freeze one after the other")
     found, known = library.load(paper), list(records.load_all(runs or paths.runs()))
     done = (
         freezing.freeze_figure(found, known, figure)
@@ -41,5 +41,5 @@ def freeze(
     )
     typer.echo(f"{done.count} {done.what} of {len(done.runs)} runs in {done.path}")
     if done.dirty:
-        made = "made by code that differed from its commit or changed after a cut"
+        made = "made by code that differed from its commit or changed after an interruption"
         typer.echo(f"{made}: {', '.join(sorted(done.dirty))}", err=True)

@@ -1,4 +1,4 @@
-"""``repro list``: what there is."""
+"""``repro list``: papers, datasets, models, protocols, metrics and frozen results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands have."""
+"""Arguments and options that several commands share."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ Records = Annotated[
 ]
 """The folder that a command reads records from; a folder that is missing is most likely a typo."""
 
-Added = Annotated[bool, typer.Option(help="Also the rows and views that the tables add.")]
+Added = Annotated[bool, typer.Option(help="Also rows and views that the table files add.")]
 
 Smoke = Annotated[bool, typer.Option(help="Show smoke runs instead of real ones.")]

@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from repro.runs.records import Record
 
 LINE_SECONDS = 30.0
-"""How often a plain line tells of a run that goes on."""
+"""How often a plain line reports progress."""
 
 
 class _Bars:
-    """Bars that stand as long as a block of code runs, and words above them."""
+    """Bars that are shown while a block of code runs, and messages above them."""
 
     def __init__(self, *columns: ProgressColumn) -> None:
         console = Console(stderr=True)
@@ -59,12 +59,12 @@ class _Bars:
         self._bar.stop()
 
     def say(self, text: str) -> None:
-        """Tell what the user should know."""
+        """Show a message."""
         self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 class Files(_Bars):
-    """Progress of files: how much, how fast, how long still; and what is worth a word."""
+    """Progress of files: size, speed and time left; and messages."""
 
     def __init__(self) -> None:
         super().__init__(DownloadColumn(), TransferSpeedColumn())
@@ -73,7 +73,7 @@ class Files(_Bars):
         self._told = time.monotonic()
 
     def bytes(self, name: str, done: int, total: int | None) -> None:
-        """Tell how much of a file has arrived."""
+        """Show how much of a file has arrived."""
         if not self._bar.disable:
             if name not in self._tasks:
                 self._tasks[name] = self._bar.add_task(name, total=total)
@@ -102,10 +102,10 @@ class Runs(_Bars):
         self._began = self._told = time.monotonic()
 
     def begin(self, label: str) -> Callable[[str, int, int], None]:
-        """Begin a run; return what is told of its epochs."""
+        """Begin a run; return the function that reports its epochs."""
         if not self._bar.disable and label not in self._each:
             self._each[label] = self._bar.add_task(label, total=None)
-        seen: dict[str, tuple[float, int]] = {}  # when a phase was first told of, at which epoch
+        seen: dict[str, tuple[float, int]] = {}  # when a phase was first reported, at which epoch
 
         def report(phase: str, epoch: int, n: int) -> None:
             began, first = seen.setdefault(phase, (time.monotonic(), epoch))
@@ -123,7 +123,7 @@ class Runs(_Bars):
         return report
 
     def end(self, job: Job, outcome: Record | ReproError) -> None:
-        """End a run, and say what became of it."""
+        """End a run, and show its outcome."""
         if job.label in self._each:
             self._bar.remove_task(self._each.pop(job.label))
         self._count += 1
@@ -137,10 +137,10 @@ class Runs(_Bars):
 
 
 class Terminal:
-    """Tells the terminal of a batch: words and bars on stderr."""
+    """Shows the progress of a batch: messages and bars on stderr."""
 
     def say(self, text: str) -> None:
-        """Tell what the user should know."""
+        """Show a message."""
         typer.echo(text, err=True)
 
     def files(self) -> Files:

@@ -27,7 +27,7 @@ class Device(StrEnum):
 
 
 Paper = Annotated[str | None, typer.Argument(help="A paper; may be left out with --smoke.")]
-Figure = Annotated[str | None, typer.Option(help="What one figure is drawn from.")]
+Figure = Annotated[str | None, typer.Option(help="The runs that one figure is drawn from.")]
 Rows = Annotated[list[str] | None, typer.Option(help="A row, by its printed label; repeatable.")]
 Views = Annotated[list[str] | None, typer.Option(help="A dataset or column group; repeatable.")]
 Seeds = Annotated[str, typer.Option(help="Seeds instead of the table's, as in 0,1,2 or 0..4.")]
@@ -40,7 +40,7 @@ Model = Annotated[
 ]
 Where = Annotated[Device, typer.Option(help="Where to run.")]
 Smoke = Annotated[
-    bool, typer.Option(help="Toy data and two epochs; without a paper: all, with every model.")
+    bool, typer.Option(help="Toy data and two epochs; without a paper: all papers and models.")
 ]
 Threads = Annotated[
     int,
@@ -58,7 +58,7 @@ Deterministic = Annotated[
 DryRun = Annotated[
     bool, typer.Option(help="Print what would run, what is missing, and how long it takes.")
 ]
-Force = Annotated[bool, typer.Option(help="Run again what has a record.")]
+Force = Annotated[bool, typer.Option(help="Run again even where there is a record.")]
 Folder = Annotated[Path | None, typer.Option(help="Folder of records.", file_okay=False)]
 
 
@@ -97,9 +97,7 @@ def run(
     if dry_run:
         _dry_run(asked, how, as_json)
     elif as_json:
-        raise ReproError(
-            "--json goes with --dry-run", "a finished run is in `repro compare --json`"
-        )
+        raise ReproError("--json needs --dry-run", "`repro compare --json` prints finished runs")
     elif code := batch.run(asked, how, Terminal()).exit_code:
         raise typer.Exit(code)
 

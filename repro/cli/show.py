@@ -24,7 +24,7 @@ class Kind(StrEnum):
 def show(
     name: Annotated[str, typer.Argument(help="A paper, dataset, model or protocol.")],
     kind: Annotated[
-        Kind | None, typer.Option(help="What the name stands for, where it is more than one thing.")
+        Kind | None, typer.Option(help="What the name stands for, if it is more than one thing.")
     ] = None,
     table: Annotated[str | None, typer.Option(help="One table of a paper.")] = None,
     as_json: Json = False,

@@ -29,7 +29,7 @@ def load(paper: str) -> Paper:
     Raises
     ------
     ReproError
-        If there is no such file, or listing all of its faults.
+        If there is no such paper, or its file has faults; the message lists all of them.
     """
     files = paths.files("tables")
     if paper not in files:
@@ -40,12 +40,12 @@ def load(paper: str) -> Paper:
 def numbered(
     papers: Sequence[Paper], number: str | None, kind: Literal["table", "figure"] = "table"
 ) -> list[tuple[Paper, str]]:
-    """Return the tables (or figures) of that number, or all, of the papers that have them.
+    """Return the tables (or figures) with a number, or all of them, each with its paper.
 
     Raises
     ------
     ReproError
-        If none has.
+        If no paper has one.
     """
     every = [
         (paper, n) for paper in papers for n in (paper.tables if kind == "table" else paper.figures)

@@ -21,7 +21,7 @@ from repro.papers.schema import About, Figure, PaperFile, Table, View
 class Paper:
     """A paper: what it is, its views, its tables and figures, and their rows.
 
-    What has to run for a figure is a table, too, under its key: "figure 3".
+    The runs that a figure needs are a table, too, under the figure's key: "figure 3".
     """
 
     id: str
@@ -33,7 +33,7 @@ class Paper:
     resolvers: dict[str, Resolver]
     """Tables and figures, by number and key."""
     entries: dict[str, tuple[Entry, ...]]
-    """Their rows, each in each of its column groups, in printed order."""
+    """Their rows, one entry for each column group, in printed order."""
 
     @classmethod
     def of(cls, paper: str, path: Path, content: PaperFile) -> Paper:
@@ -53,7 +53,7 @@ class Paper:
         return self.figures[number]
 
     def table(self, number: str) -> Table:
-        """Return one table by its printed number; of a figure, what has to run for it."""
+        """Return one table by its printed number; by a figure's key, the runs that it needs."""
         if number not in self.resolvers:
             raise unknown(f"table of {self.id}", number, self.tables)
         return self.resolvers[number].table
@@ -65,12 +65,12 @@ class Paper:
 
     @cached_property
     def experiments(self) -> tuple[Experiment, ...]:
-        """What all tables have to run, with one seed, as far as the models exist."""
+        """The experiments of all tables, with one seed, as far as the models exist."""
         return self._experiments(self.tables)
 
     @cached_property
     def recipes(self) -> set[str]:
-        """What tables and figures have to run, by `Experiment.seedless`."""
+        """The experiments of tables and figures, as `Experiment.seedless`."""
         return {made.seedless for made in self._experiments(self.resolvers)}
 
     def _experiments(self, numbers: Iterable[str]) -> tuple[Experiment, ...]:
@@ -79,9 +79,10 @@ class Paper:
 
     @cached_property
     def rows_of(self) -> dict[str, str]:
-        """Row and table, for people, of what tables have to run, by `Experiment.seedless`.
+        """Row and table of each experiment of the tables, for people, by `Experiment.seedless`.
 
-        A row that is several on one view, as with K = 200 and 600, is named with its column group.
+        A row with several experiments on one view, as with K = 200 and 600, is named with its
+        column group.
         """
         found: dict[str, str] = {}
         for number in self.tables:

@@ -15,7 +15,7 @@ from repro.plugins import MODELS
 
 @dataclass(frozen=True)
 class Resolver:
-    """A table, or what has to run for a figure, and the paper that it stands in."""
+    """A table, or the runs that a figure needs, and the paper that it belongs to."""
 
     paper: str
     path: Path
@@ -24,7 +24,7 @@ class Resolver:
     table: Table
 
     def entries(self) -> Iterator[Entry]:
-        """Yield the rows, each in each of its column groups, in printed order.
+        """Yield the rows, one entry for each column group, in printed order.
 
         A row on one of the paper's views also runs on the views that the table file adds for it.
         """
@@ -40,7 +40,7 @@ class Resolver:
     def added(self, model: str, settings: Mapping[str, Any]) -> Iterator[Entry]:
         """Yield a row of any model under the table's views, protocol and selection.
 
-        Its hyper-parameters are those of the settings that it has.
+        Of the settings it takes those that are its hyper-parameters.
         """
         if self.table.kind != "results":
             return
@@ -59,7 +59,7 @@ class Resolver:
                 yield replace(entry, recipe=recipe)
 
     def _added_for(self, view: str) -> list[str]:
-        """Return the views that the table file adds, on which that view's rows also run."""
+        """Return the added views on which the rows of a view also run."""
         return [name for name, own in self.views.items() if own.added_for == view]
 
     def _group(self, key: str) -> Group:
@@ -68,7 +68,7 @@ class Resolver:
         return Group(label=self.views[key].label, view=key)
 
     def _entry(self, row: Row, key: str, own: str = "") -> Entry:
-        """Return a row in a column group; with `own`, on that added view in its stead."""
+        """Return a row in a column group; with `own`, on that added view instead."""
         place, group = row.at[key], self._group(key)
         if own:
             printed = {"published": [], "notes": {}, "note": "", "misprints": []}
@@ -106,7 +106,7 @@ class Resolver:
         )
 
     def _cells(self, row: Row, place: Place, key: str, added: bool) -> Iterator[Cell]:
-        """Yield what is printed of a row in a column group; of an added row, what is measured."""
+        """Yield the printed cells of a row in a column group; of an added row, all cells."""
         table = self.table
         general = next((t for t in table.tolerance if key in (t.groups or [key])), None)
         published = place.published or ["" for _ in table.metrics]
@@ -139,6 +139,6 @@ class Resolver:
 
 
 def _on(group: Group, key: str, view: str, label: str) -> Group:
-    """Return a column group on an added view: of that name, or "K = 200, ML-1M"."""
+    """Return a column group on an added view, with its label or as "K = 200, ML-1M"."""
     same = group.view == key
     return Group(label=label if same else f"{group.label}, {label}", view=view)

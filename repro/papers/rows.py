@@ -27,19 +27,19 @@ class Entry:
     name: str
     """The row, and its column group if there are several."""
     added: tuple[str, ...]
-    """What of it is ours, and not the paper's: "row", "view"."""
+    """What the table file adds, and the paper does not have: "row", "view"."""
     model: str | None
     quoted_from: str
     seeds: tuple[int, ...]
     cells: tuple["Cell", ...]
     needs: tuple[Need, ...]
-    """What a record must hold besides."""
+    """What a record must hold besides its metrics."""
     notes: tuple[tuple[str, str], ...]
-    """What each is about, the row anywhere or here, and the note."""
+    """What each is about (the row, or the row in this column group), and the note."""
     apart: tuple[str, ...]
     """What sets it apart from the other rows of its table: another view, another selection."""
     recipe: "Recipe | None"
-    """What has to run; None of a quotation."""
+    """What has to run; None if nothing can, as for a quotation."""
 
     def experiment(self, seed: int = 0) -> Experiment | None:
         """Return what to run for this row, or None if it is a quotation or its model is missing."""
@@ -65,7 +65,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Recipe:
-    """An experiment but for its seed, and where it was written."""
+    """An experiment without its seed, and where it is written."""
 
     where: str
     dataset: str
@@ -80,7 +80,7 @@ class Recipe:
     def experiment(self, seed: int) -> Experiment | None:
         """Return the experiment, or None while its model does not exist."""
         if self.model not in MODELS:
-            self.under(Spec("", {}), seed)  # the rest of the recipe is checked all the same
+            self.under(Spec("", {}), seed)  # the rest of the recipe is checked anyway
             return None
         return self.under(self._model, seed)
 

@@ -134,9 +134,9 @@ class Grid(Strict):
     every: int = Field(default=1, ge=1)
     """Look at the metrics every so many epochs."""
     patience: int | None = Field(default=None, ge=1)
-    """Stop after so many looks that were no better."""
+    """Stop after so many evaluations that were no better."""
     patience_from: int | None = Field(default=None, ge=1)
-    """Count those looks from this epoch on."""
+    """Count those evaluations from this epoch on."""
     seeds: list[Annotated[int, Field(ge=0)]] = Field(default=[0], min_length=1)
     """Seeds of every row."""
     note: str = ""

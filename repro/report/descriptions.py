@@ -81,7 +81,7 @@ def dataset(found: Manifest) -> str:
         stated = found.members.get(name)
         if stated and stated.stated():
             state += f"; the manifest's {', '.join(stated.stated())} "
-            state += "confirmed by a real file" if stated.confirmed else "as others state it"
+            state += "confirmed by a real file" if stated.confirmed else "as stated by others"
         parts.append(f"file {name}: {state}")
     for name in found.views:
         parts += ["", *_view(found, name)]
@@ -92,7 +92,7 @@ def dataset(found: Manifest) -> str:
 
 
 def _view(found: Manifest, name: str) -> list[str]:
-    """Return the lines on one view: its source, its funnel, and what papers print beside it."""
+    """Return the lines on one view: its source, its funnel, and what papers print of it."""
     view, id = found.view(name), f"{found.id}/{name}"
     lines = [f"view {id}", f"  source: {view.source}"]
     lines += [indent(text, "  ") for text in tables.bullets(filter(None, [view.note]))]
@@ -130,7 +130,7 @@ def _step(step: Step) -> str:
 
 
 def unconfirmed(found: Manifest) -> list[str]:
-    """Return what of a manifest rests on others' word: hashes that no real file has confirmed."""
+    """Return what is unconfirmed in a manifest, such as hashes that no real file has confirmed."""
     doubts = []
     packed = {found.archive.file_name: found.archive} if found.archive.url else {}
     inside = [
@@ -140,7 +140,7 @@ def unconfirmed(found: Manifest) -> list[str]:
     for name, stated in [*packed.items(), *found.members.items()]:
         own = stated.stated()
         if own and not stated.confirmed:
-            doubts.append(f"{name}: {', '.join(own)} as others state it; no real file seen here")
+            doubts.append(f"{name}: {', '.join(own)} as stated by others; no real file checked")
         elif not own and name not in vouched and not found.generate:
             doubts.append(f"{name}: no hash is known")
     doubts += [f"{name}: {v.unconfirmed}" for name, v in found.views.items() if v.unconfirmed]
@@ -184,14 +184,14 @@ def plugin_json(entry: Plugin) -> str:
 
 
 def kinds(name: str, kind: str | None = None) -> list[str]:
-    """Return what a name stands for: "paper", "dataset", "model", "protocol"; several may hold.
+    """Return what a name stands for: "paper", "dataset", "model", "protocol", or several of them.
 
     Parameters
     ----------
     name : str
         The name.
     kind : str, optional
-        The one to look for.
+        The only one to look for.
 
     Raises
     ------

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 TITLE_WIDTH = 48
-"""Letters of a title that fit above a panel."""
+"""Characters of a title that fit above a panel."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Drawn:
     """A figure that has been written."""
 
     stem: Path
-    """Its files, but for their endings."""
+    """The path of its files, without their endings."""
     n_points: int
     remarks: list[str]
     """What was not drawn, what was drawn from frozen numbers, and doubts."""
@@ -42,7 +42,7 @@ def draw(paper: Paper, number: str, records: Iterable[Record], to: Path, smoke: 
     Parameters
     ----------
     paper, number
-        Whose figure.
+        The paper, and the figure's printed number.
     records : iterable of Record
         All there are.
     to : Path
@@ -61,7 +61,7 @@ def draw(paper: Paper, number: str, records: Iterable[Record], to: Path, smoke: 
         missing = "".join(f"\n  not drawn: {what}" for what in have.missing)
         raise ReproError(f"there is no record for figure {number} of {paper.id}{missing}", how)
     drawing = drawn(paper, number, have.points, smoke)
-    stem = to / (f"{paper.id}-{number}" + ("-smoke" if smoke else ""))  # not the real one's name
+    stem = to / (f"{paper.id}-{number}" + ("-smoke" if smoke else ""))  # the real one must stay
     for form in ("png", "svg"):
         picture = BytesIO()
         drawing.savefig(picture, format=form, dpi=150)
@@ -84,11 +84,11 @@ def drawn(paper: Paper, number: str, points: list[Point], smoke: bool = False) -
     Parameters
     ----------
     paper, number
-        Whose figure.
+        The paper, and the figure's printed number.
     points : list of Point
         Its numbers.
     smoke : bool
-        Whether that is written across it.
+        Whether "smoke" is written across it.
 
     Raises
     ------
@@ -153,7 +153,7 @@ def _line(axes: Any, label: str, points: list[Point], figure: Figure) -> None:
     means = [statistics.fmean(by_x[x]) for x in xs]
     spread = [statistics.stdev(by_x[x]) if len(by_x[x]) > 1 else 0.0 for x in xs]
     if not xs:
-        return  # named among what is missing
+        return  # reported as missing
     if figure.kind == "bars":
         axes.bar(label, means[0], yerr=spread[0] or None)
         return

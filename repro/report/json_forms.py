@@ -1,7 +1,7 @@
 """The JSON that commands print, as types; and these types described in Markdown.
 
 Where a command prints a dataclass, its type stands in `FORMS`. `repro show` prints parts of a file
-with what is known beside them: the types below say what.
+and what else is known: the types below describe that.
 """
 
 from __future__ import annotations

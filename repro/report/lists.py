@@ -1,4 +1,4 @@
-"""What there is, as lists: papers, datasets, models, protocols, metrics, frozen results.
+"""Lists of papers, datasets, models, protocols, metrics and frozen results.
 
 Each kind is a dataclass, whose fields are those of the JSON; `table` makes text of them.
 """
@@ -52,7 +52,7 @@ class DatasetLine:
     dataset: str
     """Its id."""
     bytes: int | None
-    """To download; null if unknown, and of generated data."""
+    """To download; null if unknown, and for generated data."""
     at_least: bool
     """Whether the size of a part of it is unknown."""
     licence: str
@@ -93,7 +93,7 @@ class PluginLine:
     what: str
     """The first line of its class's docstring."""
     parameters: dict[str, Any]
-    """Defaults by name; null of one that has none."""
+    """Defaults by name; null where there is none."""
 
     def cells_of(self) -> Cells:
         """Return the line as text."""
@@ -119,7 +119,7 @@ ListLine = PaperLine | DatasetLine | PluginLine | MetricLine | Summary
 
 
 def papers() -> list[PaperLine]:
-    """Return the papers, ours and the user's."""
+    """Return the papers, those of this package and the user's."""
     found = []
     for paper in map(library.load, library.papers()):
         entries = [entry for number in paper.tables for entry in paper.entries[number]]
@@ -131,7 +131,7 @@ def papers() -> list[PaperLine]:
 
 
 def datasets() -> list[DatasetLine]:
-    """Return the archives, with the tables that they serve and what of them is in the cache."""
+    """Return the archives, with the tables that they serve and what the cache has of them."""
     served: dict[str, dict[str, list[str]]] = {}
     for paper in library.papers():
         for name, numbers in library.load(paper).archives.items():
@@ -157,7 +157,7 @@ def _dataset(found: Manifest, serves: dict[str, list[str]]) -> DatasetLine:
 
 
 def _here(found: Manifest) -> tuple[str, bool]:
-    """Return what is here, as the receipts say; `repro fetch --check` reads the bytes."""
+    """Return what is in the cache, as the receipts say; `repro fetch --check` reads the bytes."""
     try:
         have, missing = cache.receipts(found), cache.missing(found)
     except ReproError:
@@ -169,12 +169,12 @@ def _here(found: Manifest) -> tuple[str, bool]:
 
 
 def models() -> list[PluginLine]:
-    """Return the models, ours and the user's."""
+    """Return the models, those of this package and the user's."""
     return _plugins(MODELS)
 
 
 def protocols() -> list[PluginLine]:
-    """Return the evaluation protocols, ours and the user's."""
+    """Return the evaluation protocols, those of this package and the user's."""
     return _plugins(PROTOCOLS)
 
 
@@ -195,7 +195,7 @@ def metrics() -> list[MetricLine]:
 
 
 def results() -> list[Summary]:
-    """Return what is frozen of every column group."""
+    """Return the frozen results of every column group."""
     return summaries(map(library.load, library.papers()))
 
 
@@ -207,7 +207,7 @@ LISTS: dict[str, Callable[[], Sequence[ListLine]]] = {
     "metrics": metrics,
     "results": results,
 }
-"""What returns the lines of each kind."""
+"""The function that returns the lines of each kind."""
 
 
 def lines(kind: str) -> Sequence[ListLine]:
@@ -235,9 +235,9 @@ WIDTHS = {
     "verdicts": 24,
     "ahead as printed": 24,
     "ahead here": 24,
-    "with rows of ours": 24,
+    "with further rows": 24,
 }
-"""Columns that are wrapped, and after how many letters."""
+"""Columns that are wrapped, and after how many characters."""
 
 
 def table(lines: Iterable[ListLine]) -> str:
@@ -259,7 +259,7 @@ def _texts(line: Any, **texts: str) -> Cells:
 
 
 def _summary(found: Summary) -> Cells:
-    rows = f"{found.rows}" if found.rows else f"{found.added_rows} of ours"
+    rows = f"{found.rows}" if found.rows else f"{found.added_rows} further"
     if found.rows_printed:
         rows = f"{found.rows} of {found.rows_printed}"
     return {
@@ -272,7 +272,7 @@ def _summary(found: Summary) -> Cells:
         "verdicts": ", ".join(f"{verdict} {n}" for verdict, n in found.verdicts.items()),
         "ahead as printed": _leads(found.ahead_printed),
         "ahead here": _leads(found.ahead_here),
-        "with rows of ours": _leads(found.ahead_with_added),
+        "with further rows": _leads(found.ahead_with_added),
     }
 
 

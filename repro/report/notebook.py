@@ -1,4 +1,4 @@
-"""What a notebook shows: records and comparisons, with their DataFrames."""
+"""What a notebook shows: records and comparisons, also as DataFrames."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Records(list[Record]):
     """Records, in a list."""
 
     def to_frame(self) -> pd.DataFrame:
-        """Return the records, a row each, with a column for each test metric."""
+        """Return the records, one per row, with a column for each test metric."""
         import pandas as pd
 
         rows = [
@@ -43,7 +43,7 @@ class Records(list[Record]):
 
 @dataclass(frozen=True)
 class Comparison:
-    """Tables, with published and own numbers side by side."""
+    """Tables, with published and your own numbers side by side."""
 
     tables: list[ComparedTable]
 
@@ -53,7 +53,7 @@ class Comparison:
         return [cell for table in self.tables for cell in table.cells]
 
     def to_frame(self) -> pd.DataFrame:
-        """Return the cells, a row each, with the fields of `ComparedCell`."""
+        """Return the cells, one per row, with the fields of `ComparedCell`."""
         import pandas as pd
 
         return pd.DataFrame([asdict(cell) for cell in self.cells])

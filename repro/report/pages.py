@@ -1,4 +1,4 @@
-"""Parts of the Markdown pages that stand beside what they list: models, datasets, results."""
+"""Parts of the Markdown pages that stand next to what they list: models, datasets, results."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def models() -> str:
 
 
 def datasets() -> str:
-    """Return the datasets, without what of them is in the cache of this machine."""
+    """Return the datasets, whatever is in the cache."""
     rows = []
     for line in lists.datasets():
         found = manifest.load(line.dataset)
@@ -43,7 +43,7 @@ def datasets() -> str:
 
 
 def results() -> str:
-    """Return what is frozen of each paper: how much, how it compares, and who is ahead."""
+    """Return each paper's frozen results: how many, how they compare, and who is ahead."""
     found: dict[str, list[Summary]] = defaultdict(list)
     for one in summaries(map(library.load, library.papers())):
         found[one.paper].append(one)

@@ -16,7 +16,7 @@ from repro.results.comparison import compare
 from repro.results.verdicts import MARKS, ComparedCell
 
 WIDTH = 98
-"""Letters in a line."""
+"""Characters in a line."""
 
 LOOKS = {
     "exact": ("=", "#7ee787", "our run rounds to the printed digits"),
@@ -25,7 +25,7 @@ LOOKS = {
     "lower": ("↓", "#ffa657", "outside, below"),
     "misprint": ("?", "#ff7b72", "the printed number cannot be this row's result"),
 }
-"""Sign, colour and meaning of the verdicts on a printed number. The word stands beside them: a
+"""Sign, colour and meaning of the verdicts on a printed number. The word is shown with them: a
 reader need not tell colours apart."""
 
 SVG = """\
@@ -52,7 +52,7 @@ font-size: {char_height}px;
 </g>
 </svg>
 """
-"""What rich fills in. Unlike its own form, this one asks for no font from the network."""
+"""The template that rich fills in. Unlike rich's own, it loads no font from the network."""
 
 
 def verdicts(paper: str, number: str, group: str, labels: Sequence[str]) -> str:

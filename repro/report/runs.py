@@ -1,4 +1,4 @@
-"""Runs described: how each stands, and what would run."""
+"""Runs as text: their states, and what would run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tabulate import tabulate
 
 from repro.errors import ReproError, UnsupportedError
 
-if TYPE_CHECKING:  # what measures loads torch, and progress bars need a duration
+if TYPE_CHECKING:  # measuring loads torch, and progress bars need only `duration`
     from repro.runs.dry_run import DryRun, PlannedRun
     from repro.runs.records import Record
     from repro.runs.status import State
@@ -25,7 +25,7 @@ def duration(seconds: float) -> str:
 
 
 def outcome(found: Record | ReproError) -> str:
-    """Return what became of a run, in a line."""
+    """Return the outcome of a run, in a line."""
     if isinstance(found, UnsupportedError):
         return f"refused: {found.message}"
     if isinstance(found, ReproError):
@@ -37,7 +37,7 @@ def outcome(found: Record | ReproError) -> str:
 
 
 def states(found: list[State]) -> str:
-    """Return how runs stand, as a table, with their counts and the time left below."""
+    """Return the states of runs as a table, with their counts and the time left below."""
     rows = [[s.label, s.kind, s.detail, "" if s.left is None else duration(s.left)] for s in found]
     head, widths = ["run", "state", "", "time left"], [None, None, 60, None]
     grid = tabulate(rows, head, tablefmt="simple", disable_numparse=True, maxcolwidths=widths)
@@ -46,9 +46,9 @@ def states(found: list[State]) -> str:
     left = [state.left for state in found if state.left is not None]
     unknown = sum(state.kind == "missing" and state.left is None for state in found)
     if left:
-        rest = f"; nothing is known of {unknown}" if unknown else ""
+        rest = f"; unknown for {unknown}" if unknown else ""
         total = duration(sum(left))
-        parts.append(f"about {total} left, one after the other, by the records so far{rest}")
+        parts.append(f"about {total} left, one after the other, going by the records so far{rest}")
     return "\n".join(parts)
 
 
@@ -78,7 +78,7 @@ def _titled(plugin: dict[str, object]) -> str:
 
 
 def dry_run(found: DryRun) -> str:
-    """Return what stands below the runs: what is left out or missing, disk, and time in all."""
+    """Return the lines below the runs: what is left out or missing, disk, and total time."""
     lines = [
         _line("left out", f"{one.label}: {one.verdict}: {one.reason}") for one in found.left_out
     ]
@@ -89,11 +89,11 @@ def dry_run(found: DryRun) -> str:
     bound = "more than" if found.at_least else "about"
     measured = any(run.seconds is not None for run in found.runs)
     if measured and found.is_busy:
-        why = f"{found.busy_threads:.1f} other threads had work for {found.processors} processors"
-        rest = "all times are at that pace; a run alone takes less, maybe far less"
+        why = f"{found.busy_threads:.1f} other threads were busy on {found.processors} processors"
+        rest = "all times are measured at that pace; a run alone takes less, maybe far less"
         lines.append(_line("busy machine", f"{why}, and {rest}"))
     if measured:
-        size = f"{found.checkpoint_bytes / 1e6:,.0f} MB for checkpoints, as long as it runs"
+        size = f"{found.checkpoint_bytes / 1e6:,.0f} MB for checkpoints while it runs"
         lines.append(_line("disk", f"{bound} {size}"))
     total = f"{bound} {duration(found.seconds)} here, one after the other"
     return "\n".join([*lines, _line("in all", total)])

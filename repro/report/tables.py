@@ -26,14 +26,14 @@ LONGEST_NAME = 48  # of a row, beyond which it is broken into lines
 
 
 NOTHING_AGAINST = (
-    "nothing to set against {}: both rows need a record of one seed here, and a record whose "
+    "nothing to compare with {}: both rows need a record of the same seed, and a record whose "
     "metrics each have an epoch of their own keeps no hits"
 )
-"""Said where `--against` compares nothing."""
+"""Printed where `--against` compares nothing."""
 
 
 def row_name(name: RowName) -> str:
-    """Return what a row is called, with what sets it apart from the paper's rows."""
+    """Return the name of a row, with what sets it apart from the paper's rows."""
     shortened = f", shortened to {name.shortened}" if name.shortened else ""
     ours = "" if name.origin == "paper" else " (ours)"
     return f"{name.row}{shortened}{ours}" + (f", {name.apart}" if name.apart else "")
@@ -51,7 +51,7 @@ def ahead(found: Leaders) -> str:
     said = [
         ("Published", found.published),
         (f"Here{some}", found.here),
-        (f"Here, with rows of ours{some}", found.with_added),
+        (f"Here, with further rows{some}", found.with_added),
         ("Above every published number", found.above),
     ]
     parts = [f"{what}: {counts(rows)}." for what, rows in said if rows]
@@ -137,7 +137,7 @@ def _prose(table: ComparedTable, form: str, heading: str, strong: str) -> str:
 def _lines(
     row: str, cells: dict[str, ComparedCell], columns: list[str], strong: str
 ) -> list[list[str]]:
-    """Return a row's lines: published; then ours and its verdict, or the frozen number and its."""
+    """Return a row's lines: published; then our run and its verdict, or the frozen one and its."""
 
     def line(of: Callable[[ComparedCell], str]) -> list[str]:
         return [of(cells[column]) if column in cells else "" for column in columns]
@@ -208,7 +208,7 @@ def ours_text(cell: ComparedCell, besides: str = "") -> str:
     cell : ComparedCell
         The cell.
     besides : str
-        Marks that stand elsewhere.
+        Marks that are shown elsewhere.
     """
     if cell.ours is None:
         return "" if cell.verdict == "ours" else cell.verdict
@@ -223,7 +223,7 @@ def ours_text(cell: ComparedCell, besides: str = "") -> str:
 
 
 def _digits(cell: ComparedCell) -> int:
-    """Return how many digits we print: one more than the paper."""
+    """Return how many digits to print: one more than the paper."""
     printed = -int(unit_in(cell.published).logb()) if cell.published else 3
     return max(printed, 0) + 1
 
@@ -262,7 +262,7 @@ def _general(cell: ComparedCell) -> str:
 
 
 def published(paper: Paper, number: str) -> str:
-    """Return a table as the paper prints it, with the notes on it below."""
+    """Return a table as the paper prints it, with its notes below."""
     table = paper.table(number)
     entries = [entry for entry in paper.entries[number] if not entry.added]
     metrics = list(table.metrics)

@@ -1,1 +1,1 @@
-"""From records to verdicts, differences, leaders and figures; and what is frozen of them."""
+"""From records to verdicts, differences, leaders and figures; and the frozen results."""

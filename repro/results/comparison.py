@@ -1,4 +1,4 @@
-"""A table compared with the records: its cells, rows of ours, and rows set against each other."""
+"""A table compared with the records: its cells, further rows, and rows compared in pairs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ComparedTable:
     note: str
     cells: tuple[ComparedCell, ...]
     notes: tuple[tuple[str, str], ...]
-    """Row and note, of rows that have a number of ours, frozen or not."""
+    """Row and note, of rows for which our runs have a number, frozen or not."""
     pairs: tuple[Pair, ...] = ()
     """Rows compared user by user."""
 
@@ -42,14 +42,14 @@ def compare_all(
     smoke: bool = False,
     against: str = "",
 ) -> list[ComparedTable]:
-    """Return the tables of several papers, or one by its number, beside ours.
+    """Return the tables of several papers, or one by its number, with our numbers.
 
     Parameters
     ----------
     papers : iterable of Paper
         Whose tables.
     records, smoke, against
-        As of `compare`.
+        As in `compare`.
     table : str, optional
         One table, by its printed number.
 
@@ -77,7 +77,7 @@ def compare(
     smoke: bool = False,
     against: str = "",
 ) -> ComparedTable:
-    """Return a table's published cells beside ours.
+    """Return a table's published cells with our numbers.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ class _Known:
 
     @cached_property
     def frozen(self) -> dict[CellKey, list[Frozen]]:
-        """The table's frozen results; who shows one takes it out."""
+        """The table's frozen results; a cell that shows one takes it out."""
         found: dict[CellKey, list[Frozen]] = {}
         for row in [] if self.smoke else load(self.paper.id):
             if row.table == self.number:
@@ -154,7 +154,7 @@ class _Known:
 
 
 def _own(known: _Known) -> tuple[list[ComparedCell], list[tuple[str, str]]]:
-    """Return the cells of the table's rows, those that it adds among them, and their notes."""
+    """Return the cells of the table's rows, added rows included, and their notes."""
     here = cache(digest_here)
     cells: list[ComparedCell] = []
     notes: list[tuple[str, str]] = []
@@ -196,7 +196,7 @@ def _others(known: _Known) -> list[ComparedCell]:
 
 
 def _named(record: Record, rows: list[Entry]) -> RowName:
-    """Return what the row of a run is called that is none of the table's, on their view."""
+    """Return the name of the row of a run that is in no row of the table, on the rows' view."""
     model = record.experiment.model
     for row in rows:
         if fewer := _fewer_epochs(row, model):
@@ -205,7 +205,7 @@ def _named(record: Record, rows: list[Entry]) -> RowName:
 
 
 def _fewer_epochs(entry: Entry, model: Spec) -> str:
-    """Return how many epochs less a model is trained, if that is all that it differs in."""
+    """Return "n_epochs = 20 of 200" if a model differs from the row's only in fewer epochs."""
     made = entry.experiment()
     if made is None or made.model.name != model.name:
         return ""
@@ -216,9 +216,9 @@ def _fewer_epochs(entry: Entry, model: Spec) -> str:
 
 
 def _elsewhere(record: Record) -> str:
-    """Return the name of the row of another paper that a record is of; "" if there is none."""
+    """Return the row of another paper that a record belongs to; "" if there is none."""
     for name in library.papers():
-        with suppress(ReproError):  # its faults are told where that paper is asked for
+        with suppress(ReproError):  # its faults are reported when that paper is asked for
             if place := library.load(name).rows_of.get(record.experiment.seedless):
                 return place
     return ""

@@ -1,4 +1,4 @@
-"""Is one row above another for the same users and seeds? Differences that chance shares cancel."""
+"""Is one row above another for the same users and seeds? The chance that both share cancels."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Difference:
     value: float
     """Mean over users and seeds."""
     standard_error: float | None
-    """Of other users and other seeds; with one seed of other users alone."""
+    """Over users and seeds; with one seed, over users alone."""
     of_seeds: tuple[float, ...]
     """Mean over the users, by seed."""
 
@@ -87,9 +87,9 @@ def paired(
 def _standard_error(values: Values) -> float | None:
     """Return the standard error of the mean of values, shape (S seeds, U users); None for one user.
 
-    Users and seeds are crossed, and either is a sample (two-way random effects). The users' own
-    means vary as users do; what the seeds' means vary beyond that is the seeds' part, which no
-    number of users makes smaller.
+    Users and seeds are crossed, and both are samples (two-way random effects). The users' part is
+    the variance of the users' means. The seeds' part is what the seeds' means vary beyond the
+    residual; no number of users makes it smaller.
     """
     of_users = metrics.standard_error(values.mean(axis=0))
     n_seeds, n_users = values.shape
@@ -105,8 +105,8 @@ def _standard_error(values: Values) -> float | None:
 def _asked_the_same(one: Record, other: Record) -> bool:
     """Return whether the test cases of two records are the same.
 
-    A digest of equal cases may differ between versions of this code, but a protocol gives the same
-    cases of the same data.
+    The digest of equal cases may differ between versions of this code, but a protocol makes the
+    same cases of the same data.
     """
     where = [(r.digest, r.experiment.dataset, r.experiment.protocol) for r in (one, other)]
     return where[0] == where[1] or bool(one.cases and one.cases == other.cases)

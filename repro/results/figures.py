@@ -1,4 +1,4 @@
-"""Figures, drawn from records: metrics over epochs, over an axis, or as bars; and as numbers."""
+"""Figures from records: metrics over epochs, over an axis, or as bars; and their numbers."""
 
 from __future__ import annotations
 
@@ -6,19 +6,16 @@ import csv
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from repro.papers.paper import Paper
+from repro.papers.rows import Entry
 from repro.papers.schema import Figure, Line, figure_key, point
 from repro.results import frozen
 from repro.results.tsne import picture
 from repro.results.verdicts import MARKS
 from repro.runs.records import Record
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -29,10 +26,10 @@ class Point:
     panel: str
     """The column group's label."""
     metric: str
-    """As the y axis has it."""
+    """As on the y axis."""
     line: str
     x: float
-    """The epoch, or the place on the axis; of bars 0."""
+    """The epoch, or the place on the axis; 0 for bars."""
     value: float
     seed: int
     experiment: str
@@ -42,15 +39,15 @@ class Point:
     verified: bool
     commit: str
     dirty: bool
-    """Whether no commit has the code: it differed from its own, or changed after a cut."""
+    """Whether the code differed from its commit, or changed after an interruption."""
     began: str
     cluster: int | None = None
-    """In a picture, whose points are rows in their order: x and value are the two dimensions."""
+    """Only in a picture, where x and value are the two dimensions, and points are rows in order."""
 
 
 @dataclass(frozen=True)
 class FigureData:
-    """What the records have of a figure."""
+    """What the records hold for a figure."""
 
     points: list[Point]
     missing: list[str]
@@ -62,12 +59,12 @@ class FigureData:
 
 
 def file(paper: Paper, number: str) -> Path:
-    """Return where a figure's frozen points lie: beside the paper's tables."""
+    """Return where a figure's frozen points are: next to the paper's tables."""
     return paper.path.parent / "reference" / "figures" / f"{paper.id}-{number}.csv"
 
 
 def found(paper: Paper, number: str, records: Iterable[Record], smoke: bool = False) -> FigureData:
-    """Return a figure's points, of every seed that has a record, or else frozen points.
+    """Return a figure's points for every seed: from its record, or else the frozen ones.
 
     Parameters
     ----------
@@ -84,11 +81,8 @@ def found(paper: Paper, number: str, records: Iterable[Record], smoke: bool = Fa
     by_age = sorted(records, key=lambda record: record.began)  # of several, the latest counts
     known = {record.experiment.key(): record for record in by_age}
     places = {point(line.label, x): (line, x) for line in figure.lines for x in figure.trained()}
-    kept_points = [] if smoke else frozen.read(file(paper, number), Point)
-    points: list[Point] = []
-    missing: list[str] = []
-    kept: list[str] = []
-    numbers: list[dict[str, str | float]] = []
+    frozen_points = [] if smoke else frozen.read(file(paper, number), Point)
+    data = FigureData([], [], [], [])
     for entry in paper.entries[figure_key(number)]:
         line, x = places[entry.row]
         for seed in entry.seeds:
@@ -96,51 +90,84 @@ def found(paper: Paper, number: str, records: Iterable[Record], smoke: bool = Fa
             if experiment and smoke:
                 experiment = experiment.smoked()
             record = known.get(experiment.key()) if experiment else None
-            panel = entry.group_label
-            run = f"{entry.row} | {panel} | seed {seed}"
-            if record is None:
-                place = panel, line.label, seed
-                own = [p for p in kept_points if (p.panel, p.line, p.seed) == place]
-                own = [p for p in own if x in (None, p.x)]
-                if own:
-                    points += own
-                    kept.append(f"{run}: {own[0].experiment} of {own[0].began[:10]}")
-                elif not entry.added:  # nobody misses a view of ours
-                    missing.append(f"{run}: {': '.join(entry.obstacle() or ('no record',))}")
+            run = _Run(number, figure, line, x, entry, seed)
+            if record:
+                run.take(record, data)
+            else:
+                run.take_frozen(frozen_points, data)
+    return data
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A run that a figure is drawn from: a line at a place on the x axis, with one seed."""
+
+    number: str
+    figure: Figure
+    line: Line
+    x: float | None
+    entry: Entry
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.entry.row} | {self.entry.group_label} | seed {self.seed}"
+
+    def take_frozen(self, points: list[Point], data: FigureData) -> None:
+        """Add the run's frozen points; without any it is missing."""
+        place = self.entry.group_label, self.line.label, self.seed
+        own = [p for p in points if (p.panel, p.line, p.seed) == place and self.x in (None, p.x)]
+        if own:
+            data.points.extend(own)
+            data.kept.append(f"{self}: {own[0].experiment} of {own[0].began[:10]}")
+        elif not self.entry.added:  # an added view is not reported
+            reason = self.entry.obstacle() or ("no record",)
+            data.missing.append(f"{self}: {', '.join(reason)}")
+
+    def take(self, record: Record, data: FigureData) -> None:
+        """Add the points of the run's record, and name what it lacks."""
+        for label, metric in self.figure.metrics.items():
+            if self.figure.kind == "picture":
+                self._picture(label, metric, record, data)
                 continue
-            for label, metric in figure.metrics.items():
-                made = partial(
-                    Point,
-                    *(number, panel, label, line.label),
-                    seed=seed,
-                    experiment=record.id,
-                    digest=record.digest,
-                    verified=record.verified,
-                    commit=record.code.get("commit", ""),
-                    dirty=record.dirty,
-                    began=record.began,
-                )
-                if figure.kind != "picture":
-                    values = _values(figure, line, record, metric, x)
-                    points += [made(x=at, value=value) for at, value in values]
-                    wanted = len(figure.x.values) if figure.x and figure.x.cases else 1
-                    if len(values) < wanted:
-                        missing.append(f"{run}: lacks some {label}")
-                elif (vectors := record.embeddings().get(metric.partition(":")[2])) is None:
-                    missing.append(f"{run}: has no vectors")
-                else:
-                    shown = picture(vectors)
-                    rows = zip(*shown.xy.T.tolist(), shown.cluster.tolist(), strict=True)
-                    points += [made(x=x1, value=x2, cluster=cluster) for x1, x2, cluster in rows]
-                    numbers.append({"panel": panel, "line": line.label, "of": label, "seed": seed})
-                    numbers[-1] |= shown.numbers
-    return FigureData(points, missing, kept, numbers)
+            values = _values(self.figure, self.line, record, metric, self.x)
+            data.points.extend(self._point(label, record, x=at, value=v) for at, v in values)
+            axis = self.figure.x
+            if len(values) < (len(axis.values) if axis and axis.cases else 1):
+                data.missing.append(f"{self}: lacks some {label}")
+
+    def _picture(self, label: str, metric: str, record: Record, data: FigureData) -> None:
+        """Add the points of a picture of vectors, and what it does not show."""
+        vectors = record.embeddings().get(metric.partition(":")[2])
+        if vectors is None:
+            data.missing.append(f"{self}: has no vectors")
+            return
+        shown = picture(vectors)
+        for x1, x2, cluster in zip(*shown.xy.T.tolist(), shown.cluster.tolist(), strict=True):
+            data.points.append(self._point(label, record, x=x1, value=x2, cluster=cluster))
+        about = {"panel": self.entry.group_label, "line": self.line.label, "of": label}
+        data.numbers.append({**about, "seed": self.seed, **shown.numbers})
+
+    def _point(self, label: str, record: Record, **numbers: Any) -> Point:
+        return Point(
+            figure=self.number,
+            panel=self.entry.group_label,
+            metric=label,
+            line=self.line.label,
+            seed=self.seed,
+            experiment=record.id,
+            digest=record.digest,
+            verified=record.verified,
+            commit=record.code.get("commit", ""),
+            dirty=record.dirty,
+            began=record.began,
+            **numbers,
+        )
 
 
 def _values(
     figure: Figure, line: Line, record: Record, metric: str, x: float | None
 ) -> list[tuple[float, float]]:
-    """Return a record's points: over its epochs, or its result at a place of the x axis."""
+    """Return a record's points: over its epochs, or its result at a place on the x axis."""
     counted = (entry for entry in reversed(record.curve) if entry["epoch"] == record.epoch)
     seen: dict[str, Any] = next(counted, {})
     if line.part:
@@ -167,7 +194,7 @@ def as_csv(points: list[Point]) -> str:
 
 
 def numbers_as_csv(numbers: list[dict[str, str | float]]) -> str:
-    """Return what a picture does not show, a line for each."""
+    """Return what a picture does not show as CSV, a line for each."""
     out = io.StringIO()
     writer = csv.DictWriter(out, list(numbers[0]), lineterminator="\n")
     writer.writeheader()
@@ -176,7 +203,7 @@ def numbers_as_csv(numbers: list[dict[str, str | float]]) -> str:
 
 
 def doubts(points: Iterable[Point]) -> list[str]:
-    """Return what the marks "u" and "d" of a table say, as far as it holds of some points."""
+    """Return the meaning of the marks "u" and "d", each if it applies to any of the points."""
     points = list(points)
     found = {"u": any(not p.verified for p in points), "d": any(p.dirty for p in points)}
     return [MARKS[mark] for mark, holds in found.items() if holds]

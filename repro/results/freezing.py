@@ -1,4 +1,4 @@
-"""Freeze: keep the results of runs, and a figure's points, beside the tables."""
+"""Freeze: keep the results of runs, and a figure's points, next to the tables."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ class Written:
     runs: frozenset[str]
     """The ids of the runs that it came from."""
     dirty: frozenset[str]
-    """Those whose code no commit has."""
+    """Those whose code is in no commit."""
     path: Path
 
 
 def freeze(paper: Paper, records: Iterable[Record], table: str | None = None) -> Written:
-    """Write what records say of a paper's cells beside its tables.
+    """Write the results of a paper's cells next to its tables.
 
     Parameters
     ----------
     paper : Paper
         The paper.
     records : iterable of Record
-        All there are. Smoke runs never count, nor does what runs for a figure or another paper.
+        All there are. Smoke runs never count, nor do runs for a figure or another paper.
     table : str, optional
         One table, by its printed number.
 
@@ -59,7 +59,7 @@ def freeze(paper: Paper, records: Iterable[Record], table: str | None = None) ->
                 if record.experiment.seedless not in elsewhere:
                     rows.append(frozen(place, cell.metric, record.result(cell.metric), record))
     if not rows:
-        raise ReproError(f"there is no record of rows of {paper.id}", f"repro run {paper.id}")
+        raise ReproError(f"there is no record for {paper.id}", f"repro run {paper.id}")
     path = save(paper.id, rows)
     runs = frozenset(row.experiment for row in rows)
     dirty = frozenset(row.experiment for row in rows if row.dirty)
@@ -67,12 +67,12 @@ def freeze(paper: Paper, records: Iterable[Record], table: str | None = None) ->
 
 
 def freeze_figure(paper: Paper, records: Iterable[Record], number: str) -> Written:
-    """Write a figure's points beside the paper's tables.
+    """Write a figure's points next to the paper's tables.
 
     Parameters
     ----------
     paper, records
-        As of `freeze`.
+        As in `freeze`.
     number : str
         The figure's printed number.
 
@@ -83,7 +83,7 @@ def freeze_figure(paper: Paper, records: Iterable[Record], number: str) -> Writt
     """
     if paper.figure(number).kind == "picture":
         raise ReproError(
-            f"figure {number} of {paper.id} is a picture of vectors, which are not kept",
+            f"figure {number} of {paper.id} is a picture of vectors, which are not frozen",
             "repro figure draws it from records",
         )
     points = figures.found(paper, number, records).points

@@ -1,4 +1,4 @@
-"""Frozen results: ``tables/reference/<paper>.csv``, a line per cell and seed, with what made it.
+"""Frozen results: ``tables/reference/<paper>.csv``, a line per cell and seed, with its origin.
 
 The points of its figures lie in ``tables/reference/figures/<paper>-<number>.csv``.
 """
@@ -26,13 +26,13 @@ class RowName:
     """Which row of a table a number belongs to, and what sets it apart from the printed one."""
 
     row: str
-    """The label, as the table prints or adds it; of another run, its model and settings."""
+    """The label, as the table prints or adds it; for another run, its model and settings."""
     origin: Literal["paper", "added", "other"] = "paper"
-    """Whether the paper has the row, the table file adds it, or neither does."""
+    """Whether the row is the paper's, added by the table file, or neither."""
     shortened: str = ""
     """The epochs of a shorter run: "n_epochs = 20 of 200"."""
     apart: str = ""
-    """Another view or selection than the table's, of a run that is no row of it."""
+    """Another view or selection than the table's, for a run that is in none of its rows."""
 
 
 class CellKey(NamedTuple):
@@ -50,14 +50,14 @@ Kept = TypeVar("Kept")
 
 @dataclass(frozen=True, kw_only=True)
 class Frozen:
-    """One number, and all that it takes to trace it."""
+    """One number, and everything needed to trace it."""
 
     table: str
     row: str
     origin: Literal["paper", "added", "other"] = "paper"
     shortened: str = ""
     apart: str = ""
-    """Row to here as in `RowName`."""
+    """`row` to `apart` are as in `RowName`."""
     group: str
     """The column group's label."""
     label: str
@@ -77,7 +77,7 @@ class Frozen:
     version: str
     commit: str
     dirty: bool
-    """Whether no commit has the code: it differed from its own, or changed after a cut."""
+    """Whether the code differed from its commit, or changed after an interruption."""
     device: str
     cpu: str
     threads: int
@@ -95,7 +95,7 @@ class Frozen:
 
 
 def frozen(place: CellKey, metric: str, result: Result, record: Record) -> Frozen:
-    """Return a cell's number of one run."""
+    """Return one run's number for a cell."""
     made = record.environment
     return Frozen(
         table=place.table,
@@ -122,12 +122,12 @@ def frozen(place: CellKey, metric: str, result: Result, record: Record) -> Froze
 
 
 def file(paper: str) -> Path:
-    """Return where a paper's frozen results lie: beside its tables."""
+    """Return where a paper's frozen results are: next to its tables."""
     return library.load(paper).path.parent / "reference" / f"{paper}.csv"
 
 
 def checked(path: Path) -> Path:
-    """Return where frozen results go.
+    """Return the path if frozen results may be written there.
 
     Raises
     ------
@@ -148,7 +148,7 @@ def load(paper: str) -> list[Frozen]:
     Raises
     ------
     ReproError
-        Naming file and line of the first row that does not fit.
+        If a row does not fit; the message names file and line.
     """
     return read(file(paper), Frozen)
 
@@ -159,7 +159,7 @@ def read(path: Path, kind: type[Kept]) -> list[Kept]:
     Raises
     ------
     ReproError
-        Naming file and line of the first row that does not fit.
+        If a row does not fit; the message names file and line.
     """
     if not path.exists():
         return []
@@ -167,7 +167,7 @@ def read(path: Path, kind: type[Kept]) -> list[Kept]:
     return list(_read(path, kind, known.st_ino, known.st_mtime_ns))  # type: ignore[arg-type]
 
 
-@cache  # asked for once a table of the paper; a file that is written anew has another inode
+@cache  # called once per table; a rewritten file has another inode
 def _read(path: Path, kind: type[Kept], _inode: int, _changed: int) -> tuple[Kept, ...]:
     found = []
     kinds = {field.name: _KINDS[str(field.type)] for field in fields(kind)}  # type: ignore[arg-type]
@@ -194,7 +194,7 @@ def written(rows: Iterable[Kept], kind: type[Kept]) -> str:
 
 
 def save(paper: str, rows: list[Frozen]) -> Path:
-    """Write frozen results beside those there are; one of the same cell and seed is replaced."""
+    """Add frozen results to the file; those of the same cell and seed are replaced."""
     kept = {(row.place, row.seed): row for row in load(paper)}
     kept |= {(row.place, row.seed): row for row in rows}
     path = checked(file(paper))
@@ -211,7 +211,7 @@ def _origin(text: str) -> str:
 
 _KINDS: dict[str, Callable[[str], Any]] = {
     "str": str,
-    "Literal['paper', 'added', 'other']": _origin,  # as an annotation's text has it
+    "Literal['paper', 'added', 'other']": _origin,  # the text of the annotation
     "int": int,
     "float": float,
     "bool": lambda text: {"True": True, "False": False}[text],

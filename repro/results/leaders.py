@@ -1,4 +1,4 @@
-"""Who is ahead in a table: as printed, as it comes out here, and with rows that the paper lacks."""
+"""Who is ahead in a table: as printed, in our runs, and in our runs with further rows."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from repro.results.verdicts import ComparedCell
 
 @dataclass(frozen=True)
 class Leaders:
-    """Of one column group, rows by the number of columns that they lead; a tie counts for all."""
+    """In one column group, the number of columns that each row leads; a tie counts for all."""
 
     columns: int
     published: dict[RowName, int]
-    """The printed numbers."""
+    """By the printed numbers."""
     here: dict[RowName, int]
-    """Ours, of the paper's own rows; empty if fewer than two have a number."""
+    """By our numbers, among the paper's rows; empty if fewer than two have one."""
     found: int
-    """How many of those have a number of ours."""
+    """How many of the paper's rows have a number of our runs."""
     rows: int
-    """How many of those there are."""
+    """How many rows the paper has."""
     with_added: dict[RowName, int]
-    """Ours, of all rows; empty if there are none of ours, or fewer than two of the paper's."""
+    """By our numbers, among all rows; empty without further rows, or where `here` is empty."""
     above: dict[RowName, int]
-    """Rows whose number, rounded as the printed ones, is above all of these in a column."""
+    """In how many columns a row's number, rounded as the printed ones, is above all of these."""
 
 
 def leaders(cells: Iterable[ComparedCell]) -> Leaders | None:
-    """Return who is ahead in one column group; None if fewer than two rows have a number of ours.
+    """Return who is ahead in one column group; None if our runs have fewer than two rows.
 
-    In a view of ours two of them must be the paper's.
+    In an added view two of them must be the paper's.
 
-    A frozen number stands in where there is no record. Smoke runs do not count, nor does a row that
-    was run on other data than its group, or for fewer epochs than it has.
+    A frozen number is used where there is no record. Smoke runs do not count, nor does a row that
+    was run on other data than its group, or for fewer epochs than the table says.
 
     Parameters
     ----------
     cells : iterable of ComparedCell
-        Those of the group. More is better in every metric there is.
+        Those of the group. In every metric more is better.
     """
     known = [cell for cell in cells if _counts(cell)]
     own = [cell for cell in known if cell.origin == "paper"]

@@ -1,4 +1,4 @@
-"""What is frozen of each column group: how much of it, how it compares, and who is ahead."""
+"""The frozen results of each column group: how many, how they compare, and who is ahead."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Lead:
 
 @dataclass(frozen=True)
 class Summary:
-    """What is frozen of one column group."""
+    """The frozen results of one column group."""
 
     paper: str
     """Its id."""
@@ -34,7 +34,7 @@ class Summary:
     data: str
     """The column group's label."""
     added_view: bool
-    """Whether the paper does not have the view: the table file adds it."""
+    """Whether the table file adds the view, and the paper does not have it."""
     marks: list[str]
     """See the legend of `repro compare`."""
     rows: int
@@ -44,21 +44,21 @@ class Summary:
     added_rows: int
     """Further rows that have a frozen number."""
     seeds: int
-    """Seeds that are frozen."""
+    """Frozen seeds, of the row that lacks the most."""
     seeds_planned: int
-    """Both of the row that lacks the most seeds."""
+    """Seeds that the table asks for, of the same row."""
     verdicts: dict[str, int]
     """Cells by verdict."""
     ahead_printed: list[Lead]
     """By the printed numbers."""
     ahead_here: list[Lead]
-    """By ours, among the paper's rows."""
+    """By our numbers, among the paper's rows."""
     ahead_with_added: list[Lead]
-    """By ours, among all rows."""
+    """By our numbers, among all rows."""
 
 
 def summaries(papers: Iterable[Paper]) -> list[Summary]:
-    """Return what is frozen of every column group of some papers."""
+    """Return the frozen results of every column group of some papers."""
     return [one for paper in papers for number in paper.tables for one in _of(paper, number)]
 
 

@@ -1,10 +1,10 @@
 """Vectors in two dimensions, as clusters: t-SNE, k-means, and numbers that a picture lacks.
 
-DAVE's Figures 3 and 4 show [mean, sigma] of every user and item by t-SNE, coloured by clusters, and
-say neither how it was set nor how the clusters were found. Gaps in such a picture are no evidence
-of several modes by themselves (Wattenberg et al., "How to Use t-SNE Effectively", Distill 2016), so
-what holds in the full space stands beside it. Hartigan's dip of single components, which would test
-for several modes, is not among it: silhouettes ask the same of the whole space.
+DAVE's Figures 3 and 4 show [mean, sigma] of every user and item by t-SNE, coloured by clusters. The
+paper gives neither t-SNE's settings nor how the clusters were found. Gaps in such a picture alone
+are no evidence of several modes (Wattenberg et al., "How to Use t-SNE Effectively", Distill 2016),
+so numbers from the full space are given with it. Hartigan's dip of single components, which would
+test for several modes, is not among them: silhouettes test the same for the whole space.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from threadpoolctl import threadpool_limits
 from repro.errors import ReproError
 
 PERPLEXITY = 30.0
-"""Neighbours that t-SNE looks at; scikit-learn's default, van der Maaten and Hinton's middle."""
+"""t-SNE's neighbours: scikit-learn's default, the middle of van der Maaten and Hinton's range."""
 FEWEST = 32
 """Distinct rows that a picture needs; t-SNE and k-means fail on fewer."""
 MOST_CLUSTERS = 15
-"""k-means tries 2 to so many, and the best silhouette in the picture wins."""
+"""k-means tries 2 to so many clusters; the best silhouette in the picture wins."""
 ACTIVE_VARIANCE = 0.01
-"""A dimension is in use if its mean varies by more over the rows (Burda et al. 2016, Section 4)."""
+"""A dimension is active if its mean varies by more over the rows (Burda et al. 2016, Section 4)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,11 +73,11 @@ def picture(vectors: NDArray[np.float32], seed: int = 0) -> Picture:
     if len(np.unique(vectors, axis=0)) < FEWEST:
         raise ReproError(
             f"fewer than {FEWEST} of {n} vectors differ: there is nothing to show",
-            "a posterior that has collapsed to one point looks so",
+            "a posterior that has collapsed to one point looks like this",
         )
     place = TSNE(init="pca", perplexity=min(PERPLEXITY, (n - 1) / 3), random_state=seed)
     best, cluster = -np.inf, np.zeros(n, dtype=np.int64)
-    with threadpool_limits(1):  # several wait for each other on a busy machine, for minutes
+    with threadpool_limits(1):  # on a busy machine several threads wait for each other, for minutes
         xy = place.fit_transform(vectors).astype(np.float64)
         for k in range(2, min(MOST_CLUSTERS, n - 1) + 1):
             labels = KMeans(k, n_init=4, random_state=seed).fit_predict(xy)

@@ -1,4 +1,4 @@
-"""A cell of a table: what was printed, what we got, what is frozen, and what to make of it."""
+"""A cell of a table: the published number, our number, the frozen one, and the verdict."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from repro.results.frozen import CellKey, Frozen, RowName
 from repro.runs.records import Record
 
 VERDICTS = {
-    "exact": "ours rounds to the printed digits",
-    "close": "ours lies within a tolerance whose source the table names",
-    "higher": "ours is higher than published; this needs a reason as much as lower does",
-    "lower": "ours is lower than published",
-    "misprint": "the printed number cannot be this row's result, so that ours is not judged by it",
-    "ours": "a row or a view that the paper does not have; nothing to compare with",
-    "unrun": "no record; the note says what is missing",
+    "exact": "our run rounds to the printed digits",
+    "close": "our run is within a tolerance whose source the table file names",
+    "higher": "our run is higher than published; this needs a reason as much as lower does",
+    "lower": "our run is lower than published",
+    "misprint": "the printed number cannot be this row's result; our run is not judged by it",
+    "ours": "nothing to compare with: a row or a view that the paper lacks, or a shorter run",
+    "unrun": "no record yet; the reason is printed",
     "quoted": "the paper took the number from elsewhere, and there is no recipe to run",
-    "blocked": "the data cannot be had",
+    "blocked": "nobody can obtain the data",
     "smoke": "a shortened run on toy data: it shows that the code runs, nothing else",
 }
 
@@ -34,7 +34,8 @@ MARKS = {
     "t": "epoch chosen on test, as the paper did",
     "a": "run on another view of the data than its column group, as the row's note says",
     "c": "scores are constant for some users",
-    "d": "the code differed from its commit, changed after a cut, or has another plug-in now",
+    "d": "the code differed from its commit, changed after an interruption, or your own plug-in "
+    "has changed since",
     "s": "smoke: toy data, two epochs",
     "m": "printed number that cannot be this row's result; its note says why",
     "p": "printed numbers at the level of the most popular items",
@@ -44,7 +45,7 @@ MARKS = {
 
 @dataclass(frozen=True, kw_only=True)
 class ComparedCell:
-    """One cell: what was printed, what we got, and what to make of it."""
+    """One cell: the published number, our number, and the verdict."""
 
     paper: str
     table: str
@@ -52,25 +53,25 @@ class ComparedCell:
     origin: Literal["paper", "added", "other"] = "paper"
     shortened: str = ""
     apart: str = ""
-    """Row to here as in `RowName`."""
+    """`row` to `apart` are as in `RowName`."""
     group: str
     """The column group's label: a dataset, or a variant."""
     label: str
     """The metric as printed."""
     metric: str
-    """Our metric, such as "capped_recall@20"."""
+    """As in `repro list metrics`, such as "capped_recall@20"."""
     published: str
     """As printed; empty where the paper prints nothing."""
     note: str
-    """On the cell."""
+    """The table file's note on the cell."""
     ours: float | None = None
-    """Mean over seeds."""
+    """Our number, mean over seeds."""
     spread: float | None = None
-    """Standard deviation over seeds, from two on."""
+    """Standard deviation over seeds, if there are two or more."""
     standard_error: float | None = None
     """Over test users, mean over seeds."""
     seeds: int = 0
-    """How many it is the mean of."""
+    """How many `ours` is the mean of."""
     planned: int = 0
     """How many seeds the table asks for."""
     doubts: str = ""
@@ -78,19 +79,19 @@ class ComparedCell:
     verdict: str = "unrun"
     """A key of `VERDICTS`."""
     marks: str = ""
-    """Marks of ours."""
+    """Marks of `ours`."""
     reason: str = ""
-    """Why there is no number, or how near the tolerance lets ours be."""
+    """Why there is no number, how far `ours` is off, or within which tolerance it is."""
     runs: tuple[str, ...] = ()
     """The ids of the records."""
     reference: float | None = None
     """The frozen result, mean over its seeds: what an earlier version gave."""
     reference_verdict: str = ""
-    """What to make of that."""
+    """The verdict on `reference`."""
     reference_marks: str = ""
-    """Marks of that."""
+    """Marks of `reference`."""
     reference_seeds: int = 0
-    """How many it is the mean of."""
+    """How many seeds `reference` is the mean of."""
 
     @property
     def name(self) -> RowName:
@@ -99,7 +100,7 @@ class ComparedCell:
 
     @property
     def value(self) -> float | None:
-        """Our number: of a run here, or else frozen."""
+        """Our number: from a record, or else the frozen one."""
         return self.reference if self.ours is None else self.ours
 
     @property
@@ -129,7 +130,7 @@ def compared(
     frozen : dict of CellKey to list of Frozen
         The table's frozen results; those of this cell are taken out.
     digest_here : callable
-        `digest_here`, or what remembers its answers.
+        `digest_here`, or a cached form of it.
     name : RowName
         What the row is called here.
     """
@@ -170,7 +171,7 @@ def compared(
 def _reference(
     entry: Entry, cell: Cell, frozen: dict[CellKey, list[Frozen]], name: RowName
 ) -> dict[str, Any]:
-    """Return the fields of what is frozen of a cell, which is taken."""
+    """Return the fields of a cell's frozen results, which are taken out of `frozen`."""
     rows = _latest(frozen.pop(CellKey(entry.table, name, entry.group_label, cell.label), []))
     if not rows:
         return {}
@@ -186,7 +187,7 @@ def _reference(
 
 
 def _printed(entry: Entry, cell: Cell, name: RowName, **ours: Any) -> ComparedCell:
-    """Return a cell with what was printed, and the given fields of ours."""
+    """Return a cell with what was printed, and the given fields of our run."""
     return ComparedCell(
         paper=entry.paper,
         table=entry.table,
@@ -203,9 +204,10 @@ def _printed(entry: Entry, cell: Cell, name: RowName, **ours: Any) -> ComparedCe
 def _latest_per_seed(
     found: list[Record], digest_here: Callable[[str], str]
 ) -> tuple[list[Record], bool]:
-    """Return one record per seed, of the data that is here if some are, and if that needs saying.
+    """Return one record per seed, and whether the choice needs a mark.
 
-    It does if others are left out, or if all are of other data.
+    Records of the data in the cache come first. The choice needs a mark if others are left out, or
+    if all are of other data.
     """
     by_age = sorted(found, key=lambda record: record.began)
     if not by_age:
@@ -218,7 +220,7 @@ def _latest_per_seed(
 
 
 def digest_here(dataset: str) -> str:
-    """Return the digest of a view as it lies here; "" if it does not."""
+    """Return the digest of a view in the cache; "" if it is not there."""
     try:
         known = views.prepared(dataset)
     except ReproError:  # its manifest is gone, or it is damaged: a record needs neither
@@ -272,7 +274,7 @@ def statistic(entry: Entry, cell: Cell) -> ComparedCell:
 
 
 def only_frozen(paper: str, place: CellKey, rows: list[Frozen]) -> ComparedCell:
-    """Return the cell of a row of ours that nothing else names."""
+    """Return the cell of a further row that only the frozen results have."""
     rows = _latest(rows)
     return ComparedCell(
         paper=paper,
@@ -293,13 +295,13 @@ def only_frozen(paper: str, place: CellKey, rows: list[Frozen]) -> ComparedCell:
 
 
 def _latest(frozen: list[Frozen]) -> list[Frozen]:
-    """Return those of the data that was frozen last; none of none."""
+    """Return those of the data that was frozen last."""
     digest = max(frozen, key=lambda row: row.began).digest if frozen else ""
     return [row for row in frozen if row.digest == digest]
 
 
 def _frozen_marks(rows: list[Frozen]) -> str:
-    """Return the marks that frozen numbers have by themselves."""
+    """Return the marks that frozen numbers have wherever they are shown."""
     marks = "" if all(row.verified for row in rows) else "u"
     marks += "t" if any(row.select.startswith("test") for row in rows) else ""
     return marks + ("d" if any(row.dirty for row in rows) else "")

@@ -1,1 +1,1 @@
-"""From what is asked for to records: plan, execute, and what is known of a run meanwhile."""
+"""From a selection of runs to records: plan, execute, and report the state of runs."""

@@ -1,4 +1,4 @@
-"""What is asked for: papers, tables, rows, views, seeds, settings."""
+"""A selection of runs: papers, tables, rows, views, seeds, settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from repro.errors import ReproError
 from repro.papers import library
 
 SEEDS = 2**32
-"""Above all seeds that every generator of random numbers takes."""
+"""Above all seeds that every random number generator takes."""
 
 
 MOST_SEEDS = 1000
@@ -29,7 +29,7 @@ class Asked:
     rows: tuple[str, ...] = ()
     """Empty: all of the paper's."""
     added: bool = False
-    """Also the rows and views of ours that the tables add; what is named needs no leave."""
+    """Also the rows and views that the table files add; those that are named run anyway."""
     views: tuple[str, ...] = ()
     """Datasets or column groups; empty: all of the paper's."""
     seeds: tuple[int, ...] = ()
@@ -37,10 +37,10 @@ class Asked:
     settings: tuple[str, ...] = ()
     """KEY=VALUE of hyper-parameters."""
     model: str | None = None
-    """A model to put under the tables' protocols, instead of their own rows."""
+    """A model to run under the tables' protocols, instead of their own rows."""
     every_model: bool = False
-    """Put every model there is, or `model` alone, once under every protocol; the former beside the
-    tables' own rows."""
+    """Run every model there is, or `model` alone, once under every protocol; every model in
+    addition to the tables' own rows."""
     smoke: bool = False
 
 
@@ -112,7 +112,7 @@ def seeds_in(text: str) -> tuple[int, ...]:
     except ValueError:
         bounds = f"below {SEEDS:,}, and at most {MOST_SEEDS:,} in a row"
         raise ReproError(
-            f"--seeds '{text}' are not seeds", f"as in 0,1,2 or 0..4; {bounds}"
+            f"--seeds '{text}' does not name seeds", f"as in 0,1,2 or 0..4; {bounds}"
         ) from None
     return tuple(dict.fromkeys(found))
 

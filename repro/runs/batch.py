@@ -1,4 +1,4 @@
-"""From what is asked for to records: plan, prepare data, skip what has a record, run the rest."""
+"""Run a selection: plan, prepare data, skip what has a record, run the rest."""
 
 from __future__ import annotations
 
@@ -18,70 +18,70 @@ from repro.runs.settings import How, Settings
 
 
 class Audience(Protocol):
-    """Who is told of a batch."""
+    """Receives the messages and the progress of a batch."""
 
     def say(self, text: str) -> None:
-        """Hear what the user should know."""
+        """Receive a message for the user."""
 
     def files(self) -> AbstractContextManager[Tell]:
-        """Return who is told of files that are fetched."""
+        """Return what receives the progress of files that are fetched."""
 
     def runs(self, n: int) -> AbstractContextManager[Watch]:
-        """Return who is told of n runs."""
+        """Return what receives the progress of n runs."""
 
 
 @dataclass(frozen=True)
 class Quiet:
-    """Is told of a batch, and keeps what was said."""
+    """Shows no progress, and keeps the messages."""
 
     said: list[str] = field(default_factory=list)
 
     def say(self, text: str) -> None:
-        """Hear what the user should know."""
+        """Receive a message for the user."""
         self.said.append(text)
 
     def files(self) -> AbstractContextManager[Tell]:
-        """Return who is told of files that are fetched."""
+        """Return what receives the progress of files that are fetched."""
         return nullcontext(Silent())
 
     def runs(self, n: int) -> AbstractContextManager[Watch]:
-        """Return who is told of n runs."""
+        """Return what receives the progress of n runs."""
         return nullcontext(_Unwatched())
 
 
 class _Unwatched:
-    """Is told of runs, and does nothing."""
+    """Ignores the progress of runs."""
 
     def begin(self, label: str) -> Any:
-        """Hear that a run begins; return what is told of its epochs."""
+        """Note that a run begins; return what receives its epochs."""
         return lambda phase, epoch, n: None
 
     def end(self, job: Any, outcome: Any) -> None:
-        """Hear what became of a run."""
+        """Note the outcome of a run."""
 
     def say(self, text: str) -> None:
-        """Hear what the user should know."""
+        """Receive a message for the user."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What became of what was asked for."""
+    """The outcome of a selection of runs."""
 
     plan: Plan
     known: list[Record]
-    """Records that there were already."""
+    """Records that existed already."""
     done: Done = field(default_factory=Done)
     without_data: dict[str, ReproError] = field(default_factory=dict)
     """Views that could not be prepared, and why."""
 
     @property
     def records(self) -> list[Record]:
-        """The records of all that was asked for, as far as there are any."""
+        """The records of all selected runs, as far as there are any."""
         return [*self.known, *self.done.finished]
 
     @property
     def exit_code(self) -> int:
-        """4 if a run failed; else that of the data that is missing; else 0."""
+        """4 if a run failed; else the code for missing data; else 0."""
         if self.done.failed:
             return 4
         return min((error.exit_code for error in self.without_data.values()), default=0)
@@ -97,12 +97,12 @@ def run(asked: Asked, how: How, audience: Audience) -> Batch:
     how : How
         Where and how.
     audience : Audience
-        Told of data, runs, and what is left out.
+        Receives messages on data, runs and what is left out, and the progress.
 
     Raises
     ------
     ReproError
-        If what is asked for does not exist. A run that fails is no error: see `Batch`.
+        If something selected does not exist. A run that fails raises nothing: see `Batch`.
     """
     planned = plan(asked)
     for label, reason in planned.left_out.items():
@@ -119,7 +119,7 @@ def run(asked: Asked, how: How, audience: Audience) -> Batch:
     )
     if changed := [record.id for record in known if record.outdated]:
         audience.say(
-            f"{len(changed)} of these records are of an earlier version of a plug-in of yours: "
+            f"{len(changed)} of these records were made by an earlier version of your own plug-in: "
             f"{', '.join(changed)}; --force runs them again"
         )
     ended = _run(todo, how, audience) if todo else Done()
@@ -144,7 +144,7 @@ def _run(todo: list[Job], how: How, audience: Audience) -> Done:
     if how.engine == "local":
         from repro.runs.machine import chosen_device
 
-        chosen_device(how.device)  # or all runs would fail, one after the other
+        chosen_device(how.device)  # without one, fail here and not in every run
     with audience.runs(len(todo)) as watch:
         done = run_all(todo, _engine(how, settings, watch), settings, watch)
     for job, error in done.failed:

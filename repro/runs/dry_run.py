@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from repro import paths
+from repro.experiment import Spec
 from repro.runs import estimate, records, status
 from repro.runs.asked import Asked
 from repro.runs.estimate import Estimate
@@ -17,10 +18,10 @@ from repro.runs.settings import How, Settings
 from repro.training.resume import reached
 
 BUSY = 0.5
-"""Threads with work, per processor, from which on a measured time is not that of a run alone."""
+"""Busy threads per processor; above this a measured time is not that of a run alone."""
 
 MEASURED_SECONDS = 10.0
-"""How long a dry run may watch a model, unless the smallest share of its users takes longer."""
+"""How long a dry run may measure a model, unless the smallest share of its users takes longer."""
 
 
 @dataclass(frozen=True)
@@ -42,36 +43,36 @@ class PlannedRun:
     """Archive and view."""
     protocol: dict[str, Any]
     model: dict[str, Any]
-    """These two with every parameter."""
+    """Protocol and model, each with every parameter."""
     select: str
     """Which epoch counts."""
     seconds: float | None = None
-    """About how long it takes here; null if it has a record, or if that cannot be told."""
+    """About how long it takes here; null if it has a record, or if that is unknown."""
     at_least: bool = False
-    """Whether it takes longer than these seconds: an epoch did not end while it was watched."""
+    """Whether it takes longer than these seconds: an epoch did not end while it was measured."""
     why_unknown: str = ""
-    """Why its time cannot be told."""
+    """Why its time is unknown."""
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A row that gives no run."""
+    """A row that is not run."""
 
     label: str
     verdict: str
-    """As `repro compare` has it."""
+    """As in `repro compare`."""
     reason: str
-    """Why it gives none."""
+    """Why it is not run."""
 
 
 @dataclass(frozen=True)
 class Folder:
-    """Where something is written."""
+    """A folder that is written to."""
 
     path: str
     """Where it is."""
     free_bytes: int
-    """Room on its disk."""
+    """Free space on its disk."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class DryRun:
 
     runs: list[PlannedRun]
     left_out: list[LeftOut]
-    """Rows that give no run."""
+    """Rows that are not run."""
     to_fetch: dict[str, str]
     """The views that are not in the cache, and where they come from."""
     data: Folder
@@ -88,13 +89,13 @@ class DryRun:
     records: Folder
     """The folder of records."""
     checkpoint_bytes: int
-    """At most so much is written for checkpoints, as long as runs go on."""
+    """Checkpoints take at most so much disk space while the runs last."""
     seconds: float
     """Of all runs whose time is known, one after the other."""
     at_least: bool
     """Whether it takes longer: some time is unknown, or a bound."""
     busy_threads: float
-    """Threads of others that had work when it began."""
+    """Threads of other programs that were busy when it began."""
     processors: int
     """How many the machine has."""
 
@@ -110,9 +111,9 @@ def dry_run(asked: Asked, how: How, each: Callable[[PlannedRun], None] | None = 
     Parameters
     ----------
     asked, how
-        As of `repro.runs.batch.run`.
+        As in `repro.runs.batch.run`.
     each : callable, optional
-        Told of every run as soon as its time is known.
+        Called with every run as soon as its time is known.
     """
     planned = plan(asked)
     jobs, missing = planned.located(), lacking(planned)
@@ -142,7 +143,7 @@ def dry_run(asked: Asked, how: How, each: Callable[[PlannedRun], None] | None = 
 
 
 class _Clock:
-    """Tells how long runs take; seeds and tables share what was measured."""
+    """Estimates how long runs take; seeds and tables share what was measured."""
 
     def __init__(self, settings: Settings, missing: dict[str, str], force: bool) -> None:
         self.known: list[Estimate] = []
@@ -150,9 +151,9 @@ class _Clock:
         self._measured: dict[tuple[str, int, int], Estimate | str] = {}
 
     def time(self, job: Job) -> Estimate | str:
-        """Return how long a job takes, or why that cannot be told."""
+        """Return how long a job takes, or why that is unknown."""
         if job.experiment.dataset in self._missing:
-            return "its data is not here"
+            return "its data is not in the cache"
         behind = (0, 0) if self._force else reached(self._settings.runs / job.id)
         key = (job.experiment.seedless, *behind)
         if key not in self._measured:
@@ -175,14 +176,18 @@ def _planned(job: Job, record: str | None, clock: _Clock) -> PlannedRun:
         seed=job.experiment.seed,
         record=record,
         dataset=job.experiment.dataset,
-        protocol=job.experiment.protocol.as_json(),
-        model=job.experiment.model.as_json(),
+        protocol=_named(job.experiment.protocol),
+        model=_named(job.experiment.model),
         select=job.experiment.select,
         **time,
     )
 
 
+def _named(plugin: Spec) -> dict[str, Any]:
+    return {"name": plugin.name, "params": dict(plugin.params)}
+
+
 def _folder(path: Path) -> Folder:
-    """Return a folder with the room on its disk, whether or not it is there yet."""
+    """Return a folder with the free space on its disk, whether or not it exists yet."""
     there = next(at for at in [path.absolute(), *path.absolute().parents] if at.exists())
     return Folder(str(path), shutil.disk_usage(there).free)

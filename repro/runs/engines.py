@@ -1,7 +1,7 @@
 """Where experiments run: one after the other here, side by side in processes, or on a Ray cluster.
 
-An engine takes jobs and gives back what became of them. What all share is in `run_all`: a run that
-another process is at is left to it, and looked at again later; one that fails stops no other.
+An engine takes jobs and returns their outcomes. `run_all` has what all engines share: a run that
+another process is running is left to it, and checked again later; one that fails stops no other.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ from repro.runs.settings import Report, Settings
 Ending = Record | ReproError
 
 Ended = tuple[Job, Ending, list[str]]
-"""A job, what became of it, and what the user should know that has not been said yet."""
+"""A job, its outcome, and messages for the user that have not been shown yet."""
 
 POLL_SECONDS = 1.0
 AGAIN_SECONDS = 3.0
-"""After how long a run that another process is at is looked at again."""
+"""After how long a run that another process is running is checked again."""
 
 
 class Watch(Protocol):
-    """Who is told how the runs go."""
+    """Receives the progress of runs."""
 
     def begin(self, label: str) -> Report:
-        """Hear that a run begins; return what is told of its epochs."""
+        """Note that a run begins; return what receives its epochs."""
 
     def end(self, job: Job, outcome: Ending) -> None:
-        """Hear what became of a run."""
+        """Note the outcome of a run."""
 
     def say(self, text: str) -> None:
-        """Hear what the user should know."""
+        """Receive a message for the user."""
 
 
 class Engine(Protocol):
@@ -62,12 +62,12 @@ class Engine(Protocol):
         """Return the jobs that were started and have not been returned."""
 
     def stop(self) -> None:
-        """End what still runs."""
+        """End the jobs that still run."""
 
 
 @dataclass
 class Done:
-    """What became of many jobs."""
+    """The outcomes of many jobs."""
 
     finished: list[Record] = field(default_factory=list)
     failed: list[tuple[Job, ReproError]] = field(default_factory=list)
@@ -85,9 +85,9 @@ def run_all(jobs: list[Job], engine: Engine, settings: Settings, watch: Watch) -
     engine : Engine
         Where.
     settings : Settings
-        How; the same that the engine has.
+        How; the same settings as the engine's.
     watch : Watch
-        Told of the progress.
+        Receives the progress.
     """
     done = Done()
     waiting = deque(jobs)
@@ -136,10 +136,10 @@ def run_all(jobs: list[Job], engine: Engine, settings: Settings, watch: Watch) -
 
 
 def _follow(engine: Engine, settings: Settings, watch: Watch, reports: dict[str, Report]) -> None:
-    """Tell how far the runs in other processes are, as their locks say."""
+    """Report how far the runs in other processes are, from their locks."""
     for job in engine.active():
         lock = None
-        with contextlib.suppress(ReproError):  # what is damaged tells nothing
+        with contextlib.suppress(ReproError):  # a damaged lock says nothing
             lock = locks.read(settings.runs / job.id)
         if lock and lock.n_epochs:
             if job.label not in reports:
@@ -164,7 +164,7 @@ class Here:
         self._jobs.append(job)
 
     def wait(self) -> list[Ended]:
-        """Run the job that was started, and return what became of it."""
+        """Run the job that was started, and return its outcome."""
         from repro.runs.execute import attempt  # torch is loaded when a run starts
 
         jobs, self._jobs = self._jobs, []
@@ -178,13 +178,13 @@ class Here:
         return list(self._jobs)
 
     def stop(self) -> None:
-        """Nothing runs outside `wait`."""
+        """Do nothing: no job runs outside `wait`."""
 
 
 class Processes:
     """Side by side on this machine, a process for each run.
 
-    Each has its share of the CPU's cores. They share a GPU; several GPUs are dealt round.
+    Each has its share of the CPU's cores. They share a GPU; several GPUs are assigned in turn.
 
     Parameters
     ----------
@@ -213,7 +213,7 @@ class Processes:
         settings = replace(self._settings, device=_dealt(self._settings.device, place))
         arguments = (job, settings, theirs, os.getpid())
         process = self._context.Process(target=_work, args=arguments, daemon=True)
-        here = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for us, not for it
+        here = signal.signal(signal.SIGINT, signal.SIG_IGN)  # only this process ends on Ctrl-C
         try:
             process.start()
         finally:
@@ -229,7 +229,7 @@ class Processes:
             job, process, place = self._running.pop(pipe)
             try:
                 outcome, said = pipe.recv()
-            except (EOFError, OSError):  # killed before it sent anything, or meanwhile
+            except (EOFError, OSError):  # killed before it sent its outcome, or meanwhile
                 process.join()
                 outcome, said = _died(process.exitcode), []
             process.join()
@@ -251,7 +251,7 @@ class Processes:
 
 
 def _dealt(device: str, place: int) -> str:
-    """Return the device for the n-th process: GPUs are dealt round."""
+    """Return the device for the n-th process: GPUs are assigned in turn."""
     import torch
 
     if device == "cpu" or not torch.cuda.is_available():
@@ -260,11 +260,11 @@ def _dealt(device: str, place: int) -> str:
 
 
 def _work(job: Job, settings: Settings, out: Connection, parent: int) -> None:
-    """Run a job in a process of its own, and send what became of it, and what was said."""
+    """Run a job in its own process, and send its outcome and its messages."""
     from repro.runs.execute import attempt
 
     def report(phase: str, epoch: int, n: int) -> None:
-        if os.getppid() != parent:  # killed: nobody waits for us, and a later start goes on
+        if os.getppid() != parent:  # killed: nobody waits, and a later start resumes
             os._exit(1)
 
     report("", 0, 0)
@@ -281,7 +281,7 @@ def _work(job: Job, settings: Settings, out: Connection, parent: int) -> None:
 
 
 def plain(outcome: Ending) -> Ending:
-    """Return an outcome that another process can read: a plug-in's own class it cannot."""
+    """Return an outcome that another process can read: it may not know a plug-in's own error."""
     for kind in (BusyError, UnsupportedError, ReproError):
         if isinstance(outcome, kind):
             return kind(outcome.message, outcome.hint)
@@ -289,8 +289,12 @@ def plain(outcome: Ending) -> Ending:
 
 
 def _died(code: int) -> ReproError:
-    how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    how = (
+        f"was killed by {signal.Signals(-code).name}"
+        if code < 0
+        else f"ended with exit code {code}"
+    )
     hint = "it may have run out of memory: try fewer --jobs; " if code == -signal.SIGKILL else ""
     return ReproError(
-        f"the process of this run was {how}", f"{hint}run again to go on from its checkpoint"
+        f"the process of this run {how}", f"{hint}run again to resume from its checkpoint"
     )

@@ -1,8 +1,8 @@
-"""Estimate how long a run takes on this machine: play two epochs of every loop, and a look.
+"""Estimate how long a run takes on this machine: time two epochs of every loop, and an evaluation.
 
-That is done on ever more of the users, while time allows, and continued in a straight line: what
-does not depend on the users does not grow with them. Where an epoch on all of them takes too long,
-its first steps tell if it is slower than on the line, as where blocks have whole columns.
+That is done on ever more of the users, while time allows, and extrapolated in a straight line: what
+does not depend on the users does not grow with them. Where an epoch on all users takes too long,
+its first steps show if it is slower than on the line, as where blocks have whole columns.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from repro.training.progress import Progress
 from repro.training.ranking import rank
 
 SHARES = (1 / 512, 1 / 64, 1 / 8, 1.0)
-"""Of the users, on which a model is played; the first to its end, the others if time allows."""
+"""Shares of the users that a model trains on; the first to its end, the others if time allows."""
 
 LONG = 1 / 8
-"""Of the time allowed, an epoch that is not played twice, as what it does but once is small."""
+"""Share of the time allowed; a longer epoch is run only once: little of it is one-time work."""
 
 LOOK = 1 / 16
-"""Of the time allowed, what a look at ever more test cases may take."""
+"""Share of the time allowed that evaluating ever more test cases may take."""
 
 BETTER = 0.4
-"""Of the looks, those that are better than all before and go on to a model's parts; the mean of
-twelve runs of DAVE's Table 4."""
+"""Share of the evaluations that are better than all before, so that a model's parts are ranked,
+too; the mean of twelve runs of DAVE's Table 4."""
 
 
 class _Enough(Exception):  # noqa: N818 - it is no error
@@ -48,9 +48,9 @@ class _Enough(Exception):  # noqa: N818 - it is no error
 
 
 class _Play(Progress):
-    """A run on n of the users that plays two epochs from the middle of every loop.
+    """A run on n of the users that trains two epochs from the middle of every loop.
 
-    The first of them also does what is done but once; the second stands for all others.
+    The first of them also has the one-time work; the second stands for all others.
     """
 
     def __init__(
@@ -61,16 +61,16 @@ class _Play(Progress):
         self._job, self._split, self._reached = job, split, reached
         self._users = np.arange(n) * split.train.n_users // n  # from all over the data
         self.n_pairs = int(split.train.counts[self._users].sum())
-        self.once = self.aside = 0.0  # seconds outside of epochs: the model's; to time a look
-        self.played = self.all = 0.0  # seconds of epochs: those played; all that are to come
+        self.once = self.aside = 0.0  # seconds outside of epochs: the model's; to time evaluations
+        self.played = self.all = 0.0  # seconds of epochs: those trained; all that are to come
         self.steps, self.pace = 0, 0.0  # logged in an epoch of the first loop; seconds of each
-        self.looks = 0.0  # seconds of all looks at all cases
+        self.looks = 0.0  # seconds of all evaluations on all cases
         self.checkpoint = 0  # bytes
         self._n_looks = self._steps = 0
-        self._unseen = 1  # looks at a loop's scorers; one at what is scored outside of all loops
+        self._unseen = 1  # evaluations in a loop; one of a scorer outside of all loops
 
     def run(self, seconds: float, deadline: float) -> None:
-        """Play, and be cut off behind a deadline of `time.monotonic`; those seconds are allowed."""
+        """Train, and stop after a deadline of `time.monotonic`; `seconds` is the time allowed."""
         self._seconds, self._deadline = seconds, deadline
         model, train = model_of(self._job), self._split.train.rows(self._users)
         look: tuple[float, float] | None = None
@@ -87,7 +87,7 @@ class _Play(Progress):
         self.looks = self._n_looks * each + once
 
     def epochs(self, n: int, **state: Stateful) -> Iterator[int]:
-        """Count the two of n epochs that are played."""
+        """Count the two of n epochs that are trained."""
         self._loop += 1
         loop, done = self._reached
         to_come = range(done if self._loop == loop else n if self._loop < loop else 0, n)
@@ -113,7 +113,7 @@ class _Play(Progress):
         self.checkpoint, self._unseen = max(self.checkpoint, size), 1
 
     def log(self, **losses: Any) -> None:
-        """Note losses, as long as there is time."""
+        """Log losses, as long as there is time."""
         super().log(**losses)
         self._steps += 1
         if time.monotonic() > self._deadline:
@@ -121,15 +121,15 @@ class _Play(Progress):
             raise _Enough
 
     def _clock(self) -> float:
-        """Return the model's seconds so far, once the device has done what it was told."""
+        """Return the model's seconds so far, once the device has done its work."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return time.monotonic() - self.aside
 
     def _look(self, scorer: Scorer) -> tuple[float, float]:
-        """Return the seconds of a look, and of one at the further cases, which comes but once.
+        """Return the seconds of an evaluation, and of the one of the further cases, done only once.
 
-        They are told from some test cases whose users are known.
+        They are estimated from some test cases whose users are known.
         """
         split, experiment = self._split, self._job.experiment
         test, asked = split.test, split.test.queries.user
@@ -142,7 +142,7 @@ class _Play(Progress):
         for n in sorted({min(8**k, len(test)) for k in range(8)}):
             if len(seen) > 2 and _line(seen, n) > LOOK * self._seconds:
                 break
-            some = np.resize(known, n)  # over and over, where they are fewer
+            some = np.resize(known, n)  # repeated, where they are fewer
             began = time.monotonic()
             rank(scorer, Cases(queries.rows(some), test.targets.rows(some)), experiment.model.name)
             seen.append((n, time.monotonic() - began))
@@ -160,16 +160,16 @@ class Estimate:
 
     seconds: float
     ended: bool
-    """Whether enough was seen to tell; else the run takes longer."""
+    """Whether enough was measured; else the run takes longer."""
     checkpoint: int
-    """Bytes of one of its checkpoints; three lie on disk at most, and none when it has ended."""
+    """Bytes of one of its checkpoints; three are on disk at most, and none when it has ended."""
 
 
 def load() -> tuple[float, int]:
-    """Return how many threads had work in the last minute, and for how many processors.
+    """Return how many threads were busy in the last minute, and how many processors there are.
 
-    0 threads if unknown. Those of a small model that wait for each other on a busy machine make it
-    many times slower.
+    0 threads if unknown. On a busy machine the threads of a small model wait for each other, which
+    makes it many times slower.
     """
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0, os.cpu_count() or 1
 
@@ -177,7 +177,7 @@ def load() -> tuple[float, int]:
 def measure(
     job: Job, settings: Settings, seconds: float, reached: tuple[int, int] = (0, 0)
 ) -> Estimate | str:
-    """Return how long a run will take on this machine, or why that cannot be said.
+    """Return how long a run will take on this machine, or why that is unknown.
 
     Parameters
     ----------
@@ -186,17 +186,17 @@ def measure(
     settings : Settings
         Where and how.
     seconds : float
-        How long the model may be watched. Its smallest share of the users may take longer, and so
+        How long the measurement may take. The smallest share of the users may take longer, and so
         may a step or a fit that cannot be stopped.
     reached : tuple of int
-        What lies behind the run, as `repro.training.progress.reached` tells it.
+        How far the run is already, as `repro.training.resume.reached` returns it.
     """
     try:
-        with warnings.catch_warnings(action="ignore"):  # of so few users
+        with warnings.catch_warnings(action="ignore"):  # about so few users
             return _measured(job, settings, seconds, reached)
     except ReproError as error:
         return error.message
-    except Exception as error:  # a model's bug is for the run to tell
+    except Exception as error:  # a model's bug is for the run to report
         return f"{type(error).__name__}: {error}"
 
 
@@ -217,7 +217,7 @@ def _measured(job: Job, settings: Settings, seconds: float, reached: tuple[int, 
         left -= _line([(p.n, p.once + p.aside) for p in plays], n)
         fits = left > _line([(p.n, p.played) for p in plays], n, batch)
         in_part = n == n_users and len(plays) > 1 and _steps(play, plays, per_step) > 1
-        in_part = in_part and left > 4 * plays[-1].pace  # or little is seen
+        in_part = in_part and left > 4 * plays[-1].pace  # or too little is measured
         if (plays or obstacle) and not fits and not in_part:
             continue
         try:
@@ -230,7 +230,7 @@ def _measured(job: Job, settings: Settings, seconds: float, reached: tuple[int, 
             obstacle = error
     if obstacle and not plays:
         raise obstacle
-    full = [p for p in plays if p.n >= batch] or plays  # of a short step little can be told
+    full = [p for p in plays if p.n >= batch] or plays  # a shorter step says little
     slower = 1.0
     if cut and len(plays) > 1:
         on_line = _line([(p.n, p.pace * p.steps) for p in full], cut.n, batch)
@@ -254,9 +254,10 @@ def _shares(n_users: int, batch: int) -> list[int]:
 
 
 def _line(points: Sequence[tuple[int, float]], x: int, batch: int = 0) -> float:
-    """Return what lies at x on the line through the last two points, which does not fall.
+    """Return the value at x of the line through the last two points, which does not fall.
 
-    Where there is but one, all have what it has; with batches of users, it has what one has.
+    With only one point the value is constant; with batches of users the line starts at 0, and the
+    point counts as one batch at least.
     """
     if not points:
         return 0.0
@@ -267,10 +268,10 @@ def _line(points: Sequence[tuple[int, float]], x: int, batch: int = 0) -> float:
 
 
 def _steps(play: _Play, plays: list[_Play], batch: int) -> float:
-    """Return the steps of an epoch that was not seen to its end.
+    """Return the steps of an epoch that did not end.
 
-    They are as many as the batches of users, if that holds for the last two that ended; else so
-    many times the pairs are so many times the steps.
+    They grow with the batches of users, if they did so in the last two runs that ended; else with
+    the pairs.
     """
     one, two = plays[-2:]
     batches = {p: math.ceil(p.n / batch) for p in (one, two, play)}

@@ -1,4 +1,4 @@
-"""Run an experiment, from data to record; go on from where an earlier attempt was cut off."""
+"""Run an experiment, from data to record; resume where an earlier attempt was interrupted."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def attempt(
     report: Report | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Record | ReproError:
-    """Run an experiment; return its record, or what came in the way, which is recorded too.
+    """Run an experiment; return its record, or the error that ended it, which is saved too.
 
     Parameters
     ----------
@@ -44,13 +44,13 @@ def attempt(
     settings : Settings
         Where and how.
     report, say : callable, optional
-        Told of every epoch, and of what the user should know.
+        Called after every epoch, and with messages for the user.
     """
     folder = settings.runs / job.id
     trace = ""
     try:
         return run(job, settings, report, say)
-    except BusyError as error:  # no failure: another process is at it
+    except BusyError as error:  # not a failure: another process is running it
         return error
     except ReproError as error:
         obstacle = error
@@ -77,12 +77,12 @@ def run(
     Parameters
     ----------
     job, settings, report, say
-        As of `attempt`.
+        As in `attempt`.
 
     Raises
     ------
     BusyError
-        If another process is at it.
+        If another process is running it.
     """
     job = job.located()
     folder = settings.runs / job.id
@@ -96,20 +96,20 @@ def run(
         known = _known(job, settings)
         if known and _counts(known, settings) and job.is_done_by(known):
             return known
-        if known:  # another table asked for other metrics; they are not to be lost
+        if known:  # another table asked for other metrics; keep them
             job = replace(job, metrics=tuple(dict.fromkeys([*job.metrics, *known.results])))
         _forget_checkpoints(folder, settings)
         record, outcome = _trained(job, settings, told, say)
         lock.check()
         ranking = outcome.ranking
-        assert ranking is not None, "the record tells of it"
+        assert ranking is not None, "`_trained` has made sure"
         embeddings = {name: rows.numpy() for name, rows in outcome.embeddings.items()}
         records.save(settings.runs, record, ranking.hits, ranking.n_targets, embeddings)
         return record
 
 
 def _known(job: Job, settings: Settings) -> Record | None:
-    """Return the record that there is; where the run is forced, a damaged one counts as none."""
+    """Return the record, if there is one; in a forced run a damaged one counts as none."""
     try:
         return records.find(settings.runs, job.digest, job.experiment)
     except ReproError:
@@ -119,13 +119,13 @@ def _known(job: Job, settings: Settings) -> Record | None:
 
 
 def _counts(known: Record, settings: Settings) -> bool:
-    """Return whether a record is not from before the moment that a forced run began."""
+    """Return whether a record counts: for a forced run, only one from after its beginning."""
     began = datetime.datetime.fromisoformat(known.began).timestamp()
     return settings.since is None or began >= settings.since
 
 
 def _forget_checkpoints(folder: Path, settings: Settings) -> None:
-    """Delete the checkpoints from before the moment that a forced run began."""
+    """Delete the checkpoints from before a forced run began."""
     if settings.since is not None:
         for file in checkpoints.present(folder):
             if file.stat().st_mtime < settings.since:
@@ -135,7 +135,7 @@ def _forget_checkpoints(folder: Path, settings: Settings) -> None:
 def _trained(
     job: Job, settings: Settings, report: Report, say: Callable[[str], None] | None
 ) -> tuple[Record, Outcome]:
-    """Train a job's model; return the record, and what goes beside it."""
+    """Train a job's model; return the record, and what is saved with it."""
     device = machine.chosen_device(settings.device, settings.threads, settings.deterministic)
     experiment, folder = job.experiment, settings.runs / job.id
     code = code_version() | plugins(experiment)
@@ -147,7 +147,7 @@ def _trained(
     machine.forget_peak(device)
     progress = Progress(experiment.seed, device, folder, report, start, say)
     if say and n_sources([code, *progress.outcome.attempts]) > 1:
-        say(f"{job.label}: the code has changed since its checkpoint; --force begins anew")
+        say(f"{job.label}: the code has changed since its checkpoint; --force starts over")
     with machine.subnormals_as_zero():
         outcome = fit(
             model_of(job),
@@ -163,7 +163,7 @@ def _trained(
         )
     ranking = outcome.ranking
     if ranking is None:
-        raise ReproError(f"{experiment.model.name} yielded no scorer", "it needs an epoch at least")
+        raise ReproError(f"{experiment.model.name} yielded no scorer", "it needs one epoch or more")
     record = Record(
         id=job.id,
         experiment=experiment,
@@ -199,20 +199,20 @@ def dataset_of(job: Job) -> Dataset:
     Raises
     ------
     ReproError
-        If it is damaged, or another one than the job was planned for.
+        If it is damaged, or is not the one that the job was planned for.
     """
     job = job.located()
     return _dataset(job.experiment.dataset, job.digest)
 
 
 def split_of(job: Job) -> Split:
-    """Return what a job's protocol makes of its view."""
+    """Return the split of a job's view by its protocol."""
     protocol = job.experiment.protocol
     arguments = canonical(protocol.params)
     return _split(dataset_of(job), protocol.name, arguments)
 
 
-@lru_cache(maxsize=2)  # checked once a process: what is trained on is what the digest says
+@lru_cache(maxsize=2)  # checked once per process: the digest is that of the data trained on
 def _dataset(dataset: str, digest: str) -> Dataset:
     found = views.load(dataset)
     if found.digest != digest:

@@ -1,4 +1,4 @@
-"""What may be deleted: left behind by what was killed, finished, or replaced."""
+"""What may be deleted: left behind by processes that were killed or finished, or replaced."""
 
 from __future__ import annotations
 
@@ -31,29 +31,29 @@ class Leftover:
 
 
 def leftovers(runs: Path, unfinished: bool = False) -> list[Leftover]:
-    """Return what may be deleted, of runs and of data; never what a process is at.
+    """Return what may be deleted, of runs and of data; never what a process is using.
 
     Parameters
     ----------
     runs : Path
         The folder of records.
     unfinished : bool
-        Also what a later command would go on from: checkpoints of runs without a record, and parts
-        of downloads.
+        Also what a later command would resume from: checkpoints of runs without a record, and
+        partial downloads.
     """
     found = [*_of_runs(runs, unfinished), *_of_data(unfinished)]
     return [Leftover(kind, path, _size(path)) for kind, path in found]
 
 
 def delete(found: Iterable[Leftover], runs: Path, unfinished: bool = False) -> None:
-    """Delete what may still be deleted: no process has come for it in the meantime.
+    """Delete what may still be deleted: no process has begun to use it in the meantime.
 
     Parameters
     ----------
     found : iterable of Leftover
         What to delete.
     runs, unfinished
-        As of `leftovers`.
+        As in `leftovers`.
     """
     still = {one.path for one in leftovers(runs, unfinished)}
     for one in found:
@@ -71,7 +71,7 @@ def _of_runs(runs: Path, unfinished: bool) -> Iterator[tuple[str, Path]]:
         if lock and lock.is_held(folder):
             continue
         if lock:
-            yield "void lock", folder / locks.FILE
+            yield "lock of a process that has ended", folder / locks.FILE
         done = records.exists(runs, folder.name)
         for file in checkpoints.present(folder):
             if done:
@@ -82,7 +82,7 @@ def _of_runs(runs: Path, unfinished: bool) -> Iterator[tuple[str, Path]]:
             yield "damaged checkpoint", file
         for file in files.unfinished(folder):
             if not file.match(".checkpoint-*"):
-                yield "cut off as it was written", file
+                yield "partly written file", file
 
 
 def _of_data(unfinished: bool) -> Iterator[tuple[str, Path]]:
@@ -97,8 +97,8 @@ def _of_data(unfinished: bool) -> Iterator[tuple[str, Path]]:
                 yield "old view", path
         if unfinished:
             for path in sorted(folder.glob("parts/*.part*")):
-                yield "part of a download", path
-    known = set(manifest.names())  # not those of a REPRO_PATH that is not set today: raw data stay
+                yield "partial download", path
+    known = set(manifest.names())  # not those of a REPRO_PATH that is not set now: raw data stay
     for path in sorted((paths.home() / "data").glob("*/views/*")):
         if path.parent.parent.name not in known:
             yield "view without a manifest", path

@@ -1,8 +1,8 @@
-"""A lock on a run: who is at it, since when, and how far; so that two never do the same work.
+"""A lock on a run: which process runs it, since when, and how far; so that no two do the same work.
 
-A lock is a file in the run's folder. Whoever holds it writes it anew every few seconds. One whose
-process is gone, or on another host or in another container has not been heard of for a while, is
-taken over. The file also tells `repro status` how far the run is, whatever host it is on.
+A lock is a file in the run's folder. Its holder rewrites it every few seconds. A lock is taken over
+if its process is gone, or has been silent for a while, as on another host or in another container.
+The file also tells `repro status` how far the run is, whatever host it is on.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from repro.files import read_json, write_json
 FILE = "lock.json"
 BEAT_SECONDS = 5.0
 SILENT_SECONDS = 90.0
-"""Without a beat for so long a lock is void; the beats survive a slow file server."""
+"""Without a beat for so long a lock is void; a slow file server takes less."""
 
 
 class BusyError(ReproError):
-    """Another process is at this run."""
+    """Another process is running this."""
 
 
 @dataclass(frozen=True)
 class Lock:
-    """What the file says."""
+    """The content of the file."""
 
     token: str
     host: str
@@ -46,10 +46,10 @@ class Lock:
     left: float | None = None
     """Seconds that the rest of the phase takes at its pace."""
     processes: str = ""
-    """Which processes its pid is one of: those of a container are another's strangers."""
+    """Among which processes its pid counts: containers do not see each other's."""
 
     def is_held(self, folder: Path) -> bool:
-        """Return whether its process is there, as far as one can tell from here."""
+        """Return whether its process is there, as far as can be seen from here."""
         from_here = (self.host, self.processes) == (socket.gethostname(), processes())
         if from_here and not _is_alive(self.pid):
             return False
@@ -57,7 +57,7 @@ class Lock:
 
 
 class Holder:
-    """Holds a lock: writes its beats, and learns whether somebody else took it over."""
+    """Holds a lock: writes its beats, and notices if another process takes it over."""
 
     def __init__(self, folder: Path, lock: Lock) -> None:
         self.lock = lock
@@ -84,12 +84,12 @@ class Holder:
         self.lock = replace(self.lock, phase=phase, epoch=epoch, n_epochs=n_epochs, left=left)
 
     def check(self) -> None:
-        """Learn whether the lock is still held.
+        """Check that the lock is still held.
 
         Raises
         ------
         BusyError
-            As of `tell`.
+            As in `tell`.
         """
         if time.monotonic() - self._beaten > 2 * BEAT_SECONDS:  # this process was asleep
             with _guarded(self._folder):
@@ -100,7 +100,7 @@ class Holder:
             )
 
     def release(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         self._over.set()
         self._thread.join()
         with _guarded(self._folder):
@@ -124,7 +124,7 @@ def held(folder: Path, label: str) -> Iterator[Holder]:
     Parameters
     ----------
     folder : Path
-        The run's.
+        The run's folder.
     label : str
         What the run is called, for people.
 
@@ -161,12 +161,12 @@ def read(folder: Path) -> Lock | None:
         return None
     except (ValueError, TypeError) as error:
         raise ReproError(
-            f"{folder / FILE} is damaged: {error}", "delete it, if no process is at this run"
+            f"{folder / FILE} is damaged: {error}", "delete it, if no process is running this"
         ) from error
 
 
 def busy(folder: Path, label: str) -> BusyError | None:
-    """Return the error of a run that another process is at; a damaged lock is nobody's."""
+    """Return an error if another process holds the lock on a run; nobody holds a damaged one."""
     with suppress(ReproError):
         lock = read(folder)
         if lock and lock.is_held(folder):
@@ -176,7 +176,7 @@ def busy(folder: Path, label: str) -> BusyError | None:
 
 @contextmanager
 def _guarded(folder: Path) -> Iterator[None]:
-    """Let one process at a time look at a lock and change it."""
+    """Let one process at a time read a lock and change it."""
     from filelock import FileLock
 
     with FileLock(folder.parent / ".locks.lock"):
@@ -192,11 +192,11 @@ def _is_own(folder: Path, lock: Lock) -> bool:
 
 
 def processes() -> str:
-    """Return what names the processes that can be seen from here: system start and namespace."""
+    """Return a name for the processes that can be seen from here: system start and namespace."""
     start = Path("/proc/sys/kernel/random/boot_id")
     try:
         return f"{start.read_text().strip()} {Path('/proc/self/ns/pid').readlink()}"
-    except OSError:  # no Linux: a host's processes are one set
+    except OSError:  # not Linux: a host's processes are one set
         return ""
 
 
@@ -208,7 +208,7 @@ def _is_alive(pid: int) -> bool:
     except PermissionError:  # somebody else's process
         return True
     stat = Path(f"/proc/{pid}/stat")
-    try:  # one that was killed stays listed until its parent looks
+    try:  # a killed process stays listed until its parent waits for it
         return stat.read_text().rpartition(")")[2].split()[0] not in "ZX"
     except (OSError, IndexError):
         return True
@@ -221,9 +221,9 @@ def _age(file: Path) -> float:
         probe.touch()
         now = probe.stat().st_mtime
         probe.unlink()
-    except OSError:  # we may only read here; then by our own clock
+    except OSError:  # read-only: use this machine's clock
         now = time.time()
     try:
         return now - file.stat().st_mtime
-    except FileNotFoundError:  # given back this moment
+    except FileNotFoundError:  # released this moment
         return float("inf")

@@ -27,14 +27,14 @@ def chosen_device(name: str, threads: int = 0, deterministic: bool = True) -> to
     name : str
         "auto", "cpu", "cuda" or "cuda:1".
     threads : int
-        On the CPU, of torch and of what numpy and scipy multiply with; 0: torch's own choice.
+        CPU threads, of torch and of the BLAS of numpy and scipy; 0: torch's own choice.
     deterministic : bool
         Whether a GPU may use only algorithms that give the same bits each time.
 
     Raises
     ------
     ReproError
-        If CUDA is asked for and not there.
+        If CUDA is asked for and not available.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -46,7 +46,7 @@ def chosen_device(name: str, threads: int = 0, deterministic: bool = True) -> to
         torch.use_deterministic_algorithms(deterministic)
     if threads:
         torch.set_num_threads(threads)
-    # What numpy and scipy multiply with has threads of its own, whose number moves last digits.
+    # The BLAS of numpy and scipy has threads of its own, whose number changes last digits.
     import scipy.linalg  # noqa: F401 - loads it, so that there is something to limit
 
     threadpool_limits(torch.get_num_threads(), user_api="blas")
@@ -56,12 +56,11 @@ def chosen_device(name: str, threads: int = 0, deterministic: bool = True) -> to
 
 @contextmanager
 def subnormals_as_zero() -> Iterator[None]:
-    """Let the CPU take numbers below 1.2e-38 for 0, as far as it can.
+    """Let the CPU treat numbers below 1.2e-38 as 0, as far as it can.
 
-    With them an x86 multiplies far more slowly, and a VampPrior's gradients are full of them: those
-    of the components that are far from a user. An epoch of H+Vamp (Gated) on MovieLens-1M takes 12
-    s; with them the first 41 took 66 s each. The threads that torch begins meanwhile do as the one
-    that begins them.
+    An x86 multiplies them far more slowly, and a VampPrior's gradients are full of them: those of
+    the components that are far from a user. An epoch of H+Vamp (Gated) on MovieLens-1M takes 12 s;
+    with them the first 41 took 66 s each. Threads that torch starts meanwhile inherit the setting.
     """
     torch.set_flush_denormal(True)
     try:
@@ -73,9 +72,9 @@ def subnormals_as_zero() -> Iterator[None]:
 def keep_freed_memory() -> None:
     """Let the memory that an update frees serve the next one.
 
-    glibc gives blocks of more than 32 MiB back to the system at once, and the end of its heap now
-    and then; asked for again, every page of them is a fault. On 20,000 items these take a third of
-    an update of CDAE.
+    glibc returns blocks of more than 32 MiB to the system at once, and the end of its heap now and
+    then; when they are needed again, every page of them is a fault. On 20,000 items these faults
+    take a third of an update of CDAE.
     """
     trim_threshold, mmap_threshold = -1, -3  # as malloc.h numbers them
     with suppress(OSError, AttributeError):  # another C library
@@ -85,7 +84,7 @@ def keep_freed_memory() -> None:
 
 
 def forget_peak(device: torch.device) -> None:
-    """Begin to measure the most memory from here on, where the system can."""
+    """Measure the peak of memory from here on, where the system can."""
     with suppress(OSError):  # there is no such file, or it may not be written
         Path("/proc/self/clear_refs").write_text("5")
     if device.type == "cuda":

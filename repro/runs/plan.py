@@ -1,4 +1,4 @@
-"""Plan: resolve what was asked for into experiments, before the first of them starts."""
+"""Plan: resolve a selection into experiments, before the first of them starts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from repro.runs.records import Record
 
 @dataclass(frozen=True)
 class RunPlace:
-    """Where the row of a run stands."""
+    """The row that a run is for."""
 
     paper: str
     table: str
@@ -39,7 +39,7 @@ class Job:
     label: str
     """Paper, table, row, view and seed, and what sets it apart from the row: for people."""
     needs: tuple[Need, ...] = ()
-    """What its record must hold besides, for figures."""
+    """What its record must hold besides its metrics, for figures."""
     place: RunPlace | None = None
     """The row that asked for it first."""
     digest: str = ""
@@ -79,7 +79,7 @@ class Job:
 
 @dataclass
 class Plan:
-    """Experiments, each once, and the rows that give none."""
+    """Experiments, each once, and the rows that are not run."""
 
     jobs: list[Job] = field(default_factory=list)
     left_out: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -150,7 +150,7 @@ def plan(asked: Asked) -> Plan:
 
 
 def lacking(plan: Plan) -> dict[str, str]:
-    """Return the views that are not in the cache, and how they can be had."""
+    """Return the views that are not in the cache, and how to obtain them."""
     found = {}
     for dataset in plan.datasets():
         if views.prepared(dataset) is None:
@@ -188,7 +188,7 @@ def _entries(asked: Asked, settings: Mapping[str, Any]) -> Iterator[Entry]:
         what = f"table {asked.table}" if asked.table else "the tables"
         raise ReproError(
             f"there is nothing to run in {what} of {', '.join(asked.papers)}",
-            "a table that counts the data is shown by repro compare; rows of ours need --added",
+            "repro compare shows a table that counts the data; added rows need --added",
         )
     for row in asked.rows:
         if row.lower() not in rows:
@@ -207,7 +207,7 @@ def _entries(asked: Asked, settings: Mapping[str, Any]) -> Iterator[Entry]:
 def _places(paper: Paper, entry: Entry, asked: Asked) -> set[str]:
     """Return what an entry's place may be called: group, view, or data.
 
-    What the paper has a view of means that view, and not one of ours on the same data.
+    Data that the paper has a view of means that view, not an added view on the same data.
     """
     data = {entry.dataset, manifest.split_id(entry.dataset)[0]}
     if "view" in entry.added and not asked.added:
@@ -216,9 +216,9 @@ def _places(paper: Paper, entry: Entry, asked: Asked) -> set[str]:
 
 
 def _numbered(asked: Asked) -> list[tuple[Paper, str]]:
-    """Return the tables and figures that were asked for; without a word, all tables."""
+    """Return the tables and figures that were asked for; by default, all tables."""
     if asked.figure and asked.table:
-        raise ReproError("--figure and --table name two things", "one run needs one of them")
+        raise ReproError("--figure and --table exclude each other", "run one after the other")
     papers = [library.load(name) for name in asked.papers]
     if asked.figure:
         found = library.numbered(papers, asked.figure, "figure")
@@ -243,7 +243,7 @@ def _table_entries(
 
 
 def _first(entry: Entry, under: set[tuple[str, str]]) -> bool:
-    """Return whether the row's model comes under its protocol for the first time; note that."""
+    """Return whether the row is the first with its model and protocol, and remember it."""
     experiment = entry.experiment()
     pair = (entry.model or "", experiment.protocol.name if experiment else "")
     new = pair not in under
@@ -252,7 +252,7 @@ def _first(entry: Entry, under: set[tuple[str, str]]) -> bool:
 
 
 def _both(one: Job, other: Job) -> Job:
-    """Return a job for two that are one run, asked for by two tables or figures."""
+    """Return one job for two that are the same run, asked for by two tables or figures."""
     metrics = tuple(dict.fromkeys([*one.metrics, *other.metrics]))
     return replace(one, metrics=metrics, needs=tuple(dict.fromkeys([*one.needs, *other.needs])))
 

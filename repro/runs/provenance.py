@@ -1,4 +1,4 @@
-"""What code made a number: version, commit, digest of the sources, plug-ins."""
+"""The code that made a number: version, commit, digest of the sources, plug-ins."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from repro.plugins import MODELS, PROTOCOLS
 
 @lru_cache(maxsize=1)  # what was loaded when the first run began, not what is edited meanwhile
 def code_version() -> dict[str, Any]:
-    """Return version and sha256 of the sources; in a checkout the commit, and if it is dirty."""
+    """Return version and the sources' sha256; in a checkout also commit and whether it is dirty."""
     package = Path(repro.__file__).parent
     root = package.parent
     sources = hashlib.sha256()
@@ -42,7 +42,7 @@ def _git(root: Path, *arguments: str) -> str:
 
 
 def plugins(experiment: Experiment) -> dict[str, str]:
-    """Return the sha256 of an experiment's plug-ins that are not ours, by file name.
+    """Return the sha256 of an experiment's plug-ins from outside this package, by file name.
 
     A plug-in that is no longer there has none.
     """
@@ -57,7 +57,7 @@ def plugins(experiment: Experiment) -> dict[str, str]:
 
 
 def n_sources(attempts: Iterable[Mapping[str, Any]]) -> int:
-    """Return how many versions of the sources, plug-ins included, some attempts had."""
+    """Return how many versions of the sources, plug-ins included, some attempts used."""
     known = [code for code in attempts if "sources" in code]
     return len(
         {tuple(v for k, v in code.items() if k == "sources" or k.endswith(".py")) for code in known}

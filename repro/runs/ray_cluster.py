@@ -18,8 +18,8 @@ from repro.runs.settings import Settings
 class Ray:
     """On a Ray cluster: a task for each run, which Ray starts again if its machine dies.
 
-    The folder of runs must lie on storage that all machines share, and so, best, the data cache;
-    where that is not shared each machine fetches for itself. `repro` must be installed on all.
+    All machines must share the storage of the folder of runs, and best that of the data cache, too;
+    else each machine fetches its own data. `repro` must be installed on all.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class Ray:
     per_gpu : int
         How many runs share a GPU.
     settings : Settings
-        How; `threads` is what a run asks of a machine's cores, 0 asks for one.
+        How; a run asks for `threads` cores of a machine, with 0 for one.
     """
 
     def __init__(self, address: str, per_gpu: int, settings: Settings) -> None:
@@ -41,9 +41,9 @@ class Ray:
         settings = replace(settings, runs=settings.runs.resolve(), threads=settings.threads or 1)
         try:
             ray.init(address=address or None, log_to_driver=False, logging_level=logging.ERROR)
-        except Exception as error:  # Ray has many, and a Python version that differs is one
+        except Exception as error:  # Ray has many; another Python version is one cause
             at = address or os.environ.get("RAY_ADDRESS") or "this machine"
-            raise ReproError(f"Ray cannot be had at {at}: {error}") from error
+            raise ReproError(f"cannot connect to Ray at {at}: {error}") from error
         on_gpu = settings.device.startswith("cuda") or (
             settings.device == "auto" and ray.cluster_resources().get("GPU", 0) > 0
         )
@@ -76,8 +76,8 @@ class Ray:
                 ended.append((job, *self._ray.get(task)))
             except self._ray.exceptions.RayError as error:
                 lost = ReproError(
-                    f"the cluster did not give this run back: {error}",
-                    f"it was tried {RETRIES + 1} times if a machine died; run again to go on from "
+                    f"the cluster did not return this run: {error}",
+                    f"it was tried {RETRIES + 1} times if a machine died; run again to resume from "
                     "its checkpoint",
                 )
                 ended.append((job, lost, []))
@@ -88,18 +88,18 @@ class Ray:
         return list(self._running.values())
 
     def stop(self) -> None:
-        """Take back what the cluster has not done, and leave it."""
+        """Cancel what the cluster has not finished, and disconnect."""
         for task in self._running:
             self._ray.cancel(task, force=True)
         self._ray.shutdown()
 
 
 RETRIES = 3
-"""How often a run is started again whose machine died."""
+"""How often a run is started again after its machine died."""
 
 
 def _remote(job: Job, settings: Settings, environment: dict[str, str]) -> tuple[Ending, list[str]]:
-    """Run a job on a machine of the cluster; return what became of it, and what was said."""
+    """Run a job on a machine of the cluster; return its outcome and its messages."""
     os.environ |= environment
     said: list[str] = []
     try:

@@ -1,4 +1,4 @@
-"""Records: what a finished run left, in ``runs/<id>/record.json`` with the hits beside it.
+"""Records: what a finished run left, in ``runs/<id>/record.json`` with the hits next to it.
 
 The hits of every test user at every rank are kept, one bit each: a new ranking metric, a standard
 error or a paired test needs no new training.
@@ -51,7 +51,7 @@ class Record:
     seconds: float
     """Of training and evaluation, over all attempts."""
     epoch: int
-    """Whose hits are kept."""
+    """The epoch whose hits are kept."""
     n_users: int
     """Test users."""
     tie_size: float
@@ -63,20 +63,20 @@ class Record:
     cases: str = ""
     """Digest of the test cases: records that share it were asked the same of the same users."""
     attempts: list[dict[str, Any]] = field(default_factory=list)
-    """What began, and went on after each cut: code, device and time."""
+    """Each start, the first and one after every interruption: code, device and time."""
     peak_bytes: dict[str, int] = field(default_factory=dict)
     """The most memory that the last attempt held, of the "process" and on the "device"."""
     folder: Path | None = field(default=None, compare=False)
 
     @property
     def dirty(self) -> bool:
-        """Whether no commit has the code: it differed from its own, or changed after a cut."""
+        """Whether the code differed from its commit, or changed after an interruption."""
         made = [self.code, *self.attempts]
         return n_sources(made) > 1 or any(code.get("dirty", False) for code in made)
 
     @cached_property
     def outdated(self) -> bool:
-        """Whether a plug-in that is not ours has changed since."""
+        """Whether a plug-in from outside this package has changed since."""
         now = plugins(self.experiment)
         return any(self.code.get(name, known) != known for name, known in now.items())
 
@@ -91,13 +91,13 @@ class Record:
         """Return whether the record has what a figure needs."""
         if need.kind == "embedding":
             return self.folder is not None and need.name in self.embeddings()
-        if need.kind == "loss":  # of one phase maybe
+        if need.kind == "loss":  # maybe of one phase only
             return any(need.name in entry.get("losses", {}) for entry in self.curve)
         looks = [entry[need.cases] for entry in self.curve if need.cases in entry]
         return bool(looks) and all(need.name in look for look in looks)
 
     def result(self, metric: str) -> Result:
-        """Return a test metric that the record has; one not asked for in the run from its hits."""
+        """Return a test metric; one that the run was not asked for, from the hits."""
         if metric in self.results:
             return self.results[metric]
         assert self.has(metric), f"run {self.id} did not follow {metric}"
@@ -112,12 +112,12 @@ class Record:
         return hits.astype(bool), kept["n_targets"]
 
     def embeddings(self) -> dict[str, NDArray[np.float32]]:
-        """Return where the model places "users" and "items"; nothing if it does not say."""
+        """Return the embeddings of "users" and "items"; nothing if the model has none."""
         assert self.folder is not None, "a record read from a file knows its folder"
         return self._arrays(EMBEDDINGS) if (self.folder / EMBEDDINGS).exists() else {}
 
     def _arrays(self, name: str) -> dict[str, NDArray[Any]]:
-        """Return the arrays of a file beside the record.
+        """Return the arrays of a file next to the record.
 
         Raises
         ------
@@ -150,7 +150,7 @@ def save(
     record : Record
         What to write.
     hits, n_targets : array
-        As of `repro.training.ranking.Ranking`.
+        As in `repro.training.ranking.Ranking`.
     embeddings : mapping, optional
         Of "users" and "items", a row for each.
     """
@@ -214,9 +214,9 @@ def _schema() -> TypeAdapter[Record]:
 
 
 def find(runs: Path, digest: str, experiment: Experiment) -> Record | None:
-    """Return the record of an experiment on data of a digest.
+    """Return the record of an experiment on the data with a digest.
 
-    It lies under the experiment's id; or under another, if model or protocol had fewer parameters
+    It is under the experiment's id; or under another, if model or protocol had fewer parameters
     when it was made.
     """
     with suppress(FileNotFoundError):
@@ -229,7 +229,7 @@ def find(runs: Path, digest: str, experiment: Experiment) -> Record | None:
     return None
 
 
-@cache  # asked for once a run that is planned; a file's time changes with it
+@cache  # called once per planned run; a file that changes has another time
 def _made_from(file: Path, _changed: int) -> tuple[str, str]:
     record = load(file.parent)
     return record.digest, record.experiment.key()
@@ -244,7 +244,7 @@ def load_all(runs: Path) -> Iterator[Record]:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why the last attempt at a run came to nothing."""
+    """Why the last attempt at a run gave no record."""
 
     message: str
     when: str

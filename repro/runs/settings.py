@@ -12,19 +12,19 @@ from repro.errors import ReproError
 from repro.runs.plan import Job
 
 Report = Callable[[str, int, int], None]
-"""Told of every epoch: phase, epoch from 1, epochs of the phase."""
+"""Called after every epoch: phase, epoch from 1, epochs of the phase."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to run: changes no number, but for device and threads in the last digits."""
+    """How to run: changes no number, except device and threads in the last digits."""
 
     runs: Path
     """The folder of records."""
     device: str = "auto"
     """"auto", "cpu", "cuda" or "cuda:1"."""
     threads: int = 0
-    """CPU threads, of torch and of what numpy and scipy multiply with; 0: torch's own choice."""
+    """CPU threads, of torch and of the BLAS of numpy and scipy; 0: torch's own choice."""
     deterministic: bool = True
     """On a GPU, only algorithms that give the same bits each time."""
     since: float | None = None
@@ -33,7 +33,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class How:
-    """Where and how to run: changes no number, but for device and threads in the last digits."""
+    """Where and how to run: changes no number, except device and threads in the last digits."""
 
     runs: Path
     """The folder of records."""
@@ -48,7 +48,7 @@ class How:
     deterministic: bool = True
     """On a GPU, only algorithms that give the same bits each time."""
     force: bool = False
-    """Run again what has a record."""
+    """Run again even where there is a record."""
 
     def __post_init__(self) -> None:
         if self.engine not in ("local", "ray") and not self.engine.startswith("ray://"):

@@ -31,10 +31,10 @@ class Fitted:
     ranking: Ranking
     """Of the test cases: hits by rank, and targets per user."""
     scorer: Scorer | None
-    """Of the epoch that counts; None if it was not to be kept."""
+    """Of the epoch that counts; None if it was not kept."""
 
     def to_frame(self) -> pd.DataFrame:
-        """Return the test metrics, a row each."""
+        """Return the test metrics, one per row."""
         import pandas as pd
 
         rows = [{"metric": name, **asdict(one)} for name, one in self.results.items()]
@@ -70,7 +70,7 @@ def fit(
 ) -> Fitted:
     """Train a model on a split, and evaluate it on the split's test cases.
 
-    Nothing is written: no record, no checkpoint. `run` trains what a paper's table has.
+    Nothing is written: no record, no checkpoint. `repro.run` trains the rows of a paper's table.
 
     Parameters
     ----------
@@ -119,19 +119,19 @@ def fit(
         keep_scorer=keep_scorer,
     )
     if outcome.ranking is None:
-        raise ReproError(f"{type(model).__name__} yielded no scorer", "it needs at least an epoch")
+        raise ReproError(f"{type(model).__name__} yielded no scorer", "it needs one epoch or more")
     shown = outcome.results, outcome.epoch, outcome.curve, outcome.ranking
     return Fitted(*shown, outcome.scorer)
 
 
 def rank(scorer: Scorer, cases: Cases) -> Ranking:
-    """Rank the items for every case, as every table's numbers are ranked.
+    """Rank the items for every case, as for the numbers of every table.
 
     Parameters
     ----------
     scorer : Scorer
         Anything with a method ``score(queries)`` that returns a float tensor of shape (B, I), or
-        (B, C) where the queries bring candidates; see `repro.model.Scorer`.
+        (B, C) where the queries have candidates; see `repro.model.Scorer`.
     cases : Cases
         ``split.test`` or ``split.valid``.
     """
@@ -148,7 +148,7 @@ def evaluate(
     Parameters
     ----------
     scorer, cases
-        As of `rank`.
+        As in `rank`.
     metrics : iterable of str
         What to measure: "ndcg@100".
     """

@@ -1,4 +1,4 @@
-"""How planned runs stand: what has a record, what runs now, what lacks its data, and time left."""
+"""The state of planned runs: which have a record, run now or lack their data, and time left."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from repro.training import checkpoints
 
 
 def finished(jobs: Iterable[Job], every: Iterable[Record]) -> dict[str, str]:
-    """Return the ids of the records that jobs need not run for again, by the jobs' labels.
+    """Return the ids of the records that jobs have already, by the jobs' labels.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def finished(jobs: Iterable[Job], every: Iterable[Record]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class State:
-    """How a run stands."""
+    """The state of a run."""
 
     label: str
     """Paper, table, row, column group, what sets the run apart, and seed."""
@@ -48,9 +48,9 @@ class State:
     table: str = ""
     row: str = ""
     group: str = ""
-    """Paper to here: the row that the run is for; empty of what is left out."""
+    """`paper` to `group`: the row that the run is for; empty for what is left out."""
     seed: int | None = None
-    """Null of what is left out."""
+    """Null for what is left out."""
     id: str = ""
     """Of the run; empty while its view is not in the cache."""
     phase: str = ""
@@ -59,13 +59,13 @@ class State:
     n_epochs: int = 0
     host: str = ""
     pid: int = 0
-    """Phase to here: of a run that goes on."""
+    """`phase` to `pid`: of a run in progress."""
     resumes: bool = False
     """Whether a run without a record has a checkpoint."""
     reason: str = ""
     """Why a run failed, was refused or is left out, or what it lacks."""
     left: float | None = None
-    """Seconds that the rest takes: at the run's pace, or as the records of its like took."""
+    """Seconds that the rest takes: at the run's pace, or as records of similar runs took."""
 
     @property
     def detail(self) -> str:
@@ -74,12 +74,12 @@ class State:
             at = f"{self.phase} {self.epoch}/{self.n_epochs}" if self.n_epochs else "begun"
             return f"{at}, process {self.pid} on {self.host}"
         if self.resumes:
-            return "cut off; resumes from its checkpoint"
+            return "interrupted; resumes from its checkpoint"
         return self.id if self.kind == "done" else self.reason
 
 
 def states(plan: Plan, runs: Path) -> list[State]:
-    """Return how every run of a plan stands, then the rows that give none."""
+    """Return the state of every run of a plan, then the rows that are not run."""
     every = list(records.load_all(runs))
     jobs = plan.located()
     done, spent = finished(jobs, every), _seconds_per_epoch(every)
@@ -124,7 +124,7 @@ def _alike(experiment: Experiment) -> list[tuple[str, ...]]:
 
 
 def _unfinished(job: Job, folder: Path, spent: Spent) -> dict[str, Any]:
-    """Return how a run without a record stands, as fields of `State`."""
+    """Return the state of a run without a record, as fields of `State`."""
     lock = locks.read(folder)
     if lock and lock.is_held(folder):
         told = {key: getattr(lock, key) for key in ("phase", "epoch", "n_epochs", "host", "pid")}

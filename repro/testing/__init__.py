@@ -1,6 +1,6 @@
-"""Our conformance checks, for a plug-in of one's own.
+"""Conformance checks for your own plug-in.
 
-Each check has a name, a sentence that says what must hold, and is called with a plug-in: an
+Each check has a name and a sentence that says what must hold. It is called with a plug-in: an
 instance, a class, or the name of a file in a folder of ``REPRO_PATH``. None needs pytest, which
 can run them one by one::
 

@@ -23,7 +23,7 @@ Examine = Callable[[Subject], None]
 
 @dataclass(frozen=True)
 class Check(Generic[Subject]):
-    """One check of a plug-in; calling it with one runs it."""
+    """One check; call it with a plug-in."""
 
     name: str
     sentence: str
@@ -47,7 +47,7 @@ class Check(Generic[Subject]):
         Raises
         ------
         AssertionError
-            If the plug-in fails; with the check's name and sentence, and the reason.
+            If the plug-in fails; the message has the check's name and sentence, and the reason.
         ReproError
             If there is no such plug-in, or no instance can be made of its class.
         """
@@ -92,7 +92,7 @@ class Checks(list[Check[Subject]]):
         AssertionError
             If the plug-in fails some; the message lists each with its sentence.
         ReproError
-            If there is no check of a name to skip.
+            If there is no check with a name to skip.
         """
         for name in skip:
             if name not in map(str, self):

@@ -1,6 +1,6 @@
 """The checks of a model: it learns, scores every query, and repeats and resumes to the same bits.
 
-Every check trains on `toy_split`. A training that several checks look at is done once.
+Every check trains on `toy_split`. A training that several checks share is done once.
 """
 
 from __future__ import annotations
@@ -68,11 +68,11 @@ def check_model(model: Model | type[Any] | str, *, skip: Iterable[str] = ()) -> 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training leaves behind."""
+    """The result of a training."""
 
     scorer: Scorer
     given: Interactions
-    """The interactions that were handed over, as they are now."""
+    """The interactions that it was given, as they are now."""
 
 
 Result = TypeVar("Result")
@@ -104,7 +104,7 @@ def _last(model: Model, train: Interactions, progress: Progress) -> Scorer:
 
 
 def _short(model: Model, n_epochs: int = 3) -> Model:
-    """Return the model with few epochs, if it says how many it has."""
+    """Return the model with few epochs, if it has `n_epochs`."""
     counted = is_dataclass(model) and "n_epochs" in {field.name for field in fields(model)}
     return replace(model, n_epochs=n_epochs) if counted else model  # type: ignore[type-var]
 
@@ -156,7 +156,7 @@ def _learns_more_than_chance(model: Model) -> None:
     require(found.constant == 0.0, f"{found.constant:.0%} of users get one score for all items")
 
 
-@_CHECKS.says("At least three quarters of the items that it ranks first match the user's taste.")
+@_CHECKS.says("More than three quarters of the items that it ranks first match the user's taste.")
 def _tells_one_taste_from_the_other(model: Model) -> None:
     queries = _queries()
     scores = _trained(model).scorer.score(queries)
@@ -231,7 +231,7 @@ class _Cut(BaseException):
     """Ends a training from outside, as Ctrl-C does."""
 
 
-@_CHECKS.says("A run that is cut off and resumed ends with the same scores.")
+@_CHECKS.says("A run that is interrupted and resumed ends with the same scores.")
 def _resumes_with_the_same_scores(model: Model) -> None:
     def cut(_phase: str, epoch: int, _n: int) -> None:
         if epoch == 2:
@@ -242,7 +242,7 @@ def _resumes_with_the_same_scores(model: Model) -> None:
     every_epoch = mock.patch("repro.training.progress.CHECKPOINT_SECONDS", -1.0)
     with TemporaryDirectory() as name, every_epoch:
         folder = Path(name)
-        try:  # a model of one epoch ends uncut
+        try:  # a model of one epoch is not interrupted
             scorer = _last(_short(model), train, Progress(3, CPU, folder, cut))
         except _Cut:
             resumed = Progress(3, CPU, folder, say=said.append)
@@ -292,7 +292,7 @@ def _scores_unknown_users_or_refuses_them(model: Model) -> None:
     _complete(scores, queries)
 
 
-@_CHECKS.says("A user without history gets finite scores, and the other users theirs.")
+@_CHECKS.says("A user without history gets finite scores, and the other users' do not change.")
 def _scores_a_user_without_history(model: Model) -> None:
     queries, scorer = _queries(), _trained(model).scorer
     nobody = queries.history.where(queries.history.user > 0)

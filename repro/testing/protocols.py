@@ -1,6 +1,6 @@
-"""The checks of a protocol: chance, perfect and constant scores get what they deserve; no leaks.
+"""The checks of a protocol: random, perfect and constant scores get what they deserve; no leaks.
 
-Every check splits `toy_dataset`, and looks at the cases of validation and test.
+Every check splits `toy_dataset`, and examines the cases of validation and test.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def check_protocol(protocol: Splitter | type[Any] | str, *, skip: Iterable[str] 
 
 @dataclass
 class Known:
-    """Scores by the place of a query among all, for one ranking of all in order."""
+    """Known scores, handed out in the order of the queries; good for one ranking of all."""
 
     scores: Tensor
     """Float, shape (U, I)."""
@@ -95,7 +95,7 @@ def _popularity(split: Split) -> IntArray:
 
 
 def _pairs(cases: Cases) -> list[tuple[Any, int]]:
-    """Return user and item of every target; a stranger is known by the history."""
+    """Return user and item of every target; an unknown user is identified by the history."""
     user = [
         user if user >= 0 else tuple(cases.queries.history[row].tolist())
         for row, user in enumerate(cases.queries.user.tolist())
@@ -138,14 +138,14 @@ def _constant_scores_gain_nothing(protocol: Splitter) -> None:
         require(found.constant == 1.0, f"{name}: {found.constant:.0%} are reported")
         if cases.queries.candidates is not None:
             before = found.hits[:, : int(rankable(cases).min()) - 1]
-            require(not before.any(), f"{name}: a target stands before a candidate of its score")
+            require(not before.any(), f"{name}: a target comes before a candidate of its score")
         else:
             by_number = Known(-torch.arange(float(shape[1])).repeat(shape[0], 1))
             expected = rank(by_number, cases).hits
             np.testing.assert_array_equal(found.hits, expected, f"{name}: hits")
 
 
-@_CHECKS.says("The same dataset gives the same split, in which popularity finds the same.")
+@_CHECKS.says("The same dataset gives the same split, and popularity the same hits in it.")
 def _splits_the_same_twice(protocol: Splitter) -> None:
     one, other = _made(protocol), _made(protocol)
     require_equal(one.train, other.train, "the training interactions")
@@ -172,12 +172,12 @@ def _asks_nothing_that_was_trained_on(protocol: Splitter) -> None:
                 require(whole not in trained, f"{name}: an unknown user's items are in training")
 
 
-@_CHECKS.says("No item is asked of a user twice, in validation and test together.")
+@_CHECKS.says("No user has the same target twice, in validation and test together.")
 def _asks_no_item_of_a_user_twice(protocol: Splitter) -> None:
     asked = [pair for cases in _parts(_made(protocol)).values() for pair in _pairs(cases)]
     require(len(asked) > 0, "there are no targets")
     n_twice = len(asked) - len(set(asked))
-    require(n_twice == 0, f"{n_twice} of {len(asked)} targets are asked for again")
+    require(n_twice == 0, f"{n_twice} of {len(asked)} targets are repeated")
 
 
 @_CHECKS.says("The queries give no target away, and list candidates in ascending order.")
@@ -199,7 +199,7 @@ def _queries_give_no_target_away(protocol: Splitter) -> None:
             require(bool(ascends), f"{name}: candidates do not ascend, padding last")
 
 
-@_CHECKS.says("The history of a known user holds all that training has of the user.")
+@_CHECKS.says("The history of a known user holds all of the user's training items.")
 def _history_holds_all_of_training(protocol: Splitter) -> None:
     split = _made(protocol)
     for name, cases in _parts(split).items():

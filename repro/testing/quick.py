@@ -42,7 +42,7 @@ def quick_model(model: type[Any] | str, **given: Any) -> Any:
     model : class or str
         The model, or the name of its file.
     **given
-        Hyper-parameters. The others are small where ours have some of the same name: 10 epochs, a
+        Hyper-parameters. The others are small where their names are common ones: 10 epochs, a
         `learning_rate` of 0.01, a `batch_size` of 32, a `latent_dim` of 16. What has no default
         comes from the class's ``SMOKE``.
 
@@ -68,7 +68,7 @@ def quick_model(model: type[Any] | str, **given: Any) -> Any:
 
 
 def quick_protocol(protocol: type[Any] | str, **given: Any) -> Any:
-    """Return an instance of a protocol for toy data: as in a smoke run.
+    """Return an instance of a protocol for toy data, as in a smoke run.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Toy data in memory that has something to find: popularity and co-occurrence."""
+"""Toy data in memory with something to learn: popularity and co-occurrence."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _split() -> Split:
 
 @cache
 def _dataset() -> Dataset:
-    """Two tastes; every user touches popular items of the own taste most."""
+    """Two tastes; every user touches popular items of their own taste most."""
     rng = np.random.default_rng(0)
     item = np.arange(N_ITEMS)
     popular = 1.0 / (1.0 + item // 2)

@@ -1,6 +1,6 @@
-"""Fit: drive a model's epochs, look at the metrics, keep what `select` names.
+"""Fit: run a model's epochs, evaluate, and keep the epoch that `select` names.
 
-The test cases are ranked at every look, and the best epoch's hits are kept, not a copy of its
+The test cases are ranked at every evaluation, and the best epoch's hits are kept, not a copy of its
 scorer: so there is no second copy of a large network, and a checkpoint need not hold a scorer.
 Selection still sees only what `select` names. A protocol's further cases, 25 under DAVE's noise,
 would take longer than an epoch: where there are some, the best scorer is copied, and they are
@@ -52,14 +52,14 @@ def fit(
     progress : Progress
         The run.
     name : str
-        The model's, for messages.
+        The model's name, for messages.
     metrics : tuple of str
         What the results and the curve report, such as "ndcg@100".
     select, every, patience, patience_from
         As in `repro.experiment.Experiment`.
     curve : tuple of str
-        Metrics that every look must have seen, for a figure; without them a checkpoint is no use.
-
+        Metrics that every evaluation must include, for a figure; a checkpoint without them is not
+        used.
     keep_scorer : bool
         Keep a copy of the scorer of the epoch that counts; a checkpoint does not hold it.
 
@@ -68,7 +68,7 @@ def fit(
     UnsupportedError
         If the model cannot serve the split.
     ReproError
-        If `select` needs a validation that the protocol does not have, or training diverged.
+        If `select` needs validation cases and the protocol has none, or training diverged.
     """
     rule = Selection.of(select)
     if rule.cases == "valid" and split.valid is None:
@@ -99,10 +99,10 @@ def fit(
 def _followed(
     progress: Progress, metrics: tuple[str, ...], curve: tuple[str, ...], rule: Selection
 ) -> tuple[str, ...]:
-    """Return the metrics that every look follows: those asked for, and those of earlier attempts.
+    """Return the metrics of every evaluation: those asked for, and those of earlier attempts.
 
-    A checkpoint that lacks what cannot be made up for is forgotten: of a metric that was not looked
-    at, its best epoch and the beginning of its curve are lost.
+    A checkpoint is discarded if it lacks a metric of the curve, or with "test:each" any metric: the
+    beginning of that metric's curve, or its best epoch, cannot be recovered.
     """
     if {*curve, *(metrics if rule.each else ())} - set(progress.outcome.followed):
         progress.begin_anew()
@@ -124,15 +124,15 @@ def _keep(
     name: str,
     metrics: tuple[str, ...],
 ) -> None:
-    """Keep what the record tells of the best epoch so far, which is the one in progress."""
+    """Keep what the record says of the best epoch so far, which is the current one."""
     outcome = progress.outcome
     outcome.ranking, outcome.epoch = test, progress.epoch + 1
     progress.look |= _parts(scorer, split, metrics)
     if split.others:
-        for entry in outcome.curve:  # a checkpoint may have come between
+        for entry in outcome.curve:  # a checkpoint may have been written in between
             for key in split.others:
                 entry.pop(key, None)
-        kept = copy.deepcopy(scorer)  # the training goes on
+        kept = copy.deepcopy(scorer)  # the training continues
         progress.later(partial(_others, kept, split, name, metrics, progress.seed))
     outcome.embeddings = _embeddings(scorer)
 
@@ -148,8 +148,8 @@ def check_users(model: Model, split: Split, name: str) -> None:
 
 
 def _embeddings(scorer: Scorer) -> dict[str, torch.Tensor]:
-    """Return a copy of where the scorer places users and items, if it says so."""
-    # By its type: a submodule of that name lies on the instance.
+    """Return copies of the scorer's embeddings of users and items, if it has any."""
+    # Looked up on its type: the instance may have a submodule of that name.
     if not callable(getattr(type(scorer), "embeddings", None)):
         return {}
     assert isinstance(scorer, Embedding)
@@ -170,7 +170,7 @@ def _parts(scorer: Scorer, split: Split, metrics: tuple[str, ...]) -> dict[str, 
 def _others(
     scorer: Scorer, split: Split, name: str, metrics: tuple[str, ...], seed: int
 ) -> dict[str, dict[str, float]]:
-    """Return the metrics of the further cases, mean over the draws of each."""
+    """Return the metrics of the further cases, each the mean over its draws."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)  # when they are ranked depends on the clock
         rankings = {

@@ -1,4 +1,4 @@
-"""The run in progress: its clock, its losses, its curve, and the checkpoint that survives a cut."""
+"""The run in progress: its clock, its losses, its curve, and its checkpoint."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from repro.training import checkpoints, resume
 from repro.training.outcome import Outcome
 
 CHECKPOINT_SECONDS = 60.0
-"""At most so much work is lost when a run is cut off, or one epoch if that is longer."""
+"""At most so much work is lost when a run is interrupted, or one epoch if that is longer."""
 
 
 class Progress:
@@ -29,13 +29,13 @@ class Progress:
     device : torch.device
         Where to train.
     folder : Path, optional
-        Where checkpoints lie that survive a cut; if one is there, training goes on from it.
+        The folder of checkpoints; if it holds one, training resumes from it.
     report : callable, optional
         Called after every epoch with the phase, the epoch from 1, and the phase's epochs.
     attempt : mapping, optional
-        What to say of this start, such as the code that runs; kept in the checkpoint.
+        A description of this start, such as the code that runs; kept in the checkpoint.
     say : callable, optional
-        Told of a checkpoint that cannot be read.
+        Called with a message if a checkpoint cannot be read.
     """
 
     def __init__(
@@ -69,21 +69,21 @@ class Progress:
         self._began = self._written = time.monotonic()
 
     def begin_anew(self) -> None:
-        """Forget what the checkpoint held; the start is said of all the same."""
+        """Forget what the checkpoint held, but not the description of this start."""
         self._saved = None
         self.outcome = Outcome(attempts=self.outcome.attempts[-1:])
 
     def phase(self, name: str) -> None:
-        """Begin a phase; forgets the best epoch, unless a checkpoint lies ahead."""
+        """Begin a phase; forget the best epoch, unless the checkpoint is of this phase or later."""
         self._phase = name
         if self._saved is None or self._saved["loop"] <= self._loop:
             self.outcome.forget()
             self._later = None
 
     def later(self, work: Callable[[], dict[str, Any]]) -> None:
-        """Do work at the end, or before a checkpoint, unless a later epoch has work to do by then.
+        """Put work off until the end or the next checkpoint; work of a later epoch replaces it.
 
-        What it returns goes into the curve at the epoch in progress.
+        What it returns goes into the curve at the current epoch.
         """
         self._later = len(self.outcome.curve), work
 
@@ -95,14 +95,14 @@ class Progress:
             self._later = None
 
     def log(self, **losses: Any) -> None:
-        """Note losses; their means over the epoch go into the curve."""
+        """Log losses; their means over the epoch go into the curve."""
         for name, value in losses.items():
             total = self._losses.setdefault(name, [0.0, 0])
             total[0] = total[0] + (value.detach() if isinstance(value, torch.Tensor) else value)
             total[1] += 1
 
     def epochs(self, n: int, **state: Stateful) -> Iterator[int]:
-        """Count n epochs from 0; begin behind the last one that the checkpoint holds."""
+        """Count n epochs from 0; begin after the last one that the checkpoint holds."""
         self._loop += 1
         first = 0
         if self._saved and self._loop < self._saved["loop"]:
@@ -126,7 +126,7 @@ class Progress:
                 return
 
     def end_phase(self) -> None:
-        """Let the epoch in progress be the last of its phase."""
+        """Make the current epoch the last of its phase."""
         self._over = True
 
     def close_epoch(self) -> None:

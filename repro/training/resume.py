@@ -128,5 +128,5 @@ def restore(
         ) from error
     torch.set_rng_state(saved["torch"])
     if saved["cuda"] is not None and run.device.type == "cuda":
-        torch.cuda.set_rng_state(saved["cuda"], run.device)  # maybe not the GPU it was
+        torch.cuda.set_rng_state(saved["cuda"], run.device)  # maybe another GPU than before
     run.rng.bit_generator.state = json.loads(saved["numpy"])

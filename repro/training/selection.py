@@ -1,4 +1,4 @@
-"""The epoch that counts: the last, the best on some cases, or the best of every metric."""
+"""The epoch that counts: the last, the best on some cases, or each metric's own best."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class BestEpoch:
     patience_from: int
 
     def looked(self, look: dict[str, Any], epoch: int) -> bool:
-        """Note a look at the metrics; return whether the epoch, from 1, is the best so far."""
+        """Note an evaluation; return whether its epoch, from 1, is the best so far."""
         if not self.rule.metric:
             return True
         seen = look[self.rule.cases][self.rule.metric]
@@ -44,7 +44,7 @@ class BestEpoch:
         return better
 
     def keep(self, ranking: Ranking, look: dict[str, Any], metrics: Iterable[str]) -> None:
-        """Keep the results of the best epoch so far, or those that are the best by themselves."""
+        """Keep the results of the best epoch so far; with "test:each", each metric's own best."""
         for metric in metrics:
             value, best = look["test"][metric], self.outcome.results.get(metric)
             if not self.rule.each or best is None or value > best.value:

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import socket
-import subprocess
-import sys
-from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +10,13 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from builders import Write
+from builders.commands import repro_
+from builders.processes import dead_process, lock_file
 from repro import paths
 from repro.cli import app
 from repro.data import cache, tell, views
 from repro.runs import locks
-from repro.runs.locks import Lock
 from repro.training import checkpoints
 
 
@@ -38,18 +34,15 @@ def run_of(name: str, done: bool) -> Path:
     return folder
 
 
-def claimed(folder: Path, pid: int) -> Path:
-    claim = Lock("t", socket.gethostname(), pid, "a run", 0.0, processes=locks.processes())
-    (folder / locks.FILE).write_text(json.dumps(asdict(claim)))
+def locked(folder: Path, pid: int) -> Path:
+    lock_file(folder, pid=pid)
     return folder / locks.FILE
 
 
 @pytest.fixture
 def gone() -> int:
     """Return the number of a process that is no more."""
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return process.pid
+    return dead_process()
 
 
 def test_where_nothing_is_left_nothing_is_asked() -> None:
@@ -59,11 +52,11 @@ def test_where_nothing_is_left_nothing_is_asked() -> None:
 def test_what_is_shown_goes_only_if_the_answer_is_yes(gone: int) -> None:
     folder = run_of("done", done=True)
     checkpoints.save(folder, b"x" * 2_000_000)
-    void = claimed(run_of("killed", done=False), gone)
+    void = locked(run_of("killed", done=False), gone)
     shown = clean(answer="n\n")
     assert "checkpoint of a finished run" in shown
     assert "2.0 MB" in shown
-    assert "void lock" in shown
+    assert "lock of a process that has ended" in shown
     assert checkpoints.present(folder)
     assert void.exists()
     assert "deleted" in clean(answer="y\n")
@@ -88,7 +81,7 @@ def test_what_a_killed_process_was_writing_goes() -> None:
     folder = run_of("killed", done=False)
     (folder / ".hits.npz.4711.0badcafe").touch()
     (folder / ".notes.of.mine").touch()
-    assert "cut off as it was written" in clean("--yes")
+    assert "partly written file" in clean("--yes")
     assert [file.name for file in folder.iterdir()] == [".notes.of.mine"]
 
 
@@ -101,11 +94,11 @@ def test_a_run_that_a_process_is_at_is_left_alone() -> None:
 
 
 def test_raw_data_stay_where_their_manifest_is_not_on_the_path_today(
-    write: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
+    write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = (paths.files("data_manifests")["toy"]).read_text()
     write("data_manifests/mine.toml", text)
-    CliRunner().invoke(app, ["fetch", "mine"])
+    repro_("fetch", "mine")
     view = views.folder("mine/split")
     assert "there is nothing to delete" in clean("--yes", "--unfinished")
     monkeypatch.delenv("REPRO_PATH")
@@ -115,7 +108,7 @@ def test_raw_data_stay_where_their_manifest_is_not_on_the_path_today(
 
 
 def test_a_view_that_was_replaced_goes_and_the_one_in_use_stays() -> None:
-    CliRunner().invoke(app, ["fetch", "toy"])
+    repro_("fetch", "toy")
     used = views.folder("toy/ratings")
     old = used.with_name("ratings-0123456789ab")
     old.mkdir()
@@ -136,11 +129,11 @@ def test_what_a_process_begins_while_the_question_waits_is_left_alone(
     gone: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, other = run_of("cut", done=False), run_of("void", done=False)
-    void, theirs = claimed(folder, gone), claimed(other, gone)
+    void, theirs = locked(folder, gone), locked(other, gone)
     checkpoints.save(folder, b"half way")
 
     def after_a_while(_: str) -> bool:
-        claimed(folder, os.getpid())
+        locked(folder, os.getpid())
         return True
 
     monkeypatch.setattr(typer, "confirm", after_a_while)
@@ -151,7 +144,7 @@ def test_what_a_process_begins_while_the_question_waits_is_left_alone(
 
 
 def test_what_a_process_fetches_or_builds_is_left_alone() -> None:
-    CliRunner().invoke(app, ["fetch", "toy"])
+    repro_("fetch", "toy")
     built = views.folder("toy/ratings").with_name(".building.ratings-0123456789ab.1")
     built.mkdir()
     part = cache.folder("toy") / "parts" / "a.zip.part"

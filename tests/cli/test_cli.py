@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -20,52 +18,23 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import repro
+from builders import Write, papers
+from builders.commands import json_of, known, repro_
+from builders.manifests import BY_HAND, box, sha256
+from builders.models import breaking, level, model
+from builders.papers import BOTH, at, table, view
 from repro import paths
 from repro.cli import app, progress
-from repro.data import download
 from repro.errors import EXIT_CODES, ReproError
 from repro.experiment import Spec
 from repro.results import frozen
 from repro.runs import records
-from repro.runs.records import Record
 
 COMMANDS = ["list", "show", "fetch", "run", "status", "compare", "figure", "freeze", "clean"]
 
-BREAKING = '''
-"""A model that breaks off."""
+BREAKING = breaking('raise ValueError("negative dimensions are not allowed")')
 
-from dataclasses import dataclass
-
-from repro.errors import ReproError
-
-
-@dataclass(frozen=True, kw_only=True)
-class Breaking:
-    """Break off, one way or another."""
-
-    how: str = "politely"
-
-    def epochs(self, train, run):
-        if self.how == "politely":
-            raise ReproError("the wheels came off", "put them on again")
-        raise ValueError("negative dimensions are not allowed")
-
-
-MODEL = Breaking
-'''
-
-DRIFTING = '''
-"""A model whose loss grows past all numbers."""
-
-from dataclasses import dataclass
-
-import torch
-
-
-@dataclass(frozen=True, kw_only=True)
-class Drifting:
-    """Score by item number."""
-
+GROWS = """
     n_epochs: int = 2
 
     def epochs(self, train, run):
@@ -75,37 +44,8 @@ class Drifting:
 
     def score(self, queries):
         return torch.arange(float(queries.history.n_items)).repeat(len(queries), 1)
-
-
-MODEL = Drifting
-'''
-
-CONSTANT = '''
-"""A model with one score for everything."""
-
-from dataclasses import dataclass
-
-import torch
-
-
-@dataclass(frozen=True, kw_only=True)
-class Constant:
-    """Give every item the same score."""
-
-    value: float = 1.0
-
-    def epochs(self, train, run):
-        yield self
-
-    def score(self, queries):
-        shape = (len(queries), queries.history.n_items)
-        if queries.candidates is not None:
-            shape = queries.candidates.shape
-        return torch.full(shape, self.value)
-
-
-MODEL = Constant
-'''
+"""
+DRIFTING = model("Drifting", GROWS, "import torch")
 
 FIRST_HALF = '''
 """First half: train on the first half of every list, ask for the rest."""
@@ -131,98 +71,20 @@ class FirstHalf:
 PROTOCOL = FirstHalf
 '''
 
-PAPER = """
-[paper]
-title = "Mine"
-authors = "me"
-venue = "here"
-url = ""
-[views.toy]
-label = "Toy"
-dataset = "{dataset}"
-protocol = {{ name = "{protocol}" }}
-[tables.1]
-caption = "Numbers"
-groups = ["toy"]
-metrics = {{ "NDCG@10" = "ndcg@10", "HR@5" = "hit_rate@5" }}
-"""
-
-ROW = """
-[[tables.1.rows]]
-label = "{label}"
-model = "{model}"
-params = {params}
-at.toy = {{ published = ["{ndcg}", "{hit_rate}"] }}
-"""
-
-BOX = """
-[archive]
-title = "Box"
-license = "none"
-source = "a test"
-{archive}
-[members."rows.csv"]
-{member}
-[read]
-rows = {{ member = "rows.csv" }}
-[views.all]
-source = "a test"
-steps = [{{ order = "oldest first" }}]
-"""
-
 LISTS = "".join(f"{u},{(u + step) % 9}\n" for u in range(12) for step in range(6))
 
-EXACT = '''
-"""A model that has to be told its size."""
-
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True, kw_only=True)
-class Exact:
-    """Of a given size."""
-
-    size: int
-    rate: float = 0.5
-
-
-MODEL = Exact
-'''
-
-Write = Callable[[str, str], None]
-
-
-@pytest.fixture
-def closed_port() -> Iterator[int]:
-    """Return a port at which nobody listens."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        yield bound.getsockname()[1]
-
-
-def repro_(*arguments: str, code: int = 0) -> Any:
-    """Run a command and check its exit code."""
-    result = CliRunner().invoke(app, list(arguments))
-    assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
-    return result
+EXACT = model("Exact", "\n    size: int\n    rate: float = 0.5\n")
 
 
 def paper(*rows: str, dataset: str = "toy/split", protocol: str = "given_split") -> str:
-    return "".join([PAPER.format(dataset=dataset, protocol=protocol), *rows])
+    return papers.paper(view("toy", dataset, protocol), table("1", BOTH), *rows)
 
 
-def row(
-    label: str, model: str, params: str = "{}", ndcg: str = "0.5", hit_rate: str = "0.5"
-) -> str:
-    return ROW.format(label=label, model=model, params=params, ndcg=ndcg, hit_rate=hit_rate)
-
-
-def known() -> list[Record]:
-    return list(records.load_all(paths.runs()))
+row = partial(papers.row, published=["0.5", "0.5"])
 
 
 def compared(*arguments: str) -> list[dict[str, Any]]:
-    return json.loads(repro_("compare", *arguments, "--json").stdout)
+    return json_of("compare", *arguments)
 
 
 def test_fetch_then_run_then_compare() -> None:
@@ -390,18 +252,18 @@ def test_runs_can_lie_elsewhere(tmp_path: Path) -> None:
 def test_everything_can_be_listed(kind: str, names: set[str]) -> None:
     text = repro_("list", kind).stdout
     assert names <= set(text.split())
-    rows = json.loads(repro_("list", kind, "--json").stdout)
+    rows = json_of("list", kind)
     key = {"models": "name", "protocols": "name"}.get(kind, kind.removesuffix("s"))
     assert names <= {row[key] for row in rows}
 
 
 def test_the_list_of_papers_names_their_tables_and_figures() -> None:
-    listed = {row["paper"]: row for row in json.loads(repro_("list", "papers", "--json").stdout)}
+    listed = {row["paper"]: row for row in json_of("list", "papers")}
     assert (listed["toy"]["tables"], listed["toy"]["figures"]) == (["1", "2", "3"], ["1", "2"])
 
 
 def test_the_list_of_results_tells_how_much_is_kept_and_who_is_ahead() -> None:
-    listed = json.loads(repro_("list", "results", "--json").stdout)
+    listed = json_of("list", "results")
     (row,) = (r for r in listed if (r["paper"], r["data"]) == ("mvae", "Movielens1M"))
     kept = [r for r in frozen.load("mvae") if r.group == "Movielens1M" and r.table == "II"]
     own = {r.row for r in kept if r.origin == "paper"}
@@ -414,7 +276,7 @@ def test_the_list_of_results_tells_how_much_is_kept_and_who_is_ahead() -> None:
 
 
 def test_the_list_of_results_says_where_only_rows_of_ours_are_kept() -> None:
-    listed = json.loads(repro_("list", "results", "--json").stdout)
+    listed = json_of("list", "results")
     (row,) = (r for r in listed if r["data"] == "MovieLens 100K, ties as in the file, ours")
     kept = {r.row for r in frozen.load("dave") if r.group == row["data"]}
     assert (row["rows"], row["added_rows"]) == (0, len(kept))
@@ -424,7 +286,7 @@ def test_the_list_of_results_says_where_only_rows_of_ours_are_kept() -> None:
 
 def test_the_list_of_datasets_tells_what_is_here() -> None:
     def state() -> str:
-        rows = json.loads(repro_("list", "datasets", "--json").stdout)
+        rows = json_of("list", "datasets")
         return next(row["here"] for row in rows if row["dataset"] == "toy")
 
     assert state() == "no"
@@ -448,16 +310,14 @@ def test_one_of_them_can_be_shown(name: str, words: list[str]) -> None:
     text = repro_("show", name).stdout
     for word in words:
         assert word in text
-    assert json.loads(repro_("show", name, "--json").stdout)
+    assert json_of("show", name)
 
 
 def test_one_table_can_be_shown() -> None:
     text = repro_("show", "dave", "--table", "2").stdout
     assert "Table 2:" in text
     assert "Table 4:" not in text
-    assert json.loads(repro_("show", "dave", "--table", "2", "--json").stdout)["tables"].keys() == {
-        "2"
-    }
+    assert json_of("show", "dave", "--table", "2")["tables"].keys() == {"2"}
 
 
 @pytest.mark.parametrize(
@@ -480,15 +340,18 @@ def test_one_table_can_be_shown() -> None:
         ("run toy --row NeuMF --view split", "row 'NeuMF' has no numbers under view 'split'"),
         ("run toy --view xxx", "available: Toy, 99 negatives; Toy, future; Toy, given split;"),
         ("run toy --view toy/spli", "no view is called 'toy/spli'\n  did you mean toy/split?"),
-        ("run toy --figure 1 --table 3", "--figure and --table name two things"),
-        ("run acvae --table 1", "there is nothing to run in table 1 of acvae\n  a table that"),
+        ("run toy --figure 1 --table 3", "--figure and --table exclude each other"),
+        ("run acvae --table 1", "there is nothing to run in table 1 of acvae\n  repro compare"),
         ("run acvae --table 1 --row POP", "there is nothing to run in table 1 of acvae"),
         ("run toy --row EASE --set l2=nan", "--set: l2 of ease must be float, got nan"),
         ("run toy --row EASE --set l2=None", "--set: l2 of ease must be float, got None"),
-        ("run toy --seeds 1,two", "--seeds '1,two' are not seeds"),
-        ("run toy --seeds 3..1", "--seeds '3..1' are not seeds"),
-        ("run toy --seeds 4294967296", "are not seeds\n  as in 0,1,2 or 0..4; below 4,294,967,296"),
-        ("run toy --seeds 0..1000000000", "--seeds '0..1000000000' are not seeds"),
+        ("run toy --seeds 1,two", "--seeds '1,two' does not name seeds"),
+        ("run toy --seeds 3..1", "--seeds '3..1' does not name seeds"),
+        (
+            "run toy --seeds 4294967296",
+            "does not name seeds\n  as in 0,1,2 or 0..4; below 4,294,967,296",
+        ),
+        ("run toy --seeds 0..1000000000", "--seeds '0..1000000000' does not name seeds"),
         ("fetch to", "no dataset is called 'to'\n  did you mean toy?"),
         ("show mult_va", "is called 'mult_va'\n  did you mean mult_vae?"),
         ("show sevae --table 9", "no table of sevae is called '9'"),
@@ -497,7 +360,7 @@ def test_one_table_can_be_shown() -> None:
         ("compare --table 99", "no table is called '99'"),
         ("compare acvae dave --table 99", "no table is called '99'\n  available: 1, 2, 4, 5"),
         ("run dave --table 2 --model ease", "there is nothing to run in table 2 of dave"),
-        ("compare toy --against EASE --json", "--against does not go with json"),
+        ("compare toy --against EASE --json", "--against does not work with json"),
         ("show xxx", "available: acae, acvae, acvae-ml-10m,"),  # of two acvaes one
     ],
 )
@@ -572,22 +435,22 @@ def test_debug_shows_where_an_error_arose() -> None:
 @pytest.mark.parametrize(
     ("model", "text", "params", "said"),
     [
-        ("impolite", BREAKING, "{}", "the wheels came off"),
-        ("abrupt", BREAKING, '{ how = "suddenly" }', "ValueError: negative dimensions"),
+        ("impolite", BREAKING, {}, "the wheels came off"),
+        ("abrupt", BREAKING, {"how": "suddenly"}, "ValueError: negative dimensions"),
         (
             "diverged",
-            CONSTANT.replace("self.value", "torch.nan"),
-            "{}",
+            level().replace("self.value", "torch.nan"),
+            {},
             "diverged gave a score that is not a number",
         ),
-        ("idle", CONSTANT.replace("yield self", "yield from ()"), "{}", "idle yielded no scorer"),
+        ("idle", level().replace("yield self", "yield from ()"), {}, "idle yielded no scorer"),
     ],
 )
 def test_a_run_that_fails_does_not_stop_the_others(
-    write: Write, model: str, text: str, params: str, said: str
+    write: Write, model: str, text: str, params: dict[str, str], said: str
 ) -> None:
     write(f"models/{model}.py", text)
-    write("tables/mine.toml", paper(row("A", model, params), row("POP", "popularity")))
+    write("tables/mine.toml", paper(row("A", model, params=params), row("POP", "popularity")))
     result = repro_("run", "mine", code=4)
     assert said in result.stderr
     assert "1 finished, 0 refused, 1 failed" in result.stderr
@@ -598,7 +461,7 @@ def test_a_run_that_fails_does_not_stop_the_others(
 
 def test_every_failure_keeps_its_own_traceback(write: Write) -> None:
     write("models/abrupt.py", BREAKING)
-    rows = [row(how, "abrupt", f'{{ how = "{how}" }}') for how in ("suddenly", "at once")]
+    rows = [row(how, "abrupt", params={"how": how}) for how in ("suddenly", "at once")]
     write("tables/mine.toml", paper(*rows))
     repro_("run", "mine", code=4)
     failures = [records.failure(file.parent) for file in paths.runs().glob("*/failure.json")]
@@ -617,7 +480,7 @@ def test_a_model_that_cannot_serve_a_protocol_is_refused_without_failure() -> No
 
 
 def test_constant_scores_are_told_and_marked(write: Write) -> None:
-    write("models/flat.py", CONSTANT)
+    write("models/flat.py", level())
     write("tables/mine.toml", paper(row("Flat", "flat")))
     assert "CONSTANT scores for 100% of the users" in repro_("run", "mine").stderr
     assert {cell["marks"] for cell in compared("mine")} == {"c"}
@@ -625,12 +488,11 @@ def test_constant_scores_are_told_and_marked(write: Write) -> None:
 
 @pytest.mark.parametrize("command", ["fetch box", "run mine"])
 def test_offline_the_message_says_how_to_get_the_data(
-    write: Write, closed_port: int, command: str, monkeypatch: pytest.MonkeyPatch
+    write: Write, closed_port: int, command: str, hurried: None
 ) -> None:
-    monkeypatch.setattr(download, "DELAY_SECONDS", 0.0)
     url = f"http://127.0.0.1:{closed_port}/rows.csv"
     member = f'url = "{url}"\nsha256 = "{64 * "0"}"'
-    write("data_manifests/box.toml", BOX.format(archive="", member=member))
+    write("data_manifests/box.toml", box(member))
     write("tables/mine.toml", paper(row("POP", "popularity"), dataset="box/all"))
     result = repro_(*command.split(), code=1)
     assert "could not be downloaded" in result.stderr
@@ -640,7 +502,7 @@ def test_offline_the_message_says_how_to_get_the_data(
 
 @pytest.mark.parametrize("command", ["fetch box", "run mine"])
 def test_data_behind_a_form_exits_3_and_says_how_to_get_it(write: Write, command: str) -> None:
-    write("data_manifests/box.toml", BOX.format(archive='manual = "write to them"', member=""))
+    write("data_manifests/box.toml", box(archive=BY_HAND))
     write("tables/mine.toml", paper(row("POP", "popularity"), dataset="box/all"))
     result = repro_(*command.split(), code=3)
     assert "box must be obtained by hand" in result.stderr
@@ -648,10 +510,9 @@ def test_data_behind_a_form_exits_3_and_says_how_to_get_it(write: Write, command
 
 
 def test_missing_data_does_not_stop_the_other_runs(write: Write) -> None:
-    write("data_manifests/box.toml", BOX.format(archive='manual = "write to them"', member=""))
+    write("data_manifests/box.toml", box(archive=BY_HAND))
     text = paper(row("POP", "popularity")).replace('groups = ["toy"]', 'groups = ["toy", "box"]')
-    text += 'at.box = { published = ["0.1", "0.2"] }\n[views.box]\nlabel = "Box"\n'
-    text += 'dataset = "box/all"\nprotocol = { name = "random_split" }\n'
+    text += at("box", "0.1", "0.2") + view("box", "box/all", "random_split")
     write("tables/mine.toml", text)
     result = repro_("run", "mine", code=3)
     assert "1 to run, 0 have a record already, 1 without data" in result.stderr
@@ -660,16 +521,14 @@ def test_missing_data_does_not_stop_the_other_runs(write: Write) -> None:
 
 @pytest.mark.parametrize("command", ["fetch --all mine", "run mine"])
 def test_data_behind_a_form_does_not_hide_data_that_failed(
-    write: Write, closed_port: int, command: str, monkeypatch: pytest.MonkeyPatch
+    write: Write, closed_port: int, command: str, hurried: None
 ) -> None:
-    monkeypatch.setattr(download, "DELAY_SECONDS", 0.0)
     member = f'url = "http://127.0.0.1:{closed_port}/rows.csv"\nsha256 = "{64 * "0"}"'
-    write("data_manifests/form.toml", BOX.format(archive='manual = "write to them"', member=""))
-    write("data_manifests/box.toml", BOX.format(archive="", member=member))
+    write("data_manifests/form.toml", box(archive=BY_HAND))
+    write("data_manifests/box.toml", box(member))
     text = paper(row("POP", "popularity"), dataset="form/all")
     text = text.replace('groups = ["toy"]', 'groups = ["toy", "box"]')
-    text += 'at.box = { published = ["0.1", "0.2"] }\n[views.box]\nlabel = "Box"\n'
-    text += 'dataset = "box/all"\nprotocol = { name = "random_split" }\n'
+    text += at("box", "0.1", "0.2") + view("box", "box/all", "random_split")
     write("tables/mine.toml", text)
     told = repro_(*command.split(), code=1).stderr
     assert "form must be obtained by hand" in told
@@ -679,9 +538,8 @@ def test_data_behind_a_form_does_not_hide_data_that_failed(
 def test_a_dry_run_says_that_the_mirror_has_the_data(
     write: Write, closed_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    digest = hashlib.sha256(LISTS.encode()).hexdigest()
-    member = f'url = "http://127.0.0.1:{closed_port}/rows.csv"\nsha256 = "{digest}"'
-    write("data_manifests/box.toml", BOX.format(archive="", member=member))
+    member = f'url = "http://127.0.0.1:{closed_port}/rows.csv"\n{sha256(LISTS.encode())}'
+    write("data_manifests/box.toml", box(member))
     write("tables/mine.toml", paper(row("POP", "popularity"), dataset="box/all"))
     monkeypatch.setenv("REPRO_MIRROR", str(tmp_path))
     command = ["run", "mine", "--dry-run"]
@@ -695,10 +553,10 @@ def test_data_papers_models_and_protocols_of_ones_own_need_no_fork(
     write: Write, tmp_path: Path
 ) -> None:
     (tmp_path / "rows.csv").write_text(LISTS)
-    write("data_manifests/box.toml", BOX.format(archive='manual = "write to them"', member=""))
-    write("models/level.py", CONSTANT)
+    write("data_manifests/box.toml", box(archive=BY_HAND))
+    write("models/level.py", level())
     write("protocols/first_half.py", FIRST_HALF)
-    rows = [row("Level", "level", "{ value = 2.0 }"), row("POP", "popularity")]
+    rows = [row("Level", "level", params={"value": 2.0}), row("POP", "popularity")]
     write("tables/mine.toml", paper(*rows, dataset="box/all", protocol="first_half"))
 
     refused = repro_("fetch", "box", "--from", str(tmp_path), code=1)
@@ -716,7 +574,7 @@ def test_data_papers_models_and_protocols_of_ones_own_need_no_fork(
 
 
 def test_a_model_of_ones_own_runs_under_a_shipped_paper(write: Write) -> None:
-    write("models/plain.py", CONSTANT)
+    write("models/plain.py", level())
     repro_("run", "toy", "--model", "plain", "--set", "value=3")
     rows = {cell["row"] for cell in compared("toy") if cell["ours"] is not None}
     assert rows == {"plain [value=3.0]"}
@@ -733,13 +591,13 @@ def test_a_parameter_without_a_default_is_given_with_the_model(write: Write) -> 
 
 
 def test_strict_exits_1_where_a_number_is_another(write: Write) -> None:
-    write("tables/mine.toml", paper(row("POP", "popularity", ndcg="0.9", hit_rate="0.9")))
+    write("tables/mine.toml", paper(row("POP", "popularity", published=["0.9", "0.9"])))
     repro_("compare", "mine", "--strict")
     repro_("run", "mine")
     repro_("compare", "mine")
     assert "lower" in repro_("compare", "mine", "--strict", code=1).stdout
-    ndcg, hit_rate = (f"{cell['ours']:.4f}" for cell in compared("mine"))
-    write("tables/mine.toml", paper(row("POP", "popularity", ndcg=ndcg, hit_rate=hit_rate)))
+    numbers = [f"{cell['ours']:.4f}" for cell in compared("mine")]
+    write("tables/mine.toml", paper(row("POP", "popularity", published=numbers)))
     assert "exact" in repro_("compare", "mine", "--strict").stdout
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
 import os
 import shutil
 import signal
@@ -13,36 +11,33 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
+from builders import Write, disk, manifests, papers
+from builders.commands import json_of, repro_
+from builders.manifests import sha256, stating
+from builders.papers import at, row, table, view
+from builders.server import Serving, give
+from builders.toml import section
 from repro import files
-from repro.cli import app, progress
-from repro.data import cache, download, manifest, views
+from repro.cli import progress
+from repro.data import cache, manifest, views
 
 ROWS = "".join(f"{u},{(u + step) % 9}\n" for u in range(12) for step in range(6)).encode()
 LARGE = "".join(f"{u},{i}\n" for u in range(600) for i in range(u % 9, 999, 9)).encode()
 N_ROWS = LARGE.count(b"\n")
 
-BOX = """
-[archive]
-title = "Box"
-license = "whoever asks may look, and nobody may touch"
-source = "https://data.invalid/about"
-{archive}
-[members."rows.csv"]
-{member}
-[read]
-rows = {{ member = "rows.csv" }}
-[views.all]
-source = "a test"
-steps = [{{ order = "oldest first" }}]
-"""
+HEAD = section(
+    "archive",
+    title="Box",
+    license="whoever asks may look, and nobody may touch",
+    source="https://data.invalid/about",
+)
 
 OTHER = """
 [members."other.csv"]
@@ -54,41 +49,12 @@ source = "a test"
 read = {{ rows = "other" }}
 """
 
-PAPER = """
-[paper]
-title = "Mine"
-authors = "me"
-venue = "here"
-url = ""
-"""
-
-VIEW = """
-[views.{name}]
-label = "{name}"
-dataset = "{dataset}"
-protocol = {{ name = "random_split" }}
-"""
-
-TABLE = """
-[tables.1]
-caption = "Numbers"
-groups = {groups}
-metrics = {{ "NDCG@10" = "ndcg@10" }}
-[[tables.1.rows]]
-label = "POP"
-model = "popularity"
-"""
-
-STATISTICS = """
-[tables.I]
-caption = "Statistics"
-kind = "statistics"
-groups = ["box"]
-metrics = { "#Users" = "users", "#Items" = "items", "Sparsity" = "sparsity" }
-[[tables.I.rows]]
-label = "Boxes"
-at.box = { published = ["12", "10", "33.33%"] }
-"""
+STATISTICS = table(
+    "I",
+    {"#Users": "users", "#Items": "items", "Sparsity": "sparsity"},
+    kind="statistics",
+    groups=["box"],
+) + row("Boxes", None, ["12", "10", "33.33%"], table="I", group="box")
 
 INTERRUPTIBLE = """
 import signal
@@ -98,98 +64,44 @@ main()
 """
 
 
-class Handler(BaseHTTPRequestHandler):
-    """Serves files and the rest of files; holds back what comes after some bytes until it may."""
+class Holding(Serving):
+    """Serves files, slowly if asked to; holds back what comes after some bytes until it may."""
 
-    def do_GET(self) -> None:
-        serving = cast("Serving", self.server)
-        serving.asked.append((self.path, self.headers.get("Range")))
-        body = serving.files.get(self.path)
-        if body is None:
-            self.send_error(404)
-            return
-        start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
-        self.send_response(206 if "Range" in self.headers else 200)
-        if "Range" in self.headers:
-            self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
-        self.send_header("Content-Length", str(len(body) - start))
-        self.end_headers()
-        with contextlib.suppress(OSError):  # who asked is gone
-            while start < len(body):
-                if start >= serving.held_after:
-                    serving.go_on.wait(60)
-                self.wfile.write(body[start : start + serving.piece])
-                start += serving.piece
-                time.sleep(serving.pause)
+    def __init__(self) -> None:
+        super().__init__()
+        self.held_after = float("inf")
+        self.go_on = threading.Event()
+        self.drip = (1 << 14, 0.0)
 
-    def log_message(self, *_: object) -> None:
-        """Say nothing on stderr."""
-
-
-class Serving(ThreadingHTTPServer):
-    files: dict[str, bytes]
-    asked: list[tuple[str, str | None]]
-    held_after: float
-    go_on: threading.Event
-    piece: int
-    pause: float
-
-    def at(self, path: str, content: bytes = ROWS) -> str:
+    def stating(self, path: str, content: bytes = ROWS) -> str:
         """Serve some bytes; return the lines of a manifest on them."""
-        self.files[path] = content
-        sha256 = hashlib.sha256(content).hexdigest()
-        url = f"http://127.0.0.1:{self.server_port}{path}"
-        return f'url = "{url}"\nbytes = {len(content)}\nsha256 = "{sha256}"'
+        url = self.at(path, give(content, drip=self.drip, hold=self._hold))
+        return f'url = "{url}"\n{stating(content)}'
 
-    def handle_error(self, *_: object) -> None:
-        """Say nothing on stderr."""
+    def _hold(self, at: int) -> None:
+        if at >= self.held_after:
+            self.go_on.wait(60)
 
 
 @pytest.fixture
-def server() -> Iterator[Serving]:
-    with Serving(("127.0.0.1", 0), Handler) as made:
-        made.files, made.asked = {}, []
-        made.held_after, made.go_on = float("inf"), threading.Event()
-        made.piece, made.pause = 1 << 14, 0.0
-        thread = threading.Thread(target=made.serve_forever, args=[0.005])
-        thread.start()
+def server() -> Iterator[Holding]:
+    with Holding().running() as made:
         yield made
         made.go_on.set()
-        made.shutdown()
-        thread.join()
 
 
-@pytest.fixture(autouse=True)
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "DELAY_SECONDS", 0.0)
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
+pytestmark = pytest.mark.usefixtures("hurried")
 
-
-Write = Callable[[str, str], None]
-
-
-def box(member: str, archive: str = "") -> str:
-    return BOX.format(archive=archive, member=member)
-
-
-BY_HAND = box("", 'manual = "write to them"')
+box = partial(manifests.box, head=HEAD)
+BY_HAND = box(archive=manifests.BY_HAND)
 
 
 def paper(**datasets: str) -> str:
     """Return a paper whose one table has a group for each dataset."""
-    named = [VIEW.format(name=name, dataset=dataset) for name, dataset in datasets.items()]
-    cells = [f'at.{name} = {{ published = ["0.5"] }}\n' for name in datasets]
-    return "".join([PAPER, *named, TABLE.format(groups=json.dumps(list(datasets))), *cells])
-
-
-def repro_(*arguments: str, code: int = 0) -> Any:
-    """Run a command and check its exit code."""
-    result = CliRunner().invoke(app, list(arguments))
-    assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
-    assert "Traceback" not in result.output
-    return result
+    views = [view(name, dataset, "random_split", label=name) for name, dataset in datasets.items()]
+    first, *others = datasets
+    pop = row("POP", "popularity", group=first), *(at(name, "0.5") for name in others)
+    return papers.paper(*views, table(groups=list(datasets)), *pop)
 
 
 def raw(name: str = "rows.csv", dataset: str = "box") -> Path:
@@ -202,30 +114,30 @@ def states(text: str) -> dict[str, str]:
     return {name: state for _, name, state in lines}
 
 
-def test_a_dataset_is_downloaded_verified_built_and_shown(server: Serving, write: Write) -> None:
-    write("data_manifests/box.toml", box(server.at("/rows.csv")))
+def test_a_dataset_is_downloaded_verified_built_and_shown(server: Holding, write: Write) -> None:
+    write("data_manifests/box.toml", box(server.stating("/rows.csv")))
     shown = repro_("fetch", "box").stdout
     assert f"file rows.csv: {len(ROWS)} bytes, verified, from http://127.0.0.1" in shown
     assert "view box/all" in shown
     assert "order = oldest first" in shown
     assert "72" in shown
     assert views.load("box/all").interactions.n_users == 12
-    assert server.asked == [("/rows.csv", None)]
+    assert server.log() == [("/rows.csv", None)]
 
 
-def test_what_is_here_is_not_asked_for_again(server: Serving, write: Write) -> None:
-    write("data_manifests/box.toml", box(server.at("/rows.csv")))
+def test_what_is_here_is_not_asked_for_again(server: Holding, write: Write) -> None:
+    write("data_manifests/box.toml", box(server.stating("/rows.csv")))
     first = repro_("fetch", "box").stdout
     assert repro_("fetch", "box").stdout == first
     assert len(server.asked) == 1
 
 
 def test_all_of_a_paper_is_fetched_but_for_what_must_be_obtained_by_hand(
-    server: Serving, write: Write
+    server: Holding, write: Write
 ) -> None:
     write("data_manifests/aaa.toml", BY_HAND)
-    write("data_manifests/box.toml", box(server.at("/rows.csv")))
-    write("data_manifests/yyy.toml", box(server.at("/more.csv")))
+    write("data_manifests/box.toml", box(server.stating("/rows.csv")))
+    write("data_manifests/yyy.toml", box(server.stating("/more.csv")))
     write("tables/mine.toml", paper(a="aaa/all", b="box/all", y="yyy/all"))
     result = repro_("fetch", "--all", "mine", code=3)
     assert "error: aaa must be obtained by hand" in result.stderr
@@ -237,29 +149,29 @@ def test_all_of_a_paper_is_fetched_but_for_what_must_be_obtained_by_hand(
     assert raw(dataset="yyy").read_bytes() == ROWS
 
 
-def test_all_of_a_paper_is_no_more_than_its_tables_need(server: Serving, write: Write) -> None:
-    gone = server.at("/gone.csv")
-    server.files.clear()
-    text = box(server.at("/rows.csv")) + OTHER.format(member=gone)
+def test_all_of_a_paper_is_no_more_than_its_tables_need(server: Holding, write: Write) -> None:
+    gone = server.stating("/gone.csv")
+    server.script.clear()
+    text = box(server.stating("/rows.csv")) + OTHER.format(member=gone)
     write("data_manifests/box.toml", text)
     write("tables/mine.toml", paper(a="box/all"))
     repro_("fetch", "--all", "mine")
-    assert [path for path, _ in server.asked] == ["/rows.csv"]
+    assert server.paths() == ["/rows.csv"]
     assert "/gone.csv: 404" in repro_("fetch", "box", code=1).stderr
 
 
-def test_all_of_a_paper_and_more_can_be_asked_for_at_once(server: Serving, write: Write) -> None:
-    write("data_manifests/box.toml", box(server.at("/rows.csv")))
-    write("data_manifests/more.toml", box(server.at("/more.csv")))
+def test_all_of_a_paper_and_more_can_be_asked_for_at_once(server: Holding, write: Write) -> None:
+    write("data_manifests/box.toml", box(server.stating("/rows.csv")))
+    write("data_manifests/more.toml", box(server.stating("/more.csv")))
     write("tables/mine.toml", paper(a="box/all"))
     shown = repro_("fetch", "more", "box", "--all", "mine").stdout
     assert shown.count("view box/all") == 1
     assert shown.count("view more/all") == 1
 
 
-def test_one_dataset_that_fails_does_not_stop_the_others(server: Serving, write: Write) -> None:
-    write("data_manifests/bad.toml", box(server.at("/bad.csv").replace(" = 300", " = 301")))
-    write("data_manifests/box.toml", box(server.at("/rows.csv")))
+def test_one_dataset_that_fails_does_not_stop_the_others(server: Holding, write: Write) -> None:
+    write("data_manifests/bad.toml", box(server.stating("/bad.csv").replace(" = 300", " = 301")))
+    write("data_manifests/box.toml", box(server.stating("/rows.csv")))
     result = repro_("fetch", "bad", "box", code=1)
     assert "it offers 300 bytes, expected 301" in result.stderr
     assert "view box/all" in result.stdout
@@ -269,11 +181,11 @@ def test_one_dataset_that_fails_does_not_stop_the_others(server: Serving, write:
 
 
 def test_one_file_that_cannot_be_had_does_not_stop_the_others(
-    server: Serving, write: Write
+    server: Holding, write: Write
 ) -> None:
-    gone = server.at("/gone.csv")
-    server.files.clear()
-    text = box(gone) + OTHER.format(member=server.at("/other.csv"))
+    gone = server.stating("/gone.csv")
+    server.script.clear()
+    text = box(gone) + OTHER.format(member=server.stating("/other.csv"))
     write("data_manifests/box.toml", text)
     result = repro_("fetch", "box", code=1)
     assert "/gone.csv: 404" in result.stderr
@@ -282,25 +194,25 @@ def test_one_file_that_cannot_be_had_does_not_stop_the_others(
     assert not views.prepared("box/all")
 
 
-def test_one_view_is_fetched_with_its_own_files_only(server: Serving, write: Write) -> None:
-    text = box(server.at("/rows.csv")) + OTHER.format(member=server.at("/other.csv"))
+def test_one_view_is_fetched_with_its_own_files_only(server: Holding, write: Write) -> None:
+    text = box(server.stating("/rows.csv")) + OTHER.format(member=server.stating("/other.csv"))
     write("data_manifests/box.toml", text)
     repro_("fetch", "box/other")
-    assert server.asked == [("/other.csv", None)]
+    assert server.log() == [("/other.csv", None)]
     assert views.prepared("box/other")
     assert not views.prepared("box/all")
     repro_("fetch", "box/all")
-    assert server.asked[1:] == [("/rows.csv", None)]
+    assert server.log()[1:] == [("/rows.csv", None)]
     assert views.prepared("box/all")
 
 
 def test_a_view_that_does_not_exist_is_an_error_before_anything_is_fetched(
-    server: Serving, write: Write
+    server: Holding, write: Write
 ) -> None:
-    write("data_manifests/box.toml", box(server.at("/rows.csv")))
+    write("data_manifests/box.toml", box(server.stating("/rows.csv")))
     result = repro_("fetch", "box/al", code=1)
     assert "no view of box is called 'al'\n  did you mean all?" in result.stderr
-    assert server.asked == []
+    assert server.log() == []
 
 
 @pytest.mark.parametrize(
@@ -314,17 +226,17 @@ def test_a_view_that_does_not_exist_is_an_error_before_anything_is_fetched(
     ],
 )
 def test_what_does_not_exist_is_an_error_before_anything_is_fetched(
-    server: Serving, write: Write, command: str, said: str
+    server: Holding, write: Write, command: str, said: str
 ) -> None:
-    write("data_manifests/box.toml", box(server.at("/rows.csv")))
+    write("data_manifests/box.toml", box(server.stating("/rows.csv")))
     write("tables/mine.toml", paper(a="box/all"))
     assert said in repro_(*command.split(), code=1).stderr
-    assert server.asked == []
+    assert server.log() == []
 
 
-def test_unverified_bytes_are_told_with_the_hash_to_pin(server: Serving, write: Write) -> None:
-    lines = server.at("/rows.csv")
-    server.files["/rows.csv"] = ROWS + b"0,8\n"
+def test_unverified_bytes_are_told_with_the_hash_to_pin(server: Holding, write: Write) -> None:
+    lines = server.stating("/rows.csv")
+    server.stating("/rows.csv", ROWS + b"0,8\n")
     write("data_manifests/box.toml", box(lines))
     refused = repro_("fetch", "box", code=1)
     assert "it offers 304 bytes, expected 300" in refused.stderr
@@ -332,12 +244,12 @@ def test_unverified_bytes_are_told_with_the_hash_to_pin(server: Serving, write: 
     assert "rows.csv is UNVERIFIED" in taken.stderr
     assert hashlib.sha256(ROWS + b"0,8\n").hexdigest() in taken.stderr
     assert "304 bytes, UNVERIFIED, from http" in taken.stdout
-    assert "/rows.csv; the manifest's sha256 as others state it" in taken.stdout
+    assert "/rows.csv; the manifest's sha256 as stated by others" in taken.stdout
 
 
-def test_a_fault_of_a_file_is_told_once_for_all_its_views(server: Serving, write: Write) -> None:
-    lines = server.at("/rows.csv")
-    server.files["/rows.csv"] = ROWS + b"0\n"
+def test_a_fault_of_a_file_is_told_once_for_all_its_views(server: Holding, write: Write) -> None:
+    lines = server.stating("/rows.csv")
+    server.stating("/rows.csv", ROWS + b"0\n")
     other = '[views.other]\nsource = "a test"\n'
     write("data_manifests/box.toml", box(lines) + other)
     told = repro_("fetch", "box", "--unverified", code=1).stderr
@@ -345,9 +257,9 @@ def test_a_fault_of_a_file_is_told_once_for_all_its_views(server: Serving, write
 
 
 def test_what_a_manifest_comes_to_expect_of_a_view_is_checked(
-    server: Serving, write: Write
+    server: Holding, write: Write
 ) -> None:
-    text = box(server.at("/rows.csv"))
+    text = box(server.stating("/rows.csv"))
     write("data_manifests/box.toml", text + "expect = { users = 12 }\n")
     repro_("fetch", "box")
     write("data_manifests/box.toml", text + "expect = { users = 13, items = 9 }\n")
@@ -356,8 +268,8 @@ def test_what_a_manifest_comes_to_expect_of_a_view_is_checked(
     assert said in repro_("fetch", "--check", "box", code=1).stdout
 
 
-def test_the_check_tells_the_state_of_every_file_and_view(server: Serving, write: Write) -> None:
-    text = box(server.at("/rows.csv")) + OTHER.format(member=server.at("/other.csv"))
+def test_the_check_tells_the_state_of_every_file_and_view(server: Holding, write: Write) -> None:
+    text = box(server.stating("/rows.csv")) + OTHER.format(member=server.stating("/other.csv"))
     write("data_manifests/box.toml", text)
     assert "not in the cache" in repro_("fetch", "--check", "box").stdout
     assert states(repro_("fetch", "--check").stdout) == {}
@@ -369,8 +281,8 @@ def test_the_check_tells_the_state_of_every_file_and_view(server: Serving, write
     assert server.asked == asked
 
 
-def test_the_check_exits_1_where_a_file_has_changed(server: Serving, write: Write) -> None:
-    write("data_manifests/box.toml", box(server.at("/rows.csv")))
+def test_the_check_exits_1_where_a_file_has_changed(server: Holding, write: Write) -> None:
+    write("data_manifests/box.toml", box(server.stating("/rows.csv")))
     repro_("fetch", "box")
     raw().write_bytes(ROWS.replace(b"1", b"2", 1))
     told = states(repro_("fetch", "--check", "box", code=1).stdout)
@@ -384,9 +296,9 @@ def test_the_check_exits_1_where_a_file_has_changed(server: Serving, write: Writ
 
 @pytest.mark.parametrize("damage", ["changed", "cut", "emptied", "removed"])
 def test_the_check_exits_1_where_a_view_is_damaged(
-    server: Serving, write: Write, damage: str
+    server: Holding, write: Write, damage: str
 ) -> None:
-    write("data_manifests/box.toml", box(server.at("/rows.csv")))
+    write("data_manifests/box.toml", box(server.stating("/rows.csv")))
     repro_("fetch", "box")
     file = next(cache.folder("box").glob("views/*/whole_item.npy"))
     if damage == "changed":
@@ -405,8 +317,8 @@ def test_the_check_exits_1_where_a_view_is_damaged(
     assert states(repro_("fetch", "--check", "box").stdout)["all"] == "intact"
 
 
-def test_a_damaged_receipt_is_an_error_with_the_way_out(server: Serving, write: Write) -> None:
-    write("data_manifests/box.toml", box(server.at("/rows.csv")))
+def test_a_damaged_receipt_is_an_error_with_the_way_out(server: Holding, write: Write) -> None:
+    write("data_manifests/box.toml", box(server.stating("/rows.csv")))
     repro_("fetch", "box")
     raw("receipt.json").write_text("{")
     for command in ("fetch box", "show box"):
@@ -416,9 +328,9 @@ def test_a_damaged_receipt_is_an_error_with_the_way_out(server: Serving, write: 
 
 
 def test_fetching_mends_a_file_that_has_changed_since_it_came(
-    server: Serving, write: Write
+    server: Holding, write: Write
 ) -> None:
-    write("data_manifests/box.toml", box(server.at("/rows.csv")))
+    write("data_manifests/box.toml", box(server.stating("/rows.csv")))
     repro_("fetch", "box")
     whole = raw().read_bytes()
     raw().write_bytes(whole.replace(b"1", b"2", 1))
@@ -427,9 +339,9 @@ def test_fetching_mends_a_file_that_has_changed_since_it_came(
 
 
 def test_a_view_whose_arrays_have_changed_is_neither_fetched_nor_trained_on(
-    server: Serving, write: Write
+    server: Holding, write: Write
 ) -> None:
-    write("data_manifests/box.toml", box(server.at("/rows.csv")))
+    write("data_manifests/box.toml", box(server.stating("/rows.csv")))
     repro_("fetch", "box")
     file = next(cache.folder("box").glob("views/*/whole_item.npy"))
     content = file.read_bytes()
@@ -439,23 +351,23 @@ def test_a_view_whose_arrays_have_changed_is_neither_fetched_nor_trained_on(
     assert str(file.parent) in refused.stderr
 
 
-def test_the_check_of_unverified_bytes_says_so_and_exits_0(server: Serving, write: Write) -> None:
-    lines = server.at("/rows.csv")
-    server.files["/rows.csv"] = ROWS + b"0,8\n"
+def test_the_check_of_unverified_bytes_says_so_and_exits_0(server: Holding, write: Write) -> None:
+    lines = server.stating("/rows.csv")
+    server.stating("/rows.csv", ROWS + b"0,8\n")
     write("data_manifests/box.toml", box(lines))
     repro_("fetch", "box", "--unverified")
     assert states(repro_("fetch", "--check", "box").stdout)["rows.csv"] == "unverified"
 
 
 def listed(name: str) -> dict[str, Any]:
-    rows = json.loads(repro_("list", "datasets", "--json").stdout)
+    rows = json_of("list", "datasets")
     return next(row for row in rows if row["dataset"] == name)
 
 
 def test_the_list_tells_size_licence_way_use_and_state_of_every_dataset(
-    server: Serving, write: Write
+    server: Holding, write: Write
 ) -> None:
-    write("data_manifests/box.toml", box(server.at("/rows.csv", LARGE)))
+    write("data_manifests/box.toml", box(server.stating("/rows.csv", LARGE)))
     write("data_manifests/hand.toml", BY_HAND)
     write("tables/mine.toml", paper(a="box/all"))
     assert listed("box") == {
@@ -478,13 +390,11 @@ def test_the_list_tells_size_licence_way_use_and_state_of_every_dataset(
     assert text.splitlines()[0].split()[:6] == columns
     assert f"{len(LARGE) / 1e6:.1f} MB" in text
     assert "no table" in text
-    assert {row["dataset"] for row in json.loads(repro_("list", "datasets", "--json").stdout)} == (
-        set(manifest.names())
-    )
+    assert {row["dataset"] for row in json_of("list", "datasets")} == (set(manifest.names()))
 
 
-def test_the_list_tells_what_is_here_in_whole_and_in_part(server: Serving, write: Write) -> None:
-    text = box(server.at("/rows.csv")) + OTHER.format(member=server.at("/other.csv"))
+def test_the_list_tells_what_is_here_in_whole_and_in_part(server: Holding, write: Write) -> None:
+    text = box(server.stating("/rows.csv")) + OTHER.format(member=server.stating("/other.csv"))
     write("data_manifests/box.toml", text)
 
     def here() -> tuple[str, bool]:
@@ -498,9 +408,9 @@ def test_the_list_tells_what_is_here_in_whole_and_in_part(server: Serving, write
     assert here() == ("verified", False)
 
 
-def test_the_list_tells_what_is_unverified(server: Serving, write: Write) -> None:
-    lines = server.at("/rows.csv")
-    server.files["/rows.csv"] = ROWS + b"0,8\n"
+def test_the_list_tells_what_is_unverified(server: Holding, write: Write) -> None:
+    lines = server.stating("/rows.csv")
+    server.stating("/rows.csv", ROWS + b"0,8\n")
     write("data_manifests/box.toml", box(lines))
     repro_("fetch", "box", "--unverified")
     assert listed("box")["here"] == "unverified"
@@ -508,8 +418,7 @@ def test_the_list_tells_what_is_unverified(server: Serving, write: Write) -> Non
 
 def test_a_layout_of_several_that_is_here_is_here_in_whole(write: Write, tmp_path: Path) -> None:
     text = BY_HAND.replace('{ member = "rows.csv" }', '{ any_of = [["rows.csv"], ["alt.csv"]] }')
-    sha256 = hashlib.sha256(ROWS).hexdigest()
-    write("data_manifests/box.toml", text + f'[members."alt.csv"]\nsha256 = "{sha256}"\n')
+    write("data_manifests/box.toml", text + f'[members."alt.csv"]\n{sha256(ROWS)}\n')
     (tmp_path / "alt.csv").write_bytes(ROWS)
     repro_("fetch", "box", "--from", str(tmp_path))
     assert listed("box")["here"] == "verified"
@@ -517,10 +426,13 @@ def test_a_layout_of_several_that_is_here_is_here_in_whole(write: Write, tmp_pat
 
 
 def test_a_dataset_is_shown_with_the_statistics_that_papers_print_beside_its_funnel(
-    server: Serving, write: Write
+    server: Holding, write: Write
 ) -> None:
-    write("data_manifests/box.toml", box(server.at("/rows.csv")))
-    write("tables/mine.toml", PAPER + VIEW.format(name="box", dataset="box/all") + STATISTICS)
+    write("data_manifests/box.toml", box(server.stating("/rows.csv")))
+    write(
+        "tables/mine.toml",
+        papers.paper(view("box", "box/all", "random_split", label="box"), STATISTICS),
+    )
     before = repro_("show", "box").stdout
     assert "not built yet" in before
     assert "order = oldest first" in before
@@ -543,10 +455,10 @@ def test_a_dataset_is_shown_with_what_no_real_file_has_confirmed(write: Write) -
     write("data_manifests/box.toml", text)
     shown = repro_("show", "box").stdout
     section = shown[shown.index("unconfirmed:") :]
-    assert "rows.csv: sha256 as others state it; no real file seen here" in section
+    assert "rows.csv: sha256 as stated by others; no real file checked" in section
     assert "other.csv: no hash is known" in section
     assert "all: the order is a guess" in section
-    doubts = json.loads(repro_("show", "box", "--json").stdout)["unconfirmed"]
+    doubts = json_of("show", "box")["unconfirmed"]
     assert len(doubts) == 3
 
 
@@ -572,11 +484,11 @@ def test_a_dataset_is_shown_with_terms_addresses_and_how_to_get_it(write: Write)
 
 
 def test_without_a_terminal_progress_is_told_in_lines(
-    server: Serving, write: Write, monkeypatch: pytest.MonkeyPatch
+    server: Holding, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
-    server.piece, server.pause = len(LARGE) // 5, 0.02
-    write("data_manifests/box.toml", box(server.at("/rows.csv", LARGE)))
+    server.drip = (len(LARGE) // 5, 0.02)
+    write("data_manifests/box.toml", box(server.stating("/rows.csv", LARGE)))
     result = repro_("fetch", "box")
     lines = [line for line in result.stderr.splitlines() if line.startswith("rows.csv: ")]
     assert len(lines) > 3
@@ -588,8 +500,8 @@ def test_without_a_terminal_progress_is_told_in_lines(
     assert "\x1b" not in result.output
 
 
-def test_without_a_terminal_a_quick_fetch_says_nothing(server: Serving, write: Write) -> None:
-    write("data_manifests/box.toml", box(server.at("/rows.csv")))
+def test_without_a_terminal_a_quick_fetch_says_nothing(server: Holding, write: Write) -> None:
+    write("data_manifests/box.toml", box(server.stating("/rows.csv")))
     assert repro_("fetch", "box").stderr == ""
 
 
@@ -622,7 +534,7 @@ def n_here() -> int:
     return part().stat().st_size if part().exists() else 0
 
 
-def cut_off(server: Serving, by: signal.Signals, *command: str) -> tuple[int, str]:
+def cut_off(server: Holding, by: signal.Signals, *command: str) -> tuple[int, str]:
     """Start a fetch, send a signal in the middle of the file; return exit code and messages."""
     server.held_after = len(LARGE) // 2
     process = started(*command, "fetch", "box")
@@ -637,9 +549,9 @@ def cut_off(server: Serving, by: signal.Signals, *command: str) -> tuple[int, st
 
 
 def test_what_kill_9_leaves_is_gone_on_from_by_another_process(
-    server: Serving, write: Write
+    server: Holding, write: Write
 ) -> None:
-    write("data_manifests/box.toml", box(server.at("/rows.csv", LARGE)))
+    write("data_manifests/box.toml", box(server.stating("/rows.csv", LARGE)))
     code, _ = cut_off(server, signal.SIGKILL, "-m", "repro")
     assert code == -signal.SIGKILL
     stopped = n_here()
@@ -647,16 +559,16 @@ def test_what_kill_9_leaves_is_gone_on_from_by_another_process(
     shown, told = again.communicate(timeout=30)
     assert again.returncode == 0, told
     assert f"{len(LARGE):,} bytes, verified" in shown
-    assert server.asked == [("/rows.csv", None), ("/rows.csv", f"bytes={stopped}-")]
+    assert server.log() == [("/rows.csv", None), ("/rows.csv", f"bytes={stopped}-")]
     assert raw().read_bytes() == LARGE
     assert not part().parent.exists()
     assert len(views.load("box/all").interactions) == N_ROWS
 
 
 def test_ctrl_c_exits_130_and_the_next_fetch_goes_on_from_there(
-    server: Serving, write: Write
+    server: Holding, write: Write
 ) -> None:
-    write("data_manifests/box.toml", box(server.at("/rows.csv", LARGE)))
+    write("data_manifests/box.toml", box(server.stating("/rows.csv", LARGE)))
     code, told = cut_off(server, signal.SIGINT, "-c", INTERRUPTIBLE)
     assert code == 130
     assert "interrupted" in told
@@ -664,14 +576,14 @@ def test_ctrl_c_exits_130_and_the_next_fetch_goes_on_from_there(
     assert "Traceback" not in told
     stopped = n_here()
     repro_("fetch", "box")
-    assert server.asked == [("/rows.csv", None), ("/rows.csv", f"bytes={stopped}-")]
+    assert server.log() == [("/rows.csv", None), ("/rows.csv", f"bytes={stopped}-")]
     assert raw().read_bytes() == LARGE
 
 
 def test_of_two_processes_at_once_one_downloads_and_the_other_waits_and_says_so(
-    server: Serving, write: Write
+    server: Holding, write: Write
 ) -> None:
-    write("data_manifests/box.toml", box(server.at("/rows.csv", LARGE)))
+    write("data_manifests/box.toml", box(server.stating("/rows.csv", LARGE)))
     server.held_after = len(LARGE) // 2
     first = started("-m", "repro", "fetch", "box")
     until(lambda: n_here() > 0, first)
@@ -685,25 +597,17 @@ def test_of_two_processes_at_once_one_downloads_and_the_other_waits_and_says_so(
     watchdog.cancel()
     assert told == "another process is busy with box; waiting for it\n"
     assert [first.returncode, second.returncode] == [0, 0], outputs
-    assert server.asked == [("/rows.csv", None)]
+    assert server.log() == [("/rows.csv", None)]
     assert outputs[0][0] == outputs[1][0]
     assert raw().read_bytes() == LARGE
 
 
 def test_a_full_disk_is_an_error_and_not_a_traceback(
-    server: Serving, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Holding, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if os.geteuid() != 0 or not shutil.which("mount"):
-        pytest.skip("only root can make a small disk")
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "repro-test", str(folder)]
-    done = subprocess.run(mount, capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"no small disk can be made here: {done.stderr.strip()}")
-    try:
+    with disk.small(tmp_path / "disk", "256k") as folder:
         monkeypatch.setenv("REPRO_HOME", str(folder / "home"))
-        write("data_manifests/box.toml", box(server.at("/rows.csv", LARGE)))
+        write("data_manifests/box.toml", box(server.stating("/rows.csv", LARGE)))
         assert "bytes are needed" in repro_("fetch", "box", code=1).stderr
         with monkeypatch.context() as patched:  # somebody else fills it meanwhile
             patched.setattr(files, "need_room", lambda *_: None)
@@ -711,9 +615,7 @@ def test_a_full_disk_is_an_error_and_not_a_traceback(
         assert "the disk is full" in told
         assert "make room" in told
         stopped = n_here()
-        subprocess.run(["mount", "-o", "remount,size=9m", str(folder)], check=True)
+        disk.enlarge(folder, "9m")
         repro_("fetch", "box")
-        assert server.asked[-1] == ("/rows.csv", f"bytes={stopped}-")
+        assert server.log()[-1] == ("/rows.csv", f"bytes={stopped}-")
         assert raw().read_bytes() == LARGE
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)

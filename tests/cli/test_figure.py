@@ -9,76 +9,34 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
+from builders import Write, papers
+from builders.commands import repro_
+from builders.models import model
+from builders.papers import NDCG, figure, line, paper, table, view
 from repro import paths
-from repro.cli import app
 from repro.errors import ReproError
 from repro.papers import library
 from repro.results import frozen
 from repro.runs import records
 
-FIGURES = """
-[paper]
-title = "Mine"
-authors = "me"
-venue = "here"
-url = ""
-[views.toy]
-label = "Toy"
-dataset = "toy/ratings"
-protocol = { name = "random_split" }
-[tables.1]
-caption = "Numbers"
-groups = ["toy"]
-metrics = { "NDCG@10" = "ndcg@10" }
-[[tables.1.rows]]
-label = "POP"
-model = "popularity"
-at.toy = { published = ["0.5"] }
-[figures.1]
-caption = "Over epochs"
-kind = "curve"
-groups = ["toy"]
-metrics = { "NDCG@10" = "ndcg@10", "loss" = "loss:loss" }
-every = 2
-seeds = [0, 1]
-[[figures.1.lines]]
-label = "narrow"
-model = "mult_vae"
-params = { hidden_dims = [8], latent_dim = 4, n_epochs = 5 }
-at.toy = {}
-[[figures.1.lines]]
-label = "wide"
-model = "mult_vae"
-params = { hidden_dims = [16], latent_dim = 8, n_epochs = 5 }
-at.toy = {}
-[figures.2]
-caption = "Over lambda"
-kind = "sweep"
-groups = ["toy"]
-metrics = { "Recall@5" = "recall@5" }
-x = { label = "lambda", param = "l2", values = [5, 50] }
-[[figures.2.lines]]
-label = "EASE"
-model = "ease"
-at.toy = {}
-"""
+NET = {"hidden_dims": [8], "latent_dim": 4, "n_epochs": 5}
+LAMBDA = {"label": "lambda", "param": "l2", "values": [5, 50]}
+FIGURES = paper(
+    view("toy", "toy/ratings", "random_split"),
+    table(),
+    papers.row("POP", "popularity"),
+    figure("1", "curve", NDCG | {"loss": "loss:loss"}, every=2, seeds=[0, 1]),
+    line("1", "narrow", "mult_vae", params=NET),
+    line("1", "wide", "mult_vae", params=NET | {"hidden_dims": [16], "latent_dim": 8}),
+    figure("2", "sweep", {"Recall@5": "recall@5"}, x=LAMBDA),
+    line("2", "EASE", "ease"),
+)
 
 
 @pytest.fixture(autouse=True)
-def mine(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("REPRO_PATH", str(own_folders / "user"))
-    file = own_folders / "user" / "tables" / "mine.toml"
-    file.parent.mkdir(parents=True)
-    file.write_text(FIGURES)
-    return file
-
-
-def repro(*arguments: str, code: int = 0) -> Result:
-    result = CliRunner().invoke(app, list(arguments))
-    assert result.exit_code == code, result.output
-    return result
+def mine(write: Write) -> Path:
+    return write("tables/mine.toml", FIGURES)
 
 
 def numbers(file: Path) -> list[dict[str, str]]:
@@ -87,8 +45,8 @@ def numbers(file: Path) -> list[dict[str, str]]:
 
 
 def test_a_curve_has_every_look_of_every_line_and_seed(tmp_path: Path) -> None:
-    repro("run", "mine", "--figure", "1")
-    repro("figure", "mine", "1", "--to", str(tmp_path))
+    repro_("run", "mine", "--figure", "1")
+    repro_("figure", "mine", "1", "--to", str(tmp_path))
     rows = numbers(tmp_path / "mine-1.csv")
     looks = [row for row in rows if row["metric"] == "NDCG@10"]
     assert [float(row["x"]) for row in looks] == [1, 3, 5] * 4  # every second, and the last
@@ -104,8 +62,8 @@ def test_a_curve_has_every_look_of_every_line_and_seed(tmp_path: Path) -> None:
 
 
 def test_a_sweep_has_the_result_at_every_place_of_its_axis(tmp_path: Path) -> None:
-    repro("run", "mine", "--figure", "2")
-    repro("figure", "mine", "2", "--to", str(tmp_path))
+    repro_("run", "mine", "--figure", "2")
+    repro_("figure", "mine", "2", "--to", str(tmp_path))
     rows = numbers(tmp_path / "mine-2.csv")
     known = {record.id: record for record in records.load_all(paths.runs())}
     assert [float(row["x"]) for row in rows] == [5, 50]
@@ -116,21 +74,21 @@ def test_a_sweep_has_the_result_at_every_place_of_its_axis(tmp_path: Path) -> No
 
 
 def test_of_runs_on_several_versions_of_the_data_the_latest_is_drawn(tmp_path: Path) -> None:
-    repro("run", "mine", "--figure", "2")
+    repro_("run", "mine", "--figure", "2")
     first = records.load(next(paths.runs().glob("*/record.json")).parent)
     hits, n_targets = first.hits()
     for id, began in {"0" * 12: "2999", "f" * 12: "1999"}.items():
         other = replace(first, id=id, digest=id, began=began)
         records.save(paths.runs(), other, hits, n_targets)
-    repro("figure", "mine", "2", "--to", str(tmp_path))
+    repro_("figure", "mine", "2", "--to", str(tmp_path))
     drawn = {row["experiment"] for row in numbers(tmp_path / "mine-2.csv")}
     assert len(drawn) == 2
     assert "0" * 12 in drawn
 
 
 def test_the_drawing_comes_as_png_and_svg(tmp_path: Path) -> None:
-    repro("run", "mine", "--figure", "2")
-    shown = repro("figure", "mine", "2", "--to", str(tmp_path / "figures"))
+    repro_("run", "mine", "--figure", "2")
+    shown = repro_("figure", "mine", "2", "--to", str(tmp_path / "figures"))
     assert "2 points" in shown.stdout
     assert (tmp_path / "figures" / "mine-2.png").read_bytes().startswith(b"\x89PNG")
     root = ET.fromstring((tmp_path / "figures" / "mine-2.svg").read_text())
@@ -138,79 +96,81 @@ def test_the_drawing_comes_as_png_and_svg(tmp_path: Path) -> None:
 
 
 def test_frozen_points_are_drawn_where_there_is_no_record(mine: Path, tmp_path: Path) -> None:
-    repro("run", "mine", "--figure", "1", "--row", "narrow")
-    shown = repro("freeze", "mine", "--figure", "1")
+    repro_("run", "mine", "--figure", "1", "--row", "narrow")
+    shown = repro_("freeze", "mine", "--figure", "1")
     kept = mine.parent / "reference" / "figures" / "mine-1.csv"
     assert "16 points of 2 runs" in shown.stdout  # 3 looks and 5 losses of each
     before = kept.read_bytes()
     shutil.rmtree(paths.runs())
-    repro("run", "mine", "--figure", "1", "--row", "wide")
-    drawn = repro("figure", "mine", "1", "--to", str(tmp_path))
+    repro_("run", "mine", "--figure", "1", "--row", "wide")
+    drawn = repro_("figure", "mine", "1", "--to", str(tmp_path))
     assert "drawn from tables/reference: narrow | Toy | seed 1: " in drawn.stderr
     assert "not drawn" not in drawn.stderr
     own = [row for row in numbers(tmp_path / "mine-1.csv") if row["line"] == "narrow"]
     assert own == numbers(kept)
-    repro("freeze", "mine", "--figure", "1")
+    repro_("freeze", "mine", "--figure", "1")
     assert set(before.splitlines()) < set(kept.read_bytes().splitlines())
     kept.write_text(kept.read_text().replace('"narrow",', '"narrow","more",', 1))
-    broken = repro("figure", "mine", "1", "--to", str(tmp_path), code=1)
+    broken = repro_("figure", "mine", "1", "--to", str(tmp_path), code=1)
     assert f"{kept}, line 2" in broken.stderr
 
 
 def test_frozen_points_of_a_sweep_have_their_place_on_the_axis(tmp_path: Path) -> None:
-    repro("run", "mine", "--figure", "2")
-    repro("freeze", "mine", "--figure", "2")
+    repro_("run", "mine", "--figure", "2")
+    repro_("freeze", "mine", "--figure", "2")
     every = records.load_all(paths.runs())
     (gone,) = (one.id for one in every if one.experiment.model.params["l2"] == 5)
     shutil.rmtree(paths.runs() / gone)
-    shown = repro("figure", "mine", "2", "--to", str(tmp_path))
+    shown = repro_("figure", "mine", "2", "--to", str(tmp_path))
     assert f"EASE at 5 | Toy | seed 0: {gone} of " in shown.stderr
     assert [float(row["x"]) for row in numbers(tmp_path / "mine-2.csv")] == [5, 50]
 
 
 def test_a_point_of_a_figure_is_not_frozen_as_a_row(mine: Path) -> None:
     mine.write_text(FIGURES.replace('"recall@5"', '"ndcg@10"'))  # all that the table shows
-    repro("run", "mine", "--figure", "2")
-    repro("run", "mine", "--model", "ease", "--set", "l2=7")
-    assert "ease [l2=50.0] (ours)" in repro("compare", "mine").stdout
-    repro("freeze", "mine", "--table", "1")
+    repro_("run", "mine", "--figure", "2")
+    repro_("run", "mine", "--model", "ease", "--set", "l2=7")
+    assert "ease [l2=50.0] (ours)" in repro_("compare", "mine").stdout
+    repro_("freeze", "mine", "--table", "1")
     assert {row.row for row in frozen.load("mine")} == {"ease [l2=7.0]"}
 
 
 def test_what_has_no_record_or_is_two_things_is_not_frozen() -> None:
-    assert "there is no record" in repro("freeze", "mine", "--figure", "1", code=1).stderr
-    both = repro("freeze", "mine", "--figure", "1", "--table", "1", code=1)
-    assert "name two things" in both.stderr
+    assert "there is no record" in repro_("freeze", "mine", "--figure", "1", code=1).stderr
+    both = repro_("freeze", "mine", "--figure", "1", "--table", "1", code=1)
+    assert "exclude each other" in both.stderr
 
 
 def test_lines_without_a_record_are_named_and_left_out(tmp_path: Path) -> None:
-    repro("run", "mine", "--figure", "1", "--row", "narrow")
-    shown = repro("figure", "mine", "1", "--to", str(tmp_path))
+    repro_("run", "mine", "--figure", "1", "--row", "narrow")
+    shown = repro_("figure", "mine", "1", "--to", str(tmp_path))
     assert "not drawn: wide | Toy | seed 0: no record" in shown.stderr
     assert {row["line"] for row in numbers(tmp_path / "mine-1.csv")} == {"narrow"}
 
 
 def test_without_any_record_the_command_that_makes_them_is_told() -> None:
-    refused = repro("figure", "mine", "1", code=1)
+    refused = repro_("figure", "mine", "1", code=1)
     assert "repro run mine --figure 1" in refused.stderr
 
 
 def test_a_smoke_run_is_drawn_only_where_asked_and_says_so(tmp_path: Path) -> None:
-    repro("run", "mine", "--figure", "2", "--smoke")
-    repro("figure", "mine", "2", "--to", str(tmp_path), code=1)
-    repro("figure", "mine", "2", "--smoke", "--to", str(tmp_path))
+    repro_("run", "mine", "--figure", "2", "--smoke")
+    repro_("figure", "mine", "2", "--to", str(tmp_path), code=1)
+    repro_("figure", "mine", "2", "--smoke", "--to", str(tmp_path))
     assert "smoke" in (tmp_path / "mine-2-smoke.svg").read_text()
 
 
 def test_figures_are_no_tables() -> None:
-    assert "0.5" in repro("compare", "mine").stdout
-    assert "figure" not in repro("compare", "mine").stdout.lower()
+    assert "0.5" in repro_("compare", "mine").stdout
+    assert "figure" not in repro_("compare", "mine").stdout.lower()
     assert list(library.load("mine").tables) == ["1"]
 
 
 def test_an_unknown_figure_is_an_error() -> None:
-    assert "no figure of mine is called '3'" in repro("figure", "mine", "3", code=1).stderr
-    assert "no figure of mine is called '3'" in repro("run", "mine", "--figure", "3", code=1).stderr
+    assert "no figure of mine is called '3'" in repro_("figure", "mine", "3", code=1).stderr
+    assert (
+        "no figure of mine is called '3'" in repro_("run", "mine", "--figure", "3", code=1).stderr
+    )
 
 
 def test_a_sweep_without_an_axis_is_refused(mine: Path) -> None:
@@ -225,45 +185,22 @@ def test_a_parameter_that_the_model_does_not_have_is_refused(mine: Path) -> None
         library.load("mine")
 
 
-BARS = """
-[figures.3]
-caption = "Side by side"
-kind = "bars"
-groups = ["toy"]
-metrics = { "NDCG@10" = "ndcg@10" }
-seeds = [0, 1]
-[[figures.3.lines]]
-label = "POP"
-model = "popularity"
-at.toy = {}
-[[figures.3.lines]]
-label = "EASE"
-model = "ease"
-at.toy = {}
-"""
-
-NOISE = """
-[views.noisy]
-label = "Noisy"
-dataset = "toy/leave_one_out"
-protocol = { name = "leave_one_out", noise = [0.25, 4.0], noise_draws = 2 }
-[figures.3]
-caption = "Under noise"
-kind = "sweep"
-groups = ["noisy"]
-metrics = { "NDCG@10" = "ndcg@10" }
-x = { label = "noise", cases = "noise", values = [0.25, 4.0] }
-[[figures.3.lines]]
-label = "EASE"
-model = "ease"
-at.noisy = {}
-"""
+BARS = (
+    figure("3", "bars", seeds=[0, 1]) + line("3", "POP", "popularity") + line("3", "EASE", "ease")
+)
+NOISY = {"name": "leave_one_out", "noise": [0.25, 4.0], "noise_draws": 2}
+AXIS = {"label": "noise", "cases": "noise", "values": [0.25, 4.0]}
+NOISE = (
+    view("noisy", "toy/leave_one_out", NOISY)
+    + figure("3", "sweep", groups=["noisy"], x=AXIS)
+    + line("3", "EASE", "ease", group="noisy")
+)
 
 
 def test_bars_are_one_number_for_each_line_and_seed(mine: Path, tmp_path: Path) -> None:
     mine.write_text(FIGURES + BARS)
-    repro("run", "mine", "--figure", "3")
-    repro("figure", "mine", "3", "--to", str(tmp_path))
+    repro_("run", "mine", "--figure", "3")
+    repro_("figure", "mine", "3", "--to", str(tmp_path))
     rows = numbers(tmp_path / "mine-3.csv")
     assert [(row["line"], row["seed"]) for row in rows] == [
         (line, seed) for line in ("POP", "EASE") for seed in "01"
@@ -273,30 +210,20 @@ def test_bars_are_one_number_for_each_line_and_seed(mine: Path, tmp_path: Path) 
         assert float(row["value"]) == known[row["experiment"]].results["ndcg@10"].value
 
 
-PARTS = """
-[figures.3]
-caption = "A whole and its parts"
-kind = "bars"
-groups = ["toy"]
-metrics = { "NDCG@10" = "ndcg@10" }
-[[figures.3.lines]]
-label = "users"
-part = "uVAE"
-model = "mvae"
-at.toy = {}
-[[figures.3.lines]]
-label = "both"
-model = "mvae"
-at.toy = {}
-"""
+SHORT = {"n_epochs": 2}
+PARTS = (
+    figure("3", "bars")
+    + line("3", "users", "mvae", part="uVAE", params=SHORT)
+    + line("3", "both", "mvae", params=SHORT)
+)
 
 
 def test_parts_of_a_model_are_drawn_from_the_one_run_of_the_whole(
     mine: Path, tmp_path: Path
 ) -> None:
-    mine.write_text(FIGURES + PARTS.replace('"mvae"', '"mvae"\nparams = { n_epochs = 2 }'))
-    repro("run", "mine", "--figure", "3")
-    repro("figure", "mine", "3", "--to", str(tmp_path))
+    mine.write_text(FIGURES + PARTS)
+    repro_("run", "mine", "--figure", "3")
+    repro_("figure", "mine", "3", "--to", str(tmp_path))
     part, whole = numbers(tmp_path / "mine-3.csv")
     (record,) = records.load_all(paths.runs())
     assert part["experiment"] == whole["experiment"] == record.id
@@ -315,8 +242,8 @@ def test_one_run_is_asked_at_every_level_of_noise_and_more_noise_hurts(
     mine: Path, tmp_path: Path
 ) -> None:
     mine.write_text(FIGURES + NOISE)
-    repro("run", "mine", "--figure", "3")
-    repro("figure", "mine", "3", "--to", str(tmp_path))
+    repro_("run", "mine", "--figure", "3")
+    repro_("figure", "mine", "3", "--to", str(tmp_path))
     low, high = numbers(tmp_path / "mine-3.csv")
     assert low["experiment"] == high["experiment"]
     (record,) = records.load_all(paths.runs())
@@ -332,14 +259,9 @@ def test_an_axis_is_of_a_parameter_or_of_cases(mine: Path, axis: str) -> None:
         library.load("mine")
 
 
-PLACED = '''
-import dataclasses
-import torch
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Placed:
-    """Two clouds of users, one of items."""
-
+PLACED = model(
+    "Placed",
+    """
     def epochs(self, train, run):
         class Net:
             def score(self, queries):
@@ -352,34 +274,24 @@ class Placed:
                 return {"users": users, "items": torch.rand(train.n_items, 4)}
 
         yield Net()
+""",
+    "import torch",
+)
 
-MODEL = Placed
-'''
-
-PICTURE = """
-[figures.3]
-caption = "Where users are"
-kind = "picture"
-groups = ["toy"]
-metrics = { "users" = "embedding:users" }
-[[figures.3.lines]]
-label = "placed"
-model = "placed"
-at.toy = {}
-[[figures.3.lines]]
-label = "POP"
-model = "popularity"
-at.toy = {}
-"""
+PICTURE = (
+    figure("3", "picture", {"users": "embedding:users"})
+    + line("3", "placed", "placed")
+    + line("3", "POP", "popularity")
+)
 
 
-def test_a_picture_shows_every_row_and_numbers_beside(mine: Path, tmp_path: Path) -> None:
-    models = mine.parent.parent / "models"
-    models.mkdir()
-    (models / "placed.py").write_text(PLACED)
+def test_a_picture_shows_every_row_and_numbers_beside(
+    mine: Path, write: Write, tmp_path: Path
+) -> None:
+    write("models/placed.py", PLACED)
     mine.write_text(FIGURES + PICTURE)
-    repro("run", "mine", "--figure", "3")
-    shown = repro("figure", "mine", "3", "--to", str(tmp_path))
+    repro_("run", "mine", "--figure", "3")
+    shown = repro_("figure", "mine", "3", "--to", str(tmp_path))
     assert "POP | Toy | seed 0: has no vectors" in shown.stderr
     rows = numbers(tmp_path / "mine-3.csv")
     found = {record.experiment.model.name: record for record in records.load_all(paths.runs())}
@@ -397,52 +309,33 @@ def test_a_picture_shows_vectors_and_nothing_else_does(mine: Path) -> None:
         library.load("mine")
 
 
-VALID = """
-[views.held]
-label = "Held"
-dataset = "toy/leave_one_out"
-protocol = { name = "leave_one_out" }
-[figures.3]
-caption = "Losses alone"
-kind = "curve"
-groups = ["held"]
-metrics = { "loss" = "loss:loss" }
-[[figures.3.lines]]
-label = "one"
-model = "mult_vae"
-params = { hidden_dims = [8], latent_dim = 4, n_epochs = 2 }
-at.held = {}
-[figures.4]
-caption = "Metrics of validation"
-kind = "curve"
-cases = "valid"
-groups = ["held"]
-metrics = { "NDCG@10" = "ndcg@10" }
-[[figures.4.lines]]
-label = "the same"
-model = "mult_vae"
-params = { hidden_dims = [8], latent_dim = 4, n_epochs = 2 }
-at.held = {}
-"""
+TINY = NET | SHORT
+VALID = (
+    view("held", "toy/leave_one_out", "leave_one_out")
+    + figure("3", "curve", {"loss": "loss:loss"}, groups=["held"])
+    + line("3", "one", "mult_vae", group="held", params=TINY)
+    + figure("4", "curve", groups=["held"], cases="valid")
+    + line("4", "the same", "mult_vae", group="held", params=TINY)
+)
 
 
 def test_a_run_that_another_figure_asked_for_is_run_again_if_it_lacks_something(
     mine: Path, tmp_path: Path
 ) -> None:
     mine.write_text(FIGURES + VALID)
-    repro("run", "mine", "--figure", "3")
-    shown = repro("figure", "mine", "4", "--to", str(tmp_path), code=1)
+    repro_("run", "mine", "--figure", "3")
+    shown = repro_("figure", "mine", "4", "--to", str(tmp_path), code=1)
     assert "the same | Held | seed 0: lacks some NDCG@10" in shown.stderr
-    assert "1 to run" in repro("run", "mine", "--figure", "4").stderr
-    repro("figure", "mine", "4", "--to", str(tmp_path))
+    assert "1 to run" in repro_("run", "mine", "--figure", "4").stderr
+    repro_("figure", "mine", "4", "--to", str(tmp_path))
     assert len(numbers(tmp_path / "mine-4.csv")) == 2
     for number in "34":
-        assert "0 to run" in repro("run", "mine", "--figure", number).stderr
+        assert "0 to run" in repro_("run", "mine", "--figure", number).stderr
 
 
 def test_a_level_of_noise_that_was_not_asked_is_named(mine: Path, tmp_path: Path) -> None:
     mine.write_text((FIGURES + NOISE).replace("values = [0.25, 4.0]", "values = [0.25, 0.5]"))
-    repro("run", "mine", "--figure", "3")
-    shown = repro("figure", "mine", "3", "--to", str(tmp_path))
+    repro_("run", "mine", "--figure", "3")
+    shown = repro_("figure", "mine", "3", "--to", str(tmp_path))
     assert "lacks some NDCG@10" in shown.stderr
     assert len(numbers(tmp_path / "mine-3.csv")) == 1

@@ -11,77 +11,45 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 import repro
+from builders import Write
+from builders.commands import json_of, known, repro_
+from builders.papers import BOTH, paper, row, table, view
 from repro import paths
-from repro.cli import app
 from repro.results.frozen import Frozen
 from repro.runs import records
 from repro.runs.records import Record
 
-PAPER = """
-[paper]
-title = "Mine"
-authors = "me"
-venue = "here"
-url = ""
-[views.toy]
-label = "Toy, split"
-dataset = "toy/split"
-protocol = { name = "given_split" }
-[tables.1]
-caption = "Numbers"
-groups = ["toy"]
-metrics = { "NDCG@10" = "ndcg@10", "HR@5" = "hit_rate@5" }
-seeds = [0, 1]
-[[tables.1.rows]]
-label = 'Random, "seeded"'
-model = "random"
-at.toy = { published = ["0.50", "0.5"] }
-[tables.2]
-caption = "More numbers"
-groups = ["toy"]
-metrics = { "Recall@20" = "recall@20" }
-[[tables.2.rows]]
-label = "POP"
-model = "popularity"
-at.toy = { published = ["0.5"] }
-"""
+RANDOM = 'Random, "seeded"'
+
+PAPER = paper(
+    view(label="Toy, split"),
+    table("1", BOTH, seeds=[0, 1]),
+    row(RANDOM, "random", ["0.50", "0.5"]),
+    table("2", {"Recall@20": "recall@20"}),
+    row("POP", "popularity", table="2"),
+)
 
 SHIPPED = Path(repro.__file__).parent.parent / "tables"
 
-RANDOM = 'Random, "seeded"'
-
 
 @pytest.fixture
-def file(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def file(write: Write) -> Path:
     """Write the paper into a folder of one's own; return where its frozen results lie."""
-    tables = own_folders / "user" / "tables"
-    tables.mkdir(parents=True)
-    (tables / "mine.toml").write_text(PAPER)
-    monkeypatch.setenv("REPRO_PATH", str(own_folders / "user"))
-    return tables / "reference" / "mine.csv"
-
-
-def repro_(*arguments: str, code: int = 0) -> Any:
-    """Run a command and check its exit code."""
-    result = CliRunner().invoke(app, list(arguments))
-    assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
-    return result
+    return write("tables/mine.toml", PAPER).parent / "reference" / "mine.csv"
 
 
 def lines(file: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(StringIO(file.read_text(), newline="")))
 
 
-def known() -> dict[int, Record]:
-    """Return the records by seed."""
-    return {record.experiment.seed: record for record in records.load_all(paths.runs())}
+def by_seed() -> dict[int, Record]:
+    return {record.experiment.seed: record for record in known()}
 
 
 def compared(*arguments: str) -> list[dict[str, Any]]:
-    return json.loads(repro_("compare", "mine", *arguments, "--json").stdout)
+    return json_of("compare", "mine", *arguments)
 
 
 def doctor(change: Callable[[dict[str, Any]], None]) -> None:
@@ -109,7 +77,7 @@ def test_a_line_is_written_per_cell_and_seed_with_all_that_made_it(file: Path) -
         (RANDOM, label, seed) for label in ("NDCG@10", "HR@5") for seed in ("0", "1")
     }
     for line in found:
-        record = known()[int(line["seed"])]
+        record = by_seed()[int(line["seed"])]
         result = record.results[line["metric"]]
         made = record.environment
         assert line == {
@@ -166,8 +134,8 @@ def test_code_that_differed_from_its_commit_is_said(file: Path) -> None:
     doctor(lambda r: say_code(r, commit="c" * 40, dirty=r["experiment"]["seed"] == 1))
     told = repro_("freeze", "mine")
     assert "differed from its commit" in told.stderr
-    assert known()[1].id in told.stderr
-    assert known()[0].id not in told.stderr
+    assert by_seed()[1].id in told.stderr
+    assert by_seed()[0].id not in told.stderr
     assert {line["dirty"] for line in lines(file) if line["seed"] == "1"} == {"True"}
     assert {line["dirty"] for line in lines(file) if line["seed"] == "0"} == {"False"}
 
@@ -202,7 +170,7 @@ def test_smoke_runs_are_never_frozen(file: Path) -> None:
     repro_("run", "mine", "--smoke", "--model", "popularity")
     assert len(known()) > 0
     result = repro_("freeze", "mine", code=1)
-    assert "there is no record of rows of mine\n  repro run mine" in result.stderr
+    assert "there is no record for mine\n  repro run mine" in result.stderr
     assert not file.exists()
     repro_("run", "mine", "--table", "2")
     repro_("freeze", "mine")
@@ -210,9 +178,9 @@ def test_smoke_runs_are_never_frozen(file: Path) -> None:
 
 
 def test_without_a_record_nothing_is_frozen(file: Path) -> None:
-    for table in ([], ["--table", "1"]):
-        result = repro_("freeze", "mine", *table, code=1)
-        assert "there is no record of rows of mine" in result.stderr
+    for asked in ([], ["--table", "1"]):
+        result = repro_("freeze", "mine", *asked, code=1)
+        assert "there is no record for mine" in result.stderr
         assert result.stdout == ""
     assert not file.parent.exists()
 
@@ -367,13 +335,11 @@ def test_frozen_numbers_are_the_records_to_the_last_bit(file: Path) -> None:
 
 
 def test_a_paper_of_statistics_alone_has_nothing_to_freeze(file: Path) -> None:
-    text = PAPER.partition("[tables.1]")[0].replace('protocol = { name = "given_split" }\n', "")
-    text += '[tables.1]\ncaption = "Counts"\nkind = "statistics"\ngroups = ["toy"]\n'
-    text += 'metrics = { "Users" = "users" }\n[[tables.1.rows]]\nlabel = "Toy"\n'
-    text += 'at.toy = { published = ["240"] }\n'
+    counts = table("1", {"Users": "users"}, kind="statistics")
+    text = paper(view(protocol=None), counts, row("Toy", published=["240"]))
     (file.parent.parent / "mine.toml").write_text(text)
     repro_("fetch", "toy")
-    assert "there is no record of rows of mine" in repro_("freeze", "mine", code=1).stderr
+    assert "there is no record for mine" in repro_("freeze", "mine", code=1).stderr
 
 
 def test_nothing_is_frozen_into_an_installed_package(
@@ -387,17 +353,16 @@ def test_nothing_is_frozen_into_an_installed_package(
     assert not file.exists()
 
 
-def test_a_plug_in_of_ones_own_that_changed_is_told_and_marked(
-    file: Path, own_folders: Path
-) -> None:
-    model = own_folders / "user" / "models" / "level.py"
-    model.parent.mkdir()
+def test_a_plug_in_of_ones_own_that_changed_is_told_and_marked(file: Path, write: Write) -> None:
     shipped = (SHIPPED.parent / "repro" / "models" / "popularity.py").read_text()
-    model.write_text(shipped)
+    write("models/level.py", shipped)
     asked = ("run", "mine", "--table", "2", "--model", "level")
     repro_(*asked)
     assert "earlier version" not in repro_(*asked).stderr
     assert {cell["marks"] for cell in compared("--table", "2") if cell["runs"]} == {""}
-    model.write_text(shipped + "\n")
-    assert "1 of these records are of an earlier version of a plug-in" in repro_(*asked).stderr
+    write("models/level.py", shipped + "\n")
+    assert (
+        "1 of these records were made by an earlier version of your own plug-in"
+        in repro_(*asked).stderr
+    )
     assert {cell["marks"] for cell in compared("--table", "2") if cell["runs"]} == {"d"}

@@ -6,21 +6,22 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
+from builders import Write
+from builders.commands import check_same_as_alone, json_of, known, repro_
+from builders.papers import paper, row, table, view
+from builders.processes import Talking, until
+from builders.records import timeless
 from repro import paths
-from repro.cli import app
-from repro.runs import locks, records
+from repro.runs import locks
 from repro.runs.locks import Lock
 from repro.runs.records import Record
 from repro.runs.status import State
@@ -116,30 +117,6 @@ class Breaking:
 MODEL = Breaking
 '''
 
-PAPER = """
-[paper]
-title = "Mine"
-authors = "me"
-venue = "here"
-url = ""
-[views.toy]
-label = "Toy"
-dataset = "{dataset}"
-protocol = {protocol}
-[tables.1]
-caption = "Numbers"
-groups = ["toy"]
-metrics = {{ "NDCG@10" = "ndcg@10" }}
-"""
-
-ROW = """
-[[tables.1.rows]]
-label = "{label}"
-model = "{model}"
-params = {params}
-at.toy = {{ published = ["0.5"] }}
-"""
-
 NURSERY = """
 import json, os, signal, sys
 import repro.runs.locks, repro.runs.engines
@@ -185,7 +162,7 @@ class Started:
 
     def code(self) -> int | None:
         """Return the exit code, or the signal that ended it, negative; None while it runs."""
-        return self._nursery.ask(self.pid)
+        return json.loads(self._nursery.ask(str(self.pid)))
 
     def wait(self) -> int:
         codes: list[int | None] = [None]
@@ -206,43 +183,28 @@ class Started:
         os.killpg(self.pid, by)
 
 
-class Nursery:
+class Nursery(Talking):
     """Starts `repro` in processes of their own."""
 
     def __init__(self, folder: Path) -> None:
+        super().__init__(NURSERY)
         self._folder = folder
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", NURSERY],
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
         self._started: list[int] = []
 
     def start(self, *command: str, first: str = "") -> Started:
         """Start a process, with some code that it runs first."""
         folder = self._folder / str(len(self._started))
         folder.mkdir()
-        pid = self.ask(
-            {
-                "command": command,
-                "environment": {k: v for k, v in os.environ.items() if k.startswith("REPRO_")},
-                "output": str(folder / "output"),
-                "messages": str(folder / "messages"),
-                "first": first,
-            }
-        )
-        assert pid is not None
+        asked = {
+            "command": command,
+            "environment": {k: v for k, v in os.environ.items() if k.startswith("REPRO_")},
+            "output": str(folder / "output"),
+            "messages": str(folder / "messages"),
+            "first": first,
+        }
+        pid = json.loads(self.ask(json.dumps(asked)))
         self._started.append(pid)
         return Started(pid, folder, self)
-
-    def ask(self, asked: Any) -> int | None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(asked) + "\n")
-        self._process.stdin.flush()
-        return json.loads(self._process.stdout.readline())
 
     def end_all(self) -> None:
         for pid in self._started:
@@ -251,15 +213,12 @@ class Nursery:
             except ProcessLookupError:
                 continue
 
-    def close(self) -> None:
-        self._process.communicate(timeout=60)
-
 
 @pytest.fixture(scope="module")
 def all_started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
     made = Nursery(tmp_path_factory.mktemp("started"))
     yield made
-    made.close()
+    made.end()
 
 
 @pytest.fixture
@@ -277,89 +236,48 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class User:
     """A user's folder with the plug-ins, and what they do."""
 
-    folder: Path
+    write: Write
+    models: Path
 
-    def writes(self, *rows: tuple[str, str, str], view: str = "split") -> None:
-        """Write the table: label, model and parameters of every row."""
-        strangers = '{ name = "strong_generalization", heldout_users = 40 }'
-        protocol = {"split": '{ name = "given_split" }', "ratings": strangers}[view]
-        table = [PAPER.format(dataset=f"toy/{view}", protocol=protocol)]
-        table += [ROW.format(label=label, model=model, params=p) for label, model, p in rows]
-        (self.folder / "tables" / "mine.toml").write_text("".join(table))
+    def writes(self, *rows: str, over: str = view()) -> None:
+        """Write the table."""
+        self.write("tables/mine.toml", paper(over, table(), *rows))
 
     def steady(self, names: str) -> None:
         """Write a table with a row for each letter."""
-        self.writes(*((name, "steady", f'{{ name = "{name}" }}') for name in names))
+        self.writes(*(row(name, "steady", params={"name": name}) for name in names))
 
     def says(self, word: str, so: bool = True) -> None:
         """Be slow, or broken, from now on; or no more."""
-        file = self.folder / "models" / word
+        file = self.models / word
         file.touch() if so else file.unlink()
 
     def trained(self) -> str:
         """Return the letters of the trainings that have begun."""
-        file = self.folder / "models" / "trained"
+        file = self.models / "trained"
         return "".join(sorted(file.read_text().split())) if file.exists() else ""
 
 
 @pytest.fixture
-def user(own_folders: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> User:
-    folder = own_folders / "user"
-    for kind in ("models", "tables"):
-        (folder / kind).mkdir(parents=True)
-    (folder / "models" / "steady.py").write_text(STEADY)
-    (folder / "models" / "breaking.py").write_text(BREAKING)
-    monkeypatch.setenv("REPRO_PATH", str(folder))
+def user(write: Write, home: Path, monkeypatch: pytest.MonkeyPatch) -> User:
     monkeypatch.setenv("REPRO_HOME", str(home))
     # put back, whatever a plug-in says
     monkeypatch.setattr("repro.training.progress.CHECKPOINT_SECONDS", 0.0)
-    return User(folder)
-
-
-def repro_(*arguments: str, code: int = 0) -> Any:
-    """Run a command in this process and check its exit code."""
-    result = CliRunner().invoke(app, list(arguments))
-    assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
-    return result
-
-
-def until(true: Callable[[], object], *started: Started, seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "\n".join(one.messages for one in started)
-        time.sleep(0.01)
-
-
-def known(runs: Path | None = None) -> list[Record]:
-    return list(records.load_all(runs or paths.runs()))
+    write("models/breaking.py", BREAKING)
+    return User(write, write("models/steady.py", STEADY).parent)
 
 
 def epochs_of(record: Record) -> list[int]:
     return [entry["epoch"] for entry in record.curve]
 
 
-def numbers(record: Record) -> tuple[Any, ...]:
-    """Return all of a record that no clock and no machine decides."""
-    curve = [{k: v for k, v in entry.items() if k != "seconds"} for entry in record.curve]
-    hits, n_targets = record.hits()
-    made = (record.experiment, record.digest, record.epoch, record.results, record.cases)
-    return (record.id, *made, curve, hits.tolist(), n_targets.tolist())
-
-
-def check_same_as_alone(*command: str) -> None:
-    """Compare the records with those of the same runs one after the other, in this process."""
-    alone = paths.runs().with_name("alone")
-    repro_("run", *command, "--runs", str(alone))
-    assert [numbers(record) for record in known()] == [numbers(r) for r in known(alone)]
-
-
 def under_way(least: int = 1) -> dict[str, Lock]:
-    """Return the claims of the runs that have so many checkpoints, by label's row."""
+    """Return the locks of the runs that have so many checkpoints, by label's row."""
     found = {}
     for folder in {file.parent for file in paths.runs().glob("*/checkpoint-*.pt")}:
-        claim = locks.read(folder)
-        if claim and checkpoints.present(folder)[0].name >= f"checkpoint-{least:06}.pt":
-            found[claim.label.split(" | ")[1]] = claim
+        lock = locks.read(folder)
+        if lock and checkpoints.present(folder)[0].name >= f"checkpoint-{least:06}.pt":
+            found[lock.label.split(" | ")[1]] = lock
     return found
 
 
@@ -370,6 +288,7 @@ def is_gone(pid: int) -> bool:
         return True
 
 
+@pytest.mark.slow
 def test_side_by_side_gives_the_same_results_as_one_after_the_other(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -400,7 +319,7 @@ def test_a_process_that_is_killed_fails_alone_and_its_run_goes_on_later(user: Us
     assert "mine 1 | A | Toy | seed 0: FAILED: the process of this run was killed by SIGKILL" in (
         ran.stderr
     )
-    assert "run again to go on from its checkpoint" in ran.stderr
+    assert "run again to resume from its checkpoint" in ran.stderr
     assert "1 finished, 0 refused, 1 failed" in ran.stderr
     assert [record.experiment.model.params["name"] for record in by_name()] == ["B"]
 
@@ -438,14 +357,15 @@ def check_goes_on(user: User, trained: str) -> None:
     check_same_as_alone("mine")
 
 
+@pytest.mark.slow
 def test_killing_the_parent_ends_its_processes_and_a_later_run_goes_on(
     nursery: Nursery, user: User
 ) -> None:
     started, held = start(nursery, user, "AB")
-    assert started.pid not in {claim.pid for claim in held.values()}
+    assert started.pid not in {lock.pid for lock in held.values()}
     started.send(signal.SIGKILL)
     assert started.wait() == -signal.SIGKILL
-    until(lambda: all(is_gone(claim.pid) for claim in held.values()), started, seconds=5)
+    until(lambda: all(is_gone(lock.pid) for lock in held.values()), started, seconds=5)
     check_goes_on(user, "AABB")
 
 
@@ -459,7 +379,7 @@ def test_a_signal_ends_all_processes_and_the_next_run_goes_on_at_once(
     else:
         started.send(by)
     assert started.wait() == code, started.messages
-    assert all(is_gone(claim.pid) for claim in held.values())
+    assert all(is_gone(lock.pid) for lock in held.values())
     assert "finished work is kept" in started.messages
     assert "Traceback" not in started.messages
     assert "FAILED" not in started.messages
@@ -494,6 +414,7 @@ def importing(pid: int) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 def test_two_at_once_share_the_runs_and_train_none_twice(nursery: Nursery, user: User) -> None:
     user.steady("ABCD")
     user.says("slow")
@@ -513,6 +434,7 @@ def test_two_at_once_share_the_runs_and_train_none_twice(nursery: Nursery, user:
     check_same_as_alone("mine")
 
 
+@pytest.mark.slow
 def test_one_that_waits_takes_over_what_a_killed_one_had(nursery: Nursery, user: User) -> None:
     user.steady("A")
     user.says("slow")
@@ -545,6 +467,7 @@ engines.run_all = after_all_have_been_asked
 """
 
 
+@pytest.mark.slow
 def test_force_that_is_asked_for_twice_at_once_runs_once(
     nursery: Nursery, user: User, tmp_path: Path
 ) -> None:
@@ -559,7 +482,7 @@ def test_force_that_is_asked_for_twice_at_once_runs_once(
     for one in both:
         assert "2 to run, 0 have a record already" in one.messages
         assert "2 finished, 0 refused, 0 failed" in one.messages
-    assert [numbers(record) for record in known()] == [numbers(record) for record in before]
+    assert [timeless(record) for record in known()] == [timeless(record) for record in before]
     assert [len(record.attempts) for record in known()] == [1, 1]
 
 
@@ -584,7 +507,7 @@ def test_status_tells_how_far_a_run_of_another_process_is(nursery: Nursery, user
     started = nursery.start("run", "mine", first="repro.runs.locks.BEAT_SECONDS = 0.05")
 
     def told() -> list[dict[str, Any]]:
-        return json.loads(repro_("status", "mine", "--json").stdout)
+        return json_of("status", "mine")
 
     until(lambda: under_way(3), started)
     until(lambda: told()[0]["left"] is not None, started)
@@ -608,12 +531,12 @@ def test_status_tells_how_far_a_run_of_another_process_is(nursery: Nursery, user
 
 
 def states() -> list[tuple[str, str]]:
-    found = json.loads(repro_("status", "mine", "--json").stdout)
+    found = json_of("status", "mine")
     return [(state["kind"], State(**state).detail) for state in found]
 
 
 def test_a_failure_is_shown_until_a_later_run_succeeds(user: User) -> None:
-    user.writes(("A", "breaking", "{}"), ("B", "breaking", '{ how = "suddenly" }'))
+    user.writes(row("A", "breaking"), row("B", "breaking", params={"how": "suddenly"}))
     user.says("broken")
     ran = repro_("run", "mine", code=4)
     assert "0 finished, 0 refused, 2 failed" in ran.stderr
@@ -623,7 +546,7 @@ def test_a_failure_is_shown_until_a_later_run_succeeds(user: User) -> None:
     assert "ValueError: negative dimensions are not allowed" in why_b
     assert "2 failed" in repro_("status", "mine").stdout
     assert len(list(paths.runs().glob("*/failure.json"))) == 2
-    assert not list(paths.runs().glob("*/claim.json"))
+    assert not list(paths.runs().glob("*/lock.json"))
 
     user.says("broken", False)
     repro_("run", "mine")
@@ -634,7 +557,7 @@ def test_a_failure_is_shown_until_a_later_run_succeeds(user: User) -> None:
 def test_an_error_of_a_model_of_ones_own_is_told_from_its_process_too(
     user: User, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    user.writes(("A", "breaking", "{}"))
+    user.writes(row("A", "breaking"))
     user.says("broken")
     ran = repro_("run", "mine", "--jobs", "2", code=4)
     assert "FAILED: the wheels came off\n  put them on again" in ran.stderr
@@ -645,9 +568,11 @@ def test_an_error_of_a_model_of_ones_own_is_told_from_its_process_too(
 
 
 def test_a_model_that_is_refused_has_not_failed(user: User) -> None:
-    user.writes(("BPR", "bpr", "{ n_epochs = 2 }"), view="ratings")
+    strangers = {"name": "strong_generalization", "heldout_users": 40}
+    over = view("toy", "toy/ratings", strangers)
+    user.writes(row("BPR", "bpr", params={"n_epochs": 2}), over=over)
     assert "0 finished, 1 refused, 0 failed" in repro_("run", "mine").stderr
-    assert not list(paths.runs().glob("*/claim.json"))
+    assert not list(paths.runs().glob("*/lock.json"))
     ((kind, why),) = states()
     assert kind == "refused"
     assert "bpr knows only the users of its training data" in why

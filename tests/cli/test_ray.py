@@ -18,10 +18,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from builders import Write
+from builders.commands import check_same_as_alone, known, repro_
+from builders.papers import paper, row, table, view
 from repro import paths
 from repro.cli import app
-from repro.runs import records
-from repro.runs.records import Record
 
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="no Ray")
 
@@ -64,31 +65,6 @@ class Steady:
 MODEL = Steady
 '''
 
-PAPER = """
-[paper]
-title = "Mine"
-authors = "me"
-venue = "here"
-url = ""
-[views.toy]
-label = "Toy"
-dataset = "toy/ratings"
-protocol = { name = "random_split" }
-[tables.1]
-caption = "Numbers"
-groups = ["toy"]
-metrics = { "NDCG@10" = "ndcg@10" }
-select = "valid:ndcg@10"
-"""
-
-ROW = """
-[[tables.1.rows]]
-label = "{name}"
-model = "steady"
-params = {{ name = "{name}" }}
-at.toy = {{ published = ["0.5"] }}
-"""
-
 CLUSTER = """
 import json, os, signal, subprocess, sys, time
 from pathlib import Path
@@ -114,7 +90,7 @@ try:
     until(lambda: list(runs.glob("*/record.json")))
     until(lambda: len(list(runs.glob("*/checkpoint-000006.pt"))) == 2)
     print(json.dumps(sorted(file.parent.name for file in runs.glob("*/checkpoint-000006.pt"))))
-    workers = {json.loads(file.read_text())["pid"] for file in runs.glob("*/claim.json")}
+    workers = {json.loads(file.read_text())["pid"] for file in runs.glob("*/lock.json")}
     cluster.remove_node(doomed, allow_graceful=False)
     for pid in workers:  # else they outlive it for a moment, go on, and are given more to do
         try:
@@ -131,18 +107,13 @@ finally:
 
 
 @pytest.fixture
-def user(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = own_folders / "user"
-    for kind in ("models", "tables"):
-        (folder / kind).mkdir(parents=True)
-    (folder / "models" / "steady.py").write_text(MODEL)
-    table = "".join([PAPER, *(ROW.format(name=name) for name in "ABCD")])
-    (folder / "tables" / "mine.toml").write_text(table)
-    monkeypatch.setenv("REPRO_PATH", str(folder))
-    monkeypatch.setattr(
-        "repro.training.progress.CHECKPOINT_SECONDS", 0.0
-    )  # put back after the plug-in
-    return folder
+def user(write: Write, monkeypatch: pytest.MonkeyPatch) -> Path:
+    # put back, whatever the plug-in says
+    monkeypatch.setattr("repro.training.progress.CHECKPOINT_SECONDS", 0.0)
+    write("models/steady.py", MODEL)
+    toy, head = view("toy", "toy/ratings", "random_split"), table(select="valid:ndcg@10")
+    rows = (row(name, "steady", params={"name": name}) for name in "ABCD")
+    return write("tables/mine.toml", paper(toy, head, *rows)).parent.parent
 
 
 @pytest.fixture
@@ -179,30 +150,6 @@ def process(*arguments: str) -> tuple[str, str]:
     return done.stdout, done.stderr
 
 
-def repro_(*arguments: str, code: int = 0) -> Any:
-    """Run a command in this process and check its exit code."""
-    result = CliRunner().invoke(app, list(arguments))
-    assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
-    return result
-
-
-def numbers(record: Record) -> tuple[Any, ...]:
-    """Return all of a record that no clock and no machine decides."""
-    curve = [{k: v for k, v in entry.items() if k != "seconds"} for entry in record.curve]
-    hits, n_targets = record.hits()
-    made = (record.experiment, record.digest, record.epoch, record.results, record.cases)
-    return (record.id, *made, curve, hits.tolist(), n_targets.tolist())
-
-
-def check_same_as_alone(*command: str) -> None:
-    """Compare the records with those of the same runs one after the other, in this process."""
-    alone = paths.runs().with_name("alone")
-    repro_("run", *command, "--runs", str(alone))
-    there = [records.load_all(folder) for folder in (paths.runs(), alone)]
-    clustered, single = ([numbers(record) for record in found] for found in there)
-    assert clustered == single
-
-
 @needs_ray
 @pytest.mark.slow
 def test_a_cluster_that_loses_a_machine_loses_no_run_and_does_none_twice(
@@ -213,7 +160,7 @@ def test_a_cluster_that_loses_a_machine_loses_no_run_and_does_none_twice(
     cut_off = json.loads(said.splitlines()[0])
     assert len(cut_off) == 2
     assert "4 finished, 0 refused, 0 failed" in messages
-    found = {record.id: record for record in records.load_all(paths.runs())}
+    found = {record.id: record for record in known()}
     assert len(found) == 4
     for id, record in found.items():
         assert len(record.attempts) == (2 if id in cut_off else 1)
@@ -222,12 +169,13 @@ def test_a_cluster_that_loses_a_machine_loses_no_run_and_does_none_twice(
     assert "A" not in names  # it was finished before the kill
     trained = (user / "models" / "trained").read_text().split()
     assert sorted(trained) == sorted([*"ABCD", *names])
-    assert not list(paths.runs().glob("*/claim.json"))
+    assert not list(paths.runs().glob("*/lock.json"))
     assert not list(paths.runs().glob("*/failure.json"))
     check_same_as_alone("mine")
 
 
 @needs_ray
+@pytest.mark.slow
 def test_without_a_cluster_ray_makes_one_of_this_machine(ray_folder: Path) -> None:
     command = ("toy", "--table", "1", "--row", "POP")
     _, messages = process("-m", "repro", "run", *command, "--engine", "ray")
@@ -242,7 +190,7 @@ def test_without_ray_its_engine_is_an_error_that_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, "ray", None)
     result = repro_("run", "toy", "--table", "1", "--row", "POP", "--engine", engine, code=1)
     assert 'error: Ray is not installed\n  pip install "repro-tables[ray]"' in result.stderr
-    assert not list(records.load_all(paths.runs()))
+    assert not known()
 
 
 def test_the_address_of_a_cluster_reaches_ray_as_it_was_given(

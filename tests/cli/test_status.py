@@ -11,147 +11,55 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import asdict, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from typer.testing import CliRunner
 
-from repro import files, paths
-from repro.cli import app
+from builders import Write, papers
+from builders.commands import content, json_of, known, repro_
+from builders.manifests import BY_HAND, box
+from builders.models import breaking, level
+from builders.papers import BOTH, OBSTACLES, at, blocked, table
+from builders.processes import lock_file
+from repro import paths
 from repro.data import prepare, views
 from repro.runs import estimate, locks, plan, records
 from repro.runs.asked import Asked
 from repro.runs.estimate import Estimate
-from repro.runs.locks import Lock
 from repro.runs.plan import Job
-from repro.runs.records import Failure, Record
+from repro.runs.records import Failure
 from repro.runs.status import State
 from repro.training import checkpoints
 
-PAPER = """
-[paper]
-title = "Mine"
-authors = "me"
-venue = "here"
-url = ""
-[views.toy]
-label = "Toy"
-dataset = "{dataset}"
-protocol = {{ name = "random_split" }}
-[views.gone]
-label = "Gone"
-dataset = "{dataset}"
-protocol = {{ name = "random_split" }}
-blocked = "the owner withdrew it"
-[tables.1]
-caption = "Numbers"
-groups = ["toy", "gone"]
-metrics = {{ "NDCG@10" = "ndcg@10", "HR@5" = "hit_rate@5" }}
-seeds = {seeds}
-"""
+HOW = 'if self.how == "silently":\n    return\nyield [1, 2, 3][train.n_users]'
+BREAKING = breaking(HOW)
 
-ROW = """
-[[tables.1.rows]]
-label = "{label}"
-model = "{model}"
-params = {{ {params} }}
-at.toy = {{ published = ["0.5", "0.5"] }}
-"""
-
-OTHERS = """
-at.gone = { published = ["0.5", "0.5"] }
-[[tables.1.rows]]
-label = "Future"
-model = "of_the_future"
-at.toy = { published = ["0.3", "0.5"] }
-[[tables.1.rows]]
-label = "Old"
-quoted_from = "an older paper"
-at.toy = { published = ["0.4", "0.5"] }
-"""
-
-BREAKING = '''
-"""A model that breaks off."""
-
-from dataclasses import dataclass
-
-from repro.errors import ReproError
+row = partial(papers.row, published=["0.5", "0.5"])
 
 
-@dataclass(frozen=True, kw_only=True)
-class Breaking:
-    """Break off, one way or another."""
-
-    how: str = "politely"
-
-    def epochs(self, train, run):
-        if self.how == "politely":
-            raise ReproError("the wheels came off", "put them on again")
-        if self.how == "silently":
-            return
-        yield [1, 2, 3][train.n_users]
-
-
-MODEL = Breaking
-'''
-
-LEVEL = '''
-"""A model with one score for everything."""
-
-from dataclasses import dataclass
-
-import torch
-
-
-@dataclass(frozen=True, kw_only=True)
-class Level:
-    """Give every item the same score."""
-
-    value: float = 1.0
-    MORE
-
-    def epochs(self, train, run):
-        yield self
-
-    def score(self, queries):
-        return torch.full((len(queries), queries.history.n_items), self.value)
-
-
-MODEL = Level
-'''
-
-BOX = """
-[archive]
-title = "Box"
-license = "none"
-source = "a test"
-{archive}
-[members."rows.csv"]
-{member}
-[read]
-rows = {{ member = "rows.csv" }}
-[views.all]
-source = "a test"
-steps = [{{ order = "oldest first" }}]
-"""
-
-Write = Callable[[str, str], None]
+def paper(
+    *rows: str,
+    dataset: str = "toy/ratings",
+    protocol: Any = "random_split",
+    groups: Sequence[str] = ("toy", "gone"),
+    **more: Any,
+) -> str:
+    views = papers.view("toy", dataset, protocol) + blocked("gone", dataset, protocol)
+    return papers.paper(views, table("1", BOTH, groups=groups, **({"seeds": [0]} | more)), *rows)
 
 
 @pytest.fixture
 def mine(write: Write) -> Callable[..., list[Job]]:
     """Return what writes the paper and returns its jobs."""
 
-    def put(
-        *rows: str, seeds: str = "[0]", more: str = "", dataset: str = "toy/ratings"
-    ) -> list[Job]:
-        text = PAPER.format(seeds=seeds, dataset=dataset)
-        write("tables/mine.toml", text + "".join(rows or [row("POP", "popularity")]) + more)
+    def put(*rows: str, more: str = "", **about: Any) -> list[Job]:
+        write("tables/mine.toml", paper(*(rows or [row("POP", "popularity")]), more, **about))
         return plan.plan(Asked(("mine",))).jobs
 
     return put
@@ -160,23 +68,8 @@ def mine(write: Write) -> Callable[..., list[Job]]:
 Mine = Callable[..., list[Job]]
 
 
-def row(label: str, model: str, params: str = "") -> str:
-    return ROW.format(label=label, model=model, params=params)
-
-
-def repro_(*arguments: str, code: int = 0) -> Any:
-    """Run a command and check its exit code."""
-    result = CliRunner().invoke(app, list(arguments))
-    assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
-    return result
-
-
-def known() -> list[Record]:
-    return list(records.load_all(paths.runs()))
-
-
 def told(*arguments: str) -> list[dict[str, Any]]:
-    return json.loads(repro_("status", *arguments, "--json").stdout)
+    return json_of("status", *arguments)
 
 
 def rows_of(text: str) -> dict[str, list[str]]:
@@ -189,17 +82,11 @@ def folder(job: Job) -> Path:
     return paths.runs() / job.id
 
 
-def content(*folders: Path) -> dict[Path, bytes]:
-    found = [file for at in folders for file in at.rglob("*") if file.is_file()]
-    return {file: file.read_bytes() for file in found}
-
-
 def test_status_shows_how_every_run_stands(mine: Mine) -> None:
-    jobs = mine(seeds="[0, 1, 2, 3, 4]", more=OTHERS)
+    jobs = mine(seeds=[0, 1, 2, 3, 4], more=OBSTACLES)
     repro_("run", "mine", "--seeds", "0")
     (record,) = known()
-    claim = Lock("t", socket.gethostname(), os.getpid(), "a run", 0.0, "train", 3, 10, 125.0)
-    files.write_json(folder(jobs[1]) / locks.FILE, asdict(claim))
+    lock_file(folder(jobs[1]), phase="train", epoch=3, n_epochs=10, left=125.0)
     records.save_failure(folder(jobs[2]), Failure("no memory\n  use less", "last night", {}))
     checkpoints.save(folder(jobs[3]), b"half way")
 
@@ -211,7 +98,7 @@ def test_status_shows_how_every_run_stands(mine: Mine) -> None:
     assert rows[f"{seed} 1"] == ["running", f"train 3/10, {at}", "2 min 05 s"]
     assert rows[f"{seed} 2"] == ["failed", "no memory", "0 s"]
     assert "use less (last night)" in text
-    assert rows[f"{seed} 3"] == ["missing", "cut off; resumes from its checkpoint", "0 s"]
+    assert rows[f"{seed} 3"] == ["missing", "interrupted; resumes from its checkpoint", "0 s"]
     assert rows[f"{seed} 4"] == ["missing", "0 s"]
     assert rows["mine 1 | POP | Gone"] == ["blocked", "the owner withdrew it"]
     assert rows["mine 1 | Future | Toy"] == ["unrun", "there is no model of_the_future yet"]
@@ -221,7 +108,7 @@ def test_status_shows_how_every_run_stands(mine: Mine) -> None:
 
 
 def test_status_reads_back_from_json(mine: Mine) -> None:
-    mine(seeds="[0, 1]", more=OTHERS)
+    mine(seeds=[0, 1], more=OBSTACLES)
     repro_("run", "mine", "--seeds", "1")
     (record,) = known()
     found = told("mine")
@@ -268,7 +155,7 @@ def test_a_run_that_succeeds_forgets_that_it_failed(mine: Mine) -> None:
 
 
 def test_the_time_left_adds_up_and_says_of_how_many_nothing_is_known(mine: Mine) -> None:
-    mine(row("POP", "popularity"), row("EASE", "ease"), seeds="[0, 1, 2]")
+    mine(row("POP", "popularity"), row("EASE", "ease"), seeds=[0, 1, 2])
     repro_("run", "mine", "--row", "POP", "--seeds", "0")
     (file,) = paths.runs().glob(f"*/{records.FILE}")
     changed = json.loads(file.read_text()) | {"seconds": 100.0}
@@ -278,13 +165,12 @@ def test_the_time_left_adds_up_and_says_of_how_many_nothing_is_known(mine: Mine)
     assert rows["mine 1 | POP | Toy | seed 1"] == ["missing", "1 min 40 s"]
     assert rows["mine 1 | EASE | Toy | seed 1"] == ["missing"]
     assert "about 3 min 20 s left" in text
-    assert "nothing is known of 3" in text
+    assert "unknown for 3" in text
 
 
 def test_a_run_that_the_model_refuses_is_not_shown_as_still_to_do(mine: Mine, write: Write) -> None:
-    text = PAPER.format(seeds="[0]", dataset="toy/ratings") + row("BPR", "bpr")
-    unknown_users = '"strong_generalization", heldout_users = 40'
-    write("tables/mine.toml", text.replace('"random_split"', unknown_users))
+    unknown_users = {"name": "strong_generalization", "heldout_users": 40}
+    write("tables/mine.toml", paper(row("BPR", "bpr"), protocol=unknown_users))
     assert "1 refused" in repro_("run", "mine").stderr
     assert [entry["kind"] for entry in told("mine")] != ["missing"]
 
@@ -298,7 +184,7 @@ def test_the_id_of_a_record_is_shown_to_the_letter(mine: Mine) -> None:
         (seed, replace(job.experiment, seed=seed).id(known_view.digest)) for seed in range(100_000)
     )
     seed, id = next((s, id) for s, id in ids if re.fullmatch(r"\d{10}e\d|\d{9}e\d\d", id))
-    mine(seeds=f"[{seed}]")
+    mine(seeds=[seed])
     repro_("run", "mine")
     assert id in repro_("status", "mine").stdout
 
@@ -339,10 +225,9 @@ sys.exit('torch' in sys.modules)
 
 @pytest.mark.parametrize("command", ["status", "freeze mine"])
 def test_what_only_reads_starts_without_torch_and_at_once(mine: Mine, command: str) -> None:
-    jobs = mine(seeds="[0, 1, 2, 3]")
+    jobs = mine(seeds=[0, 1, 2, 3])
     repro_("run", "mine", "--seeds", "0")
-    claim = Lock("t", socket.gethostname(), os.getpid(), "a run", 0.0)
-    files.write_json(folder(jobs[1]) / locks.FILE, asdict(claim))
+    lock_file(folder(jobs[1]))
     records.save_failure(folder(jobs[2]), Failure("no memory", "last night", {}))
 
     def spent() -> float:
@@ -357,7 +242,7 @@ def test_what_only_reads_starts_without_torch_and_at_once(mine: Mine, command: s
 
 
 def test_a_record_tells_memory_and_determinism(mine: Mine) -> None:
-    mine(seeds="[0, 1]")
+    mine(seeds=[0, 1])
     repro_("run", "mine", "--seeds", "0", "--device", "cpu")
     repro_("run", "mine", "--seeds", "1", "--device", "cpu", "--no-deterministic")
     by_seed = {record.experiment.seed: record for record in known()}
@@ -369,33 +254,32 @@ def test_a_record_tells_memory_and_determinism(mine: Mine) -> None:
 
 
 def test_what_an_older_version_has_run_is_not_run_again(mine: Mine, write: Write) -> None:
-    write("models/level.py", LEVEL.replace("MORE", ""))
+    write("models/level.py", level())
     mine(row("Level", "level"))
     repro_("run", "mine")
     (older,) = known()
-    write("models/level.py", LEVEL.replace("MORE", "tilt: float = 0.0"))
+    write("models/level.py", level("tilt: float = 0.0"))
     (job,) = mine(row("Level", "level"))
     assert job.id != older.id
     assert "0 to run, 1 have a record already" in repro_("run", "mine").stderr
     assert [record.id for record in known()] == [older.id]
     assert [(e["kind"], e["id"]) for e in told("mine")] == [("done", older.id)]
     assert f"done {older.id}" in repro_("run", "mine", "--dry-run").stdout
-    cells = json.loads(repro_("compare", "mine", "--json").stdout)
+    cells = json_of("compare", "mine")
     assert {tuple(cell["runs"]) for cell in cells} == {(older.id,)}
 
 
 def test_what_one_table_measured_is_not_lost_when_another_asks_for_more(
     mine: Mine, write: Write
 ) -> None:
-    text = PAPER.format(seeds="[0]", dataset="toy/ratings") + row("POP", "popularity")
-    text = text.replace("seeds =", 'select = "test:each"\nseeds =').replace("0.5", "0.123")
+    text = paper(row("POP", "popularity", published=["0.123"] * 2), select="test:each")
     second = text[text.index("[tables.1]") :].replace("tables.1", "tables.2")
     second = second.replace("ndcg@10", "mrr@10").replace("NDCG", "MRR")
     write("tables/mine.toml", text + second)
     repro_("run", "mine", "--table", "1")
     repro_("run", "mine", "--table", "2")
     assert "0 to run" in repro_("run", "mine", "--table", "1").stderr
-    cells = json.loads(repro_("compare", "mine", "--json").stdout)
+    cells = json_of("compare", "mine")
     assert [cell["label"] for cell in cells if cell["ours"] is None] == []
 
 
@@ -421,12 +305,12 @@ def planned(*arguments: str) -> list[int]:
     ],
 )
 def test_seeds_are_numbers_and_ranges(mine: Mine, given: str, seeds: list[int]) -> None:
-    mine(seeds="[8, 9]")
+    mine(seeds=[8, 9])
     assert planned("--seeds", given) == seeds
 
 
 def test_the_seeds_of_a_table_are_run_unless_others_are_asked_for(mine: Mine) -> None:
-    mine(seeds="[8, 9]")
+    mine(seeds=[8, 9])
     assert planned() == [8, 9]
     assert planned("--seeds", "") == [8, 9]
     assert planned("--smoke") == [8]
@@ -443,10 +327,10 @@ def test_seeds_that_are_none_are_an_error_that_shows_how(mine: Mine, given: str)
 
 
 def test_several_seeds_are_compared_by_mean_spread_and_error_over_users(mine: Mine) -> None:
-    mine(row("Random", "random"), seeds="[0, 1, 2]")
+    mine(row("Random", "random"), seeds=[0, 1, 2])
 
     def cell() -> dict[str, Any]:
-        cells = json.loads(repro_("compare", "mine", "--json").stdout)
+        cells = json_of("compare", "mine")
         return next(c for c in cells if c["label"] == "NDCG@10" and c["row"] == "Random")
 
     repro_("run", "mine", "--seeds", "1")
@@ -488,7 +372,7 @@ def in_all(told: str) -> str:
 
 
 def test_a_dry_run_tells_what_is_done_what_would_run_and_what_is_left_out(mine: Mine) -> None:
-    mine(seeds="[0, 1, 2]", more=OTHERS)
+    mine(seeds=[0, 1, 2], more=OBSTACLES)
     repro_("run", "mine", "--seeds", "1")
     (record,) = known()
     told = repro_("run", "mine", "--dry-run").stdout
@@ -506,7 +390,7 @@ def test_a_dry_run_tells_what_is_done_what_would_run_and_what_is_left_out(mine: 
 
 
 def test_a_dry_run_writes_nothing(mine: Mine) -> None:
-    mine(row("BPR", "bpr", "n_epochs = 3"), row("POP", "popularity"), more=OTHERS)
+    mine(row("BPR", "bpr", params={"n_epochs": 3}), row("POP", "popularity"), more=OBSTACLES)
     repro_("run", "mine", "--row", "POP")
     before = content(paths.home(), paths.runs())
     told = repro_("run", "mine", "--dry-run").stdout
@@ -517,7 +401,7 @@ def test_a_dry_run_writes_nothing(mine: Mine) -> None:
 def test_a_dry_run_measures_what_is_alike_but_once_and_adds_up(
     mine: Mine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mine(row("POP", "popularity"), row("EASE", "ease"), seeds="[0, 1, 2]")
+    mine(row("POP", "popularity"), row("EASE", "ease"), seeds=[0, 1, 2])
     prepare.prepare("toy/ratings")
     asked: list[str] = []
 
@@ -534,7 +418,7 @@ def test_a_dry_run_measures_what_is_alike_but_once_and_adds_up(
     monkeypatch.setattr(estimate, "load", lambda: (3.68, 2))
     told = repro_("run", "mine", "--row", "EASE", "--dry-run").stdout
     assert in_all(told).startswith("about 5 min 00 s")
-    assert "busy machine       3.7 other threads had work for 2 processors, and all" in told
+    assert "busy machine       3.7 other threads were busy on 2 processors, and all" in told
     monkeypatch.setattr(estimate, "load", lambda: (0.9, 2))
     assert "busy machine" not in repro_("run", "mine", "--dry-run").stdout
     assert "about 6 MB for checkpoints" in told
@@ -546,7 +430,7 @@ def test_a_dry_run_measures_what_is_alike_but_once_and_adds_up(
 def test_a_dry_run_tells_what_is_left_of_a_run_that_was_cut_off(
     mine: Mine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mine(row("BPR", "bpr"), seeds="[0, 1, 2]")
+    mine(row("BPR", "bpr"), seeds=[0, 1, 2])
     prepare.prepare("toy/ratings")
     first, second, _ = plan.plan(Asked(("mine",))).jobs
     buffer = BytesIO()
@@ -568,11 +452,9 @@ def test_a_dry_run_tells_what_is_left_of_a_run_that_was_cut_off(
 def test_runs_under_other_protocols_are_measured_by_themselves(
     mine: Mine, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    second = '[views.late]\nlabel = "Late"\ndataset = "toy/ratings"\n'
-    second += 'protocol = { name = "sequential_split" }\n'
-    text = PAPER.format(seeds="[0]", dataset="toy/ratings").replace('"gone"]', '"gone", "late"]')
-    late = row("POP", "popularity") + 'at.late = { published = ["0.5", "0.5"] }\n'
-    write("tables/mine.toml", text + late + second)
+    late = at("late", "0.5", "0.5") + papers.view("late", "toy/ratings", "sequential_split")
+    text = paper(row("POP", "popularity"), late, groups=["toy", "gone", "late"])
+    write("tables/mine.toml", text)
     prepare.prepare("toy/ratings")
 
     def measured(job: Job, *_: object) -> Estimate:
@@ -612,7 +494,7 @@ def test_a_dry_run_of_a_forced_run_tells_what_would_run(mine: Mine) -> None:
 def test_a_dry_run_names_data_to_download_with_its_size(mine: Mine, write: Write) -> None:
     member = 'url = "http://127.0.0.1:1/rows.csv"\nbytes = 2500000\n'
     member += f'sha256 = "{"0" * 64}"'
-    write("data_manifests/box.toml", BOX.format(archive="", member=member))
+    write("data_manifests/box.toml", box(member))
     mine(dataset="box/all")
     told = repro_("run", "mine", "--dry-run").stdout
     assert re.search(r"^to fetch +box/all: download, 2\.5 MB$", told, re.MULTILINE)
@@ -620,7 +502,7 @@ def test_a_dry_run_names_data_to_download_with_its_size(mine: Mine, write: Write
 
 
 def test_a_dry_run_names_data_to_get_by_hand(mine: Mine, write: Write) -> None:
-    write("data_manifests/box.toml", BOX.format(archive='manual = "write to them"', member=""))
+    write("data_manifests/box.toml", box(archive=BY_HAND))
     mine(dataset="box/all")
     told = repro_("run", "mine", "--dry-run").stdout
     assert re.search(r"^to fetch +box/all: .*by hand$", told, re.MULTILINE)
@@ -651,7 +533,7 @@ def test_a_dry_run_tells_how_much_room_there_is(mine: Mine, tmp_path: Path) -> N
 @pytest.mark.parametrize("how", ["politely", "suddenly", "silently"])
 def test_a_model_that_breaks_does_not_stop_a_dry_run(mine: Mine, write: Write, how: str) -> None:
     write("models/breaking.py", BREAKING)
-    mine(row("Breaking", "breaking", f'how = "{how}"'), row("POP", "popularity"))
+    mine(row("Breaking", "breaking", params={"how": how}), row("POP", "popularity"))
     prepare.prepare("toy/ratings")
     told = repro_("run", "mine", "--dry-run").stdout
     assert "to run             mine 1 | POP | Toy | seed 0" in told

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
-import tarfile
-import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -17,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from builders import archives
 from repro.data import archive, cache, manifest, views
 from repro.data.manifest import Counts, Expect, Manifest, Read, View
 from repro.errors import ReproError
@@ -216,18 +214,8 @@ def archived(name: str, files: dict[str, bytes]) -> bytes:
         else:
             flat[path] = content
     flat |= {outer: archived(outer, some) for outer, some in inner.items()}
-    out = io.BytesIO()
-    if ".tar" in name or name.endswith(".tgz"):
-        with tarfile.open(fileobj=out, mode="w:gz" if name.endswith("gz") else "w") as tar:
-            for path, content in flat.items():
-                info = tarfile.TarInfo(path)
-                info.size = len(content)
-                tar.addfile(info, io.BytesIO(content))
-    else:
-        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
-            for path, content in flat.items():
-                packed.writestr(path, content)
-    return out.getvalue()
+    compressed = "tar.gz" if name.endswith("gz") else "tar"
+    return archives.packed(compressed if ".tar" in name or name.endswith(".tgz") else "zip", flat)
 
 
 def neutral(found: Manifest) -> Manifest:

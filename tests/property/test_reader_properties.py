@@ -7,11 +7,9 @@ description, not from the code.
 from __future__ import annotations
 
 import gzip
-import io
 import json
 import random
 import re
-import tarfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +22,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from builders import archives
+from builders.archives import tar_of
 from repro.data import lines as text_lines
 from repro.data.formats import read_json, read_negatives, read_netflix, read_separated
 from repro.data.rows import Rows
@@ -289,11 +289,7 @@ def test_both_layouts_of_netflix_that_are_written_are_read(
         if some
     ]
     path = folder / "all.tar"
-    with tarfile.open(path, "w") as tar:
-        for movie, text in texts.items():
-            info = tarfile.TarInfo(f"training_set/mv_{movie:07}.txt")
-            info.size = len(text)
-            tar.addfile(info, io.BytesIO(text.encode()))
+    path.write_bytes(tar_of({f"training_set/mv_{m:07}.txt": text for m, text in texts.items()}))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(text_lines, "PIECE", piece)
         assert decoded(read_netflix(combined, MOVIE)) == [row for m in order for row in rows[m]]
@@ -745,16 +741,6 @@ def test_a_damaged_gz_is_refused_or_has_the_rows_that_it_unpacks_to(
     assert n_refused > N_ROUNDS / 6
 
 
-def tar_of(files: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as tar:
-        for name, content in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    return out.getvalue()
-
-
 def test_damaged_files_in_a_tar_are_read_as_naively_or_refused_with_their_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -766,7 +752,7 @@ def test_damaged_files_in_a_tar_are_read_as_naively_or_refused_with_their_line(
         hurt = chance.randrange(3)
         contents[hurt] = mutated(contents[hurt], chance)
         files = list(zip(names, contents, strict=True))
-        path.write_bytes(tar_of(dict(chance.sample(files, 3))))
+        path.write_bytes(archives.packed("tar", dict(chance.sample(files, 3))))
         monkeypatch.setattr(text_lines, "PIECE", chance.choice(PIECES))
         inside = rf"(, {names[hurt]}( is empty$|, line \d+: )| has no rows$)"
         n_read += faults.judge(
@@ -785,7 +771,7 @@ def test_a_damaged_tar_is_refused_or_has_no_fewer_rows(tmp_path: Path) -> None:
     n_refused = 0
     for _ in range(N_ROUNDS):
         contents = [b"%d:\n" % n + generated(",", MOVIE, False, chance) for n in (1, 2, 3)]
-        whole = tar_of(dict(zip(names, contents, strict=True)))
+        whole = archives.packed("tar", dict(zip(names, contents, strict=True)))
         at, kind = chance.randrange(3 * 1024), chance.choice(["flip", "cut", "zeros"])
         if kind == "flip":
             packed = whole[:at] + bytes([whole[at] ^ 1 << chance.randrange(8)]) + whole[at + 1 :]

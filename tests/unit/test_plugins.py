@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from builders import Write
 from repro.errors import ReproError
 from repro.plugins import MODELS, PROTOCOLS, Catalogue, Plugin
 
@@ -57,17 +58,14 @@ Own = Callable[..., Catalogue]
 
 
 @pytest.fixture
-def own(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Own:
+def own(write: Write) -> Own:
     """Return what writes a model of one's own and gives the catalogue of models."""
-    monkeypatch.setenv("REPRO_PATH", str(own_folders / "user"))
-    folder = own_folders / "user" / "models"
-    folder.mkdir(parents=True)
 
-    def write(text: str = PLUGIN, name: str = "mine") -> Catalogue:
-        (folder / f"{name}.py").write_text(text)
+    def load(text: str = PLUGIN, name: str = "mine") -> Catalogue:
+        write(f"models/{name}.py", text)
         return Catalogue("models", "MODEL")
 
-    return write
+    return load
 
 
 def plain(value: Any) -> Any:

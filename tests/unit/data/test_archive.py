@@ -2,84 +2,44 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import io
 import shutil
-import socket
-import tarfile
 import threading
 import zipfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import ClassVar
 
 import pytest
 
-from repro.data import archive, cache, download, manifest
+from builders import Write, manifests
+from builders.archives import packed
+from builders.manifests import sha256
+from builders.server import BODY, OTHER, Heard, Serving, give
+from repro.data import archive, cache, manifest
 from repro.data.manifest import Manifest
 from repro.errors import ManualDataError, ReproError
 
-CONTENT = b"1,10\n1,20\n2,10\n"
-OTHER = b"1,10\n1,20\n2,99\n"  # of the same length
-BLOB = b"blob %d\0" % len(CONTENT) + CONTENT
+BLOB = b"blob %d\0" % len(BODY) + BODY
 HASHES = {
-    "sha256": hashlib.sha256(CONTENT).hexdigest(),
-    "md5": hashlib.md5(CONTENT, usedforsecurity=False).hexdigest(),
+    "sha256": hashlib.sha256(BODY).hexdigest(),
+    "md5": hashlib.md5(BODY, usedforsecurity=False).hexdigest(),
     "git_blob": hashlib.sha1(BLOB, usedforsecurity=False).hexdigest(),
 }
-SHA256 = f'sha256 = "{HASHES["sha256"]}"'
-
-MANIFEST = """
-[archive]
-title = "Box"
-license = "none"
-source = "a test"
-{archive}
-[members."rows.csv"]
-path = "box/rows.csv"
-{member}
-[read]
-rows = {{ member = "rows.csv" }}
-[views.all]
-source = "a test"
-"""
+SHA256 = sha256(BODY)
 
 Box = Callable[..., Manifest]
 
-
-@dataclass
-class Heard:
-    """What was told."""
-
-    texts: list[str] = field(default_factory=list)
-    progress: list[tuple[str, int, int | None]] = field(default_factory=list)
-
-    def say(self, text: str) -> None:
-        self.texts.append(text)
-
-    def bytes(self, name: str, done: int, total: int | None) -> None:
-        self.progress.append((name, done, total))
-
-
-@pytest.fixture(autouse=True)
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "DELAY_SECONDS", 0.0)
+pytestmark = pytest.mark.usefixtures("hurried")
 
 
 @pytest.fixture
-def box(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Box:
+def box(write: Write) -> Box:
     """Return what makes the dataset "box" with some lines on the archive and on its member."""
-    monkeypatch.setenv("REPRO_PATH", str(own_folders / "user"))
-    folder = own_folders / "user" / "data_manifests"
-    folder.mkdir(parents=True)
 
     def make(member: str = SHA256, archive: str = 'manual = "ask"') -> Manifest:
-        text = MANIFEST.format(archive=archive, member=member)
-        (folder / "box.toml").write_text(text)
+        write("data_manifests/box.toml", manifests.box(f'path = "box/rows.csv"\n{member}', archive))
         return manifest.load("box")
 
     return make
@@ -89,7 +49,7 @@ def box(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Box:
 def shelf(tmp_path: Path) -> Path:
     """Return a folder that holds the member under the dataset's name."""
     (tmp_path / "box").mkdir()
-    (tmp_path / "box" / "rows.csv").write_bytes(CONTENT)
+    (tmp_path / "box" / "rows.csv").write_bytes(BODY)
     return tmp_path
 
 
@@ -98,7 +58,7 @@ def in_cache() -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in raw.glob("*")} if raw.exists() else {}
 
 
-def zipped(content: bytes = CONTENT) -> bytes:
+def zipped(content: bytes = BODY) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made:
         for name in ("box/rows.csv", "../escaped.csv"):
@@ -106,28 +66,14 @@ def zipped(content: bytes = CONTENT) -> bytes:
     return out.getvalue()
 
 
-def tarred(files: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as made:
-        for name, content in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            made.addfile(entry, io.BytesIO(content))
-    return gzip.compress(out.getvalue(), mtime=0)
-
-
-def stating(content: bytes) -> str:
-    return f'sha256 = "{hashlib.sha256(content).hexdigest()}"'
-
-
 @pytest.mark.parametrize("where", ["box/rows.csv", "rows.csv"])
 def test_a_folder_may_hold_the_members_by_themselves(tmp_path: Path, box: Box, where: str) -> None:
     (tmp_path / "box").mkdir()
-    (tmp_path / where).write_bytes(CONTENT)
+    (tmp_path / where).write_bytes(BODY)
     receipts = archive.fetch(box(), tmp_path)
-    assert in_cache()["rows.csv"] == CONTENT
+    assert in_cache()["rows.csv"] == BODY
     receipt = receipts["rows.csv"]
-    assert receipt.bytes == len(CONTENT)
+    assert receipt.bytes == len(BODY)
     assert receipt.sha256 == HASHES["sha256"]
     assert receipt.verified
     assert receipt.source == str(tmp_path / where)
@@ -135,7 +81,7 @@ def test_a_folder_may_hold_the_members_by_themselves(tmp_path: Path, box: Box, w
 
 def test_a_folder_may_hold_the_zip(tmp_path: Path, box: Box) -> None:
     (tmp_path / "box.zip").write_bytes(zipped())
-    made = box(archive='url = "http://nowhere/box.zip"\n' + stating(zipped()))
+    made = box(archive='url = "http://nowhere/box.zip"\n' + sha256(zipped()))
     assert archive.fetch(made, tmp_path)["rows.csv"].source == str(tmp_path / "box.zip")
     assert sorted(in_cache()) == ["receipt.json", "rows.csv"]
 
@@ -143,24 +89,21 @@ def test_a_folder_may_hold_the_zip(tmp_path: Path, box: Box) -> None:
 @pytest.mark.parametrize("compression", ["", "gz", "xz"])
 def test_a_folder_may_hold_the_tar(tmp_path: Path, box: Box, compression: str) -> None:
     file = tmp_path / "box.tar"
-    with tarfile.open(file, f"w:{compression}") as made:  # type: ignore[call-overload]
-        entry = tarfile.TarInfo("box/rows.csv")
-        entry.size = len(CONTENT)
-        made.addfile(entry, io.BytesIO(CONTENT))
-    lines = 'url = "http://nowhere/box.tar"\n' + stating(file.read_bytes())
+    file.write_bytes(packed(f"tar.{compression}", {"box/rows.csv": BODY}))
+    lines = 'url = "http://nowhere/box.tar"\n' + sha256(file.read_bytes())
     assert archive.fetch(box(archive=lines), tmp_path)["rows.csv"].verified
-    assert in_cache()["rows.csv"] == CONTENT
+    assert in_cache()["rows.csv"] == BODY
 
 
 def test_a_verified_archive_vouches_for_members_without_a_hash(tmp_path: Path, box: Box) -> None:
     (tmp_path / "box.zip").write_bytes(zipped())
-    made = box(member="", archive='url = "http://nowhere/box.zip"\n' + stating(zipped()))
+    made = box(member="", archive='url = "http://nowhere/box.zip"\n' + sha256(zipped()))
     assert archive.fetch(made, tmp_path)["rows.csv"].verified
 
 
 def test_an_archive_that_differs_is_refused_before_it_is_unpacked(tmp_path: Path, box: Box) -> None:
     (tmp_path / "box.zip").write_bytes(zipped(OTHER))
-    made = box(member="", archive='url = "http://nowhere/box.zip"\n' + stating(zipped()))
+    made = box(member="", archive='url = "http://nowhere/box.zip"\n' + sha256(zipped()))
     with pytest.raises(ReproError, match=r"box\.zip does not match its manifest"):
         archive.fetch(made, tmp_path)
     assert in_cache() == {}
@@ -169,9 +112,9 @@ def test_an_archive_that_differs_is_refused_before_it_is_unpacked(tmp_path: Path
 def test_an_archive_without_the_member_is_an_error(tmp_path: Path, box: Box) -> None:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as empty:
-        empty.writestr("other.csv", CONTENT)
+        empty.writestr("other.csv", BODY)
     (tmp_path / "box.zip").write_bytes(out.getvalue())
-    made = box(archive='url = "http://nowhere/box.zip"\n' + stating(out.getvalue()))
+    made = box(archive='url = "http://nowhere/box.zip"\n' + sha256(out.getvalue()))
     with pytest.raises(ReproError, match=r"(?s)does not hold box/rows\.csv.*it holds: other\.csv"):
         archive.fetch(made, tmp_path)
     assert in_cache() == {}
@@ -179,7 +122,7 @@ def test_an_archive_without_the_member_is_an_error(tmp_path: Path, box: Box) -> 
 
 @pytest.mark.parametrize("kind", HASHES)
 def test_each_kind_of_hash_vouches(shelf: Path, box: Box, kind: str) -> None:
-    made = box(f'{kind} = "{HASHES[kind]}"\nbytes = {len(CONTENT)}')
+    made = box(f'{kind} = "{HASHES[kind]}"\nbytes = {len(BODY)}')
     assert archive.fetch(made, shelf)["rows.csv"].verified
 
 
@@ -198,7 +141,7 @@ def test_all_stated_hashes_must_match(shelf: Path, box: Box) -> None:
 
 
 def test_a_wrong_length_is_told_before_the_hashes(shelf: Path, box: Box) -> None:
-    (shelf / "box" / "rows.csv").write_bytes(CONTENT + b"x")
+    (shelf / "box" / "rows.csv").write_bytes(BODY + b"x")
     with pytest.raises(ReproError, match="bytes expected 15, got 16; sha256 expected"):
         archive.fetch(box(f"{SHA256}\nbytes = 15"), shelf)
 
@@ -214,7 +157,7 @@ def test_unverified_bytes_are_marked(shelf: Path, box: Box, stated: str) -> None
     receipt = archive.fetch(box(stated), shelf, unverified=True)["rows.csv"]
     assert not receipt.verified
     assert receipt.sha256 == HASHES["sha256"]
-    assert in_cache()["rows.csv"] == CONTENT
+    assert in_cache()["rows.csv"] == BODY
 
 
 def test_bytes_that_match_are_verified_even_where_anything_is_accepted(
@@ -232,14 +175,14 @@ def test_what_is_in_the_cache_is_not_fetched_again(shelf: Path, box: Box) -> Non
 
 def test_a_member_that_was_cut_short_is_missing(shelf: Path, box: Box) -> None:
     archive.fetch(box(), shelf)
-    (cache.raw_folder("box") / "rows.csv").write_bytes(CONTENT[:5])
+    (cache.raw_folder("box") / "rows.csv").write_bytes(BODY[:5])
     assert cache.missing(box()) == ["rows.csv"]
     archive.fetch(box(), shelf)
-    assert in_cache()["rows.csv"] == CONTENT
+    assert in_cache()["rows.csv"] == BODY
 
 
 def test_a_folder_without_the_file_is_told_where_it_was_expected(tmp_path: Path, box: Box) -> None:
-    made = box(archive='url = "http://nowhere/box.zip"\n' + stating(zipped()))
+    made = box(archive='url = "http://nowhere/box.zip"\n' + sha256(zipped()))
     with pytest.raises(ReproError, match=str(tmp_path / "box" / "rows.csv")):
         archive.fetch(made, tmp_path)
 
@@ -263,60 +206,29 @@ def test_data_behind_a_form_is_an_error_of_its_own_that_says_how_to_get_it(box: 
     assert caught.value.exit_code == 3
 
 
-class Handler(BaseHTTPRequestHandler):
-    """Serves the member well, with wrong bytes, and cut off; the zip; and nothing else."""
-
-    asked: ClassVar[list[str]] = []
-
-    def do_GET(self) -> None:
-        self.asked.append(self.path)
-        served = {
-            "/rows.csv": CONTENT,
-            "/wrong.csv": OTHER,
-            "/cut.csv": CONTENT[:5],
-            "/box.zip": zipped(),
-            "/second.tar.gz": tarred({"box/rows.csv": CONTENT, "more.csv": OTHER}),
-        }.get(self.path)
-        if served is None:
-            self.send_error(404)
-            return
-        self.send_response(200)
-        if "gzip" in self.headers.get("Accept-Encoding", ""):
-            served = gzip.compress(served)
-            self.send_header("Content-Encoding", "gzip")
-        length = len(CONTENT) if self.path == "/cut.csv" else len(served)
-        self.send_header("Content-Length", str(length))
-        self.end_headers()
-        self.wfile.write(served)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing on stderr."""
+@pytest.fixture
+def server(server: Serving) -> Serving:
+    """Return a server of the member, well, with wrong bytes and cut off, and of an archive."""
+    server.at("/rows.csv", give())
+    server.at("/wrong.csv", give(OTHER))
+    server.at("/cut.csv", give(ranges=False, cut=5))
+    server.at("/box.zip", give(zipped()))
+    return server
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """Return the address of a server on this machine."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as serving:
-        thread = threading.Thread(target=serving.serve_forever, args=[0.01])
-        thread.start()
-        yield f"http://127.0.0.1:{serving.server_port}"
-        serving.shutdown()
-        thread.join()
-
-
-def test_a_member_is_downloaded_and_its_progress_told(server: str, box: Box) -> None:
+def test_a_member_is_downloaded_and_its_progress_told(server: Serving, box: Box) -> None:
     heard = Heard()
-    made = box(f'{SHA256}\nurl = "{server}/rows.csv"', archive="")
+    made = box(f'{SHA256}\nurl = "{server.url}/rows.csv"', archive="")
     receipt = archive.fetch(made, tell=heard)["rows.csv"]
     assert receipt.verified
-    assert receipt.source == f"{server}/rows.csv"
-    assert in_cache()["rows.csv"] == CONTENT
-    assert ("rows.csv", len(CONTENT), len(CONTENT)) in heard.progress
+    assert receipt.source == f"{server.url}/rows.csv"
+    assert in_cache()["rows.csv"] == BODY
+    assert ("rows.csv", len(BODY), len(BODY)) in heard.progress
     assert heard.texts == []
 
 
-def test_an_archive_is_downloaded_and_unpacked(server: str, box: Box) -> None:
-    made = box(archive=f'url = "{server}/box.zip"\n' + stating(zipped()))
+def test_an_archive_is_downloaded_and_unpacked(server: Serving, box: Box) -> None:
+    made = box(archive=f'url = "{server.url}/box.zip"\n' + sha256(zipped()))
     assert archive.fetch(made)["rows.csv"].verified
     assert sorted(in_cache()) == ["receipt.json", "rows.csv"]
 
@@ -329,19 +241,19 @@ def test_an_archive_is_downloaded_and_unpacked(server: str, box: Box) -> None:
         ("missing.csv", r"(?s)could not be downloaded.*missing\.csv: 404"),
     ],
 )
-def test_a_download_that_fails_leaves_nothing(server: str, box: Box, page: str, said: str) -> None:
-    made = box(f'{SHA256}\nurl = "{server}/{page}"', archive="")
+def test_a_download_that_fails_leaves_nothing(
+    server: Serving, box: Box, page: str, said: str
+) -> None:
+    made = box(f'{SHA256}\nurl = "{server.url}/{page}"', archive="")
     with pytest.raises(ReproError, match=said):
         archive.fetch(made)
     assert in_cache() == {}
 
 
-def test_without_a_network_the_message_says_what_else_to_do(box: Box) -> None:
-    with socket.socket() as bound:  # a port at which nobody listens
-        bound.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{bound.getsockname()[1]}/rows.csv"
-        with pytest.raises(ReproError, match=f"(?s)could not be downloaded.*{url}.*--from FOLDER"):
-            archive.fetch(box(f'{SHA256}\nurl = "{url}"', archive=""))
+def test_without_a_network_the_message_says_what_else_to_do(box: Box, closed_port: int) -> None:
+    url = f"http://127.0.0.1:{closed_port}/rows.csv"
+    with pytest.raises(ReproError, match=f"(?s)could not be downloaded.*{url}.*--from FOLDER"):
+        archive.fetch(box(f'{SHA256}\nurl = "{url}"', archive=""))
 
 
 def test_generated_data_is_the_same_every_time(
@@ -358,16 +270,11 @@ def test_generated_data_is_the_same_every_time(
     assert all(receipt.verified for receipt in made[0].values())
 
 
-def test_generated_data_follows_its_parameters(
-    own_folders: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = own_folders / "user" / "data_manifests"
-    folder.mkdir(parents=True)
-    monkeypatch.setenv("REPRO_PATH", str(own_folders / "user"))
+def test_generated_data_follows_its_parameters(write: Write) -> None:
     text = manifest.load("toy").path.read_text()
 
     def hashes(seed: int) -> dict[str, str]:
-        (folder / "mine.toml").write_text(text.replace("seed     = 7", f"seed = {seed}"))
+        write("data_manifests/mine.toml", text.replace("seed     = 7", f"seed = {seed}"))
         fetched = archive.fetch(manifest.load("mine"))
         return {name: receipt.sha256 for name, receipt in fetched.items()}
 
@@ -383,7 +290,7 @@ def test_a_corrupt_zip_is_an_error_even_where_anything_is_accepted(
     damaged = bytearray(zipped())
     damaged[len(b"PK") + 28 + len("box/rows.csv") + 2] ^= 0xFF
     (tmp_path / "box.zip").write_bytes(damaged)
-    made = box(member="", archive='url = "http://nowhere/box.zip"\n' + stating(zipped()))
+    made = box(member="", archive='url = "http://nowhere/box.zip"\n' + sha256(zipped()))
     with pytest.raises(ReproError, match=r"box/rows\.csv cannot be read from"):
         archive.fetch(made, tmp_path, unverified=True)
     assert in_cache() == {}
@@ -394,17 +301,16 @@ def test_an_unverified_member_is_replaced_when_verified_bytes_can_be_had(
 ) -> None:
     (shelf / "box" / "rows.csv").write_bytes(OTHER)
     assert not archive.fetch(box(), shelf, unverified=True)["rows.csv"].verified
-    (shelf / "box" / "rows.csv").write_bytes(CONTENT)
+    (shelf / "box" / "rows.csv").write_bytes(BODY)
     assert archive.fetch(box(), shelf)["rows.csv"].verified
-    assert in_cache()["rows.csv"] == CONTENT
+    assert in_cache()["rows.csv"] == BODY
 
 
-def test_an_archive_of_several_members_is_downloaded_once(server: str, box: Box) -> None:
+def test_an_archive_of_several_members_is_downloaded_once(server: Serving, box: Box) -> None:
     second = '[members."more.csv"]\npath = "box/rows.csv"\n[read.more]\nmember = "more.csv"'
-    made = box(f"{SHA256}\n{second}", archive=f'url = "{server}/box.zip"\n' + stating(zipped()))
-    Handler.asked.clear()
+    made = box(f"{SHA256}\n{second}", archive=f'url = "{server.url}/box.zip"\n' + sha256(zipped()))
     assert sorted(archive.fetch(made)) == ["more.csv", "rows.csv"]
-    assert Handler.asked == ["/box.zip"]
+    assert server.paths() == ["/box.zip"]
 
 
 def put_in_cache(content: bytes, name: str = "rows.csv") -> None:
@@ -413,7 +319,7 @@ def put_in_cache(content: bytes, name: str = "rows.csv") -> None:
 
 
 def test_a_file_in_the_cache_without_a_receipt_is_adopted_if_its_hash_fits(box: Box) -> None:
-    put_in_cache(CONTENT)
+    put_in_cache(BODY)
     heard = Heard()
     receipt = archive.fetch(box(), tell=heard)["rows.csv"]
     assert receipt.verified
@@ -430,14 +336,14 @@ def test_a_file_in_the_cache_without_a_receipt_that_does_not_fit_is_fetched_anew
     heard = Heard()
     receipt = archive.fetch(box(), shelf, tell=heard)["rows.csv"]
     assert receipt.verified
-    assert in_cache()["rows.csv"] == CONTENT
+    assert in_cache()["rows.csv"] == BODY
     raw = cache.raw_folder("box") / "rows.csv"
     assert heard.texts == [f"{raw} does not match its manifest; it is fetched again"]
 
 
 def test_an_archive_that_was_put_into_the_cache_by_hand_is_found_there(box: Box) -> None:
     put_in_cache(zipped(), "box.zip")
-    made = box(archive='url = "http://127.0.0.1:1/box.zip"\n' + stating(zipped()))
+    made = box(archive='url = "http://127.0.0.1:1/box.zip"\n' + sha256(zipped()))
     assert archive.fetch(made)["rows.csv"].verified
 
 
@@ -445,14 +351,14 @@ def test_what_a_killed_process_left_is_removed_and_never_taken_for_data(
     shelf: Path, box: Box
 ) -> None:
     left = ".rows.csv.4242.0a1b2c3d"
-    put_in_cache(CONTENT, left)
+    put_in_cache(BODY, left)
     made = box()
     assert cache.missing(made) == ["rows.csv"]
     assert cache.receipts(made) == {}
     with pytest.raises(ManualDataError):
         archive.fetch(made)
     assert left not in in_cache()
-    put_in_cache(CONTENT[:3], left)
+    put_in_cache(BODY[:3], left)
     archive.fetch(made, shelf)
     assert sorted(in_cache()) == ["receipt.json", "rows.csv"]
 
@@ -463,7 +369,7 @@ def test_of_unverified_bytes_the_hash_to_pin_is_told(shelf: Path, box: Box, stat
     archive.fetch(box(stated), shelf, unverified=True, tell=heard)
     (text,) = heard.texts
     assert "rows.csv is UNVERIFIED" in text
-    pin = f'bytes = {len(CONTENT)}, sha256 = "{HASHES["sha256"]}"'
+    pin = f'bytes = {len(BODY)}, sha256 = "{HASHES["sha256"]}"'
     assert text.endswith(pin)
     assert archive.fetch(box(pin.replace(", ", "\n")), shelf)["rows.csv"].verified
 
@@ -497,7 +403,7 @@ def test_the_check_reads_the_bytes_again(shelf: Path, box: Box) -> None:
     state = cache.check(made)["rows.csv"]
     assert state.startswith("CHANGED since it was fetched")
     assert str(cache.raw_folder("box") / "rows.csv") in state
-    put_in_cache(CONTENT[:5])
+    put_in_cache(BODY[:5])
     assert cache.check(made)["rows.csv"].startswith("CHANGED")
     (cache.raw_folder("box") / "rows.csv").unlink()
     assert cache.check(made) == {"rows.csv": "MISSING: fetch it again"}
@@ -532,23 +438,20 @@ def test_a_damaged_receipt_is_told_and_how_to_mend_it(shelf: Path, box: Box, dam
     assert archive.fetch(made)["rows.csv"].verified
 
 
-LAYOUTS = """
-[archive]
-title = "Box"
-license = "none"
-source = "a test"
+LAYOUTS = f"""
+{manifests.HEAD}
 manual = "ask them"
 [members."all.txt"]
 container = "box.zip"
 path = "box/rows.csv"
-{hash}
+{SHA256}
 [members."a.txt"]
-{hash}
+{SHA256}
 [members."b.txt"]
-{hash}
+{SHA256}
 [members."c.txt"]
 container = "other.tar.gz"
-{hash}
+{SHA256}
 [read]
 rows = {{ any_of = [["all.txt"], ["a.txt", "b.txt"], ["c.txt"]], format = "netflix" }}
 [views.all]
@@ -557,11 +460,9 @@ source = "a test"
 
 
 @pytest.fixture
-def layouts(own_folders: Path, box: Box) -> Manifest:
+def layouts(write: Write) -> Manifest:
     """Return a dataset whose rows lie in one file, or in two, or in one of an archive."""
-    box()
-    text = LAYOUTS.format(hash=SHA256)
-    (own_folders / "user" / "data_manifests" / "box.toml").write_text(text)
+    write("data_manifests/box.toml", LAYOUTS)
     return manifest.load("box")
 
 
@@ -582,9 +483,9 @@ def layouts(own_folders: Path, box: Box) -> Manifest:
 def test_of_several_layouts_the_one_that_is_there_is_taken(
     tmp_path: Path, layouts: Manifest, there: list[str], taken: list[str]
 ) -> None:
-    packed = {"box.zip": zipped(), "other.tar.gz": tarred({"c.txt": CONTENT})}
+    archives = {"box.zip": zipped(), "other.tar.gz": packed("tar.gz", {"c.txt": BODY})}
     for name in there:
-        (tmp_path / name).write_bytes(packed.get(name, CONTENT))
+        (tmp_path / name).write_bytes(archives.get(name, BODY))
     assert sorted(archive.fetch(layouts, tmp_path)) == taken
     assert cache.missing(layouts) == []
     assert cache.members(layouts) == taken
@@ -596,15 +497,15 @@ def test_of_several_layouts_the_one_that_is_there_is_taken(
 def test_a_layout_may_come_in_two_parts_from_two_folders(tmp_path: Path, layouts: Manifest) -> None:
     for name in ("a.txt", "b.txt"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / name).write_bytes(CONTENT)
+        (tmp_path / name / name).write_bytes(BODY)
     with pytest.raises(ManualDataError):
         archive.fetch(layouts, tmp_path / "a.txt")
-    put_in_cache(CONTENT, "a.txt")
+    put_in_cache(BODY, "a.txt")
     assert sorted(archive.fetch(layouts, tmp_path / "b.txt")) == ["a.txt", "b.txt"]
 
 
 def test_a_folder_with_half_a_layout_does_not_do(tmp_path: Path, layouts: Manifest) -> None:
-    (tmp_path / "a.txt").write_bytes(CONTENT)
+    (tmp_path / "a.txt").write_bytes(BODY)
     with pytest.raises(ManualDataError, match="must be obtained by hand") as caught:
         archive.fetch(layouts, tmp_path)
     told = str(caught.value)
@@ -615,13 +516,12 @@ def test_a_folder_with_half_a_layout_does_not_do(tmp_path: Path, layouts: Manife
 
 
 def test_the_layouts_of_one_archive_may_differ_from_copy_to_copy(
-    own_folders: Path, tmp_path: Path, layouts: Manifest
+    write: Write, tmp_path: Path, layouts: Manifest
 ) -> None:
-    text = LAYOUTS.format(hash=SHA256).replace("other.tar.gz", "box.zip")
-    (own_folders / "user" / "data_manifests" / "box.toml").write_text(text)
+    write("data_manifests/box.toml", LAYOUTS.replace("other.tar.gz", "box.zip"))
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as made:
-        made.writestr("c.txt", CONTENT)
+        made.writestr("c.txt", BODY)
     (tmp_path / "box.zip").write_bytes(out.getvalue())
     assert sorted(archive.fetch(manifest.load("box"), tmp_path)) == ["c.txt"]
 
@@ -657,34 +557,33 @@ def test_another_file_in_a_folder_takes_the_place_of_unverified_bytes(
 
 
 def test_a_wrong_file_of_the_mirror_is_passed_over(
-    server: str, shelf: Path, box: Box, monkeypatch: pytest.MonkeyPatch
+    server: Serving, shelf: Path, box: Box, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (shelf / "box" / "rows.csv").write_bytes(OTHER)
     monkeypatch.setenv("REPRO_MIRROR", str(shelf))
-    made = box(f'{SHA256}\nurl = "{server}/rows.csv"', archive="")
+    made = box(f'{SHA256}\nurl = "{server.url}/rows.csv"', archive="")
     assert archive.fetch(made)["rows.csv"].verified
-    assert in_cache()["rows.csv"] == CONTENT
+    assert in_cache()["rows.csv"] == BODY
 
 
-def two_members(server: str) -> str:
+def two_members(server: Serving) -> str:
     """Return lines on a member and on another, of a view of its own, each with its address."""
     return (
-        f'{SHA256}\nurl = "{server}/rows.csv"\n[members."wrong.csv"]\n'
-        f'{stating(OTHER)}\nurl = "{server}/wrong.csv"\n'
+        f'{SHA256}\nurl = "{server.url}/rows.csv"\n[members."wrong.csv"]\n'
+        f'{sha256(OTHER)}\nurl = "{server.url}/wrong.csv"\n'
         '[views.other]\nsource = "a test"\nread = { rows = "other" }\n'
         '[read.other]\nmember = "wrong.csv"'
     )
 
 
-def test_the_fetch_of_one_view_takes_only_its_members(server: str, box: Box) -> None:
+def test_the_fetch_of_one_view_takes_only_its_members(server: Serving, box: Box) -> None:
     made = box(two_members(server), archive="")
-    Handler.asked.clear()
     assert sorted(archive.fetch(made, view=made.view("other"))) == ["wrong.csv"]
-    assert Handler.asked == ["/wrong.csv"]
+    assert server.paths() == ["/wrong.csv"]
     assert cache.missing(made, made.view("other")) == []
     assert cache.missing(made) == ["rows.csv"]
     assert sorted(archive.fetch(made)) == ["rows.csv", "wrong.csv"]
-    assert Handler.asked == ["/wrong.csv", "/rows.csv"]
+    assert server.paths() == ["/wrong.csv", "/rows.csv"]
 
 
 def test_the_fetch_of_one_view_minds_no_member_of_another(tmp_path: Path, box: Box) -> None:
@@ -697,23 +596,24 @@ def test_the_fetch_of_one_view_minds_no_member_of_another(tmp_path: Path, box: B
     assert sorted(archive.fetch(made, tmp_path, view=made.view("all"))) == ["rows.csv"]
 
 
-def test_mirrors_are_tried_in_order_once_the_address_has_failed(server: str, box: Box) -> None:
-    mirrors = f'mirrors = ["{server}/wrong.csv", "{server}/rows.csv", "{server}/cut.csv"]'
-    made = box(f'{SHA256}\nurl = "{server}/missing.csv"\n{mirrors}', archive="")
-    Handler.asked.clear()
-    assert archive.fetch(made)["rows.csv"].source == f"{server}/rows.csv"
-    assert Handler.asked == ["/missing.csv", "/wrong.csv", "/rows.csv"]
+def test_mirrors_are_tried_in_order_once_the_address_has_failed(server: Serving, box: Box) -> None:
+    mirrors = (
+        f'mirrors = ["{server.url}/wrong.csv", "{server.url}/rows.csv", "{server.url}/cut.csv"]'
+    )
+    made = box(f'{SHA256}\nurl = "{server.url}/missing.csv"\n{mirrors}', archive="")
+    assert archive.fetch(made)["rows.csv"].source == f"{server.url}/rows.csv"
+    assert server.paths() == ["/missing.csv", "/wrong.csv", "/rows.csv"]
 
 
-def test_an_archive_has_mirrors_too(server: str, box: Box) -> None:
-    lines = f'url = "{server}/missing.zip"\nmirrors = ["{server}/box.zip"]\n'
-    made = box(archive=lines + stating(zipped()))
-    assert archive.fetch(made)["rows.csv"].source == f"{server}/box.zip"
+def test_an_archive_has_mirrors_too(server: Serving, box: Box) -> None:
+    lines = f'url = "{server.url}/missing.zip"\nmirrors = ["{server.url}/box.zip"]\n'
+    made = box(archive=lines + sha256(zipped()))
+    assert archive.fetch(made)["rows.csv"].source == f"{server.url}/box.zip"
 
 
 def test_a_folder_may_hold_the_archive_of_a_dataset_by_hand(tmp_path: Path, box: Box) -> None:
     made = box(f'container = "second.tar.gz"\n{SHA256}')
-    content = tarred({"a.csv": OTHER, "box/rows.csv": CONTENT})
+    content = packed("tar.gz", {"a.csv": OTHER, "box/rows.csv": BODY})
     (tmp_path / "second.tar.gz").write_bytes(content)
     receipt = archive.fetch(made, tmp_path)["rows.csv"]
     assert receipt.verified
@@ -722,25 +622,25 @@ def test_a_folder_may_hold_the_archive_of_a_dataset_by_hand(tmp_path: Path, box:
 
 
 def test_an_archive_vouches_only_for_the_members_that_come_in_it(tmp_path: Path, box: Box) -> None:
-    (tmp_path / "second.tar.gz").write_bytes(tarred({"box/rows.csv": CONTENT}))
-    made = box('container = "second.tar.gz"', archive='manual = "ask"\n' + stating(zipped()))
+    (tmp_path / "second.tar.gz").write_bytes(packed("tar.gz", {"box/rows.csv": BODY}))
+    made = box('container = "second.tar.gz"', archive='manual = "ask"\n' + sha256(zipped()))
     with pytest.raises(ReproError, match=r"no hash of rows\.csv"):
         archive.fetch(made, tmp_path)
     assert in_cache() == {}
 
 
 def test_members_may_lie_in_two_archives(tmp_path: Path, box: Box) -> None:
-    second = f'[members."more.csv"]\ncontainer = "second.tar.gz"\n{stating(OTHER)}'
+    second = f'[members."more.csv"]\ncontainer = "second.tar.gz"\n{sha256(OTHER)}'
     (tmp_path / "box.zip").write_bytes(zipped())
-    (tmp_path / "second.tar.gz").write_bytes(tarred({"more.csv": OTHER}))
-    lines = 'manual = "ask"\nurl = "http://nowhere/box.zip"\n' + stating(zipped())
+    (tmp_path / "second.tar.gz").write_bytes(packed("tar.gz", {"more.csv": OTHER}))
+    lines = 'manual = "ask"\nurl = "http://nowhere/box.zip"\n' + sha256(zipped())
     made = box(f'{SHA256}\n{second}\n[read.more]\nmember = "more.csv"', archive=lines)
     assert sorted(archive.fetch(made, tmp_path)) == ["more.csv", "rows.csv"]
     assert in_cache()["more.csv"] == OTHER
 
 
 def test_a_member_that_a_packed_copy_belies_is_refused(tmp_path: Path, box: Box) -> None:
-    (tmp_path / "second.tar.gz").write_bytes(tarred({"box/rows.csv": OTHER}))
+    (tmp_path / "second.tar.gz").write_bytes(packed("tar.gz", {"box/rows.csv": OTHER}))
     made = box(f'container = "second.tar.gz"\n{SHA256}')
     with pytest.raises(ReproError, match=r"rows\.csv does not match its manifest"):
         archive.fetch(made, tmp_path)
@@ -751,7 +651,7 @@ def test_room_is_asked_for_before_a_member_is_unpacked(
     tmp_path: Path, box: Box, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "box.zip").write_bytes(zipped())
-    made = box(archive='url = "http://nowhere/box.zip"\n' + stating(zipped()))
+    made = box(archive='url = "http://nowhere/box.zip"\n' + sha256(zipped()))
     free = SimpleNamespace(total=100, used=90, free=10)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
     with pytest.raises(ReproError, match=r"15 bytes are needed in .*, but only 10 are free"):
@@ -762,7 +662,7 @@ def test_room_is_asked_for_before_a_member_is_unpacked(
 def test_a_member_of_another_size_than_stated_is_refused_before_it_is_unpacked(
     tmp_path: Path, box: Box
 ) -> None:
-    (tmp_path / "box.zip").write_bytes(zipped(CONTENT + b"9,9\n"))
+    (tmp_path / "box.zip").write_bytes(zipped(BODY + b"9,9\n"))
     heard = Heard()
     made = box(f"{SHA256}\nbytes = 15", archive='url = "http://nowhere/box.zip"')
     with pytest.raises(ReproError, match=r"of 19 bytes, expected 15"):
@@ -774,7 +674,7 @@ def test_an_archive_whose_address_has_a_query_is_known_by_its_own_name(
     tmp_path: Path, box: Box
 ) -> None:
     (tmp_path / "box.zip").write_bytes(zipped())
-    made = box(archive='url = "http://nowhere/files/box.zip?download=1"\n' + stating(zipped()))
+    made = box(archive='url = "http://nowhere/files/box.zip?download=1"\n' + sha256(zipped()))
     assert archive.fetch(made, tmp_path)["rows.csv"].source == str(tmp_path / "box.zip")
 
 
@@ -790,4 +690,4 @@ def test_while_one_process_is_busy_with_an_archive_another_waits_and_says_so(
         assert in_cache() == {}
     thread.join(10)
     assert heard.texts == ["another process is busy with box; waiting for it"]
-    assert in_cache()["rows.csv"] == CONTENT
+    assert in_cache()["rows.csv"] == BODY

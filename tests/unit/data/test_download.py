@@ -6,97 +6,28 @@ import contextlib
 import errno
 import gzip
 import hashlib
-import os
 import shutil
-import socket
 import ssl
-import struct
-import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import trustme
 
+from builders import Write, disk
+from builders.manifests import HEAD, stating
+from builders.server import BODY, OTHER, Answer, Asked, Handler, Heard, Serving, give
 from repro.data import archive, cache, download, manifest, transfer
 from repro.errors import ReproError
 
-BODY = b"1,10\n1,20\n2,10\n"
-OTHER = b"1,10\n1,20\n2,99\n"  # of the same length
 PAGE = b"<!DOCTYPE html>\n<html><body>Please log in</body></html>"
 DATE = "Wed, 21 Oct 2015 07:28:00 GMT"
 
-Answer = Callable[["Handler"], None]
-
-
-def give(
-    body: bytes = BODY,
-    *,
-    status: int = 200,
-    ranges: bool = True,
-    cut: int | None = None,
-    reset: bool = False,
-    length: int | None = -1,
-    etag: str = "",
-    modified: str = "",
-    chunked: bool = False,
-    content_range: str = "",
-    drip: tuple[int, float] | None = None,
-    before: float = 0.0,
-    believes_if_range: bool = True,
-    **headers: str,
-) -> Answer:
-    """Return what answers a request as a file server does, but for the faults that are asked for.
-
-    `cut` is the number of bytes after which the connection breaks, `length` what is said of the
-    body's (None: nothing), `drip` the bytes sent at once and the seconds between.
-    """
-
-    def answer(handler: Handler) -> None:
-        time.sleep(before)
-        asked = handler.headers.get("Range", "") if ranges and status == 200 else ""
-        believed = handler.headers.get("If-Range") in (None, etag or modified)
-        start, code = 0, status
-        if asked and (believed or not believes_if_range):
-            start, code = int(asked.removeprefix("bytes=").removesuffix("-")), 206
-        if code == 206 and start >= len(body):
-            handler.send_response(416)
-            handler.send_header("Content-Range", f"bytes */{len(body)}")
-            handler.send_header("Content-Length", "0")
-            handler.end_headers()
-            return
-        rest = body[start:]
-        handler.send_response(code)
-        if code == 206:
-            said = content_range or f"bytes {start}-{len(body) - 1}/{len(body)}"
-            handler.send_header("Content-Range", said)
-        for name, value in {"ETag": etag, "Last-Modified": modified, **headers}.items():
-            if value:
-                handler.send_header(name.replace("_", "-"), value)
-        if chunked:
-            handler.send_header("Transfer-Encoding", "chunked")
-        elif length is not None:
-            handler.send_header("Content-Length", str(len(rest) if length < 0 else length))
-        handler.end_headers()
-        sent = rest[:cut]
-        size, pause = drip or (7 if chunked else len(sent) or 1, 0.0)
-        for at in range(0, len(sent), size):
-            piece = sent[at : at + size]
-            handler.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece)
-            time.sleep(pause)
-        if chunked and cut is None:
-            handler.wfile.write(b"0\r\n\r\n")
-        if reset:
-            handler.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-    return answer
+pytestmark = pytest.mark.usefixtures("hurried")
 
 
 def moved(where: str) -> Answer:
@@ -107,103 +38,9 @@ def hang(handler: Handler) -> None:
     time.sleep(0.3)
 
 
-class Handler(BaseHTTPRequestHandler):
-    """Gives the answer that the script has for a path; the last one ever after."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        serving = cast("Serving", self.server)
-        serving.asked.append(Asked(self.path, dict(self.headers)))
-        answers = serving.script.get(self.path, [give(b"", status=404)])
-        answer = answers.pop(0) if answers[1:] else answers[0]
-        with contextlib.suppress(OSError):  # who asked is gone
-            answer(self)
-
-    def end_headers(self) -> None:
-        self.send_header("Connection", "close")
-        super().end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing on stderr."""
-
-
-@dataclass
-class Asked:
-    path: str
-    headers: dict[str, str]
-
-    @property
-    def range(self) -> str | None:
-        return self.headers.get("Range")
-
-
-class Serving(ThreadingHTTPServer):
-    script: dict[str, list[Answer]]
-    asked: list[Asked]
-    scheme = "http"
-
-    def at(self, path: str, *answers: Answer) -> str:
-        """Script a path, and return its address."""
-        self.script[path] = list(answers)
-        return f"{self.scheme}://127.0.0.1:{self.server_port}{path}"
-
-    def ranges(self) -> list[str | None]:
-        return [asked.range for asked in self.asked]
-
-    def handle_error(self, *_: object) -> None:
-        """Say nothing on stderr."""
-
-
-@contextlib.contextmanager
-def serving(context: ssl.SSLContext | None = None) -> Iterator[Serving]:
-    with Serving(("127.0.0.1", 0), Handler) as made:
-        made.script, made.asked = {}, []
-        if context:
-            made.socket = context.wrap_socket(made.socket, server_side=True)
-            made.scheme = "https"
-        thread = threading.Thread(target=made.serve_forever, args=[0.005])
-        thread.start()
-        try:
-            yield made
-        finally:
-            made.shutdown()
-            thread.join()
-
-
-@pytest.fixture
-def server() -> Iterator[Serving]:
-    with serving() as made:
-        yield made
-
-
-@dataclass
-class Heard:
-    """What was told."""
-
-    texts: list[str] = field(default_factory=list)
-    progress: list[tuple[str, int, int | None]] = field(default_factory=list)
-
-    def say(self, text: str) -> None:
-        self.texts.append(text)
-
-    def bytes(self, name: str, done: int, total: int | None) -> None:
-        self.progress.append((name, done, total))
-
-
 @pytest.fixture
 def heard() -> Heard:
     return Heard()
-
-
-@pytest.fixture(autouse=True)
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "DELAY_SECONDS", 0.0)
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
@@ -393,7 +230,7 @@ def test_a_server_that_announces_another_size_is_left_before_the_body(
     good = server.at("/rows.csv", give())
     assert bring(bad, good, part=part, n_bytes=len(BODY), heard=heard) == good
     assert f"it offers {length:,} bytes, expected 15" in heard.texts[0]
-    assert [asked.path for asked in server.asked] == ["/bad.csv", "/rows.csv"]
+    assert server.paths() == ["/bad.csv", "/rows.csv"]
     assert {name for name, _, _ in heard.progress} == {"rows.csv"}
 
 
@@ -621,10 +458,8 @@ def test_a_server_that_never_answers_is_given_up(
     assert "no answer in time (2 attempts)" in failure(server.at("/rows.csv", hang), part=part)
 
 
-def test_nobody_listening_is_told_in_plain_words(part: Path) -> None:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        told = failure(f"http://127.0.0.1:{bound.getsockname()[1]}/rows.csv", part=part)
+def test_nobody_listening_is_told_in_plain_words(part: Path, closed_port: int) -> None:
+    told = failure(f"http://127.0.0.1:{closed_port}/rows.csv", part=part)
     assert "the connection failed" in told
     assert "refused" in told
     assert "object at 0x" not in told
@@ -773,17 +608,8 @@ def test_a_part_needs_room_for_the_rest_only(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Return a folder on a disk of 64 KiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "repro-test", str(folder)]
-    if os.geteuid() != 0 or not shutil.which("mount"):
-        pytest.skip("only root can make a small disk")
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"no small disk can be made here: {done.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with disk.small(tmp_path / "disk", "64k") as folder:
+        yield folder
 
 
 LARGE = bytes(range(256)) * 800
@@ -806,7 +632,7 @@ def test_a_full_disk_keeps_the_part_and_a_later_fetch_goes_on_from_it(
     assert "are free" in failure(url, part=part, body=LARGE)
     assert part.read_bytes() == kept
 
-    subprocess.run(["mount", "-o", "remount,size=1m", str(small_disk)], check=True)
+    disk.enlarge(small_disk, "1m")
     bring(url, part=part, body=LARGE)
     assert part.read_bytes() == LARGE
     assert server.asked[-1].range == f"bytes={len(kept)}-"
@@ -854,7 +680,7 @@ def secure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Secure]:
                 name, not_before=now - timedelta(days=99), not_after=now + timedelta(days=days)
             )
             certificate.configure_cert(context)
-            return open_servers.enter_context(serving(context))
+            return open_servers.enter_context(Serving(context).running())
 
         yield make
 
@@ -920,52 +746,27 @@ def test_an_expired_certificate_of_one_address_excuses_no_other(secure: Secure, 
 def test_a_proxy_is_asked_where_one_is_set(
     server: Serving, part: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("HTTP_PROXY", server.url)
     server.script["http://data.invalid/x"] = [give(cut=9), give()]
     assert bring("http://data.invalid/x", part=part) == "http://data.invalid/x"
     assert part.read_bytes() == BODY
     assert [asked.range for asked in server.asked] == [None, "bytes=9-"]
 
 
-MANIFEST = """
-[archive]
-title = "Box"
-license = "none"
-source = "a test"
-{archive}
-{members}
-[read]
-{read}
-[views.all]
-source = "a test"
-"""
-
-
-def box(
-    monkeypatch: pytest.MonkeyPatch, folder: Path, members: dict[str, str], archive: str = ""
-) -> manifest.Manifest:
+def box(write: Write, members: dict[str, str]) -> manifest.Manifest:
     """Return the dataset "box" of some members, each with some lines."""
-    monkeypatch.setenv("REPRO_PATH", str(folder / "user"))
-    file = folder / "user" / "data_manifests" / "box.toml"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    stated = "".join(f'[members."{name}"]\n{lines}\n' for name, lines in members.items())
-    read = "".join(f'r{i} = {{ member = "{name}" }}\n' for i, name in enumerate(members))
-    views = "".join(
-        f'[views.v{i}]\nsource = "a test"\nread = {{ rows = "r{i}" }}\n'
-        for i in range(len(members))
+    text = HEAD
+    for i, (name, lines) in enumerate(members.items()):
+        text += f'[members."{name}"]\n{lines}\n[read.r{i}]\nmember = "{name}"\n'
+        text += f'[views.v{i}]\nsource = "a test"\nread = {{ rows = "r{i}" }}\n'
+    write(
+        "data_manifests/box.toml", text + '[views.all]\nsource = "a test"\nread = { rows = "r0" }\n'
     )
-    whole = 'read = { rows = "r0" }\n'
-    text = MANIFEST.format(archive=archive, members=stated, read=read) + whole + views
-    file.write_text(text)
     return manifest.load("box")
 
 
-def stating(content: bytes) -> str:
-    return f'bytes = {len(content)}\nsha256 = "{hashlib.sha256(content).hexdigest()}"'
-
-
 def test_a_member_is_fetched_from_its_mirrors_in_order(
-    server: Serving, own_folders: Path, monkeypatch: pytest.MonkeyPatch, heard: Heard
+    server: Serving, write: Write, heard: Heard
 ) -> None:
     first, second, third = (
         server.at("/first.csv", give(b"", status=404)),
@@ -973,20 +774,20 @@ def test_a_member_is_fetched_from_its_mirrors_in_order(
         server.at("/third.csv", give(cut=9), give()),
     )
     lines = f'url = "{first}"\nmirrors = ["{second}", "{third}"]\n' + stating(BODY)
-    fetched = archive.fetch(box(monkeypatch, own_folders, {"rows.csv": lines}), tell=heard)
+    fetched = archive.fetch(box(write, {"rows.csv": lines}), tell=heard)
     assert fetched["rows.csv"].source == third
     assert fetched["rows.csv"].verified
     assert (cache.raw_folder("box") / "rows.csv").read_bytes() == BODY
-    paths = [asked.path for asked in server.asked]
+    paths = server.paths()
     assert paths == ["/first.csv", "/second.csv", "/third.csv", "/third.csv"]
     assert not (cache.folder("box") / "parts").exists()
 
 
 def test_what_was_fetched_in_part_is_gone_on_from_by_the_next_fetch(
-    server: Serving, own_folders: Path, monkeypatch: pytest.MonkeyPatch
+    server: Serving, write: Write
 ) -> None:
     url = server.at("/rows.csv", give(cut=9), give(b"", status=404))
-    made = box(monkeypatch, own_folders, {"rows.csv": f'url = "{url}"\n' + stating(BODY)})
+    made = box(write, {"rows.csv": f'url = "{url}"\n' + stating(BODY)})
     with pytest.raises(ReproError, match="404"):
         archive.fetch(made)
     assert cache.missing(made) == ["rows.csv"]
@@ -996,7 +797,7 @@ def test_what_was_fetched_in_part_is_gone_on_from_by_the_next_fetch(
 
 
 def test_what_was_begun_of_one_member_outlives_the_fetch_of_another(
-    server: Serving, own_folders: Path, monkeypatch: pytest.MonkeyPatch
+    server: Serving, write: Write
 ) -> None:
     a = server.at("/a.csv", give())
     b = server.at("/b.csv", give(OTHER, cut=9), give(b"", status=404))
@@ -1004,7 +805,7 @@ def test_what_was_begun_of_one_member_outlives_the_fetch_of_another(
         "a.csv": f'url = "{a}"\n' + stating(BODY),
         "b.csv": f'url = "{b}"\n' + stating(OTHER),
     }
-    made = box(monkeypatch, own_folders, members)
+    made = box(write, members)
     with pytest.raises(ReproError, match="404"):
         archive.fetch(made, view=made.view("v1"))
     archive.fetch(made, view=made.view("v0"))
@@ -1014,10 +815,10 @@ def test_what_was_begun_of_one_member_outlives_the_fetch_of_another(
 
 
 def test_bytes_that_no_hash_vouches_for_are_never_joined_with_what_was_there(
-    server: Serving, own_folders: Path, monkeypatch: pytest.MonkeyPatch, heard: Heard
+    server: Serving, write: Write, heard: Heard
 ) -> None:
     url = server.at("/rows.csv", give(b"x" * 15, cut=9), give(b"", status=404))
-    made = box(monkeypatch, own_folders, {"rows.csv": f'url = "{url}"\n'})
+    made = box(write, {"rows.csv": f'url = "{url}"\n'})
     with pytest.raises(ReproError, match="404"):
         archive.fetch(made, unverified=True)
     server.at("/rows.csv", give())
@@ -1027,17 +828,17 @@ def test_bytes_that_no_hash_vouches_for_are_never_joined_with_what_was_there(
 
 
 def test_a_full_disk_while_a_member_is_put_in_its_place_is_told(
-    server: Serving, small_disk: Path, own_folders: Path, monkeypatch: pytest.MonkeyPatch
+    server: Serving, small_disk: Path, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REPRO_HOME", str(small_disk))
     body = LARGE[:40_000]  # there is room for it once
     url = server.at("/rows.csv", give(body))
-    made = box(monkeypatch, own_folders, {"rows.csv": f'url = "{url}"\n' + stating(body)})
+    made = box(write, {"rows.csv": f'url = "{url}"\n' + stating(body)})
     with monkeypatch.context() as patched:
         patched.setattr(shutil, "disk_usage", free(10**9))
         with pytest.raises((ReproError, OSError), match=r"disk is full|No space left"):
             archive.fetch(made)
     assert cache.missing(made) == ["rows.csv"]
-    subprocess.run(["mount", "-o", "remount,size=1m", str(small_disk)], check=True)
+    disk.enlarge(small_disk, "1m")
     assert archive.fetch(made)["rows.csv"].verified
-    assert [asked.path for asked in server.asked] == ["/rows.csv"]
+    assert server.paths() == ["/rows.csv"]

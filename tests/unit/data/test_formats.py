@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 import re
-import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from builders.archives import tar_of
 from repro.data import lines as text_lines
 from repro.data.formats import read_json, read_negatives, read_netflix, read_separated
 from repro.data.rows import Rows
@@ -69,11 +68,7 @@ def as_tuples(rows: Rows) -> list[tuple[object, object, float, int]]:
 
 
 def tarred(folder: Path, files: dict[str, str], name: str = "training_set.tar") -> Path:
-    with tarfile.open(folder / name, "w") as tar:
-        for inside, text in files.items():
-            info = tarfile.TarInfo(inside)
-            info.size = len(text.encode())
-            tar.addfile(info, io.BytesIO(text.encode()))
+    (folder / name).write_bytes(tar_of(files))
     return folder / name
 
 

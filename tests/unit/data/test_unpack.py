@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from builders.archives import packed
 from repro.data import unpack
 from repro.errors import ReproError
 
@@ -21,23 +22,6 @@ NOISE = random.Random(7).randbytes(3000)  # nothing to pack
 WANTED = "box/rows.csv"
 TARS = ["tar", "tar.gz", "tar.xz", "tar.bz2"]
 KINDS = ["zip", *TARS]
-
-
-def packed(kind: str, files: dict[str, bytes]) -> bytes:
-    """Return an archive of some files."""
-    out = io.BytesIO()
-    if kind == "zip":
-        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made:
-            for name, content in files.items():
-                made.writestr(name, content)
-    else:
-        compression = kind.removeprefix("tar").removeprefix(".")
-        with tarfile.open(fileobj=out, mode=f"w:{compression}") as tar:  # type: ignore[call-overload]
-            for name, content in files.items():
-                entry = tarfile.TarInfo(name)
-                entry.size = len(content)
-                tar.addfile(entry, io.BytesIO(content))
-    return out.getvalue()
 
 
 def put(folder: Path, content: bytes, name: str = "box.archive") -> Path:

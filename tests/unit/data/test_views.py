@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import re
 import signal
 import subprocess
 import sys
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from builders import Write
+from builders.archives import tar_of
+from builders.manifests import HEAD, sha256
 from repro import paths
 from repro.data import archive, build, cache, manifest, tell, views
 from repro.errors import ReproError
@@ -94,22 +95,17 @@ Make = Callable[..., str]
 
 
 @pytest.fixture
-def box(own_folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+def box(write: Write, tmp_path: Path) -> Make:
     """Return what makes and fetches the dataset "box" out of a manifest's end and files."""
-    monkeypatch.setenv("REPRO_PATH", str(own_folders / "user"))
-    folder = own_folders / "user" / "data_manifests"
-    folder.mkdir(parents=True)
 
     def make(
         read: str, files: dict[str, str], *, fetched: bool = True, verified: bool = True
     ) -> str:
-        text = '[archive]\ntitle = "Box"\nlicense = "none"\nsource = "a test"\nmanual = "ask"\n'
+        text = HEAD + 'manual = "ask"\n'
         for name, content in files.items():
             (tmp_path / name).write_text(content, newline="")
-            text += f'[members."{name}"]\n'
-            if verified:
-                text += f'sha256 = "{hashlib.sha256(content.encode()).hexdigest()}"\n'
-        (folder / "box.toml").write_text(text + read)
+            text += f'[members."{name}"]\n{sha256(content.encode()) if verified else ""}\n'
+        write("data_manifests/box.toml", text + read)
         if fetched:
             archive.fetch(manifest.load("box"), tmp_path, unverified=not verified)
         return "box/all"
@@ -554,20 +550,10 @@ def test_parts_of_which_one_has_text_identifiers_and_one_numbers_are_an_error(
         views.load(box(read, PART_FILES))
 
 
-def tarred(files: dict[str, str]) -> str:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as tar:
-        for name, text in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(text)
-            tar.addfile(info, io.BytesIO(text.encode()))
-    return out.getvalue().decode()
-
-
 def test_either_layout_of_the_same_rows_gives_the_same_view(
     box: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tar = tarred({"set/mv_0000002.txt": TWO, "set/mv_0000001.txt": ONE})
+    tar = tar_of({"set/mv_0000002.txt": TWO, "set/mv_0000001.txt": ONE}).decode()
     files = {"all.tar": tar, "one.txt": ONE, "two.txt": TWO}
     built = {}
     for layout, absent in (("tar", ["one.txt", "two.txt"]), ("combined", ["all.tar"])):

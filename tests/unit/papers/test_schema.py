@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, Field
 
+from builders import Write
+from builders.manifests import box
+from builders.papers import BOTH, paper, row, table, view
 from repro import strict_toml
 from repro.data import manifest
 from repro.errors import ReproError
@@ -77,52 +80,18 @@ def test_what_is_no_toml_is_said_with_the_file(tmp_path: Path, content: bytes) -
         strict_toml.read(path, Car)
 
 
-PAPER = """
-[paper]
-title = "Mine"
-authors = "me"
-venue = "here"
-url = ""
-[views.toy]
-label = "Toy"
-dataset = "toy/split"
-protocol = { name = "given_split" }
-[tables.1]
-caption = "Numbers"
-groups = ["toy"]
-metrics = { "NDCG@10" = "ndcg@10", "HR@5" = "hit_rate@5" }
-[[tables.1.rows]]
-label = "POP"
-model = "popularity"
-at.toy = { published = ["0.1", "0.2"] }
-"""
-
-BOX = """
-[archive]
-title = "Box"
-license = "none"
-source = "here"
-url = "http://nowhere/box.zip"
-[members."rows.csv"]
-[read]
-rows = { member = "rows.csv" }
-[views.all]
-source = "here"
-steps = [{ core = 5 }]
-"""
+PAPER = paper(view(), table("1", BOTH), row("POP", "popularity", ["0.1", "0.2"]))
+BOX = box(archive='url = "http://nowhere/box.zip"', steps=[{"core": 5}])
 
 Own = Callable[[str, str], Any]
 
 
 @pytest.fixture
-def own(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Own:
+def own(write: Write) -> Own:
     """Return what writes a file of one's own and loads it."""
-    monkeypatch.setenv("REPRO_PATH", str(own_folders / "user"))
 
     def load(kind: str, text: str) -> Any:
-        path = own_folders / "user" / kind / "mine.toml"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        write(f"{kind}/mine.toml", text)
         return library.load("mine") if kind == "tables" else manifest.load("mine")
 
     return load
@@ -191,7 +160,11 @@ def test_a_fault_of_a_paper_is_told(own: Own, old: str, new: str, fault: str) ->
     ("old", "new", "fault"),
     [
         ('license = "none"', "", "archive.license: missing"),
-        ('source = "here"\nurl', 'sourc = "here"\nurl', "archive.sourc: unknown key; did you mean"),
+        (
+            'source = "a test"\nurl',
+            'sourc = "a test"\nurl',
+            "archive.sourc: unknown key; did you mean",
+        ),
         ("core", "cor", "views.all.steps: no step is called 'cor'\n  did you mean core?"),
         ("core = 5", "core = 5, distinct = 'first'", "must name one step"),
         ('member = "rows.csv"', 'member = "row.csv"', "read.rows: no member is called 'row.csv'"),
@@ -259,7 +232,7 @@ def test_a_fault_of_a_manifest_is_told(own: Own, old: str, new: str, fault: str)
 
 def test_faults_between_the_parts_of_a_paper_come_at_once(own: Own) -> None:
     text = PAPER.replace('"0.1"', '"?"').replace("hit_rate@5", "hitrate@5")
-    text += '[[tables.1.rows]]\nlabel = "POP"\nat.toy = { published = ["1", "2"] }\n'
+    text += row("POP", published=["1", "2"])
     told = faults(own, "tables", text)
     assert "'?' is not a number" in told
     assert "no metric is called 'hitrate'" in told
@@ -269,8 +242,7 @@ def test_faults_between_the_parts_of_a_paper_come_at_once(own: Own) -> None:
 
 def test_faults_of_several_recipes_come_at_once(own: Own) -> None:
     text = PAPER.replace('"POP"', '"POP"\nparams = { k = 1 }')
-    text += '[[tables.1.rows]]\nlabel = "EASE"\nmodel = "ease"\nparams = { l2 = "big" }\n'
-    text += 'at.toy = { published = ["1", "2"] }\n'
+    text += row("EASE", "ease", ["1", "2"], params={"l2": "big"})
     told = faults(own, "tables", text)
     assert "no parameter of popularity is called 'k'" in told
     assert "row \"EASE\", toy: l2 of ease must be float, got 'big'" in told

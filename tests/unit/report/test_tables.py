@@ -11,27 +11,21 @@ from typing import Any
 
 import pytest
 
+from builders.records import compared_cell
 from repro.papers import library
 from repro.report import tables
 from repro.results.comparison import ComparedTable
-from repro.results.verdicts import MARKS, VERDICTS, ComparedCell
+from repro.results.verdicts import MARKS, VERDICTS
 
-EASE = ComparedCell(
-    paper="mine",
-    table="1",
-    row="EASE (β)",
-    group="Toy",
-    label="NDCG@10",
-    metric="ndcg@10",
+EASE = compared_cell(
+    "EASE (β)",
     published="0.420",
     ours=0.4211111,
-    spread=None,
     standard_error=0.0123,
     seeds=1,
     verdict="close",
     marks="ut",
     reason="within 2 standard errors (0.0123): a caption",
-    note="",
     runs=("0123456789ab",),
 )
 RECALL = replace(

@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from builders import Write, records
+from builders.papers import at, blocked, paper, row, table, view
+from builders.records import frozen_row
 from repro.data import prepare, views
 from repro.errors import ReproError
 from repro.experiment import Experiment, model_spec
@@ -18,63 +21,37 @@ from repro.papers.paper import Paper
 from repro.report.tables import row_name
 from repro.results import frozen
 from repro.results.comparison import ComparedTable, compare
-from repro.results.frozen import Frozen
 from repro.results.verdicts import VERDICTS, ComparedCell
 from repro.runs import plan
 from repro.runs.asked import Asked
 from repro.runs.records import Record
 
-PAPER = """
-[paper]
-title = "Mine"
-authors = "me"
-venue = "here"
-url = ""
-[views.toy]
-label = "Toy"
-dataset = "toy/split"
-protocol = { name = "given_split" }
-[views.gone]
-label = "Gone"
-dataset = "gone/all"
-protocol = { name = "given_split" }
-blocked = "the owner withdrew it"
-[tables.1]
-caption = "Numbers"
-groups = ["toy", "gone"]
-metrics = { "NDCG@10" = "ndcg@10" }
-seeds = [0, 1, 2]
-TABLE
-[[tables.1.rows]]
-label = "EASE"
-model = "ease"
-params = { l2 = 5 }
-note = "a note on the row"
-at.toy = { published = ["PUBLISHED"], notes."NDCG@10" = "a note on the cell" }
-at.gone = { published = ["0.2"] }
-[[tables.1.rows]]
-label = "Future"
-model = "of_the_future"
-at.toy = { published = ["0.3"] }
-[[tables.1.rows]]
-label = "Old"
-quoted_from = "an older paper"
-at.toy = { published = ["0.4"] }
-"""
+GONE = blocked("gone", "gone/all")
+TABLE = table(groups=["toy", "gone"], seeds=[0, 1, 2]) + "TABLE\n"
+EASE = row(
+    "EASE",
+    "ease",
+    ["PUBLISHED"],
+    params={"l2": 5},
+    note="a note on the row",
+    cell={"notes": {"NDCG@10": "a note on the cell"}},
+)
+OTHERS = (
+    at("gone", "0.2")
+    + row("Future", "of_the_future", ["0.3"])
+    + row("Old", published=["0.4"], quoted_from="an older paper")
+)
+PAPER = paper(view(), GONE, TABLE, EASE, OTHERS)
 
 Own = Callable[..., Paper]
 
 
 @pytest.fixture
-def own(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Own:
+def own(write: Write) -> Own:
     """Return what writes the paper with a number for EASE, and lines of the table, and loads it."""
-    monkeypatch.setenv("REPRO_PATH", str(own_folders / "user"))
-    folder = own_folders / "user" / "tables"
-    folder.mkdir(parents=True)
 
     def load(published: str = "0.420", table: str = "", text: str = PAPER) -> Paper:
-        content = text.replace("PUBLISHED", published).replace("TABLE", table)
-        (folder / "mine.toml").write_text(content)
+        write("tables/mine.toml", text.replace("PUBLISHED", published).replace("TABLE", table))
         return library.load("mine")
 
     return load
@@ -87,24 +64,8 @@ def experiment(paper: Paper, **changed: Any) -> Experiment:
 
 
 def record(run: Experiment, value: float, *, error: float = 0.01, **changed: Any) -> Record:
-    digest = changed.get("digest", "d")
-    plain = Record(
-        id=run.id(digest),
-        experiment=run,
-        digest=digest,
-        verified=True,
-        code={},
-        environment={},
-        began="2024-01-01T00:00:00+00:00",
-        seconds=1.0,
-        epoch=1,
-        n_users=10,
-        tie_size=0.0,
-        constant=0.0,
-        results={"ndcg@10": Result(value, error, 1)},
-        curve=[],
-    )
-    return replace(plain, **changed)
+    results = {"ndcg@10": Result(value, error, 1)}
+    return records.record(run, **({"results": results} | changed))
 
 
 def cell(compared: ComparedTable, row: str = "EASE", group: str = "Toy") -> ComparedCell:
@@ -139,10 +100,7 @@ def test_ours_is_held_against_the_printed_digits(
     assert verdict(own, published, ours).verdict == expected
 
 
-MISPRINT = PAPER.replace("at.gone =", 'at.toy.misprints = ["NDCG@10"]\nat.gone =').replace(
-    'at.toy = { published = ["PUBLISHED"], notes."NDCG@10" = "a note on the cell" }',
-    'at.toy.published = ["PUBLISHED"]',
-)
+MISPRINT = PAPER.replace('notes = { "NDCG@10" = "a note on the cell" }', 'misprints = ["NDCG@10"]')
 
 
 def test_ours_is_not_judged_by_a_number_that_cannot_be_the_rows(own: Own) -> None:
@@ -175,13 +133,12 @@ def test_a_row_printed_at_the_level_of_popularity_is_marked_and_judged(own: Own)
 
 
 def test_a_row_on_other_data_than_its_column_group_is_marked(own: Own) -> None:
-    protocol = '{ name = "given_split", leaked = "drop" }'
-    view = f'[views.other]\nlabel = "Other"\ndataset = "toy/split"\nprotocol = {protocol}\n'
-    text = PAPER.replace("[tables.1]", view + "[tables.1]").replace(
+    other = view("other", protocol={"name": "given_split", "leaked": "drop"})
+    text = PAPER.replace("[tables.1]", other + "[tables.1]").replace(
         'published = ["PUBLISHED"],', 'published = ["PUBLISHED"], view = "other",'
     )
     paper = own(text=text)
-    frozen.save("mine", [line(0.42)])
+    frozen.save("mine", [frozen_row(0.42)])
     found = cell(compare(paper, "1", [record(experiment(paper), 0.42)]))
     assert found.marks == found.reference_marks == "a"
 
@@ -213,8 +170,8 @@ def test_a_tolerance_holds_only_in_its_groups(own: Own) -> None:
 
 def test_a_tolerance_at_one_place_goes_before_that_of_the_table(own: Own) -> None:
     line = 'tolerance = [{ within = "0.5", source = "caption" }]'
-    place = '"], tolerance = { within = "0.001", source = "place" }, notes.'
-    text = PAPER.replace('"], notes.', place)
+    place = '"], tolerance = { within = "0.001", source = "place" }, notes ='
+    text = PAPER.replace('"], notes =', place)
     assert text != PAPER
     paper = own("0.420", line, text)
     assert cell(compare(paper, "1", [record(experiment(paper), 0.43)])).verdict == "higher"
@@ -388,17 +345,7 @@ def test_a_row_of_fewer_epochs_says_so_and_is_not_judged(
     assert shown == row if row else shown.startswith("neumf [")
 
 
-SECOND = """
-[tables.2]
-caption = "More numbers"
-groups = ["toy"]
-metrics = { "NDCG@10" = "ndcg@10" }
-[[tables.2.rows]]
-label = "EASE, stronger"
-model = "ease"
-params = { l2 = 9 }
-at.toy = { published = ["0.42"] }
-"""
+SECOND = table("2") + row("EASE, stronger", "ease", ["0.42"], table="2", params={"l2": 9})
 
 
 def test_what_another_table_of_the_paper_prints_is_no_row_of_ours(own: Own) -> None:
@@ -442,37 +389,19 @@ def test_notes_come_with_the_rows_that_have_a_number(own: Own) -> None:
     )
 
 
-STATISTICS = """
-[paper]
-title = "Mine"
-authors = "me"
-venue = "here"
-url = ""
-[views.toy]
-label = "Toy"
-dataset = "toy/split"
-[views.gone]
-label = "Gone"
-dataset = "gone/all"
-blocked = "the owner withdrew it"
-[views.future]
-label = "Future"
-dataset = "future/all"
-[tables.1]
-caption = "Statistics"
-kind = "statistics"
-groups = ["toy", "gone", "future"]
-metrics = { "Users" = "users", "Length" = "mean_length" }
-[[tables.1.rows]]
-label = "Toy"
-at.toy = { published = ["PUBLISHED", "1"] }
-[[tables.1.rows]]
-label = "Gone"
-at.gone = { published = ["1", ""] }
-[[tables.1.rows]]
-label = "Future"
-at.future = { published = ["1", ""] }
-"""
+STATISTICS = paper(
+    view(protocol=None),
+    blocked("gone", "gone/all", None),
+    view("future", "future/all", None),
+    table(
+        metrics={"Users": "users", "Length": "mean_length"},
+        kind="statistics",
+        groups=["toy", "gone", "future"],
+    ),
+    row("Toy", published=["PUBLISHED", "1"]),
+    row("Gone", published=["1", ""], group="gone"),
+    row("Future", published=["1", ""], group="future"),
+)
 
 
 def statistics(own: Own, published: str) -> dict[tuple[str, str], ComparedCell]:
@@ -531,42 +460,11 @@ def test_a_single_test_user_has_no_standard_error_and_so_no_tolerance(own: Own) 
     assert (found.standard_error, found.verdict) == (None, "lower")
 
 
-def line(value: float, row: str = "EASE", **changed: Any) -> Frozen:
-    plain = Frozen(
-        table="1",
-        row=row,
-        group="Toy",
-        label="NDCG@10",
-        metric="ndcg@10",
-        value=value,
-        standard_error=0.01,
-        epoch=1,
-        select="last",
-        seed=0,
-        experiment="0123456789ab",
-        dataset="toy/split",
-        digest="d" * 64,
-        verified=True,
-        version="0.1.0",
-        commit="",
-        dirty=False,
-        device="cpu",
-        cpu="a processor",
-        threads=1,
-        python="3.12.1",
-        torch="2.7.0",
-        numpy="2.1.0",
-        began="2024-01-01T00:00:00+00:00",
-        seconds=1.0,
-    )
-    return replace(plain, **changed)
-
-
 def test_a_frozen_number_stands_beside_ours_and_changes_no_verdict(own: Own) -> None:
     paper = own("0.420")
     known = [record(experiment(paper), 0.42)]
     alone = cell(compare(paper, "1", known))
-    frozen.save("mine", [line(0.1 + 0.2)])
+    frozen.save("mine", [frozen_row(0.1 + 0.2)])
     beside = cell(compare(paper, "1", known))
     assert alone.reference is None
     assert beside == replace(
@@ -579,14 +477,14 @@ def test_a_frozen_number_stands_beside_ours_and_changes_no_verdict(own: Own) -> 
 )
 def test_a_frozen_number_has_a_verdict_of_its_own(own: Own, value: float, expected: str) -> None:
     paper = own("0.420", 'tolerance = [{ standard_errors = 2.0, source = "users" }]')
-    rows = [line(value, seed=s, standard_error=e) for s, e in enumerate((0.002, 0.008))]
+    rows = [frozen_row(value, seed=s, standard_error=e) for s, e in enumerate((0.002, 0.008))]
     frozen.save("mine", rows)  # the mean of their standard errors is 0.005
     assert cell(compare(paper, "1", [])).reference_verdict == expected
 
 
 def test_notes_come_with_rows_that_have_a_frozen_number(own: Own) -> None:
     paper = own()
-    frozen.save("mine", [line(0.41)])
+    frozen.save("mine", [frozen_row(0.41)])
     assert compare(paper, "1", []).notes == (
         ("EASE", "a note on the row"),
         ("EASE, Toy, NDCG@10", "a note on the cell"),
@@ -595,7 +493,7 @@ def test_notes_come_with_rows_that_have_a_frozen_number(own: Own) -> None:
 
 def test_a_frozen_number_stands_where_nothing_was_run_here(own: Own) -> None:
     paper = own("0.420")
-    frozen.save("mine", [line(0.41)])
+    frozen.save("mine", [frozen_row(0.41)])
     found = cell(compare(paper, "1", []))
     assert (found.reference, found.ours, found.verdict) == (0.41, None, "unrun")
     assert all(c.reference is None for c in compare(paper, "1", []).cells if c != found)
@@ -603,13 +501,13 @@ def test_a_frozen_number_stands_where_nothing_was_run_here(own: Own) -> None:
 
 def test_frozen_seeds_give_their_mean(own: Own) -> None:
     paper = own("0.420")
-    frozen.save("mine", [line(value, seed=s) for s, value in enumerate((0.1, 0.2, 0.6))])
+    frozen.save("mine", [frozen_row(value, seed=s) for s, value in enumerate((0.1, 0.2, 0.6))])
     assert cell(compare(paper, "1", [])).reference == pytest.approx(0.3)
 
 
 def test_frozen_numbers_carry_their_own_marks_and_seeds(own: Own) -> None:
     paper = own("0.420")
-    rows = [line(0.4), line(0.4, seed=1, verified=False, select="test:ndcg@10")]
+    rows = [frozen_row(0.4), frozen_row(0.4, seed=1, verified=False, select="test:ndcg@10")]
     frozen.save("mine", rows)
     found = cell(compare(paper, "1", [record(experiment(paper), 0.42)]))
     assert (found.reference_marks, found.reference_seeds, found.planned) == ("ut", 2, 3)
@@ -619,7 +517,7 @@ def test_frozen_numbers_carry_their_own_marks_and_seeds(own: Own) -> None:
 def test_a_frozen_row_of_ours_stands_beside_ours(own: Own) -> None:
     paper = own()
     run = experiment(paper, model=model_spec("bpr", {}, "here"))
-    frozen.save("mine", [line(0.26, "bpr", origin="other")])
+    frozen.save("mine", [frozen_row(0.26, "bpr", origin="other")])
     found = cell(compare(paper, "1", [record(run, 0.25)]), "bpr (ours)")
     assert (found.ours, found.reference, found.verdict) == (0.25, 0.26, "ours")
 
@@ -627,7 +525,8 @@ def test_a_frozen_row_of_ours_stands_beside_ours(own: Own) -> None:
 def test_a_row_of_ours_that_is_only_frozen_is_shown(own: Own) -> None:
     paper = own()
     frozen.save(
-        "mine", [line(0.2, "bpr", origin="other"), line(0.4, "bpr", origin="other", seed=1)]
+        "mine",
+        [frozen_row(0.2, "bpr", origin="other"), frozen_row(0.4, "bpr", origin="other", seed=1)],
     )
     found = cell(compare(paper, "1", []), "bpr (ours)")
     assert found.reference == pytest.approx(0.3)
@@ -638,7 +537,10 @@ def test_a_row_of_ours_that_is_only_frozen_is_shown(own: Own) -> None:
 
 def test_what_is_frozen_of_one_table_does_not_stand_in_another(own: Own) -> None:
     paper = own(text=PAPER + SECOND)
-    frozen.save("mine", [line(0.2, "bpr", origin="other"), line(0.4, "EASE, stronger", table="2")])
+    frozen.save(
+        "mine",
+        [frozen_row(0.2, "bpr", origin="other"), frozen_row(0.4, "EASE, stronger", table="2")],
+    )
     assert {row_name(c.name) for c in compare(paper, "1", []).cells if c.reference} == {
         "bpr (ours)"
     }
@@ -649,7 +551,7 @@ def test_what_is_frozen_of_one_table_does_not_stand_in_another(own: Own) -> None
 
 def test_smoke_runs_are_not_held_against_frozen_numbers(own: Own) -> None:
     paper = own("0.42")
-    frozen.save("mine", [line(0.41), line(0.2, "bpr", origin="other")])
+    frozen.save("mine", [frozen_row(0.41), frozen_row(0.2, "bpr", origin="other")])
     compared = compare(paper, "1", [record(experiment(paper).smoked(), 0.42)], smoke=True)
     assert all(c.reference is None for c in compared.cells)
     assert "bpr (ours)" not in {row_name(c.name) for c in compared.cells}
@@ -672,19 +574,13 @@ def test_a_record_from_before_memory_was_noted_counts_for_its_row(own: Own) -> N
     assert cell(compare(paper, "1", [older])).verdict == "exact"
 
 
-ADDED = """
-[[tables.1.rows]]
-label = "EASE, stronger"
-added = true
-model = "ease"
-params = { l2 = 50 }
-note = "a note on our row"
-at.toy = {}
-[[tables.1.rows]]"""
+OURS = {"added": True, "params": {"l2": 50}, "note": "a note on our row"}
+ADDED = row("EASE, stronger", "ease", (), **OURS)
+WITH_ADDED = paper(view(), GONE, TABLE, ADDED, EASE, OTHERS)
 
 
 def test_an_added_row_is_ours_by_its_own_name_and_shows_only_with_a_number(own: Own) -> None:
-    paper = own("0.420", text=PAPER.replace("\n[[tables.1.rows]]", ADDED, 1))
+    paper = own("0.420", text=WITH_ADDED)
     run = next(e for e in paper.entries["1"] if e.row == "EASE, stronger").experiment()
     assert run is not None
     assert "EASE, stronger (ours)" not in {row_name(c.name) for c in compare(paper, "1", []).cells}
@@ -718,14 +614,14 @@ def test_a_row_of_another_paper_has_its_name_there(own: Own, own_folders: Path) 
 
 
 def test_an_added_row_with_only_a_frozen_number_shows_that(own: Own) -> None:
-    paper = own("0.420", text=PAPER.replace("\n[[tables.1.rows]]", ADDED, 1))
-    frozen.save("mine", [line(0.2, "EASE, stronger", origin="added")])
+    paper = own("0.420", text=WITH_ADDED)
+    frozen.save("mine", [frozen_row(0.2, "EASE, stronger", origin="added")])
     found = cell(compare(paper, "1", []), "EASE, stronger (ours)")
     assert (found.ours, found.reference, found.verdict) == (None, 0.2, "ours")
 
 
 def test_an_added_row_cannot_have_published_values(own: Own) -> None:
-    text = PAPER.replace("\n[[tables.1.rows]]", ADDED, 1)
+    text = WITH_ADDED
     with pytest.raises(ReproError, match="an added row has no published values"):
         own("0.420", text=text.replace("at.toy = {}", 'at.toy = { published = ["0.1"] }'))
 
@@ -740,23 +636,24 @@ def test_an_added_row_cannot_have_published_values(own: Own) -> None:
     ],
 )
 def test_added_rows_run_when_asked_for(own: Own, asked: dict[str, Any], expected: set[str]) -> None:
-    own("0.420", text=PAPER.replace("\n[[tables.1.rows]]", ADDED, 1))
+    own("0.420", text=WITH_ADDED)
     made = plan.plan(Asked(papers=("mine",), table="1", views=("toy",), **asked))
     assert {job.label.split(" | ")[1] for job in made.jobs} == expected
 
 
-OUR_VIEW = """
-[views.more]
-label = "More, ours"
-added_for = "toy"
-dataset = "toy/ratings"
-protocol = { name = "random_split" }
-params.ease = { l2 = 7 }
-[views.gone]"""
+OUR_VIEW = view(
+    "more",
+    "toy/ratings",
+    "random_split",
+    label="More, ours",
+    added_for="toy",
+    params={"ease": {"l2": 7}},
+)
+WITH_OUR_VIEW = paper(view(), OUR_VIEW, GONE, TABLE, EASE, OTHERS)
 
 
 def test_a_view_of_ours_runs_every_row_of_the_view_that_it_is_added_for(own: Own) -> None:
-    paper = own("0.420", text=PAPER.replace("\n[views.gone]", OUR_VIEW, 1))
+    paper = own("0.420", text=WITH_OUR_VIEW)
     (entry,) = (e for e in paper.entries["1"] if e.row == "EASE" and e.view == "more")
     run = entry.experiment()
     assert run is not None
@@ -782,23 +679,15 @@ def test_a_view_of_ours_runs_every_row_of_the_view_that_it_is_added_for(own: Own
 def test_a_view_of_ours_runs_when_asked_for(
     own: Own, asked: dict[str, Any], views: set[str] | None
 ) -> None:
-    own("0.420", text=PAPER.replace("\n[views.gone]", OUR_VIEW, 1))
+    own("0.420", text=WITH_OUR_VIEW)
     made = plan.plan(Asked(papers=("mine",), table="1", **asked))
     assert {job.label.split(" | ")[2] for job in made.jobs} == (views or {"Toy", "More, ours"})
 
 
 def test_a_view_of_ours_leaves_the_statistics_of_the_paper_alone(own: Own) -> None:
-    counting = """
-[tables.2]
-caption = "Statistics"
-kind = "statistics"
-groups = ["toy"]
-metrics = { "Users" = "users" }
-[[tables.2.rows]]
-label = "Toy"
-at.toy = { published = ["300"] }
-"""
-    paper = own("0.420", text=PAPER.replace("\n[views.gone]", OUR_VIEW, 1) + counting)
+    counting = table("2", {"Users": "users"}, kind="statistics")
+    counting += row("Toy", published=["300"], table="2")
+    paper = own("0.420", text=WITH_OUR_VIEW + counting)
     assert [c.published for c in compare(paper, "2", []).cells] == ["300"]
 
 
@@ -813,23 +702,23 @@ at.toy = { published = ["300"] }
 def test_any_model_can_be_put_on_a_view_of_ours(
     own: Own, asked: dict[str, Any], views: set[str]
 ) -> None:
-    own("0.420", text=PAPER.replace("\n[views.gone]", OUR_VIEW, 1))
+    own("0.420", text=WITH_OUR_VIEW)
     made = plan.plan(Asked(papers=("mine",), model="popularity", **asked))
     assert {job.label.split(" | ")[2] for job in made.jobs} == views
 
 
 @pytest.mark.parametrize(
-    ("faulty", "message"),
+    ("right", "faulty", "message"),
     [
-        ("params.eaze = { l2 = 7 }", "did you mean ease"),
-        ('added_for = "ours"', "no view is called 'ours'"),
+        ("{ ease =", "{ eaze =", "did you mean ease"),
+        ('added_for = "toy"', 'added_for = "ours"', "no view is called 'ours'"),
     ],
 )
-def test_faults_of_a_view_of_ours_are_named(own: Own, faulty: str, message: str) -> None:
-    key = faulty.partition(" =")[0]
-    lines = [faulty if line.startswith(key[:8]) else line for line in OUR_VIEW.splitlines()]
+def test_faults_of_a_view_of_ours_are_named(
+    own: Own, right: str, faulty: str, message: str
+) -> None:
     with pytest.raises(ReproError, match=message):
-        own("0.420", text=PAPER.replace("\n[views.gone]", "\n".join(lines), 1))
+        own("0.420", text=WITH_OUR_VIEW.replace(right, faulty, 1))
 
 
 def test_a_record_of_another_version_of_the_data_than_is_here_is_marked(own: Own) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from repro.experiment import Experiment, model_spec, protocol_spec
+from builders.records import EASE, record
 from repro.results.differences import paired
 from repro.results.frozen import RowName
 from repro.runs import records
@@ -20,34 +20,19 @@ A, B = RowName("A"), RowName("B")
 COLUMNS = {"Recall@1": "recall@1", "HR@2": "hit_rate@2"}
 
 
-def record(
-    folder: Path, hits: list[list[int]], *, targets: Any = TARGETS, **changed: Any
+def saved(
+    folder: Path,
+    hits: list[list[int]],
+    *,
+    targets: Any = TARGETS,
+    dataset: str = "toy/split",
+    seed: int = 0,
+    select: str = "last",
+    **changed: Any,
 ) -> Record:
     """Return a record that has these hits on disk."""
-    experiment = Experiment(
-        dataset=changed.pop("dataset", "toy/split"),
-        protocol=protocol_spec({"name": "given_split"}, "here"),
-        model=model_spec("ease", {}, "here"),
-        seed=changed.pop("seed", 0),
-        select=changed.pop("select", "last"),
-    )
-    plain = Record(
-        id=experiment.id(str(hits)),
-        experiment=experiment,
-        digest="d",
-        verified=True,
-        code={},
-        environment={},
-        began="2024-01-01T00:00:00+00:00",
-        seconds=1.0,
-        epoch=1,
-        n_users=len(hits),
-        tie_size=0.0,
-        constant=0.0,
-        results={},
-        curve=[],
-    )
-    made = replace(plain, **changed)
+    experiment = replace(EASE, dataset=dataset, seed=seed, select=select)
+    made = record(experiment, id=experiment.id(str(hits)), n_users=len(hits), **changed)
     records.save(folder, made, np.array(hits, dtype=bool), targets)
     return replace(made, folder=folder / made.id)
 
@@ -55,8 +40,8 @@ def record(
 @pytest.fixture
 def both(tmp_path: Path) -> tuple[Record, Record]:
     # Recall@1 by user: 1, 0, 0.5, 0 and 0, 0, 0.5, 0.5; HR@2: 1, 1, 1, 0 and 0, 0, 1, 1.
-    mine = record(tmp_path, [[1, 0], [0, 1], [1, 0], [0, 0]])
-    theirs = record(tmp_path, [[0, 0], [0, 0], [1, 1], [1, 0]])
+    mine = saved(tmp_path, [[1, 0], [0, 1], [1, 0], [0, 0]])
+    theirs = saved(tmp_path, [[0, 0], [0, 0], [1, 1], [1, 0]])
     return mine, theirs
 
 
@@ -89,8 +74,8 @@ def test_seeds_that_both_have_are_averaged_for_each_user(
     both: tuple[Record, Record], tmp_path: Path
 ) -> None:
     mine, theirs = both
-    more = [record(tmp_path, [[0, 0]] * 4, seed=1), record(tmp_path, [[1, 0]] * 4, seed=2)]
-    against = [theirs, record(tmp_path, [[1, 0], [0, 0], [0, 0], [0, 0]], seed=1)]
+    more = [saved(tmp_path, [[0, 0]] * 4, seed=1), saved(tmp_path, [[1, 0]] * 4, seed=2)]
+    against = [theirs, saved(tmp_path, [[1, 0], [0, 0], [0, 0], [0, 0]], seed=1)]
     pair = paired("Toy", (A, [mine, *more]), (B, against), {"Recall@1": "recall@1"})
     assert pair is not None
     assert pair.seeds == (0, 1)
@@ -103,10 +88,9 @@ def test_seeds_that_both_have_are_averaged_for_each_user(
 
 def test_what_all_users_share_of_a_seed_is_no_smaller_for_many_users(tmp_path: Path) -> None:
     n = 500
-    better = [record(tmp_path, [[1]] * n, targets=np.ones(n, int), seed=s) for s in (0, 1)]
+    better = [saved(tmp_path, [[1]] * n, targets=np.ones(n, int), seed=s) for s in (0, 1)]
     others = [
-        record(tmp_path, [[hit]] * n, targets=np.ones(n, int), seed=s)
-        for s, hit in ((0, 0), (1, 1))
+        saved(tmp_path, [[hit]] * n, targets=np.ones(n, int), seed=s) for s, hit in ((0, 0), (1, 1))
     ]
     pair = paired("Toy", (A, better), (B, others), {"Recall@1": "recall@1"})
     assert pair is not None
@@ -116,9 +100,9 @@ def test_what_all_users_share_of_a_seed_is_no_smaller_for_many_users(tmp_path: P
 
 
 def test_the_part_of_the_seeds_is_what_their_users_do_not_explain(tmp_path: Path) -> None:
-    one = record(tmp_path, [[1], [1], [1], [0]])
-    two = record(tmp_path, [[0], [0], [0], [0]], seed=1)
-    none = [record(tmp_path, [[0]] * 4, seed=s) for s in (0, 1)]
+    one = saved(tmp_path, [[1], [1], [1], [0]])
+    two = saved(tmp_path, [[0], [0], [0], [0]], seed=1)
+    none = [saved(tmp_path, [[0]] * 4, seed=s) for s in (0, 1)]
     pair = paired("Toy", (A, [one, two]), (B, none), {"HR@1": "hit_rate@1"})
     assert pair is not None
     # Users' means: 0.5, 0.5, 0.5, 0, of variance 1/16; the seeds' means, 0.75 and 0, of variance
@@ -143,7 +127,7 @@ def test_the_part_of_the_seeds_is_what_their_users_do_not_explain(tmp_path: Path
 def test_what_was_not_asked_the_same_is_not_paired(
     both: tuple[Record, Record], tmp_path: Path, changed: dict[str, Any]
 ) -> None:
-    other = record(tmp_path, [[0, 0], [0, 0], [1, 1], [1, 1]], **changed)
+    other = saved(tmp_path, [[0, 0], [0, 0], [1, 1], [1, 1]], **changed)
     assert paired("Toy", (A, [both[0]]), (B, [other]), COLUMNS) is None
 
 
@@ -151,5 +135,5 @@ def test_equal_cases_of_differently_named_data_are_paired(
     both: tuple[Record, Record], tmp_path: Path
 ) -> None:
     mine = replace(both[0], cases="same")
-    other = record(tmp_path, [[0, 0]] * 4, dataset="toy/ratings", digest="e", cases="same")
+    other = saved(tmp_path, [[0, 0]] * 4, dataset="toy/ratings", digest="e", cases="same")
     assert paired("Toy", (A, [mine]), (B, [other]), COLUMNS) is not None

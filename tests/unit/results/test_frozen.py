@@ -14,70 +14,29 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from builders.papers import paper, row, table, view
+from builders.records import EASE, frozen_row, record
 from repro.errors import ReproError
-from repro.experiment import Experiment, Spec
 from repro.metrics import Result
 from repro.results import frozen
 from repro.results.frozen import CellKey, Frozen, RowName
-from repro.runs.records import Record
 
-PAPER = """
-[paper]
-title = "Mine"
-authors = "me"
-venue = "here"
-url = ""
-[views.toy]
-label = "Toy"
-dataset = "toy/split"
-protocol = { name = "given_split" }
-[tables.1]
-caption = "Numbers"
-groups = ["toy"]
-metrics = { "NDCG@10" = "ndcg@10" }
-[[tables.1.rows]]
-label = "EASE"
-model = "ease"
-at.toy = { published = ["0.5"] }
-"""
+PAPER = paper(view(), table(), row("EASE", "ease"))
 
-ROW = Frozen(
-    table="1",
-    row="EASE",
-    group="Toy",
-    label="NDCG@10",
-    metric="ndcg@10",
+ROW = frozen_row(
     value=0.1 + 0.2,
     standard_error=1 / 3,
     epoch=7,
     select="valid:ndcg@10",
-    seed=0,
-    experiment="0123456789ab",
-    dataset="toy/split",
-    digest="d" * 64,
-    verified=True,
-    version="0.1.0",
     commit="c" * 40,
-    dirty=False,
-    device="cpu",
     cpu="a processor, with a comma",
     threads=3,
-    python="3.12.1",
-    torch="2.7.0",
-    numpy="2.1.0",
-    began="2024-01-01T00:00:00+00:00",
     seconds=12.345,
 )
 
-RECORD = Record(
+RECORD = record(
+    replace(EASE, select="valid:ndcg@10", seed=5),
     id="0123456789ab",
-    experiment=Experiment(
-        dataset="toy/split",
-        protocol=Spec("given_split", {}),
-        model=Spec("ease", {}),
-        select="valid:ndcg@10",
-        seed=5,
-    ),
     digest="d" * 64,
     verified=False,
     code={"version": "0.1.0", "sources": "s" * 64, "commit": "c" * 40, "dirty": True},
@@ -89,14 +48,8 @@ RECORD = Record(
         "threads": 3,
         "device": "a graphics card",
     },
-    began="2024-01-01T00:00:00+00:00",
     seconds=12.345,
     epoch=9,
-    n_users=4,
-    tie_size=0.0,
-    constant=0.0,
-    results={},
-    curve=[],
 )
 
 

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from builders.records import compared_cell
 from repro.report.tables import ahead as told
 from repro.results.frozen import RowName
 from repro.results.leaders import leaders
 from repro.results.verdicts import ComparedCell
 
-CELL = ComparedCell(
-    paper="mine",
-    table="1",
-    row="A",
-    group="Toy",
-    label="NDCG@10",
-    metric="ndcg@10",
-    published="",
-    note="",
-)
+CELL = compared_cell("A")
 A, B, C, EASE = RowName("A"), RowName("B"), RowName("C"), RowName("EASE", "added")
 
 
@@ -51,7 +43,7 @@ def test_a_table_worked_by_hand() -> None:
     assert ahead.above == {EASE: 2, A: 1}
     assert told(ahead) == (
         "Best of 3 columns. Published: B 2, A 1, C 1. Here (2 of 3 rows run): A 2, B 1. Here, "
-        "with rows of ours (2 of 3 rows run): A 2, EASE (ours) 1. Above every published number: "
+        "with further rows (2 of 3 rows run): A 2, EASE (ours) 1. Above every published number: "
         "EASE (ours) 2, A 1."
     )
 

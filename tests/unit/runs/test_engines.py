@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from builders.records import record
 from repro import files, paths
 from repro.data import prepare
 from repro.errors import ReproError, UnsupportedError
@@ -39,22 +40,8 @@ def job(label: str) -> Job:
     return Job(made.experiment, made.metrics, label)
 
 
-def record(label: str) -> Record:
-    numbers: dict[str, Any] = dict.fromkeys(
-        ("seconds", "epoch", "n_users", "tie_size", "constant"), 0
-    )
-    return Record(
-        id=label,
-        experiment=job("").experiment,
-        digest="",
-        verified=True,
-        code={},
-        environment={},
-        began="",
-        results={},
-        curve=[],
-        **numbers,
-    )
+def recorded(label: str) -> Record:
+    return record(job("").experiment, id=label)
 
 
 class Scripted:
@@ -115,6 +102,7 @@ class Heard:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(engines, "AGAIN_SECONDS", 0.02)
 
 
 @pytest.fixture
@@ -133,7 +121,7 @@ def ran(engine: Scripted, labels: str, monkeypatch: pytest.MonkeyPatch) -> tuple
 def test_every_job_is_run_once_and_never_more_than_there_is_room_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    engine = Scripted(room=2, **{label: [record(label)] for label in "abcde"})
+    engine = Scripted(room=2, **{label: [recorded(label)] for label in "abcde"})
     done, heard = ran(engine, "abcde", monkeypatch)
     assert [found.id for found in done.finished] == list("abcde")
     assert engine.started == list("abcde")
@@ -144,7 +132,7 @@ def test_every_job_is_run_once_and_never_more_than_there_is_room_for(
 
 def test_one_that_fails_or_is_refused_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = Scripted(
-        a=[ReproError("broken")], b=[UnsupportedError("cannot serve")], c=[record("c")]
+        a=[ReproError("broken")], b=[UnsupportedError("cannot serve")], c=[recorded("c")]
     )
     done, heard = ran(engine, "abc", monkeypatch)
     assert [(one.label, error.message) for one, error in done.failed] == [("a", "broken")]
@@ -157,7 +145,7 @@ def test_a_busy_one_is_said_once_and_looked_at_again_until_it_is_done(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     busy = BusyError("a is being run by process 7 on there")
-    engine = Scripted(room=1, a=[busy, busy, busy, record("a")], b=[record("b")])
+    engine = Scripted(room=1, a=[busy, busy, busy, recorded("a")], b=[recorded("b")])
     done, heard = ran(engine, "ab", monkeypatch)
     assert [found.id for found in done.finished] == ["b", "a"]  # the others do not wait for it
     assert heard.said == ["a is being run by process 7 on there; waiting for it"]
@@ -168,9 +156,9 @@ def test_a_busy_one_is_said_once_and_looked_at_again_until_it_is_done(
 def test_looking_again_at_a_busy_one_is_not_done_without_a_pause(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(engines, "POLL_SECONDS", 0.1)
+    monkeypatch.setattr(engines, "AGAIN_SECONDS", 0.1)
     began = time.monotonic()
-    ran(Scripted(a=[BusyError("busy"), BusyError("busy"), record("a")]), "a", monkeypatch)
+    ran(Scripted(a=[BusyError("busy"), BusyError("busy"), recorded("a")]), "a", monkeypatch)
     assert time.monotonic() - began >= 0.2
 
 
@@ -178,16 +166,16 @@ def test_looking_again_at_a_busy_one_is_not_done_without_a_pause(
 def test_the_engine_is_stopped_whatever_happens(
     monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
 ) -> None:
-    engine = Scripted(a=[error()], b=[record("b")])
+    engine = Scripted(a=[error()], b=[recorded("b")])
     with pytest.raises(error):
         ran(engine, "ab", monkeypatch)
     assert engine.stopped == 1
 
 
-def test_how_far_runs_elsewhere_are_is_told_from_their_claims(
+def test_how_far_runs_elsewhere_are_is_told_from_their_locks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    said = iter([Lock("", "", 1, "a", 0.0), *(_claim(epoch) for epoch in (1, 2))])
+    said = iter([Lock("", "", 1, "a", 0.0), *(_lock(epoch) for epoch in (1, 2))])
     monkeypatch.setattr(locks, "read", lambda folder: next(said, None))
 
     class Slow(Scripted):
@@ -197,12 +185,12 @@ def test_how_far_runs_elsewhere_are_is_told_from_their_claims(
             self.looks += 1
             return super().wait() if self.looks > 3 else []
 
-    _, heard = ran(Slow(a=[record("a")]), "a", monkeypatch)
+    _, heard = ran(Slow(a=[recorded("a")]), "a", monkeypatch)
     assert heard.begun == ["a"]
     assert heard.epochs == [("a", "train", 1, 9), ("a", "train", 2, 9)]
 
 
-def _claim(epoch: int) -> Lock:
+def _lock(epoch: int) -> Lock:
     return Lock("", "", 1, "a", 0.0, "train", epoch, 9, None)
 
 
@@ -278,14 +266,14 @@ def test_a_run_that_was_taken_over_in_training_leaves_no_record(
     def asleep(*rest: Any) -> tuple[Record, outcome.Outcome]:
         found = train(*rest)
         monkeypatch.setattr(locks, "BEAT_SECONDS", -1.0)  # the last beat is long ago
-        files.write_json(folder / locks.FILE, asdict(_claim(1)))
+        files.write_json(folder / locks.FILE, asdict(_lock(1)))
         return found
 
     monkeypatch.setattr(execute, "_trained", asleep)
     with pytest.raises(BusyError, match="another process has taken over mine"):
         execute.run(toy, settings)
     assert not records.exists(settings.runs, folder.name)
-    assert locks.read(folder) == _claim(1)
+    assert locks.read(folder) == _lock(1)
 
 
 @pytest.mark.parametrize(("since", "kept"), [(None, [2, 1]), (1000.0, [2]), (1001.0, [])])
@@ -337,7 +325,7 @@ def test_a_run_says_that_its_code_has_changed_since_its_checkpoint(
     monkeypatch.setattr(execute, "code_version", lambda: version | {"sources": "other"})
     said: list[str] = []
     record = execute.run(job, settings, say=said.append)
-    assert said == [f"{job.label}: the code has changed since its checkpoint; --force begins anew"]
+    assert said == [f"{job.label}: the code has changed since its checkpoint; --force starts over"]
     assert record.dirty
 
 
@@ -348,7 +336,7 @@ def raising(error: BaseException) -> Callable[..., Record]:
     return raise_it
 
 
-def test_an_attempt_that_fails_says_why_and_leaves_no_claim(
+def test_an_attempt_that_fails_says_why_and_leaves_no_lock(
     toy: Job, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(execute, "_trained", raising(MemoryError("no room")))
@@ -406,7 +394,7 @@ def test_how_a_process_died_is_said(code: int, message: str, hint: str) -> None:
     error = engines._died(code)
     assert message in error.message
     assert error.hint.startswith(hint)
-    assert error.hint.endswith("run again to go on from its checkpoint")
+    assert error.hint.endswith("run again to resume from its checkpoint")
     assert ("memory" in error.hint) == bool(hint)
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
+from builders import Write
 from repro import paths
 from repro.data import prepare
 from repro.experiment import Experiment, model_spec, protocol_spec
@@ -120,7 +120,7 @@ class Clock:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch, write: Callable[[str, str], None]) -> Clock:
+def clock(monkeypatch: pytest.MonkeyPatch, write: Write) -> Clock:
     """Stop the real clock, and write models: with batches of users, without, and with a part."""
     write("models/batched.py", COUNTED.replace("SIZE", "batch_size"))
     write("models/plain.py", COUNTED.replace("SIZE", "chunk"))

@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 import os
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, replace
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from repro import files
+from builders.processes import Talking, dead_process, lock_file, until
 from repro.runs import locks
 from repro.runs.locks import BusyError, Lock
 
@@ -72,60 +69,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locks, "SILENT_SECONDS", 1.0)
 
 
-@contextmanager
-def process(code: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
-    """Start a process; it ends with the block."""
-    started = subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with started:
-        try:
-            yield started
-        finally:
-            started.kill()
-
-
-def line(started: subprocess.Popen[str]) -> str:
-    assert started.stdout is not None
-    return started.stdout.readline().strip()
-
-
-def ask(started: subprocess.Popen[str], text: str = "") -> str:
-    """Send a line; return the answer."""
-    assert started.stdin is not None
-    started.stdin.write(f"{text}\n")
-    started.stdin.flush()
-    return line(started)
-
-
-def until(true: Callable[[], object], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.005)
-
-
-def put(folder: Path, age: float = 0.0, **said: object) -> Lock:
-    """Write a lock of another process, last heard of so many seconds ago."""
-    about = Lock("f00d", socket.gethostname(), os.getpid(), "its run", time.time() - 1000)
-    about = replace(about, processes=locks.processes())
-    lock = replace(about, **said)  # type: ignore[arg-type]
-    files.write_json(folder / locks.FILE, asdict(lock))
-    heard = time.time() - age
-    os.utime(folder / locks.FILE, (heard, heard))
-    return lock
-
-
-def dead() -> int:
-    """Return the id of a process that has ended."""
-    with subprocess.Popen([sys.executable, "-S", "-c", ""]) as ended:
-        pass
-    return ended.pid
-
-
 def is_free(folder: Path) -> bool:
     try:
         with locks.held(folder, LABEL):
@@ -140,7 +83,7 @@ def token(folder: Path) -> str:
     return lock.token
 
 
-def test_a_claim_says_who_holds_it_and_since_when(folder: Path) -> None:
+def test_a_lock_says_who_holds_it_and_since_when(folder: Path) -> None:
     assert locks.read(folder) is None
     with locks.held(folder, LABEL):
         lock = locks.read(folder)
@@ -151,17 +94,17 @@ def test_a_claim_says_who_holds_it_and_since_when(folder: Path) -> None:
 
 
 def test_a_second_holder_is_told_which_process_on_which_host_has_it(folder: Path) -> None:
-    with process(HOLDING, folder, 5, 90) as other:
-        assert line(other) == "held"
+    with Talking(HOLDING, folder, 5, 90) as other:
+        assert other.line() == "held"
         with pytest.raises(BusyError) as refused, locks.held(folder, LABEL):
             pass
         assert refused.value.message == (
             f"{LABEL} is being run by process {other.pid} on {socket.gethostname()}"
         )
-        assert ask(other) == "told"  # and it is none the worse for it
+        assert other.ask() == "told"  # and it is none the worse for it
 
 
-def test_a_claim_is_given_back_at_the_end(folder: Path) -> None:
+def test_a_lock_is_released_at_the_end(folder: Path) -> None:
     with locks.held(folder, LABEL):
         pass
     assert list(folder.iterdir()) == []
@@ -169,55 +112,55 @@ def test_a_claim_is_given_back_at_the_end(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
-def test_a_claim_is_given_back_on_an_error(folder: Path, error: type[BaseException]) -> None:
+def test_a_lock_is_released_on_an_error(folder: Path, error: type[BaseException]) -> None:
     with pytest.raises(error), locks.held(folder, LABEL):
         raise error
     assert list(folder.iterdir()) == []
     assert is_free(folder)
 
 
-def test_runs_are_claimed_one_by_one(folder: Path) -> None:
+def test_runs_are_locked_one_by_one(folder: Path) -> None:
     with locks.held(folder, LABEL), locks.held(folder.with_name("another"), LABEL):
         assert not is_free(folder)
         assert not is_free(folder.with_name("another"))
 
 
-def test_the_claim_of_a_killed_process_is_taken_over_at_once(folder: Path) -> None:
-    with process(HOLDING, folder, 5, 90) as other:
-        line(other)
+def test_the_lock_of_a_killed_process_is_taken_over_at_once(folder: Path) -> None:
+    with Talking(HOLDING, folder, 5, 90) as other:
+        other.line()
         other.kill()
     assert token(folder)
     assert is_free(folder)
 
 
 def test_a_killed_process_whose_parent_has_not_noticed_holds_nothing(folder: Path) -> None:
-    with process(HOLDING, folder, 5, 90) as other:
-        line(other)
+    with Talking(HOLDING, folder, 5, 90) as other:
+        other.line()
         other.kill()
         until(lambda: ") Z" in Path(f"/proc/{other.pid}/stat").read_text())
         assert is_free(folder)
 
 
-def test_a_claim_of_a_process_that_is_there_but_silent_is_taken_over(folder: Path) -> None:
-    put(folder, pid=1, age=locks.SILENT_SECONDS + 5)  # its number has gone to another
+def test_a_lock_of_a_process_that_is_there_but_silent_is_taken_over(folder: Path) -> None:
+    lock_file(folder, pid=1, age=locks.SILENT_SECONDS + 5)  # its number has gone to another
     assert is_free(folder)
-    put(folder, pid=1)
+    lock_file(folder, pid=1)
     assert not is_free(folder)
 
 
-def test_a_claim_of_another_host_stands_while_it_may_still_be_heard_of(folder: Path) -> None:
-    put(folder, host="elsewhere", pid=dead(), age=locks.SILENT_SECONDS - 5)
+def test_a_lock_of_another_host_stands_while_it_may_still_be_heard_of(folder: Path) -> None:
+    lock_file(folder, host="elsewhere", pid=dead_process(), age=locks.SILENT_SECONDS - 5)
     with pytest.raises(BusyError, match="on elsewhere"), locks.held(folder, LABEL):
         pass
 
 
-def test_a_claim_of_another_host_that_is_silent_is_taken_over(folder: Path) -> None:
-    put(folder, host="elsewhere", age=locks.SILENT_SECONDS + 5)
+def test_a_lock_of_another_host_that_is_silent_is_taken_over(folder: Path) -> None:
+    lock_file(folder, host="elsewhere", age=locks.SILENT_SECONDS + 5)
     with locks.held(folder, LABEL):
         assert token(folder) != "f00d"
 
 
-def test_a_claim_of_another_host_that_beats_is_never_taken_over(
+def test_a_lock_of_another_host_that_beats_is_never_taken_over(
     folder: Path, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as there:
@@ -237,7 +180,7 @@ def test_a_claim_of_another_host_that_beats_is_never_taken_over(
 def test_a_clock_that_is_wrong_takes_nothing_over(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put(folder, host="elsewhere")
+    lock_file(folder, host="elsewhere")
     monkeypatch.setattr(time, "time", lambda: 4e9)
     assert not is_free(folder)
 
@@ -246,19 +189,17 @@ def test_a_holder_that_slept_too_long_learns_that_another_has_its_run(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(locks, "SILENT_SECONDS", 0.3)
-    with process(HOLDING, folder, 0.6, 0.3) as sleeper:  # as if asleep between its beats
-        line(sleeper)
+    with Talking(HOLDING, folder, 0.6, 0.3) as sleeper:  # as if asleep between its beats
+        sleeper.line()
         until(lambda: is_held_by_none(folder))
         monkeypatch.setattr(locks, "BEAT_SECONDS", 0.02)
         with locks.held(folder, LABEL):
             mine = token(folder)
             assert mine != "f00d"
-            until(lambda: "told" not in ask(sleeper))
-            said = ask(sleeper)
+            until(lambda: "told" not in sleeper.ask())
+            said = sleeper.ask()
             assert "another process has taken over its run" in said
-            assert sleeper.stdin is not None
-            sleeper.stdin.close()
-            assert sleeper.wait(20) == 0  # it gives back nothing that is not its own
+            assert sleeper.end() == 0  # it gives back nothing that is not its own
             for _ in range(10):
                 time.sleep(0.02)
                 assert token(folder) == mine
@@ -270,7 +211,7 @@ def is_held_by_none(folder: Path) -> bool:
     return lock is not None and not lock.is_held(folder)
 
 
-def test_a_holder_whose_claim_was_deleted_stops_too(folder: Path, quick: None) -> None:
+def test_a_holder_whose_lock_was_deleted_stops_too(folder: Path, quick: None) -> None:
     with locks.held(folder, LABEL) as holder:
         (folder / locks.FILE).unlink()
 
@@ -282,28 +223,20 @@ def test_a_holder_whose_claim_was_deleted_stops_too(folder: Path, quick: None) -
     assert list(folder.iterdir()) == []
 
 
-def test_of_many_that_want_a_stale_claim_exactly_one_gets_it(tmp_path: Path) -> None:
-    runs, gone = tmp_path / "runs", dead()
+def test_of_many_that_want_a_stale_lock_exactly_one_gets_it(tmp_path: Path) -> None:
+    runs, gone = tmp_path / "runs", dead_process()
     for number in range(12):
-        put(runs / f"dead{number}", pid=gone)
-        put(runs / f"silent{number}", host="elsewhere", age=locks.SILENT_SECONDS + 5)
+        lock_file(runs / f"dead{number}", pid=gone)
+        lock_file(runs / f"silent{number}", host="elsewhere", age=locks.SILENT_SECONDS + 5)
         (runs / f"fresh{number}").mkdir()
     n_processes = 5
-    with (
-        process(RACING, runs) as a,
-        process(RACING, runs) as b,
-        process(RACING, runs) as c,
-        process(RACING, runs) as d,
-        process(RACING, runs) as e,
-    ):
-        racers = [a, b, c, d, e]
-        assert [line(racer) for racer in racers] == ["ready"] * n_processes
+    with ExitStack() as stack:
+        racers = [stack.enter_context(Talking(RACING, runs)) for _ in range(n_processes)]
+        assert [racer.line() for racer in racers] == ["ready"] * n_processes
         begin = str(time.time() + 0.1)
         for racer in racers:
-            assert racer.stdin is not None
-            racer.stdin.write(f"{begin}\n")
-            racer.stdin.flush()
-        said = [line(racer).split() for racer in racers]
+            racer.tell(begin)
+        said = [racer.line().split() for racer in racers]
         won = [name for _, *names in said for name in names]
         assert sorted(won) == sorted(folder.name for folder in runs.iterdir() if folder.is_dir())
         assert sum(int(lost) for lost, *_ in said) == (n_processes - 1) * len(won)
@@ -313,13 +246,11 @@ def test_of_many_that_want_a_stale_claim_exactly_one_gets_it(tmp_path: Path) -> 
                 assert lock is not None
                 assert lock.pid == racer.pid
         for racer in racers:
-            assert racer.stdin is not None
-            racer.stdin.close()
-            assert racer.wait(20) == 0
+            assert racer.end() == 0
     assert all(list(folder.iterdir()) == [] for folder in runs.iterdir() if folder.is_dir())
 
 
-def test_the_claim_tells_how_far_the_run_is_and_how_long_it_still_takes(
+def test_the_lock_tells_how_far_the_run_is_and_how_long_it_still_takes(
     folder: Path, quick: None
 ) -> None:
     def heard(phase: str, epoch: int) -> Lock:
@@ -356,7 +287,7 @@ def test_the_claim_tells_how_far_the_run_is_and_how_long_it_still_takes(
         assert replace(heard("train", 5), phase="", epoch=0, n_epochs=0, left=None) == begun
 
 
-def test_a_claim_is_never_seen_half_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_is_never_seen_half_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locks, "BEAT_SECONDS", 0.0)
     with locks.held(folder, LABEL) as holder:
         for epoch in range(300):

@@ -4,90 +4,36 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from repro import files, paths
+from builders import Write
+from builders.commands import content
+from builders.models import level
+from builders.papers import BOTH, OBSTACLES, blocked, paper, row, table, view
+from builders.processes import dead_process, lock_file, until
+from builders.records import record
+from repro import paths
 from repro.data import build, prepare, views
 from repro.errors import ReproError
-from repro.experiment import Spec
+from repro.experiment import Experiment, Spec
 from repro.metrics import Result
 from repro.runs import locks, plan, records, status
 from repro.runs.asked import Asked
-from repro.runs.locks import Lock
 from repro.runs.plan import Job, Plan
 from repro.runs.records import Failure, Record
 from repro.runs.settings import Settings
 from repro.runs.status import State
 from repro.training import checkpoints
 
-PAPER = """
-[paper]
-title = "Mine"
-authors = "me"
-venue = "here"
-url = ""
-[views.toy]
-label = "Toy"
-dataset = "toy/ratings"
-protocol = { name = "random_split" }
-[views.gone]
-label = "Gone"
-dataset = "toy/ratings"
-protocol = { name = "random_split" }
-blocked = "the owner withdrew it"
-[tables.1]
-caption = "Numbers"
-groups = ["toy", "gone"]
-metrics = { "NDCG@10" = "ndcg@10", "HR@5" = "hit_rate@5" }
-SEEDS
-[[tables.1.rows]]
-label = "Mine"
-model = "MODEL"
-params = { PARAMS }
-at.toy = { published = ["0.5", "0.5"] }
-"""
-
-OBSTACLES = """
-at.gone = { published = ["0.5", "0.5"] }
-[[tables.1.rows]]
-label = "Future"
-model = "of_the_future"
-at.toy = { published = ["0.3", "0.5"] }
-[[tables.1.rows]]
-label = "Old"
-quoted_from = "an older paper"
-at.toy = { published = ["0.4", "0.5"] }
-"""
-
-LEVEL = '''
-"""A model with one score for everything."""
-
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True, kw_only=True)
-class Level:
-    """Give every item the same score."""
-
-    value: float = 1.0
-    MORE
-
-    def epochs(self, train, run):
-        yield self
-
-
-MODEL = Level
-'''
+RATINGS = ("toy/ratings", "random_split")
 
 N_USERS = 240  # of the toy data
 
@@ -95,16 +41,19 @@ Own = Callable[..., Plan]
 
 
 @pytest.fixture
-def own(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Own:
-    """Return what writes the paper and a model, and plans all of its runs."""
-    user = own_folders / "user"
-    monkeypatch.setenv("REPRO_PATH", str(user))
-    (user / "tables").mkdir(parents=True)
-    (user / "models").mkdir()
+def own(write: Write) -> Own:
+    """Return what writes the paper, with some lines more, and plans all of its runs."""
 
-    def load(model: str = "popularity", params: str = "", seeds: str = "", more: str = "") -> Plan:
-        text = PAPER.replace("MODEL", model).replace("PARAMS", params).replace("SEEDS", seeds)
-        (user / "tables" / "mine.toml").write_text(text + more)
+    def load(
+        model: str = "popularity",
+        params: dict[str, object] | None = None,
+        more: str = "",
+        **of_table: Any,
+    ) -> Plan:
+        groups = table("1", BOTH, groups=["toy", "gone"], **of_table)
+        mine = row("Mine", model, ["0.5", "0.5"], params=params)
+        text = paper(view("toy", *RATINGS), blocked("gone", *RATINGS), groups, mine, more)
+        write("tables/mine.toml", text)
         return plan.plan(Asked(("mine",)))
 
     return load
@@ -114,27 +63,15 @@ def settings() -> Settings:
     return Settings(paths.runs(), "cpu")
 
 
-def record(job: Job, seconds: float = 1.0, **changed: Any) -> Record:
+def saved(
+    job: Job, seconds: float = 1.0, *, experiment: Experiment | None = None, **changed: Any
+) -> Record:
     """Save a record of a job as if it had run."""
     known = views.prepared(job.experiment.dataset)
     assert known is not None
-    plain = Record(
-        id=job.experiment.id(known.digest),
-        experiment=job.experiment,
-        digest=known.digest,
-        verified=True,
-        code={},
-        environment={},
-        began="2024-01-01T00:00:00+00:00",
-        seconds=seconds,
-        epoch=1,
-        n_users=2,
-        tie_size=0.0,
-        constant=0.0,
-        results={metric: Result(0.5, 0.1, 1) for metric in job.metrics},
-        curve=[],
-    )
-    made = replace(plain, **changed)
+    results = {metric: Result(0.5, 0.1, 1) for metric in job.metrics}
+    about: dict[str, Any] = {"digest": known.digest, "results": results, "n_users": 2}
+    made = record(experiment or job.experiment, seconds=seconds, **(about | changed))
     records.save(paths.runs(), made, np.zeros((2, 10), dtype=bool), np.array([1, 1]))
     return made
 
@@ -156,26 +93,18 @@ def state(plan: Plan) -> State:
 
 @contextmanager
 def at_it(job: Job, monkeypatch: pytest.MonkeyPatch, *told: tuple[str, int, int]) -> Iterator[None]:
-    """Hold the claim on a job in this process, and tell how far it is."""
+    """Hold the lock on a job in this process, and tell how far it is."""
     monkeypatch.setattr(locks, "BEAT_SECONDS", 0.01)
-    with locks.held(folder(job), job.label) as claim:
+    with locks.held(folder(job), job.label) as holder:
         for phase, epoch, n in told:
             time.sleep(0.05)
-            claim.tell(phase, epoch, n)
-        until = time.monotonic() + 10
-        while locks.read(folder(job)) != claim.lock:
-            assert time.monotonic() < until, "the claim was never written anew"
-            time.sleep(0.01)
+            holder.tell(phase, epoch, n)
+        until(lambda: locks.read(folder(job)) == holder.lock, seconds=10)
         yield
 
 
-def dead_process() -> int:
-    with subprocess.Popen([sys.executable, "-c", ""]) as process:
-        return process.pid
-
-
 def test_the_seeds_of_a_table_are_planned(own: Own) -> None:
-    plan = own(seeds="seeds = [0, 3, 5]")
+    plan = own(seeds=[0, 3, 5])
     assert [job.experiment.seed for job in plan.jobs] == [0, 3, 5]
     assert [job.label for job in plan.jobs] == [
         f"mine 1 | Mine | Toy | seed {s}" for s in (0, 3, 5)
@@ -183,7 +112,7 @@ def test_the_seeds_of_a_table_are_planned(own: Own) -> None:
 
 
 def test_seeds_that_are_asked_for_go_before_those_of_the_table(own: Own) -> None:
-    assert [job.experiment.seed for job in own(seeds="seeds = [0, 3, 5]").jobs] == [0, 3, 5]
+    assert [job.experiment.seed for job in own(seeds=[0, 3, 5]).jobs] == [0, 3, 5]
     asked = plan.plan(Asked(("mine",), seeds=(7, 8)))
     assert [job.experiment.seed for job in asked.jobs] == [7, 8]
 
@@ -220,32 +149,29 @@ def test_a_run_with_a_record_is_finished(own: Own) -> None:
     (job,) = own().jobs
     prepare.prepare("toy/ratings")
     assert finished(job) is None
-    made = record(job)
+    made = saved(job)
     assert finished(job) == made.id
 
 
-def test_a_record_from_before_a_parameter_existed_finishes_a_run(
-    own: Own, own_folders: Path
-) -> None:
-    model = own_folders / "user" / "models" / "level.py"
-    model.write_text(LEVEL.replace("MORE", ""))
+def test_a_record_from_before_a_parameter_existed_finishes_a_run(own: Own, write: Write) -> None:
+    write("models/level.py", level())
     (older,) = own("level").jobs
     prepare.prepare("toy/ratings")
-    made = record(older)
-    model.write_text(LEVEL.replace("MORE", "tilt: float = 0.0"))
+    made = saved(older)
+    write("models/level.py", level("tilt: float = 0.0"))
     (newer,) = own("level").jobs
     assert newer.id != made.id
     assert finished(newer) == made.id
-    (tilted,) = own("level", "tilt = 1").jobs
+    (tilted,) = own("level", {"tilt": 1}).jobs
     assert finished(tilted) is None
-    (other,) = own("level", "value = 2").jobs
+    (other,) = own("level", {"value": 2}).jobs
     assert finished(other) is None
 
 
 def test_a_record_that_did_not_follow_a_metric_finishes_nothing(own: Own) -> None:
-    (job,) = own(seeds='select = "test:each"').jobs
+    (job,) = own(select="test:each").jobs
     prepare.prepare("toy/ratings")
-    record(job, results={"ndcg@10": Result(0.5, 0.1, 1)})
+    saved(job, results={"ndcg@10": Result(0.5, 0.1, 1)})
     assert finished(job) is None
 
 
@@ -273,7 +199,7 @@ def test_a_run_that_was_never_begun_is_missing(own: Own) -> None:
 def test_a_run_that_is_done_names_its_record(own: Own) -> None:
     plan = own()
     prepare.prepare("toy/ratings")
-    made = record(plan.jobs[0])
+    made = saved(plan.jobs[0])
     records.save_failure(folder(plan.jobs[0]), Failure("an attempt to run it again", "today", {}))
     found = state(plan)
     assert (found.label, found.kind) == ("mine 1 | Mine | Toy | seed 0", "done")
@@ -286,7 +212,7 @@ def test_a_run_that_was_cut_off_goes_on_from_its_checkpoint(own: Own) -> None:
     checkpoints.save(folder(plan.jobs[0]), b"half way")
     found = state(plan)
     assert found.kind == "missing"
-    assert "cut off" in found.detail
+    assert "interrupted" in found.detail
 
 
 def test_a_run_that_failed_says_why_and_when(own: Own) -> None:
@@ -313,7 +239,7 @@ def test_a_run_in_progress_tells_phase_epoch_process_and_time_left(
     assert f"train 3/10, process {os.getpid()} on {socket.gethostname()}" in found.detail
     assert found.left is not None
     assert 0.05 / 2 * 7 <= found.left < 10
-    assert state(plan).kind == "failed"  # the claim was given back
+    assert state(plan).kind == "failed"  # the lock was released
 
 
 def test_a_run_that_has_only_begun_is_running(own: Own, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -336,7 +262,7 @@ def test_a_run_that_has_only_begun_is_running(own: Own, monkeypatch: pytest.Monk
         ("elsewhere", False, 1000, "missing"),
     ],
 )
-def test_a_claim_counts_while_its_process_is_there(
+def test_a_lock_counts_while_its_process_is_there(
     own: Own, host: str, alive: bool, silent: int, kind: str
 ) -> None:
     plan = own()
@@ -344,10 +270,8 @@ def test_a_claim_counts_while_its_process_is_there(
     where = "another-machine" if host == "elsewhere" else socket.gethostname()
     seen = locks.processes() if host == "here" else "others"
     pid = os.getpid() if alive else dead_process()
-    claim = Lock("t", where, pid, "a run", time.time(), "train", 2, 5, 60.0, seen)
-    file = folder(plan.jobs[0]) / locks.FILE
-    files.write_json(file, asdict(claim))
-    os.utime(file, (time.time() - silent, time.time() - silent))
+    far = {"phase": "train", "epoch": 2, "n_epochs": 5, "left": 60.0}
+    lock_file(folder(plan.jobs[0]), silent, host=where, pid=pid, processes=seen, **far)
     found = state(plan)
     assert found.kind == kind
     if kind == "running":
@@ -368,11 +292,11 @@ def test_rows_that_give_no_run_come_with_their_reasons(own: Own) -> None:
 
 
 def test_the_time_left_is_the_median_of_records_of_the_same_model_and_data(own: Own) -> None:
-    plan = own(seeds="seeds = [0, 1, 2, 3, 4]")
+    plan = own(seeds=[0, 1, 2, 3, 4])
     prepare.prepare("toy/ratings")
     assert {s.left for s in status.states(plan, paths.runs())} == {None}
     for job, seconds in zip(plan.jobs, (10.0, 1000.0, 40.0), strict=False):
-        record(job, seconds)
+        saved(job, seconds)
     records.save_failure(folder(plan.jobs[3]), Failure("the wheels came off", "", {}))
     found = status.states(plan, paths.runs())
     assert [s.kind for s in found] == ["done", "done", "done", "failed", "missing"]
@@ -380,19 +304,19 @@ def test_the_time_left_is_the_median_of_records_of_the_same_model_and_data(own: 
 
 
 def test_the_time_left_is_of_as_many_epochs(own: Own) -> None:
-    (short,) = own(model="mult_vae", params="n_epochs = 5").jobs
+    (short,) = own(model="mult_vae", params={"n_epochs": 5}).jobs
     prepare.prepare("toy/ratings")
-    record(short, 10.0)
-    assert state(own(model="mult_vae", params="n_epochs = 200")).left == 400.0
+    saved(short, 10.0)
+    assert state(own(model="mult_vae", params={"n_epochs": 200})).left == 400.0
 
 
 def test_the_time_left_is_of_the_same_settings_where_they_ran(own: Own) -> None:
-    small, large = (own(model="mult_vae", params=f"latent_dim = {n}").jobs[0] for n in (10, 900))
+    small, large = (own(model="mult_vae", params={"latent_dim": n}).jobs[0] for n in (10, 900))
     prepare.prepare("toy/ratings")
-    record(small, 10.0)
-    assert state(own(model="mult_vae", params="latent_dim = 900")).left == 10.0
-    record(large, 1000.0)
-    again = own(model="mult_vae", params="latent_dim = 900", seeds="seeds = [0, 1]")
+    saved(small, 10.0)
+    assert state(own(model="mult_vae", params={"latent_dim": 900})).left == 10.0
+    saved(large, 1000.0)
+    again = own(model="mult_vae", params={"latent_dim": 900}, seeds=[0, 1])
     assert [s.left for s in status.states(again, paths.runs())] == [None, 1000.0]
 
 
@@ -405,7 +329,7 @@ def test_records_of_another_model_or_data_say_nothing_of_the_time_left(
     prepare.prepare("toy/ratings")
     changed = {"model": Spec("ease", {})} if other == "model" else {"dataset": "a/b"}
     made = replace(job.experiment, **changed)
-    record(job, 10.0, id="f" * 12, experiment=made)
+    saved(job, 10.0, id="f" * 12, experiment=made)
     assert state(plan).left is None
 
 
@@ -413,7 +337,7 @@ def test_a_smoke_run_says_nothing_of_the_time_that_a_real_one_takes(own: Own) ->
     plan = own()
     (job,) = plan.jobs
     prepare.prepare("toy/ratings")
-    record(replace(job, experiment=job.experiment.smoked()), 0.1)
+    saved(replace(job, experiment=job.experiment.smoked()), 0.1)
     assert state(plan).left is None
 
 
@@ -429,29 +353,25 @@ def test_a_damaged_file_of_a_run_is_named(own: Own, file: str) -> None:
 
 
 def test_looking_at_how_runs_stand_changes_nothing(own: Own) -> None:
-    plan = own(seeds="seeds = [0, 1, 2, 3]", more=OBSTACLES)
+    plan = own(seeds=[0, 1, 2, 3], more=OBSTACLES)
     prepare.prepare("toy/ratings")
-    record(plan.jobs[0])
+    saved(plan.jobs[0])
     records.save_failure(folder(plan.jobs[1]), Failure("the wheels came off", "", {}))
     checkpoints.save(folder(plan.jobs[2]), b"half way")
-    claim = Lock("t", socket.gethostname(), os.getpid(), "a run", time.time())
-    files.write_json(folder(plan.jobs[3]) / locks.FILE, asdict(claim))
+    lock_file(folder(plan.jobs[3]))
 
-    def content() -> dict[Path, bytes]:
-        return {file: file.read_bytes() for file in paths.runs().rglob("*") if file.is_file()}
-
-    before = content()
+    before = content(paths.runs())
     kinds = {s.kind for s in status.states(plan, paths.runs())}
     assert {"done", "failed", "missing", "running", "blocked"} <= kinds
-    assert content() == before
+    assert content(paths.runs()) == before
 
 
 def test_each_record_and_view_is_read_once_however_many_runs_there_are(
     own: Own, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = own(seeds=f"seeds = {list(range(40))}")
+    plan = own(seeds=list(range(40)))
     prepare.prepare("toy/ratings")
-    made = [record(job).id for job in plan.jobs[::2]]
+    made = [saved(job).id for job in plan.jobs[::2]]
     read: list[str] = []
     load, prepared = records.load, views.prepared
 
@@ -483,6 +403,6 @@ def test_each_record_and_view_is_read_once_however_many_runs_there_are(
 def test_a_run_that_is_not_the_rows_is_not_called_so(
     own: Own, asked: dict[str, Any], label: str
 ) -> None:
-    own(model="mult_vae", params="n_epochs = 5")
+    own(model="mult_vae", params={"n_epochs": 5})
     (job,) = plan.plan(Asked(("mine",), **asked)).jobs
     assert job.label == label

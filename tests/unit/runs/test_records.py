@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from builders.records import EASE, record
 from repro.errors import ReproError
-from repro.experiment import Experiment, Need, model_spec, protocol_spec
+from repro.experiment import Experiment, Need, model_spec
 from repro.metrics import Result
 from repro.runs import records
 from repro.runs.records import Failure, Record
@@ -20,25 +21,12 @@ from repro.training import checkpoints
 HITS = np.array([[1, 0, 0], [0, 0, 1], [0, 0, 0], [1, 1, 0]], dtype=bool)
 TARGETS = np.array([1, 2, 1, 4])
 
-EXPERIMENT = Experiment(
-    dataset="toy/split",
-    protocol=protocol_spec({"name": "given_split"}, "here"),
-    model=model_spec("ease", {}, "here"),
-)
-
-RECORD = Record(
+RECORD = record(
     id="0123456789ab",
-    experiment=EXPERIMENT,
     digest="d" * 64,
-    verified=True,
     code={"version": "0"},
-    environment={},
-    began="2024-01-01T00:00:00+00:00",
     seconds=1.5,
     epoch=3,
-    n_users=4,
-    tie_size=0.0,
-    constant=0.0,
     results={"ndcg@3": Result(0.1 + 0.2, 1 / 3, 3)},
     curve=[{"phase": "train", "epoch": 3, "seconds": 0.1, "losses": {"loss": 0.7}}],
 )
@@ -82,7 +70,7 @@ def test_a_metric_that_was_asked_for_is_what_the_run_said(tmp_path: Path) -> Non
 
 
 def test_hits_of_one_epoch_do_not_answer_for_the_best_of_another(tmp_path: Path) -> None:
-    each = replace(RECORD, experiment=replace(EXPERIMENT, select="test:each"))
+    each = replace(RECORD, experiment=replace(EASE, select="test:each"))
     records.save(tmp_path, each, HITS, TARGETS)
     assert not records.load(tmp_path / RECORD.id).has("recall@3")
 
@@ -159,7 +147,7 @@ def test_an_old_record_does_not_vouch_for_new_hits(
 
 
 def test_a_record_from_before_a_parameter_existed_has_its_default(tmp_path: Path) -> None:
-    full = replace(EXPERIMENT, model=model_spec("ease", {"l2": 500.0}, "here")).as_json()
+    full = replace(EASE, model=model_spec("ease", {"l2": 500.0}, "here")).as_json()
     old = full | {"model": {"name": "ease", "params": {}}}
     save_as(tmp_path, old)
     assert records.load(tmp_path / RECORD.id).experiment == Experiment.from_json(full)
@@ -181,12 +169,12 @@ def test_the_memory_that_a_run_took_is_kept(tmp_path: Path) -> None:
     assert records.load(tmp_path / RECORD.id).peak_bytes == peak
 
 
-NEW_ID = EXPERIMENT.id(RECORD.digest)
-FULL = EXPERIMENT.as_json()
+NEW_ID = EASE.id(RECORD.digest)
+FULL = EASE.as_json()
 
 
 def found(runs: Path, **changed: str) -> Record | None:
-    return records.find(runs, changed.get("digest", RECORD.digest), EXPERIMENT)
+    return records.find(runs, changed.get("digest", RECORD.digest), EASE)
 
 
 def test_a_record_is_found_under_the_id_of_its_experiment(tmp_path: Path) -> None:
@@ -217,7 +205,7 @@ def test_a_record_from_before_a_parameter_existed_is_found(
     save_as(tmp_path, FULL | older)
     record = found(tmp_path)
     assert record is not None
-    assert (record.id, record.experiment) == (RECORD.id, EXPERIMENT)
+    assert (record.id, record.experiment) == (RECORD.id, EASE)
     hits, _ = record.hits()
     assert hits.tolist() == HITS.tolist()
 
@@ -366,7 +354,7 @@ def test_what_a_killed_process_was_writing_goes_with_the_next_record(tmp_path: P
     folder = tmp_path / RECORD.id
     folder.mkdir()
     left = [folder / f".{name}.4711.0badcafe" for name in (records.HITS, records.FILE)]
-    beat = folder / ".claim.json.4711.0badcafe"  # of the run itself, this moment
+    beat = folder / ".lock.json.4711.0badcafe"  # of the run itself, this moment
     for file in [*left, beat]:
         file.touch()
     records.save(tmp_path, RECORD, HITS, TARGETS)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
 import pytest
 
+from builders import Write
 from repro.errors import ReproError
 from repro.protocols.leave_one_out import LeaveOneOut
 from repro.testing import check_model, check_protocol, quick_model, quick_protocol
@@ -93,7 +93,7 @@ PROTOCOL = Mine
 '''
 
 
-def test_a_good_plugin_of_ones_own_passes_by_name(write: Callable[[str, str], None]) -> None:
+def test_a_good_plugin_of_ones_own_passes_by_name(write: Write) -> None:
     write("models/mine.py", OWN_MODEL)
     write("protocols/mine.py", OWN_PROTOCOL)
     check_model("mine")

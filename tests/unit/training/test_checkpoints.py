@@ -109,12 +109,12 @@ def test_after_one_was_put_aside_the_newest_two_are_kept_as_before(tmp_path: Pat
 
 
 def test_clear_deletes_all_of_them_and_nothing_else(tmp_path: Path) -> None:
-    (tmp_path / "claim.json").touch()
+    (tmp_path / "lock.json").touch()
     checkpoints.put_aside(saved(tmp_path, 3)[0])
     checkpoints.save(tmp_path, b"4")
     (tmp_path / ".checkpoint-000005.pt.4711.0badcafe").touch()  # a killed write's
     checkpoints.clear(tmp_path)
-    assert names(tmp_path) == ["claim.json"]
+    assert names(tmp_path) == ["lock.json"]
     checkpoints.clear(tmp_path)
 
 

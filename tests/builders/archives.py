@@ -1,0 +1,29 @@
+"""Archives of small files."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import zipfile
+from collections.abc import Mapping
+
+
+def packed(kind: str, files: Mapping[str, bytes]) -> bytes:
+    """Return a zip, tar, tar.gz, tar.xz or tar.bz2."""
+    out = io.BytesIO()
+    if kind == "zip":
+        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made:
+            for name, content in files.items():
+                made.writestr(name, content)
+    else:
+        compression = kind.removeprefix("tar").removeprefix(".")
+        with tarfile.open(fileobj=out, mode=f"w:{compression}") as tar:  # type: ignore[call-overload]
+            for name, content in files.items():
+                entry = tarfile.TarInfo(name)
+                entry.size = len(content)
+                tar.addfile(entry, io.BytesIO(content))
+    return out.getvalue()
+
+
+def tar_of(texts: Mapping[str, str]) -> bytes:
+    return packed("tar", {name: text.encode() for name, text in texts.items()})

@@ -1,0 +1,88 @@
+"""Processes that tests start, wait for and kill, and what they leave."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from repro import files
+from repro.runs import locks
+from repro.runs.locks import Lock
+
+
+class Talking(subprocess.Popen[str]):
+    """A process of some code that is asked, and answers, line by line; it ends with its block."""
+
+    def __init__(self, code: str, *arguments: object) -> None:
+        super().__init__(
+            [sys.executable, "-c", code, *map(str, arguments)],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def line(self) -> str:
+        assert self.stdout is not None
+        return self.stdout.readline().strip()
+
+    def tell(self, text: str) -> None:
+        assert self.stdin is not None
+        self.stdin.write(f"{text}\n")
+        self.stdin.flush()
+
+    def ask(self, text: str = "") -> str:
+        """Send a line; return the answer."""
+        self.tell(text)
+        return self.line()
+
+    def end(self) -> int:
+        """Have it read no more; return its exit code."""
+        self.communicate(timeout=60)
+        return self.returncode
+
+    def __exit__(self, *error: Any) -> None:
+        self.kill()
+        super().__exit__(*error)
+
+
+class Told(Protocol):
+    """A process whose messages tell what went wrong."""
+
+    @property
+    def messages(self) -> str: ...
+
+
+def until(true: Callable[[], object], *started: Told, seconds: float = 60.0) -> None:
+    """Wait for something; after so many seconds fail, with the messages of these processes."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            pytest.fail("\n".join(["it never came true", *(one.messages for one in started)]))
+        time.sleep(0.005)
+
+
+def dead_process() -> int:
+    """Return the id of a process that has ended."""
+    with subprocess.Popen([sys.executable, "-S", "-c", ""]) as ended:
+        return ended.pid
+
+
+def lock_file(folder: Path, age: float = 0.0, **said: object) -> Lock:
+    """Write a lock as if a process here held it, last heard of so many seconds ago."""
+    about = Lock("f00d", socket.gethostname(), os.getpid(), "its run", time.time() - 1000)
+    about = replace(about, processes=locks.processes())
+    lock = replace(about, **said)  # type: ignore[arg-type]
+    files.write_json(folder / locks.FILE, asdict(lock))
+    heard = time.time() - age
+    os.utime(folder / locks.FILE, (heard, heard))
+    return lock

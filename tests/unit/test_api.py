@@ -1,0 +1,157 @@
+"""`import repro`: a notebook's way to data, models, papers and results."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import repro
+from repro.errors import ReproError
+from repro.interactions import Dataset
+from repro.split import Split
+
+FRAME = pd.DataFrame(
+    {
+        "who": ["cy", "ann", "bob", "ann", "cy", "ann"],
+        "what": [30, 10, 20, 30, 20, 10],
+        "when": [5, 3, 1, 2, 4, 1],
+    }
+)
+
+
+def frame(**changed: Any) -> Dataset:
+    return repro.dataset(FRAME.assign(**changed), user="who", item="what", time="when")
+
+
+@pytest.fixture
+def split() -> Split:
+    data = repro.dataset("toy/ratings")
+    split: Split = repro.protocols.StrongGeneralization(heldout_users=40).split(data)
+    return split
+
+
+def test_importing_is_cheap_and_every_name_is_there() -> None:
+    program = (
+        "import sys, repro; loaded = {'torch', 'pandas', 'numpy'} & set(sys.modules); "
+        "assert not loaded, loaded; [getattr(repro, name) for name in repro.__all__]; "
+        "assert 'torch' not in sys.modules and set(repro.__all__) <= set(dir(repro))"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize("name", repro.__all__)
+def test_every_name_says_what_it_is(name: str) -> None:
+    assert (getattr(repro, name).__doc__ or "").strip()
+
+
+def test_a_frame_is_numbered_by_sorted_identifiers_and_ordered_by_time() -> None:
+    data = frame()
+    assert data.user_ids.tolist() == ["ann", "bob", "cy"]
+    assert data.item_ids.tolist() == [10, 20, 30]
+    # Ann had item 10 at time 1, and again at 3, which counts once.
+    assert [data.interactions[user].tolist() for user in range(3)] == [[0, 2], [1], [1, 2]]
+    assert data.interactions.ordered
+    assert not repro.dataset(FRAME, user="who", item="what").interactions.ordered
+
+
+def test_identifiers_of_several_types_are_kept_as_they_are() -> None:
+    data = frame(what=["b", 7, 7, "b", "a", 7])
+    assert data.item_ids.tolist() == [7, "a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"who": [None, "ann", "bob", "ann", None, "ann"]}, "2 of 6 rows have no who.*position 0"),
+        ({"when": [5, 3, np.nan, 2, 4, 1]}, "1 of 6 rows have no when, the first at position 2"),
+    ],
+)
+def test_a_missing_identifier_or_time_is_an_error_that_says_where(
+    changed: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ReproError, match=message):
+        frame(**changed)
+
+
+def test_a_misspelt_column_is_an_error_with_a_suggestion() -> None:
+    with pytest.raises(ReproError, match=r"(?s)no column of plays is called 'users'.*did you mean"):
+        repro.dataset(FRAME.rename(columns={"who": "user"}), user="users", name="plays")
+
+
+def test_an_archive_without_a_view_is_an_error_that_lists_them() -> None:
+    with pytest.raises(ReproError, match=r"(?s)'toy' is an archive.*toy/ratings"):
+        repro.dataset("toy")
+
+
+def test_the_digest_of_a_frame_is_of_its_content() -> None:
+    assert frame().digest == frame().digest
+    assert frame().digest != frame(what=[30, 10, 20, 30, 20, 20]).digest
+
+
+def test_the_scorer_of_the_best_epoch_is_kept(split: Split) -> None:
+    model = repro.models.MultVAE(
+        hidden_dims=(32,), latent_dim=8, batch_size=32, learning_rate=0.1, n_epochs=12
+    )
+    fitted = repro.fit(model, split, ["ndcg@10"], select="valid:ndcg@10", device="cpu")
+    assert fitted.epoch < 12, "a best epoch before the last, or this shows nothing"
+    assert fitted.scorer is not None
+    again = repro.evaluate(fitted.scorer, split.test, ["ndcg@10"])
+    assert again["ndcg@10"] == fitted.results["ndcg@10"].value
+    curve = fitted.curve_frame()
+    assert curve["valid:ndcg@10"].idxmax() == fitted.epoch - 1
+    assert len(curve) == 12
+
+
+def test_without_being_asked_no_scorer_is_kept_and_nothing_is_written(split: Split) -> None:
+    fitted = repro.fit(repro.models.Popularity(), split, ["recall@20"], keep_scorer=False)
+    assert fitted.scorer is None
+    assert fitted.to_frame()["metric"].tolist() == ["recall@20"]
+    assert len(repro.records()) == 0
+
+
+def test_a_metric_that_does_not_exist_is_an_error_before_training(split: Split) -> None:
+    with pytest.raises(ReproError, match="no metric is called 'ndgc'"):
+        repro.fit(repro.models.EASE(), split, ["ndgc@10"])
+
+
+def test_a_class_that_does_not_exist_is_an_error_with_a_suggestion() -> None:
+    with pytest.raises(AttributeError, match="did you mean MultVAE"):
+        _ = repro.models.MulVAE
+
+
+def test_a_table_is_run_compared_and_framed() -> None:
+    table = repro.paper("toy").table("1")
+    assert {"POP", "EASE"} <= set(table.rows)
+    printed = table.to_frame()
+    assert set(printed["metric"]) == {"ndcg@10", "capped_recall@20"}
+    done = table.run(rows=["POP"], views=["split"])
+    (record,) = done.records
+    kept = repro.records()
+    assert kept.to_frame().loc[0, "id"] == record.id
+    cells = table.compare().to_frame()
+    own = cells[cells["ours"].notna()]
+    assert set(own["row"]) == {"POP"}
+    assert own["ours"].tolist() == [record.results[m].value for m in own["metric"]]
+    assert {s.kind for s in repro.status("toy") if s.id == record.id} == {"done"}
+
+
+def test_settings_of_a_notebook_are_those_of_the_command_line() -> None:
+    done = repro.run("toy", table="1", rows=["EASE"], views=["split"], settings={"l2": 5})
+    assert done.records[0].experiment.model.params == {"l2": 5.0}
+
+
+def test_a_run_that_fails_is_raised_once_all_have_ended() -> None:
+    with pytest.raises(ReproError, match=r"(?s)1 failures.*diverged"):
+        repro.run("toy", table="1", views=["split"], model="bpr", settings={"learning_rate": 1e30})
+
+
+def test_the_catalogue_has_what_the_command_lists() -> None:
+    assert {"sevae", "toy"} <= set(repro.catalogue()["paper"])
+    assert "mult_vae" in set(repro.catalogue("models")["name"])
+    with pytest.raises(ReproError, match="did you mean models"):
+        repro.catalogue("model")
