@@ -22,8 +22,8 @@ def clean(
     """Show files that are no longer needed, with their sizes, and delete them once you agree.
 
     These are checkpoints of finished runs, damaged checkpoints, partly written files, locks of
-    processes that have ended, and views whose manifest or files have changed or are gone. Records and raw data stay, and so
-    does everything that a process is using.
+    processes that have ended, and views whose manifest or files have changed or are gone. Records
+    and raw data stay, and so does everything that a process is using.
     """
     from repro import paths
     from repro.report.descriptions import leftovers as described

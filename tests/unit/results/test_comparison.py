@@ -574,8 +574,7 @@ def test_a_record_from_before_memory_was_noted_counts_for_its_row(own: Own) -> N
     assert cell(compare(paper, "1", [older])).verdict == "exact"
 
 
-OURS = {"added": True, "params": {"l2": 50}, "note": "a note on our row"}
-ADDED = row("EASE, stronger", "ease", (), **OURS)
+ADDED = row("EASE, stronger", "ease", (), added=True, params={"l2": 50}, note="a note on our row")
 WITH_ADDED = paper(view(), GONE, TABLE, ADDED, EASE, OTHERS)
 
 
