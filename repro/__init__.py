@@ -23,9 +23,12 @@ __version__ = "0.2.0"
 if TYPE_CHECKING:
     from repro import models, protocols
     from repro.api import (
+        Batch,
         Comparison,
         Fitted,
+        PaperOf,
         Records,
+        TableOf,
         catalogue,
         compare,
         dataset,
@@ -39,9 +42,12 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "Batch",
     "Comparison",
     "Fitted",
+    "PaperOf",
     "Records",
+    "TableOf",
     "catalogue",
     "compare",
     "dataset",
@@ -58,7 +64,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("models", "protocols"):
+    if name in ("api", "models", "protocols", "testing"):
         return import_module(f"repro.{name}")
     if name in __all__:
         return getattr(import_module("repro.api"), name)

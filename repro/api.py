@@ -1,8 +1,7 @@
 """What `import repro` offers: data, protocols, models, training, papers and results in a notebook.
 
-Every command of the command line calls a function of this module, or one that this module calls.
-Progress is shown only to an audience that is given. `dataset` takes a DataFrame, and `to_frame`
-returns one.
+The commands `list`, `fetch`, `run`, `status` and `compare` do what these functions do. Progress is
+shown only to an audience that is given. `dataset` takes a DataFrame, and `to_frame` returns one.
 """
 
 from __future__ import annotations
@@ -36,9 +35,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "Batch",
     "Comparison",
     "Fitted",
+    "PaperOf",
     "Records",
+    "TableOf",
     "catalogue",
     "compare",
     "dataset",
@@ -125,12 +127,15 @@ def catalogue(kind: str = "papers") -> pd.DataFrame:
     return pd.DataFrame([asdict(line) for line in lists.lines(kind)])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TableOf:
     """A table of a paper."""
 
     paper: Paper
     number: str
+
+    def __repr__(self) -> str:
+        return f"<table {self.number} of {self.paper.id}: {self.caption}>"
 
     @property
     def caption(self) -> str:
@@ -164,11 +169,14 @@ class TableOf:
         return compare(self.paper.id, table=self.number, **asked)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PaperOf:
     """A paper."""
 
     paper: Paper
+
+    def __repr__(self) -> str:
+        return f"<paper {self.paper.id}: {self.title}; tables {', '.join(self.tables)}>"
 
     @property
     def title(self) -> str:
@@ -225,11 +233,18 @@ def run(
     settings: Mapping[str, Any] | None = None,
     model: str | None = None,
     smoke: bool = False,
+    device: str = "auto",
+    threads: int = 0,
+    jobs: int = 1,
+    engine: str = "local",
+    deterministic: bool = True,
+    force: bool = False,
     runs: str | Path | None = None,
     audience: Audience | None = None,
-    **how: Any,
 ) -> Batch:
     """Train and evaluate the rows of a paper's tables that have no record yet.
+
+    The `records` of what is returned are those of all selected runs, new and old.
 
     Parameters
     ----------
@@ -249,17 +264,12 @@ def run(
         A model to run under the table, instead of the table's rows.
     smoke : bool
         Toy data and two epochs: shows that the code runs, and nothing else.
+    device, threads, jobs, engine, deterministic, force
+        As in `repro.runs.settings.How`.
     runs : path, optional
         The folder of records; ``REPRO_RUNS``, or ``./runs``.
     audience : Audience, optional
         Receives messages and progress; `repro.cli.progress.Terminal` shows bars.
-    **how
-        device, threads, jobs, engine, deterministic, force: as in `repro.runs.settings.How`.
-
-    Returns
-    -------
-    Batch
-        Its `records` are those of all selected runs, new and old.
 
     Raises
     ------
@@ -269,10 +279,11 @@ def run(
     """
     asked = asked_for(paper, table, figure, rows, added, views, seeds, settings, model, smoke)
     folder = Path(runs) if runs else paths.runs()
-    done = batch.run(asked, How(folder, **how), audience or Quiet())
+    how = How(folder, device, threads, jobs, engine, deterministic, force)
+    done = batch.run(asked, how, audience or Quiet())
     if done.exit_code:
         faults = [*done.without_data.values(), *(error for _, error in done.done.failed)]
-        raise ReproError(f"{len(faults)} failures", "\n  ".join(map(str, faults)))
+        raise ReproError(f"failed: {len(faults)}", "\n  ".join(map(str, faults)))
     return done
 
 

@@ -32,7 +32,7 @@ def fetch(
         bool, typer.Option(help="Accept bytes that differ from the manifest; records will say so.")
     ] = False,
 ) -> None:
-    """Download or take from a folder, verify, unpack, build the views, and print each funnel.
+    """Download or take from a folder, verify, unpack, build the views, and print their counts.
 
     A download that was interrupted resumes, even after a power cut.
     """

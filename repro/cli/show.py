@@ -32,7 +32,7 @@ def show(
     """Show a paper's tables as printed, a dataset's terms and counts, a model's settings."""
     from repro.report import descriptions
 
-    chosen, *others = descriptions.kinds(name, kind.value if kind else None)
+    chosen, *others = descriptions.kinds(name, kind.value if kind else "paper" if table else None)
     if others:
         flags = ", ".join(f"--kind {other}" for other in others)
         typer.echo(f"{name} is also something else: {flags}", err=True)

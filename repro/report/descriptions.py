@@ -49,12 +49,13 @@ def paper_json(found: Paper, number: str | None = None) -> str:
         "paper": found.about.model_dump(),
         "views": {key: view.model_dump() for key, view in found.views.items()},
         "tables": {n: found.table(n).model_dump() for n in chosen},
+        "figures": {} if number else {n: one.model_dump() for n, one in found.figures.items()},
     }
     return json.dumps(content, indent=1, ensure_ascii=False)
 
 
 def dataset(found: Manifest) -> str:
-    """Return an archive: terms, sources, files, each view's funnel, and what is unconfirmed."""
+    """Return an archive: terms, sources, files, counts after each step, and what is unconfirmed."""
     about = found.archive
     have = cache.receipts(found)
     said = {
@@ -92,7 +93,7 @@ def dataset(found: Manifest) -> str:
 
 
 def _view(found: Manifest, name: str) -> list[str]:
-    """Return the lines on one view: its source, its funnel, and what papers print of it."""
+    """Return the lines on one view: its source, its counts, and what papers print of it."""
     view, id = found.view(name), f"{found.id}/{name}"
     lines = [f"view {id}", f"  source: {view.source}"]
     lines += [indent(text, "  ") for text in tables.bullets(filter(None, [view.note]))]

@@ -21,7 +21,7 @@ from repro.data import manifest
 from repro.data.build import Prepared
 from repro.data.cache import Receipt
 from repro.hyperparameters import Field
-from repro.papers.schema import About, Table, View
+from repro.papers.schema import About, Figure, Table, View
 from repro.report.lists import DatasetLine, MetricLine, PaperLine, PluginLine
 from repro.results.summary import Summary
 from repro.results.verdicts import ComparedCell
@@ -38,6 +38,8 @@ class ShownPaper:
     """By key."""
     tables: dict[str, Table]
     """By printed number."""
+    figures: dict[str, Figure]
+    """By printed number; empty where one table is asked for."""
 
 
 class ShownView(manifest.View):

@@ -189,9 +189,14 @@ def _plugins(catalogue: Catalogue) -> list[PluginLine]:
 def metrics() -> list[MetricLine]:
     """Return the metrics."""
     return [
-        MetricLine(f"{name}@K", (function.__doc__ or "").partition("\n")[0])
-        for name, function in METRICS.items()
+        MetricLine(f"{name}@K", _what(function.__doc__ or "")) for name, function in METRICS.items()
     ]
+
+
+def _what(docstring: str) -> str:
+    """Return what a function returns, as its docstring says it first."""
+    said = docstring.partition("\n")[0].removeprefix("Return ")
+    return said[:1].upper() + said[1:]
 
 
 def results() -> list[Summary]:
@@ -262,6 +267,8 @@ def _summary(found: Summary) -> Cells:
     rows = f"{found.rows}" if found.rows else f"{found.added_rows} further"
     if found.rows_printed:
         rows = f"{found.rows} of {found.rows_printed}"
+    in_part = found.ahead_here and found.ahead_found < found.ahead_rows
+    some = f" ({found.ahead_found} of {found.ahead_rows} rows)" if in_part else ""
     return {
         "paper": found.paper,
         "table": found.table,
@@ -271,7 +278,7 @@ def _summary(found: Summary) -> Cells:
         "seeds": f"{found.seeds} of {found.seeds_planned}",
         "verdicts": ", ".join(f"{verdict} {n}" for verdict, n in found.verdicts.items()),
         "ahead as printed": _leads(found.ahead_printed),
-        "ahead here": _leads(found.ahead_here),
+        "ahead here": _leads(found.ahead_here) + some,
         "with further rows": _leads(found.ahead_with_added),
     }
 

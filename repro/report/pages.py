@@ -73,6 +73,8 @@ def _summary(found: Summary) -> dict[str, str]:
     view = found.data.removesuffix(", ours")
     judged = {verdict: n for verdict, n in found.verdicts.items() if verdict in LOOKS}
     of = f" of {found.rows_printed}" if found.rows_printed else ""
+    in_part = found.ahead_here and found.ahead_found < found.ahead_rows
+    some = f" ({found.ahead_found} of {found.ahead_rows} rows)" if in_part else ""
     return {
         "table": found.table,
         "data": f"{view} (added)" if found.added_view else view,
@@ -82,7 +84,7 @@ def _summary(found: Summary) -> dict[str, str]:
         "seeds": f"{found.seeds} of {found.seeds_planned}",
         "verdicts": ", ".join(f"{verdict} {n}" for verdict, n in judged.items()),
         "ahead as printed": _leads(found.ahead_printed),
-        "ahead in our runs": _leads(found.ahead_here),
+        "ahead in our runs": _leads(found.ahead_here) + some,
         "ahead with further rows": _leads(found.ahead_with_added),
     }
 

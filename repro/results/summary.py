@@ -53,6 +53,10 @@ class Summary:
     """By the printed numbers."""
     ahead_here: list[Lead]
     """By our numbers, among the paper's rows."""
+    ahead_found: int
+    """Our rows that can lead: run for the full length, on the column group's own view."""
+    ahead_rows: int
+    """The paper's rows that could."""
     ahead_with_added: list[Lead]
     """By our numbers, among all rows."""
 
@@ -92,6 +96,8 @@ def _summary(group: str, every: list[ComparedCell], added_view: bool) -> Summary
         verdicts={verdict: seen[verdict] for verdict in VERDICTS if seen[verdict]},
         ahead_printed=_leads(ahead.published) if ahead else [],
         ahead_here=_leads(ahead.here) if ahead else [],
+        ahead_found=ahead.found if ahead else 0,
+        ahead_rows=ahead.rows if ahead else 0,
         ahead_with_added=_leads(ahead.with_added) if ahead else [],
     )
 

@@ -39,7 +39,7 @@ MARKS = {
     "s": "smoke: toy data, two epochs",
     "m": "printed number that cannot be this row's result; its note says why",
     "p": "printed numbers at the level of the most popular items",
-    "v": "the data has another version now, or there are several runs, of it or of a seed",
+    "v": "the data has changed since, or there are several runs, and the newest is shown",
 }
 
 

@@ -63,7 +63,7 @@ class _Unwatched:
         """Receive a message for the user."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Batch:
     """The outcome of a selection of runs."""
 
@@ -73,6 +73,11 @@ class Batch:
     done: Done = field(default_factory=Done)
     without_data: dict[str, ReproError] = field(default_factory=dict)
     """Views that could not be prepared, and why."""
+
+    def __repr__(self) -> str:
+        failed, missing = len(self.done.failed), len(self.without_data)
+        n_new, n_known = len(self.done.finished), len(self.known)
+        return f"<batch: {n_new} new, {n_known} known, {failed} failed, {missing} without data>"
 
     @property
     def records(self) -> list[Record]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import re
 import resource
 import sys
 from collections.abc import Iterator
@@ -38,6 +39,8 @@ def chosen_device(name: str, threads: int = 0, deterministic: bool = True) -> to
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise ReproError(f"no device is called '{name}'", "available: auto, cpu, cuda, cuda:1")
     if name.startswith("cuda"):
         if not torch.cuda.is_available():
             raise ReproError("no CUDA device is available", "use --device cpu")

@@ -17,7 +17,7 @@ Report = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Settings:
-    """How to run: changes no number, except device and threads in the last digits."""
+    """What one run is given: changes no number, except device and threads in the last digits."""
 
     runs: Path
     """The folder of records."""
@@ -33,7 +33,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class How:
-    """Where and how to run: changes no number, except device and threads in the last digits."""
+    """What the user asks for, of all runs: where, with what, and how many side by side."""
 
     runs: Path
     """The folder of records."""

@@ -57,7 +57,7 @@ class Fitted:
 def fit(
     model: Model,
     split: Split,
-    metrics: Iterable[str] = ("ndcg@100", "recall@20", "recall@50"),
+    metrics: str | Iterable[str] = ("ndcg@100", "recall@20", "recall@50"),
     *,
     select: str = "last",
     every: int = 1,
@@ -78,7 +78,7 @@ def fit(
         Such as ``repro.models.MultVAE(latent_dim=64)``.
     split : Split
         What a protocol makes of a dataset: ``repro.protocols.LeaveOneOut().split(data)``.
-    metrics : iterable of str
+    metrics : str or iterable of str
         What to measure, as in ``repro list metrics``: "ndcg@100".
     select, every, patience
         Which epoch counts, as in `repro.experiment.Experiment`: "last", "valid:ndcg@100".
@@ -104,7 +104,7 @@ def fit(
     from repro.training.fit import fit as trained
     from repro.training.progress import Progress
 
-    asked = tuple(metrics)
+    asked = _named(metrics)
     for metric in asked:
         parse(metric)
     outcome = trained(
@@ -141,7 +141,9 @@ def rank(scorer: Scorer, cases: Cases) -> Ranking:
 
 
 def evaluate(
-    scorer: Scorer, cases: Cases, metrics: Iterable[str] = ("ndcg@100", "recall@20", "recall@50")
+    scorer: Scorer,
+    cases: Cases,
+    metrics: str | Iterable[str] = ("ndcg@100", "recall@20", "recall@50"),
 ) -> dict[str, float]:
     """Return the metrics of a scorer's ranking, as means over users.
 
@@ -149,8 +151,12 @@ def evaluate(
     ----------
     scorer, cases
         As in `rank`.
-    metrics : iterable of str
+    metrics : str or iterable of str
         What to measure: "ndcg@100".
     """
     ranking = rank(scorer, cases)
-    return {name: ranking.value(name) for name in metrics}
+    return {name: ranking.value(name) for name in _named(metrics)}
+
+
+def _named(metrics: str | Iterable[str]) -> tuple[str, ...]:
+    return (metrics,) if isinstance(metrics, str) else tuple(metrics)

@@ -146,7 +146,7 @@ def test_settings_of_a_notebook_are_those_of_the_command_line() -> None:
 
 
 def test_a_run_that_fails_is_raised_once_all_have_ended() -> None:
-    with pytest.raises(ReproError, match=r"(?s)1 failures.*diverged"):
+    with pytest.raises(ReproError, match=r"(?s)failed: 1.*diverged"):
         repro.run("toy", table="1", views=["split"], model="bpr", settings={"learning_rate": 1e30})
 
 
