@@ -6,8 +6,8 @@ shown only to an audience that is given. `dataset` takes a DataFrame, and `to_fr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -62,9 +62,9 @@ def dataset(data: str, *, source: str | Path | None = None) -> Dataset: ...
 def dataset(
     data: pd.DataFrame,
     *,
-    user: str = "user",
-    item: str = "item",
-    time: str | None = None,
+    user: Hashable = "user",
+    item: Hashable = "item",
+    time: Hashable | None = None,
     name: str = "frame",
 ) -> Dataset: ...
 
@@ -96,7 +96,11 @@ def dataset(data: Any, *, source: str | Path | None = None, **columns: Any) -> D
     (['ann', 'bob'], [3, 7])
     """
     if not isinstance(data, str):
+        if source is not None:
+            raise ReproError("a DataFrame has no source", "leave it out")
         return from_frame(data, **columns)
+    if columns:
+        raise ReproError(f"{', '.join(columns)} name columns of a DataFrame, and '{data}' is an id")
     asked = prepare.asked_for([data])[0]
     if "/" not in data:
         known = ", ".join(f"{data}/{view}" for view in asked.views)
@@ -135,12 +139,8 @@ class TableOf:
     number: str
 
     def __repr__(self) -> str:
-        return f"<table {self.number} of {self.paper.id}: {self.caption}>"
-
-    @property
-    def caption(self) -> str:
-        """The caption."""
-        return self.paper.table(self.number).caption
+        caption = self.paper.table(self.number).caption
+        return f"<table {self.number} of {self.paper.id}: {caption}>"
 
     @property
     def rows(self) -> list[str]:
@@ -226,8 +226,8 @@ def run(
     *,
     table: str | None = None,
     figure: str | None = None,
-    rows: Iterable[str] = (),
-    views: Iterable[str] = (),
+    rows: str | Iterable[str] = (),
+    views: str | Iterable[str] = (),
     added: bool = False,
     seeds: Iterable[int] | str = (),
     settings: Mapping[str, Any] | None = None,
@@ -252,7 +252,7 @@ def run(
         The paper's id.
     table, figure : str, optional
         One table, or the runs of one figure, by its printed number.
-    rows, views : iterable of str
+    rows, views : str or iterable of str
         Rows by their printed labels; datasets or column groups. Empty: all of the paper's.
     added : bool
         Also the rows and views that the table file adds.
@@ -280,7 +280,8 @@ def run(
     asked = asked_for(paper, table, figure, rows, added, views, seeds, settings, model, smoke)
     folder = Path(runs) if runs else paths.runs()
     how = How(folder, device, threads, jobs, engine, deterministic, force)
-    done = batch.run(asked, how, audience or Quiet())
+    quiet = Quiet()
+    done = replace(batch.run(asked, how, audience or quiet), messages=tuple(quiet.said))
     if done.exit_code:
         faults = [*done.without_data.values(), *(error for _, error in done.done.failed)]
         raise ReproError(f"failed: {len(faults)}", "\n  ".join(map(str, faults)))

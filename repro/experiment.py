@@ -151,7 +151,7 @@ class Experiment:
                 entry = catalogue.entry(name)
                 given[kind] = Spec(entry.name, entry.defaults() | params, entry.id_name)
             else:
-                given[kind] = Spec(name, params)
+                given[kind] = Spec(name, dict(params))
         return cls(**given)
 
     @cached_property

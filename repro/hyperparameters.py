@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import ast
 import math
-import re
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, get_args
@@ -124,12 +123,33 @@ def resolved(annotation: str) -> tuple[str, Range | None]:
     >>> resolved("Count | None")[0]
     'int | None'
     """
-    named = next((name for name in _RANGES if re.search(rf"\b{name}\b", annotation)), None)
-    if named is None:
-        return annotation, None
-    plain, limits = get_args(_RANGES[named])
-    text = plain.__name__ if isinstance(plain, type) and not get_args(plain) else str(plain)
-    return re.sub(rf"\b{named}\b", text, annotation), limits
+    named = _Named()
+    plain = named.visit(ast.parse(annotation, mode="eval"))
+    return (ast.unparse(plain), named.limits) if named.limits else (annotation, None)
+
+
+class _Named(ast.NodeTransformer):
+    """Puts plain types in place of the names of ranges, and keeps the range."""
+
+    limits: Range | None = None
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        return self._plain(node.id, node)
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        return self._plain(node.attr, node)
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        if ast.unparse(node.value).rpartition(".")[2] == "Literal":  # whose texts may be any
+            return node
+        return self.generic_visit(node)
+
+    def _plain(self, name: str, node: ast.AST) -> ast.AST:
+        if name not in _RANGES:
+            return node
+        kind, self.limits = get_args(_RANGES[name])
+        text = kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind)
+        return ast.parse(text, mode="eval").body
 
 
 def _fits(value: Any, annotation: str) -> bool:

@@ -12,6 +12,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -95,10 +96,15 @@ class Catalogue:
 
     def _files(self) -> dict[str, Path]:
         folders = [self._ours, *(own / self.kind for own in paths.user_folders())]
-        return paths.listed(folders, "[!_]*.py")
+        found = paths.listed(folders, "[!_]*.py")
+        return {name: path for name, path in found.items() if name not in self._today}
+
+    def today(self, name: str) -> str:
+        """Return the name that a plug-in has today, by this or an earlier name."""
+        return self._today.get(name, name)
 
     def __contains__(self, name: str) -> bool:
-        return self._today.get(name, name) in self._files()
+        return self.today(name) in self._files()
 
     def names(self) -> list[str]:
         """Return the names of all plug-ins."""
@@ -113,7 +119,7 @@ class Catalogue:
             If the name is unknown, or its file does not name a dataclass.
         """
         files = self._files()
-        path = files.get(self._today.get(name, name))
+        path = files.get(self.today(name))
         if path is None:
             raise unknown(self.kind.removesuffix("s"), name, files, where)
         found = _read(path.stem, path, self.attribute, path.stat().st_mtime_ns)
@@ -126,8 +132,16 @@ class Catalogue:
         return getattr(_import(self.kind, path), self.attribute)
 
     def classes(self) -> dict[str, str]:
-        """Return the names of all plug-ins by the names of their classes."""
-        return {self.entry(name).class_name: name for name in self.names()}
+        """Return the names of all plug-ins by those of their classes.
+
+        Ours come first, as they do among files. A file that cannot be read is left out.
+        """
+        found: dict[str, str] = {}
+        files = self._files()
+        for name in sorted(files, key=lambda name: (files[name].parent != self._ours, name)):
+            with suppress(ReproError):
+                found.setdefault(self.entry(name).class_name, name)
+        return found
 
     def attribute_of(self, name: str, module: str) -> Any:
         """Return a plug-in's class by the class's name, for a module that has them as attributes.
@@ -135,7 +149,7 @@ class Catalogue:
         Raises
         ------
         AttributeError
-            If there is no such class; the message suggests the nearest name.
+            If there is no such class; with the nearest name.
         """
         if not name.startswith("_"):
             known = self.classes()

@@ -15,6 +15,7 @@ from repro.cli.options import Added, Json, Table
 
 if TYPE_CHECKING:
     from repro.runs.asked import Asked
+    from repro.runs.dry_run import PlannedRun
     from repro.runs.settings import How
 
 
@@ -109,5 +110,12 @@ def _dry_run(asked: Asked, how: How, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(asdict(dry_run(asked, how)), indent=1))
         return
-    found = dry_run(asked, how, lambda one: typer.echo(described.planned(one)))
-    typer.echo(described.dry_run(found))
+
+    def begin(run: PlannedRun) -> None:
+        typer.echo(described.planned(run))
+
+    def end(run: PlannedRun) -> None:
+        if not run.record:
+            typer.echo(described.time_of(run))
+
+    typer.echo(described.dry_run(dry_run(asked, how, begin, end)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
 def from_frame(
     frame: pd.DataFrame,
     *,
-    user: str = "user",
-    item: str = "item",
-    time: str | None = None,
+    user: Hashable = "user",
+    item: Hashable = "item",
+    time: Hashable | None = None,
     name: str = "frame",
 ) -> Dataset:
     """Return a dataset of the interactions in a DataFrame.
@@ -48,9 +49,12 @@ def from_frame(
     ReproError
         If a column or an identifier is missing, or there is no row.
     """
-    for column in [user, item, *([time] if time else [])]:
+    import pandas as pd
+
+    columns = [user, item, *([] if time is None else [time])]
+    for column in columns:
         if column not in frame.columns:
-            raise unknown(f"column of {name}", column, map(str, frame.columns))
+            raise unknown(f"column of {name}", str(column), map(str, frame.columns))
         if missing := int(frame[column].isna().sum()):
             place = int(np.flatnonzero(frame[column].isna())[0])
             raise ReproError(
@@ -60,15 +64,21 @@ def from_frame(
             )
     if frame.empty:
         raise ReproError(f"{name} has no interactions")
-    kept = frame.sort_values(time, kind="stable") if time else frame
-    kept = kept.drop_duplicates([user, item])
-    users, user_ids = _numbered(kept[user])
-    items, item_ids = _numbered(kept[item])
+    kept = frame[columns].reset_index(drop=True).rename(columns=str)
+    if time is not None:
+        try:
+            kept = kept.sort_values(str(time), kind="stable")
+        except TypeError as error:
+            raise ReproError(f"{name}: the column {time} cannot be sorted: {error}") from error
+    users, user_ids = _numbered(kept[str(user)])
+    items, item_ids = _numbered(kept[str(item)])
+    first = ~pd.DataFrame({"user": users, "item": items}).duplicated().to_numpy()
     sizes = len(user_ids), len(item_ids)
-    rows = from_rows(users, items, *sizes, ordered=time is not None, numbered=time is None)
+    ordered = time is not None
+    rows = from_rows(users[first], items[first], *sizes, ordered=ordered, numbered=not ordered)
     arrays: dict[str, NDArray[Any]] = {
-        "user_ids": user_ids.astype(str),
-        "item_ids": item_ids.astype(str),
+        "user_ids": np.array([str(id) for id in user_ids]),
+        "item_ids": np.array([str(id) for id in item_ids]),
         "whole_user": rows.user,
         "whole_item": rows.item,
     }
@@ -100,4 +110,8 @@ def _numbered(ids: pd.Series[Any]) -> tuple[IntArray, NDArray[Any]]:
         codes, known = pd.factorize(ids, sort=True)
     except TypeError:  # numbers and texts in one column
         codes, known = pd.factorize(ids)
-    return codes.astype(np.int32), np.asarray(known)
+    ids_by_number = np.asarray(known)
+    if ids_by_number.ndim > 1 or ids_by_number.dtype == object:  # tuples must not become columns
+        ids_by_number = np.empty(len(known), dtype=object)
+        ids_by_number[:] = list(known)
+    return codes.astype(np.int32), ids_by_number

@@ -8,6 +8,7 @@ from repro import metrics
 from repro.errors import ReproError, unknown
 from repro.papers.printed import number_in
 from repro.papers.schema import STATISTICS, PaperFile, Row, Table, Tolerance
+from repro.plugins import MODELS
 
 
 def faults_of(content: PaperFile) -> Iterator[str]:
@@ -20,7 +21,7 @@ def faults_of(content: PaperFile) -> Iterator[str]:
             yield f"{at}.added_for: {whose} is itself a view of ours"
         names = {name for t in content.with_figures().values() for name in _names(t)}
         for name in view.params:
-            if name not in names:
+            if not {name, MODELS.today(name)} & names:
                 yield str(unknown("model or row of this paper", name, names, f"{at}.params"))
     for number, figure in content.figures.items():
         if (figure.kind == "sweep") != (figure.x is not None):
@@ -65,6 +66,7 @@ def _names(table: Table) -> Iterator[str]:
     for row in table.rows:
         models = [row.model, *(place.model for place in row.at.values())]
         yield from (name for name in [row.label, *models] if name)
+        yield from (MODELS.today(name) for name in models if name)
 
 
 def _row_faults(content: PaperFile, table: Table, row: Row, at: str) -> Iterator[str]:

@@ -124,7 +124,9 @@ class Resolver:
         table = self.table
         if not model or table.kind != "results" or view.protocol is None:
             return None
-        params = [row.params, place.params, view.params.get(model), view.params.get(row.label)]
+        of_models = {MODELS.today(name): params for name, params in view.params.items()}
+        of_view = of_models.get(MODELS.today(model)), view.params.get(row.label)
+        params = [row.params, place.params, *of_view]
         return Recipe(
             where=f'{self.path}, table {self.number}, row "{row.label}", {key}',
             dataset=view.dataset,

@@ -92,13 +92,15 @@ class PluginLine:
     """As in ``--model`` or a table file."""
     what: str
     """The first line of its class's docstring."""
+    required: list[str]
+    """Parameters without a default."""
     parameters: dict[str, Any]
-    """Defaults by name; null where there is none."""
+    """The others, with their defaults."""
 
     def cells_of(self) -> Cells:
         """Return the line as text."""
-        given = [k if v is None else f"{k}={v}" for k, v in self.parameters.items()]
-        return _texts(self, parameters=", ".join(given))
+        given = [*self.required, *(f"{k}={v}" for k, v in self.parameters.items())]
+        return {"name": self.name, "what": self.what, "parameters": ", ".join(given)}
 
 
 @dataclass(frozen=True)
@@ -181,8 +183,9 @@ def protocols() -> list[PluginLine]:
 def _plugins(catalogue: Catalogue) -> list[PluginLine]:
     found = []
     for entry in map(catalogue.entry, catalogue.names()):
-        given = {one.name: None if one.required else one.default for one in entry.fields}
-        found.append(PluginLine(entry.name, entry.class_doc.partition("\n")[0], given))
+        needed = [one.name for one in entry.fields if one.required]
+        what = entry.class_doc.partition("\n")[0]
+        found.append(PluginLine(entry.name, what, needed, entry.defaults()))
     return found
 
 

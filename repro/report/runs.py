@@ -57,18 +57,20 @@ def _line(what: str, text: str) -> str:
 
 
 def planned(run: PlannedRun) -> str:
-    """Return a run that was asked for: its row, data, protocol, model, and time."""
+    """Return a run that was asked for: its row, data, protocol and model."""
     lines = [
         _line(f"done {run.record}" if run.record else "to run", run.label),
         _line("", f"{run.dataset}, {_titled(run.protocol)}"),
         _line("", f"{_titled(run.model)}, select {run.select}"),
     ]
-    if run.seconds is not None:
-        kind = "more than" if run.at_least else "about"
-        lines.append(_line("", f"{kind} {duration(run.seconds)}"))
-    elif not run.record:
-        lines.append(_line("", f"time unknown: {run.why_unknown}"))
     return "\n".join(lines)
+
+
+def time_of(run: PlannedRun) -> str:
+    """Return how long a run takes that has no record."""
+    if run.seconds is None:
+        return _line("", f"time unknown: {run.why_unknown}")
+    return _line("", f"{'more than' if run.at_least else 'about'} {duration(run.seconds)}")
 
 
 def _titled(plugin: dict[str, object]) -> str:

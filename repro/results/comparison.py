@@ -104,8 +104,8 @@ def compare(
     whole = {cell.row: cell.name for cell in reversed(cells) if not cell.shortened}
     asked = [(contest.row, contest.against) for contest in table.contests]
     contests = [(whole[row], whole[other]) for row, other in asked if {row, other} <= whole.keys()]
-    if against in whole:
-        names = dict.fromkeys(cell.name for cell in cells)
+    if against:
+        names = dict.fromkeys(cell.name for cell in cells if against in whole)
         contests = [(name, whole[against]) for name in names if name != whole[against]]
     return ComparedTable(
         paper.id,

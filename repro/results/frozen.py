@@ -174,6 +174,12 @@ def _read(path: Path, kind: type[Kept], _inode: int, _changed: int) -> tuple[Kep
     with path.open(newline="", encoding="utf-8") as stream:
         reader = csv.DictReader(stream, restkey="more")
         try:
+            if missing := [name for name in kinds if name not in (reader.fieldnames or [])]:
+                raise ReproError(
+                    f"{path} lacks the columns {', '.join(missing)}",
+                    "it is of another version: delete it and freeze the records again, or add "
+                    "them: origin is paper, added or other, shortened and apart may be empty",
+                )
             for row in reader:
                 if "more" in row:
                     raise ValueError(f"more than {len(reader.fieldnames or [])} values")

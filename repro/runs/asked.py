@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -34,8 +33,8 @@ class Asked:
     """Datasets or column groups; empty: all of the paper's."""
     seeds: tuple[int, ...] = ()
     """Empty: those of the table."""
-    settings: tuple[str, ...] = ()
-    """KEY=VALUE of hyper-parameters."""
+    settings: tuple[tuple[str, Any], ...] = ()
+    """Hyper-parameters and their values."""
     model: str | None = None
     """A model to run under the tables' protocols, instead of their own rows."""
     every_model: bool = False
@@ -48,9 +47,9 @@ def asked_for(
     paper: str | None = None,
     table: str | None = None,
     figure: str | None = None,
-    rows: Iterable[str] | None = None,
+    rows: str | Iterable[str] | None = None,
     added: bool = False,
-    views: Iterable[str] | None = None,
+    views: str | Iterable[str] | None = None,
     seeds: str | Iterable[int] = (),
     settings: Iterable[str] | Mapping[str, Any] | None = None,
     model: str | None = None,
@@ -76,21 +75,29 @@ def asked_for(
     """
     if paper is None and not smoke:
         raise ReproError("which paper?", f"available: {', '.join(library.papers())}")
-    if isinstance(settings, Mapping):
-        settings = [f"{key}={json.dumps(value)}" for key, value in settings.items()]
+    given = settings.items() if isinstance(settings, Mapping) else map(_setting, settings or ())
     return Asked(
         papers=(paper,) if paper else tuple(library.papers()),
         table=table,
         figure=figure,
-        rows=tuple(rows or ()),
+        rows=_several(rows),
         added=added,
-        views=tuple(views or ()),
-        seeds=seeds_in(seeds) if isinstance(seeds, str) else tuple(seeds),
-        settings=tuple(settings or ()),
+        views=_several(views),
+        seeds=seeds_in(seeds if isinstance(seeds, str) else ",".join(map(str, seeds))),
+        settings=tuple((key, _plain(value)) for key, value in given),
         model=model,
         every_model=smoke and paper is None,
         smoke=smoke,
     )
+
+
+def _several(names: str | Iterable[str] | None) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names or ())
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of numpy as Python has it."""
+    return value.item() if hasattr(value, "item") else value
 
 
 def seeds_in(text: str) -> tuple[int, ...]:
@@ -120,7 +127,7 @@ def seeds_in(text: str) -> tuple[int, ...]:
 def settings_of(asked: Asked) -> dict[str, Any]:
     """Return the values that were asked for, by hyper-parameter."""
     settings: dict[str, Any] = {}
-    for key, value in map(_setting, asked.settings):
+    for key, value in asked.settings:
         if key in settings:
             raise ReproError(f"--set gives {key} twice: {settings[key]!r} and {value!r}")
         settings[key] = value

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from repro.data import prepare
-from repro.data.tell import Silent, Tell
+from repro.data.tell import Tell
 from repro.errors import ReproError
 from repro.runs import records, status
 from repro.runs.asked import Asked
-from repro.runs.engines import Done, Engine, Here, Processes, Watch, run_all
+from repro.runs.engines import Done, Ending, Engine, Here, Processes, Watch, run_all
 from repro.runs.plan import Job, Plan, plan
 from repro.runs.records import Record
-from repro.runs.settings import How, Settings
+from repro.runs.settings import How, Report, Settings
 
 
 class Audience(Protocol):
@@ -40,27 +40,23 @@ class Quiet:
         """Receive a message for the user."""
         self.said.append(text)
 
-    def files(self) -> AbstractContextManager[Tell]:
-        """Return what receives the progress of files that are fetched."""
-        return nullcontext(Silent())
+    def bytes(self, name: str, done: int, total: int | None) -> None:
+        """Receive how much of a file has arrived."""
 
-    def runs(self, n: int) -> AbstractContextManager[Watch]:
-        """Return what receives the progress of n runs."""
-        return nullcontext(_Unwatched())
-
-
-class _Unwatched:
-    """Ignores the progress of runs."""
-
-    def begin(self, label: str) -> Any:
+    def begin(self, label: str) -> Report:
         """Note that a run begins; return what receives its epochs."""
         return lambda phase, epoch, n: None
 
-    def end(self, job: Any, outcome: Any) -> None:
+    def end(self, job: Job, outcome: Ending) -> None:
         """Note the outcome of a run."""
 
-    def say(self, text: str) -> None:
-        """Receive a message for the user."""
+    def files(self) -> AbstractContextManager[Tell]:
+        """Return what receives the progress of files that are fetched."""
+        return nullcontext(self)
+
+    def runs(self, n: int) -> AbstractContextManager[Watch]:
+        """Return what receives the progress of n runs."""
+        return nullcontext(self)
 
 
 @dataclass(frozen=True, repr=False)
@@ -73,6 +69,8 @@ class Batch:
     done: Done = field(default_factory=Done)
     without_data: dict[str, ReproError] = field(default_factory=dict)
     """Views that could not be prepared, and why."""
+    messages: tuple[str, ...] = ()
+    """What was said, if nobody heard it."""
 
     def __repr__(self) -> str:
         failed, missing = len(self.done.failed), len(self.without_data)
@@ -113,7 +111,7 @@ def run(asked: Asked, how: How, audience: Audience) -> Batch:
     for label, reason in planned.left_out.items():
         audience.say(f"left out: {label}: {': '.join(reason)}")
     without_data = _prepare(planned, audience)
-    ready = [job for job in planned.located() if job.experiment.dataset not in without_data]
+    ready = Plan([j for j in planned.jobs if j.experiment.dataset not in without_data]).located()
     every = [] if how.force else list(records.load_all(how.runs))
     done = status.finished(ready, every)
     known = [record for record in every if record.id in done.values()]
@@ -145,13 +143,14 @@ def _prepare(planned: Plan, audience: Audience) -> dict[str, ReproError]:
 
 
 def _run(todo: list[Job], how: How, audience: Audience) -> Done:
-    settings = how.settings(todo)
-    if how.engine == "local":
-        from repro.runs.machine import chosen_device
+    from repro.runs import machine  # loads torch
 
-        chosen_device(how.device)  # without one, fail here and not in every run
-    with audience.runs(len(todo)) as watch:
-        done = run_all(todo, _engine(how, settings, watch), settings, watch)
+    settings = how.settings(todo)
+    with machine.restored():
+        if how.engine == "local":
+            machine.chosen_device(how.device)  # without one, fail here and not in every run
+        with audience.runs(len(todo)) as watch:
+            done = run_all(todo, _engine(how, settings, watch), settings, watch)
     for job, error in done.failed:
         audience.say(f"failed: {job.label}: {error}")
     audience.say(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,15 +105,20 @@ class DryRun:
         return self.busy_threads > BUSY * self.processors
 
 
-def dry_run(asked: Asked, how: How, each: Callable[[PlannedRun], None] | None = None) -> DryRun:
+def dry_run(
+    asked: Asked,
+    how: How,
+    begin: Callable[[PlannedRun], None] | None = None,
+    end: Callable[[PlannedRun], None] | None = None,
+) -> DryRun:
     """Return what would run, with its record if there is one; data, disk and time.
 
     Parameters
     ----------
     asked, how
         As in `repro.runs.batch.run`.
-    each : callable, optional
-        Called with every run as soon as its time is known.
+    begin, end : callable, optional
+        Called with every run before it is measured, and once its time is known.
     """
     planned = plan(asked)
     jobs, missing = planned.located(), lacking(planned)
@@ -123,9 +128,12 @@ def dry_run(asked: Asked, how: How, each: Callable[[PlannedRun], None] | None = 
     busy_threads, processors = estimate.load()
     runs = []
     for job in jobs:
-        runs.append(_planned(job, done.get(job.label), clock))
-        if each:
-            each(runs[-1])
+        run = _planned(job, done.get(job.label))
+        if begin:
+            begin(run)
+        runs.append(run if run.record else clock.measured(run, job))
+        if end:
+            end(runs[-1])
     known = clock.known
     most = max((one.checkpoint for one in known), default=0)
     return DryRun(
@@ -163,13 +171,16 @@ class _Clock:
             self.known.append(found)
         return found
 
+    def measured(self, run: PlannedRun, job: Job) -> PlannedRun:
+        """Return a run with the time that its job takes."""
+        found = self.time(job)
+        if isinstance(found, str):
+            return replace(run, why_unknown=found)
+        return replace(run, seconds=found.seconds, at_least=not found.ended)
 
-def _planned(job: Job, record: str | None, clock: _Clock) -> PlannedRun:
+
+def _planned(job: Job, record: str | None) -> PlannedRun:
     assert job.place is not None, "a plan says which row its jobs are for"
-    found = None if record else clock.time(job)
-    time: dict[str, Any] = {"why_unknown": found} if isinstance(found, str) else {}
-    if isinstance(found, Estimate):
-        time = {"seconds": found.seconds, "at_least": not found.ended}
     return PlannedRun(
         label=job.label,
         **vars(job.place),
@@ -179,7 +190,6 @@ def _planned(job: Job, record: str | None, clock: _Clock) -> PlannedRun:
         protocol=_named(job.experiment.protocol),
         model=_named(job.experiment.model),
         select=job.experiment.select,
-        **time,
     )
 
 

@@ -168,7 +168,7 @@ def _trained(
         id=job.id,
         experiment=experiment,
         digest=data.digest,
-        verified=data.verified,
+        verified=job.verified,
         code=code,
         environment=environment,
         began=began,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,9 @@ def _of_runs(runs: Path, unfinished: bool) -> Iterator[tuple[str, Path]]:
                 yield "checkpoint of an unfinished run", file
         for file in checkpoints.remains(folder):
             yield "damaged checkpoint", file
+        for file in folder.glob("claim.json"):
+            if time.time() - file.stat().st_mtime > locks.SILENT_SECONDS:
+                yield "lock of version 0.1", file
         for file in files.unfinished(folder):
             if not file.match(".checkpoint-*"):
                 yield "partly written file", file

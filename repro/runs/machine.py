@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from repro.errors import ReproError
 
@@ -55,6 +55,26 @@ def chosen_device(name: str, threads: int = 0, deterministic: bool = True) -> to
     threadpool_limits(torch.get_num_threads(), user_api="blas")
     keep_freed_memory()
     return torch.device(name)
+
+
+@contextmanager
+def restored() -> Iterator[None]:
+    """Give threads and determinism back, when the block ends, what they had when it began.
+
+    So one run does not decide for the next one in the process, such as a notebook's.
+    """
+    import scipy.linalg  # noqa: F401 - loads the BLAS
+
+    threads = torch.get_num_threads()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    pools = [one for one in threadpool_info() if one["user_api"] == "blas"]
+    of_blas = {one["prefix"]: one["num_threads"] for one in pools}
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(deterministic)
+        threadpool_limits(of_blas)
 
 
 @contextmanager

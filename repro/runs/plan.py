@@ -44,6 +44,8 @@ class Job:
     """The row that asked for it first."""
     digest: str = ""
     """Of its view; empty until that is in the cache, see `located`."""
+    verified: bool = False
+    """Whether the view's files have the hashes of their manifest, once it is located."""
 
     @property
     def id(self) -> str:
@@ -70,7 +72,7 @@ class Job:
         if known is None:
             missing = f"{self.experiment.dataset} is not in the cache"
             raise ReproError(missing, f"repro fetch {self.experiment.dataset}")
-        return replace(self, digest=known.digest)
+        return replace(self, digest=known.digest, verified=known.verified)
 
     def is_done_by(self, record: Record) -> bool:
         """Return whether a record of the experiment has all that is to be measured."""
@@ -89,7 +91,9 @@ class Plan:
         """Return the jobs with the digests of their views, as far as these are in the cache."""
         known = {dataset: views.prepared(dataset) for dataset in self.datasets()}
         return [
-            replace(job, digest=view.digest) if (view := known[job.experiment.dataset]) else job
+            replace(job, digest=view.digest, verified=view.verified)
+            if (view := known[job.experiment.dataset])
+            else job
             for job in self.jobs
         ]
 

@@ -62,6 +62,7 @@ def fit(
     select: str = "last",
     every: int = 1,
     patience: int | None = None,
+    patience_from: int = 0,
     seed: int = 0,
     device: str = "auto",
     threads: int = 0,
@@ -80,7 +81,7 @@ def fit(
         What a protocol makes of a dataset: ``repro.protocols.LeaveOneOut().split(data)``.
     metrics : str or iterable of str
         What to measure, as in ``repro list metrics``: "ndcg@100".
-    select, every, patience
+    select, every, patience, patience_from
         Which epoch counts, as in `repro.experiment.Experiment`: "last", "valid:ndcg@100".
     seed : int
         Of all random numbers.
@@ -100,24 +101,26 @@ def fit(
     ReproError
         If a metric does not exist, or training diverged.
     """
-    from repro.runs.machine import chosen_device
+    from repro.runs import machine
     from repro.training.fit import fit as trained
     from repro.training.progress import Progress
 
     asked = _named(metrics)
     for metric in asked:
         parse(metric)
-    outcome = trained(
-        model,
-        split,
-        Progress(seed, chosen_device(device, threads), report=report),
-        name=type(model).__name__,
-        metrics=asked,
-        select=select,
-        every=every,
-        patience=patience,
-        keep_scorer=keep_scorer,
-    )
+    with machine.restored(), machine.subnormals_as_zero():
+        outcome = trained(
+            model,
+            split,
+            Progress(seed, machine.chosen_device(device, threads), report=report),
+            name=type(model).__name__,
+            metrics=asked,
+            select=select,
+            every=every,
+            patience=patience,
+            patience_from=patience_from,
+            keep_scorer=keep_scorer,
+        )
     if outcome.ranking is None:
         raise ReproError(f"{type(model).__name__} yielded no scorer", "it needs one epoch or more")
     shown = outcome.results, outcome.epoch, outcome.curve, outcome.ranking

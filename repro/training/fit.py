@@ -86,7 +86,9 @@ def fit(
         test, progress.look = _look(scorer, split, name, wanted)
         if best.looked(progress.look, progress.epoch + 1):
             _keep(scorer, split, test, progress, name, metrics)
-            progress.outcome.scorer = copy.deepcopy(scorer) if keep_scorer else None
+            if keep_scorer:
+                progress.outcome.scorer = None  # a second copy must not stand beside the third
+                progress.outcome.scorer = copy.deepcopy(scorer) if rule.metric else scorer
             best.keep(test, progress.look, metrics)
         if best.is_over:
             progress.end_phase()

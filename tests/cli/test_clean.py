@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,16 @@ def test_a_run_that_a_process_is_at_is_left_alone() -> None:
     with locks.held(folder, "a run"):
         assert "there is nothing to delete" in clean("--unfinished")
     assert checkpoints.present(folder)
+
+
+@pytest.mark.parametrize(("age", "goes"), [(0, False), (3600, True)])
+def test_a_lock_of_version_0_1_goes_once_nobody_keeps_it_fresh(age: int, goes: bool) -> None:
+    folder = run_of("old", done=False)
+    file = folder / "claim.json"
+    file.write_text("{}")
+    os.utime(file, (time.time() - age,) * 2)
+    assert ("lock of version 0.1" in clean("--yes")) == goes
+    assert file.exists() != goes
 
 
 def test_raw_data_stay_where_their_manifest_is_not_on_the_path_today(

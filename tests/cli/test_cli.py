@@ -171,6 +171,18 @@ def test_rows_are_compared_user_by_user_with_the_one_that_is_named() -> None:
     assert "no row is called 'EAES'" in wrong
 
 
+def test_against_a_row_that_a_table_lacks_shows_no_contest_of_that_table(write: Write) -> None:
+    one = table(contests=[{"row": "A", "against": "B"}])
+    one += papers.row("A", "popularity") + papers.row("B", "random")
+    two = table("2") + papers.row("C", "ease", table="2")
+    write("tables/mine.toml", papers.paper(view(), one, two))
+    repro_("run", "mine")
+    assert "A minus B" in repro_("compare", "mine").stdout
+    against = repro_("compare", "mine", "--against", "C")
+    assert "minus" not in against.stdout
+    assert "nothing to" in against.stderr
+
+
 def test_a_model_under_a_papers_protocol_is_a_row_of_ours() -> None:
     repro_("run", "toy", "--table", "2", "--model", "ease")
     cells = [cell for cell in compared("toy", "--table", "2") if cell["ours"] is not None]

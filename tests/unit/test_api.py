@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 import repro
+from builders import Write
 from repro.errors import ReproError
 from repro.interactions import Dataset
 from repro.split import Split
@@ -155,3 +156,127 @@ def test_the_catalogue_has_what_the_command_lists() -> None:
     assert "mult_vae" in set(repro.catalogue("models")["name"])
     with pytest.raises(ReproError, match="did you mean models"):
         repro.catalogue("model")
+
+
+def test_settings_may_be_none_or_numbers_of_numpy_and_rows_a_word() -> None:
+    done = repro.run(
+        "toy",
+        table="1",
+        rows="EASE",
+        views="split",
+        seeds=np.arange(3, 4).tolist(),
+        settings={"l2": np.int64(5)},
+    )
+    (record,) = done.records
+    assert (record.experiment.seed, record.experiment.model.params) == (3, {"l2": 5.0})
+    plain = repro.run(
+        "toy",
+        table="1",
+        model="mult_vae",
+        views="split",
+        settings={"gamma_cap": None, "n_epochs": 1},
+    )
+    assert plain.records[0].experiment.model.params["gamma_cap"] is None
+
+
+def test_a_negative_seed_is_an_error_before_any_run() -> None:
+    with pytest.raises(ReproError, match="does not name seeds"):
+        repro.run("toy", rows="POP", seeds=[-1])
+
+
+def test_an_unknown_device_is_an_error_that_lists_them(split: Split) -> None:
+    with pytest.raises(ReproError, match=r"(?s)no device is called 'tpu'.*cuda"):
+        repro.fit(repro.models.Popularity(), split, "ndcg@10", device="tpu")
+
+
+def test_identifiers_may_be_tuples_and_names_of_columns_numbers() -> None:
+    frame = pd.DataFrame({0: [("a", 1), ("b", 2), ("a", 1)], 1: [7, 7, 8]})
+    data = repro.dataset(frame, user=0, item=1)
+    assert data.user_ids.tolist() == [("a", 1), ("b", 2)]
+    assert [data.interactions[user].tolist() for user in range(2)] == [[0, 1], [0]]
+    with pytest.raises(ReproError, match="no column of frame is called '9'"):
+        repro.dataset(frame, user=9, item=1)
+
+
+def test_times_that_cannot_be_compared_are_an_error_that_names_the_column() -> None:
+    with pytest.raises(ReproError, match="the column when cannot be sorted"):
+        frame(when=["yesterday", 1, 2, 3, 4, 5])
+
+
+def test_an_index_named_as_a_column_is_no_matter() -> None:
+    indexed = FRAME.set_index("when", drop=False)
+    assert repro.dataset(indexed, user="who", item="what", time="when").digest == frame().digest
+
+
+def test_arguments_of_the_other_kind_of_data_are_errors() -> None:
+    with pytest.raises(ReproError, match="time name columns of a DataFrame"):
+        repro.dataset("toy/ratings", time="when")  # type: ignore[call-overload]
+    with pytest.raises(ReproError, match="a DataFrame has no source"):
+        repro.dataset(FRAME, source="here", user="who")  # type: ignore[call-overload]
+
+
+OWN = '''
+"""A model of one's own whose class has the name of one of ours."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class EASE:
+    """Do nothing."""
+
+    l2: float = 7.0
+
+    def epochs(self, train, run):
+        yield None
+
+
+MODEL = EASE
+'''
+
+
+def test_our_classes_come_before_the_users_of_the_same_name(write: Write) -> None:
+    write("models/my_ease.py", OWN)
+    assert repro.models.EASE().l2 == 500.0
+
+
+def test_a_broken_file_of_the_users_breaks_nothing_else(write: Write) -> None:
+    write("models/broken.py", "def broken(:")
+    assert repro.models.EASE().l2 == 500.0
+    assert "MultVAE" in dir(repro.models)
+    assert not hasattr(repro.models, "Broken")
+
+
+def test_a_kept_scorer_is_never_there_three_times(split: Split) -> None:
+    alive: list[int] = []
+
+    class Counted:
+        there = 0
+
+        def __init__(self) -> None:
+            Counted.there += 1
+
+        def __deepcopy__(self, memo: Any) -> Any:
+            made = Counted()
+            alive.append(Counted.there)
+            return made
+
+        def __del__(self) -> None:
+            Counted.there -= 1
+
+        def score(self, queries: Any) -> Any:
+            import torch
+
+            return torch.rand(len(queries), split.train.n_items)
+
+    class Counting:
+        def epochs(self, train: Any, run: Any) -> Any:
+            scorer = Counted()
+            for _ in run.epochs(20):
+                yield scorer
+
+    repro.fit(Counting(), split, "ndcg@10", select="valid:ndcg@10", device="cpu")
+    assert max(alive) == 2
+    alive.clear()
+    assert repro.fit(Counting(), split, "ndcg@10", device="cpu").scorer is not None
+    assert alive == []

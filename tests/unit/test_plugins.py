@@ -14,6 +14,7 @@ import pytest
 
 from builders import Write
 from repro.errors import ReproError
+from repro.hyperparameters import resolved
 from repro.plugins import MODELS, PROTOCOLS, Catalogue, Plugin
 
 SHIPPED = [
@@ -284,3 +285,22 @@ def test_a_class_that_inherits_hyper_parameters_is_refused(own: Own) -> None:
     text = PLUGIN.replace("class Mine:", "class Mine(EASE):")
     with pytest.raises(ReproError, match=r"mine\.py, line \d+: Mine inherits from EASE"):
         own(text).entry("mine")
+
+
+@pytest.mark.parametrize(
+    ("annotation", "plain", "least"),
+    [
+        ("Count | None", "int | None", 1),
+        ("tuple[Count, ...]", "tuple[int, ...]", 1),
+        ("hp.Count", "int", 1),
+        ("Layers", "tuple[int, ...]", 1),
+        ("int", "int", None),
+        ("Literal['Share', 'other']", "Literal['Share', 'other']", None),
+    ],
+)
+def test_the_name_of_a_range_is_a_type_with_a_range(
+    annotation: str, plain: str, least: int | None
+) -> None:
+    text, limits = resolved(annotation)
+    assert text == plain
+    assert (limits.least if limits else None) == least

@@ -245,3 +245,10 @@ def test_whatever_is_frozen_comes_back_the_same(rows: list[Frozen]) -> None:
         before = frozen.file("mine").read_bytes()
         frozen.save("mine", [])
         assert frozen.file("mine").read_bytes() == before
+
+
+def test_a_file_of_an_earlier_version_is_an_error_that_names_what_it_lacks(file: Path) -> None:
+    frozen.save("mine", [ROW])
+    file.write_text(file.read_text().replace('"origin",', "", 1))
+    with pytest.raises(ReproError, match=r"(?s)lacks the columns origin.*another version"):
+        frozen.load("mine")

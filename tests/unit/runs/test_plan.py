@@ -395,8 +395,8 @@ def test_each_record_and_view_is_read_once_however_many_runs_there_are(
     ("asked", "label"),
     [
         ({}, "mine 1 | Mine | Toy | seed 0"),
-        ({"settings": ("n_epochs=3",)}, "mine 1 | Mine | Toy | n_epochs = 3 | seed 0"),
-        ({"settings": ("n_epochs=5",)}, "mine 1 | Mine | Toy | seed 0"),  # as the row has it
+        ({"settings": (("n_epochs", 3),)}, "mine 1 | Mine | Toy | n_epochs = 3 | seed 0"),
+        ({"settings": (("n_epochs", 5),)}, "mine 1 | Mine | Toy | seed 0"),  # as the row has it
         ({"smoke": True}, "mine 1 | Mine | Toy | smoke | seed 0"),
     ],
 )

@@ -132,6 +132,15 @@ def test_a_damaged_record_is_named(tmp_path: Path, damage: str) -> None:
         records.load(tmp_path / RECORD.id)
 
 
+@pytest.mark.parametrize("params", [[1, 2], "text", 7])
+def test_parameters_of_another_kind_are_named_even_of_a_plugin_that_is_gone(
+    tmp_path: Path, params: object
+) -> None:
+    save_as(tmp_path, FULL | {"model": {"name": "gone", "params": params}})
+    with pytest.raises(ReproError, match="is no record of this version"):
+        records.load(tmp_path / RECORD.id)
+
+
 def test_an_old_record_does_not_vouch_for_new_hits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
