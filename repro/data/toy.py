@@ -7,12 +7,14 @@ of models has something to find: popularity, co-occurrence, sequence.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from repro.data.manifest import Generate
 from repro.files import write_atomically
+from repro.interactions import IntArray
 
 RECIPE = 1  # of the generated data; a change replaces the old files
 
@@ -28,19 +30,26 @@ def generate(size: Generate, folder: Path) -> None:
         Where to write.
     """
     rng = np.random.default_rng(size.seed)
+    lists = list(_lists(size, rng))
+    _write_ratings(folder, lists, rng)
+    _write_split(folder, lists, rng)
+    _write_leave_one_out(folder, lists, size.items, rng)
+
+
+def _lists(size: Generate, rng: np.random.Generator) -> Iterator[IntArray]:
+    """Yield each user's items, oldest first."""
     taste = np.arange(size.items) % size.clusters
     popular = 1.0 / (1.0 + np.arange(size.items) // size.clusters)  # within each cluster
-    lists = []
     for user in range(size.users):
         weight = popular * np.where(taste == user % size.clusters, 1.0, 0.05)
         n = int(np.clip(rng.poisson(size.per_user), 6, size.items // 3))
         items = rng.choice(size.items, size=n, replace=False, p=weight / weight.sum())
         steps = (items - rng.integers(size.items)) % size.items  # each user begins elsewhere
-        lists.append(items[np.argsort(steps + rng.normal(0.0, 0.02 * size.items, n))])
+        yield items[np.argsort(steps + rng.normal(0.0, 0.02 * size.items, n))]
 
-    def rows(parts: list[np.ndarray]) -> list[tuple[int, int]]:
-        return [(user + 1, int(item) + 1) for user, part in enumerate(parts) for item in part]
 
+def _write_ratings(folder: Path, lists: list[IntArray], rng: np.random.Generator) -> None:
+    """Write ratings with times, a tenth of them low, as MovieLens has them."""
     liked = [rng.random(len(items)) < 0.9 for items in lists]
     lines = [
         f"{user + 1},{item + 1},{4 + (item + user) % 2 if good else 2},{1_000_000 + 60 * t}"
@@ -49,6 +58,9 @@ def generate(size: Generate, folder: Path) -> None:
     ]
     _write(folder / "ratings.csv", ["userId,movieId,rating,timestamp", *lines])
 
+
+def _write_split(folder: Path, lists: list[IntArray], rng: np.random.Generator) -> None:
+    """Write a random split as JCA's: a fifth for test; the validation part is also in training."""
     order = [rng.permutation(items) for items in lists]
     cut = [max(1, len(items) // 5) for items in order]
     train = [items[n:] for items, n in zip(order, cut, strict=True)]
@@ -57,33 +69,28 @@ def generate(size: Generate, folder: Path) -> None:
         "test": [items[:n] for items, n in zip(order, cut, strict=True)],
         "vali": [items[: max(1, len(items) // 10)] for items in train],
     }
-    for name, part in split.items():
-        _write(folder / f"{name}.csv", ["userId,itemId", *(f"{u},{i}" for u, i in rows(part))])
+    for name, parts in split.items():
+        pairs = [(user, item) for user, part in enumerate(parts) for item in part]
+        lines = [f"{user + 1},{item + 1}" for user, item in pairs]
+        _write(folder / f"{name}.csv", ["userId,itemId", *lines])
 
-    held_out = [items[-1] for items in lists]
-    n_negatives = min(99, size.items - max(len(items) for items in lists))
-    free = [np.setdiff1d(np.arange(size.items), items) for items in lists]
+
+def _write_leave_one_out(
+    folder: Path, lists: list[IntArray], n_items: int, rng: np.random.Generator
+) -> None:
+    """Write NCF's three files: the newest item is held out, among items that the user lacks."""
+    n_negatives = min(99, n_items - max(len(items) for items in lists))
+    free = [np.setdiff1d(np.arange(n_items), items) for items in lists]
     drawn = [rng.choice(items, n_negatives, replace=False) for items in free]
-    tab = "\t".join
-    _write(
-        folder / "toy.train.rating",
-        [
-            tab(map(str, (user, item, 5, 1_000_000 + 60 * t)))
-            for user, items in enumerate(lists)
-            for t, item in enumerate(items[:-1])
-        ],
-    )
-    _write(
-        folder / "toy.test.rating",
-        [tab(map(str, (user, item, 5, 2_000_000))) for user, item in enumerate(held_out)],
-    )
-    _write(
-        folder / "toy.test.negative",
-        [
-            tab([f"({user},{item})", *map(str, negatives)])
-            for user, (item, negatives) in enumerate(zip(held_out, drawn, strict=True))
-        ],
-    )
+    train, test, negative = [], [], []
+    for user, (items, negatives) in enumerate(zip(lists, drawn, strict=True)):
+        *seen, held_out = items
+        train += [f"{user}\t{item}\t5\t{1_000_000 + 60 * t}" for t, item in enumerate(seen)]
+        test.append(f"{user}\t{held_out}\t5\t2000000")
+        negative.append("\t".join([f"({user},{held_out})", *map(str, negatives)]))
+    _write(folder / "toy.train.rating", train)
+    _write(folder / "toy.test.rating", test)
+    _write(folder / "toy.test.negative", negative)
 
 
 def _write(path: Path, lines: list[str]) -> None:
