@@ -28,10 +28,10 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     smoke: Smoke = False,
     against: Annotated[
-        str, typer.Option(help="A row; print how far the others are above it, user by user.")
+        str, typer.Option(help="A row; print how much the others differ from it, user by user.")
     ] = "",
     strict: Annotated[
-        bool, typer.Option(help="Exit 1 if a cell is higher or lower, in a record or frozen.")
+        bool, typer.Option(help="Exit with code 1 if a cell is higher or lower, yours or frozen.")
     ] = False,
     runs: Records = None,
 ) -> None:

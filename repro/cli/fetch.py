@@ -19,7 +19,7 @@ def fetch(
         list[str] | None, typer.Argument(help="Datasets, as in `repro list datasets`.")
     ] = None,
     source: Annotated[
-        Path | None, typer.Option("--from", help="A folder with the archive or its files.")
+        Path | None, typer.Option("--from", help="Take the archive or its files from here.")
     ] = None,
     paper: Annotated[
         str | None,
@@ -32,7 +32,7 @@ def fetch(
         bool, typer.Option(help="Accept bytes that differ from the manifest; records will say so.")
     ] = False,
 ) -> None:
-    """Download or take from a folder, verify, unpack, build the views, and print their counts.
+    """Download datasets or copy them from a folder, verify them, build views, and print counts.
 
     A download that was interrupted resumes, even after a power cut.
     """

@@ -14,7 +14,7 @@ from repro.cli.options import Records, Table
 def freeze(
     paper: Annotated[str, typer.Argument(help="A paper.")],
     table: Table = None,
-    figure: Annotated[str | None, typer.Option(help="The points of a figure instead.")] = None,
+    figure: Annotated[str | None, typer.Option(help="The points of this figure instead.")] = None,
     runs: Records = None,
 ) -> None:
     """Write the results of a paper's cells from the records to tables/reference/PAPER.csv.
@@ -23,7 +23,8 @@ def freeze(
     library versions and date. Lines of other cells and seeds stay. Smoke runs are never frozen.
     `repro compare` shows the frozen number with the published one and your own. With --figure the
     points go to tables/reference/figures/PAPER-NUMBER.csv, and `repro figure` draws them where
-    there is no record. A run for a figure or for another paper is frozen only there.
+    there is no record. A run for a figure or for another paper is
+    frozen only with that figure or paper.
     """
     from repro import paths
     from repro.errors import ReproError

@@ -9,7 +9,7 @@ import typer
 
 Papers = Annotated[list[str] | None, typer.Argument(help="Papers; all if none is named.")]
 
-Table = Annotated[str | None, typer.Option(help="One table, by its printed number.")]
+Table = Annotated[str | None, typer.Option(help="Only this table, by its printed number.")]
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -18,6 +18,6 @@ Records = Annotated[
 ]
 """The folder that a command reads records from; a folder that is missing is most likely a typo."""
 
-Added = Annotated[bool, typer.Option(help="Also rows and views that the table files add.")]
+Added = Annotated[bool, typer.Option(help="Include rows and views that table files add.")]
 
 Smoke = Annotated[bool, typer.Option(help="Show smoke runs instead of real ones.")]

@@ -28,16 +28,22 @@ class Device(StrEnum):
 
 
 Paper = Annotated[str | None, typer.Argument(help="A paper; may be left out with --smoke.")]
-Figure = Annotated[str | None, typer.Option(help="The runs that one figure is drawn from.")]
-Rows = Annotated[list[str] | None, typer.Option(help="A row, by its printed label; repeatable.")]
-Views = Annotated[list[str] | None, typer.Option(help="A dataset or column group; repeatable.")]
+Figure = Annotated[
+    str | None, typer.Option(help="The runs that this figure needs, instead of the tables'.")
+]
+Rows = Annotated[
+    list[str] | None, typer.Option(help="Only this row, by its printed label; repeatable.")
+]
+Views = Annotated[
+    list[str] | None, typer.Option(help="Only this dataset or column group; repeatable.")
+]
 Seeds = Annotated[str, typer.Option(help="Seeds instead of the table's, as in 0,1,2 or 0..4.")]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="A hyper-parameter; repeatable."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Set a hyper-parameter; repeatable."),
 ]
 Model = Annotated[
-    str | None, typer.Option(help="Run this model under the table, instead of the table's rows.")
+    str | None, typer.Option(help="Run this model under the table's protocol, instead of its rows.")
 ]
 Where = Annotated[Device, typer.Option(help="Where to run.")]
 Smoke = Annotated[
@@ -48,10 +54,10 @@ Threads = Annotated[
     typer.Option(min=0, help="CPU threads; 0: one on generated data, else torch's own choice."),
 ]
 Jobs = Annotated[
-    int, typer.Option(min=1, help="Runs side by side; with Ray: how many share a GPU.")
+    int, typer.Option(min=1, help="How many runs at once; with Ray: how many share a GPU.")
 ]
 Engine = Annotated[
-    str, typer.Option(help="local, ray, or ray://host:port of a cluster (repro-tables[ray]).")
+    str, typer.Option(help="local, ray, or ray://host:port; Ray needs repro-tables[ray].")
 ]
 Deterministic = Annotated[
     bool, typer.Option(help="On a GPU: the same bits each time, at some cost in speed.")

@@ -26,10 +26,10 @@ def show(
     kind: Annotated[
         Kind | None, typer.Option(help="What the name stands for, if it is more than one thing.")
     ] = None,
-    table: Annotated[str | None, typer.Option(help="One table of a paper.")] = None,
+    table: Annotated[str | None, typer.Option(help="Only this table of a paper.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Show a paper's tables as printed, a dataset's terms and counts, a model's settings."""
+    """Show a paper's tables as printed, a dataset's terms and counts, or a model's settings."""
     from repro.report import descriptions
 
     chosen, *others = descriptions.kinds(name, kind.value if kind else "paper" if table else None)

@@ -30,7 +30,7 @@ from repro.split import Queries
 
 @dataclass(frozen=True, kw_only=True)
 class FAWMF:
-    """Matrix factorisation that weighs a cell by how likely the user knows the item.
+    """Matrix factorisation that weights a cell by how likely the user is to know the item.
 
     The defaults are those of the authors' code.
     """
