@@ -169,8 +169,24 @@ def apart(found: Numbers, expected: Numbers) -> dict[str, float]:
     return far
 
 
+def draws() -> list[float]:
+    """Return some random numbers of torch, of the kinds that differ between its versions."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        some = torch.empty(100, dtype=torch.float64)
+        kinds = [some.bernoulli_(0.5).clone(), some.exponential_().clone()]
+        kinds.append(torch.nn.init.trunc_normal_(some).clone())
+    return [float(f"{float(one.mean()):.10g}") for one in kinds]
+
+
+DRAWN = [0.53, 1.006549126, 0.06785670624]
+"""`draws` of the versions of torch that draw as the one did with which all this was pinned."""
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_an_epochs_losses_and_scores_are_what_they_were(case: str) -> None:
+    if draws() != DRAWN:
+        pytest.skip(f"torch {torch.__version__} draws other random numbers than those pinned here")
     pinned = json.loads(LOSSES.read_text())
     assert case in pinned, f"nothing is pinned of {case}: {PIN}"
     expected, found = pinned[case], numbers(case)
