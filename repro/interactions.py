@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from repro.errors import ReproError
 
 if TYPE_CHECKING:
+    import pandas as pd
     from scipy.sparse import csr_matrix
 
 IntArray = NDArray[np.integer]
@@ -200,8 +201,8 @@ class Dataset:
         Archive and view: "ml-20m/liang2018".
     interactions : Interactions
         All of them.
-    user_ids, item_ids : str array
-        Original identifiers, by number.
+    user_ids, item_ids : array, shapes (U,) and (I,)
+        Original identifiers, by number: texts, or as a DataFrame had them.
     digest : str
         sha256 of all arrays; part of every experiment's id.
     parts : mapping, optional
@@ -234,6 +235,20 @@ class Dataset:
                 "choose a view that has them, or a protocol that makes its own split",
             )
         return [self.parts[name] for name in names]
+
+    def to_frame(self, interactions: Interactions | None = None) -> pd.DataFrame:
+        """Return interactions as a DataFrame of "user" and "item", under their identifiers.
+
+        Parameters
+        ----------
+        interactions : Interactions, optional
+            Some whose users have the numbers of the dataset, such as the training part of a split
+            that leaves out no user; all of them if not given.
+        """
+        import pandas as pd
+
+        rows = self.interactions if interactions is None else interactions
+        return pd.DataFrame({"user": self.user_ids[rows.user], "item": self.item_ids[rows.item]})
 
 
 def digest(arrays: Mapping[str, NDArray[np.generic]]) -> str:

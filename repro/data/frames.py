@@ -1,4 +1,4 @@
-"""A dataset from a DataFrame of interactions, and back."""
+"""A dataset from a DataFrame of interactions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repro.errors import ReproError, unknown
-from repro.interactions import Dataset, IntArray, Interactions, digest, from_rows
+from repro.interactions import Dataset, IntArray, digest, from_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,23 +83,6 @@ def from_frame(
         "whole_item": rows.item,
     }
     return Dataset(name, rows, user_ids, item_ids, digest(arrays), verified=False)
-
-
-def to_frame(dataset: Dataset, interactions: Interactions | None = None) -> pd.DataFrame:
-    """Return interactions as a DataFrame of "user" and "item", under their identifiers.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        Has the identifiers.
-    interactions : Interactions, optional
-        Some of its interactions, such as a split's training part, with the dataset's numbers for
-        users; by default all.
-    """
-    import pandas as pd
-
-    rows = dataset.interactions if interactions is None else interactions
-    return pd.DataFrame({"user": dataset.user_ids[rows.user], "item": dataset.item_ids[rows.item]})
 
 
 def _numbered(ids: pd.Series[Any]) -> tuple[IntArray, NDArray[Any]]:

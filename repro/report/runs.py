@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tabulate import tabulate
 
 from repro.errors import ReproError, UnsupportedError
+from repro.experiment import Spec
 
 if TYPE_CHECKING:  # measuring loads torch, and progress bars need only `duration`
     from repro.runs.dry_run import DryRun, PlannedRun
@@ -60,8 +61,8 @@ def planned(run: PlannedRun) -> str:
     """Return a run that was asked for: its row, data, protocol and model."""
     lines = [
         _line(f"done {run.record}" if run.record else "to run", run.label),
-        _line("", f"{run.dataset}, {_titled(run.protocol)}"),
-        _line("", f"{_titled(run.model)}, select {run.select}"),
+        _line("", f"{run.dataset}, {Spec(**run.protocol).title()}"),
+        _line("", f"{Spec(**run.model).title()}, select {run.select}"),
     ]
     return "\n".join(lines)
 
@@ -71,12 +72,6 @@ def time_of(run: PlannedRun) -> str:
     if run.seconds is None:
         return _line("", f"time unknown: {run.why_unknown}")
     return _line("", f"{'more than' if run.at_least else 'about'} {duration(run.seconds)}")
-
-
-def _titled(plugin: dict[str, object]) -> str:
-    params = plugin["params"]
-    assert isinstance(params, dict)
-    return f"{plugin['name']}({', '.join(f'{key}={value}' for key, value in params.items())})"
 
 
 def dry_run(found: DryRun) -> str:

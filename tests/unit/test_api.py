@@ -63,6 +63,18 @@ def test_a_frame_is_numbered_by_sorted_identifiers_and_ordered_by_time() -> None
     assert not repro.dataset(FRAME, user="who", item="what").interactions.ordered
 
 
+def test_a_dataset_gives_its_interactions_back_under_their_identifiers() -> None:
+    back = frame().to_frame()
+    assert set(zip(back["user"], back["item"], strict=True)) == set(
+        zip(FRAME["who"], FRAME["what"], strict=True)
+    )
+    again = repro.dataset(back)
+    assert (again.user_ids.tolist(), again.item_ids.tolist()) == (
+        ["ann", "bob", "cy"],
+        [10, 20, 30],
+    )
+
+
 def test_identifiers_of_several_types_are_kept_as_they_are() -> None:
     data = frame(what=["b", 7, 7, "b", "a", 7])
     assert data.item_ids.tolist() == [7, "a", "b"]
