@@ -232,6 +232,9 @@ def run(
     seeds: Iterable[int] | str = (),
     settings: Mapping[str, Any] | None = None,
     model: str | None = None,
+    select: str | None = None,
+    every: int | None = None,
+    patience: int | None = None,
     smoke: bool = False,
     device: str = "auto",
     threads: int = 0,
@@ -259,9 +262,12 @@ def run(
     seeds : iterable of int, or str
         Seeds instead of the table's; as text, "0..4".
     settings : mapping, optional
-        Hyper-parameters by name.
+        Hyper-parameters by name; several values of one run each.
     model : str, optional
         A model to run under the table, instead of the table's rows.
+    select, every, patience
+        As in `repro.experiment.Experiment`, instead of the tables' own; patience 0 never stops
+        early.
     smoke : bool
         Toy data and two epochs: shows that the code runs, and nothing else.
     device, threads, jobs, engine, deterministic, force
@@ -277,7 +283,21 @@ def run(
         If something selected does not exist; or, after all runs have ended, if data is missing or a
         run failed. Finished runs are recorded.
     """
-    asked = asked_for(paper, table, figure, rows, added, views, seeds, settings, model, smoke)
+    asked = asked_for(
+        paper,
+        table,
+        figure,
+        rows,
+        added,
+        views,
+        seeds,
+        settings,
+        model,
+        smoke,
+        select,
+        every,
+        patience,
+    )
     folder = Path(runs) if runs else paths.runs()
     how = How(folder, device, threads, jobs, engine, deterministic, force)
     quiet = Quiet()

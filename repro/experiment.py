@@ -165,9 +165,9 @@ class Experiment:
         return self._without("seed")
 
     @cached_property
-    def modelless(self) -> str:
-        """What all models under its protocol share, as canonical JSON."""
-        return self._without("seed", "model")
+    def place(self) -> str:
+        """Data and protocol, as canonical JSON, whatever the model and the rules of evaluation."""
+        return self._without("seed", "model", *RULES)
 
     def _without(self, *left_out: str) -> str:
         return canonical({k: v for k, v in self.as_json().items() if k not in left_out})
@@ -204,6 +204,19 @@ class Experiment:
             model=replace(self.model, params=shortened),
             smoke=True,
         )
+
+
+RULES = ("select", "every", "patience", "patience_from")
+"""The fields of an experiment that say when it is evaluated, and which epoch counts."""
+
+
+def departures(made: Experiment, planned: Experiment) -> list[str]:
+    """Return the rules of evaluation that differ from the planned ones: "select = last"."""
+    never = made.patience is None  # then it does not matter from which epoch on it counts
+    rules = {rule: getattr(made, rule) for rule in RULES if not (never and rule == RULES[-1])}
+    return [
+        f"{rule} = {value or 0}" for rule, value in rules.items() if value != getattr(planned, rule)
+    ]
 
 
 def loops(params: Mapping[str, Any]) -> dict[str, int]:

@@ -40,7 +40,20 @@ Views = Annotated[
 Seeds = Annotated[str, typer.Option(help="Seeds instead of the table's, as in 0,1,2 or 0..4.")]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Set a hyper-parameter; repeatable."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Set a hyper-parameter; repeatable. KEY=1,2 runs each value.",
+    ),
+]
+Select = Annotated[
+    str | None,
+    typer.Option(metavar="RULE", help="Which epoch counts: last, valid:METRIC or test:METRIC."),
+]
+Every = Annotated[int | None, typer.Option(min=1, help="Evaluate every so many epochs.")]
+Patience = Annotated[
+    int | None,
+    typer.Option(min=0, help="Stop after so many evaluations without a new best; 0: never."),
 ]
 Model = Annotated[
     str | None, typer.Option(help="Run this model under the table's protocol, instead of its rows.")
@@ -80,6 +93,9 @@ def run(
     seeds: Seeds = "",
     settings: Settings = None,
     model: Model = None,
+    select: Select = None,
+    every: Every = None,
+    patience: Patience = None,
     device: Where = Device.auto,
     smoke: Smoke = False,
     threads: Threads = 0,
@@ -99,7 +115,21 @@ def run(
     from repro.runs.asked import asked_for
     from repro.runs.settings import How
 
-    asked = asked_for(paper, table, figure, row, added, view, seeds, settings, model, smoke)
+    asked = asked_for(
+        paper,
+        table,
+        figure,
+        row,
+        added,
+        view,
+        seeds,
+        settings,
+        model,
+        smoke,
+        select,
+        every,
+        patience,
+    )
     how = How(runs or paths.runs(), device.value, threads, jobs, engine, deterministic, force)
     if dry_run:
         _dry_run(asked, how, as_json)

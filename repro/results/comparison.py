@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 from repro.errors import ReproError, unknown
-from repro.experiment import Experiment, Spec, loops
+from repro.experiment import Experiment, Spec, departures, loops
 from repro.papers import library
 from repro.papers.paper import Paper
 from repro.papers.rows import Entry
@@ -181,27 +181,48 @@ def _others(known: _Known) -> list[ComparedCell]:
     places: dict[str, list[Entry]] = {}
     for entry in known.paper.entries[known.number]:
         if place := entry.under(Spec("", {})):
-            places.setdefault(known.run(place).modelless, []).append(entry)
+            places.setdefault(known.run(place).place, []).append(entry)
     cells = []
     for key, found in known.by_experiment.items():
         run = found[0].experiment
-        rows = places.get(run.modelless, [])
+        rows = sorted(places.get(run.place, []), key=lambda row: len(_departures(run, row)))
+        if rows and _departures(run, rows[0]) and run.seedless in known.paper.recipes:
+            continue  # a figure's
         whole = rows and all(found[0].has(cell.metric) for cell in rows[0].cells)  # not a figure's
         if key not in printed and whole and run.model.name in MODELS:
-            name = replace(_named(found[0], rows), apart=", ".join(rows[0].apart))
+            name = _named(found[0], rows)
             for cell in rows[0].cells:
                 ours = replace(cell, published="", tolerance=None, note="", doubts="")
                 cells.append(compared(rows[0], ours, found, known.frozen, here, name))
     return sorted(cells, key=lambda cell: cell.name)
 
 
+def _departures(run: Experiment, row: Entry) -> list[str]:
+    """Return the rules of evaluation in which a run differs from a row."""
+    planned = row.under(run.model)
+    assert planned is not None, "its place is known"
+    return departures(run, planned)
+
+
 def _named(record: Record, rows: list[Entry]) -> RowName:
-    """Return the name of the row of a run that is in no row of the table, on the rows' view."""
-    model = record.experiment.model
+    """Return the name of the row of a run that is in no row of the table, on the rows' view.
+
+    Parameters
+    ----------
+    record : Record
+        The run.
+    rows : list of Entry
+        Those on its view, the nearest in their rules of evaluation first.
+    """
+    run = record.experiment
+    other = _departures(run, rows[0])
+    apart = ", ".join([*rows[0].apart, *other])
     for row in rows:
-        if fewer := _fewer_epochs(row, model):
-            return RowName(row.row, "added" if "row" in row.added else "paper", fewer)
-    return RowName(_elsewhere(record) or _label(model), "other")
+        made = row.experiment()
+        same = bool(other and made and made.model == run.model)
+        if (fewer := _fewer_epochs(row, run.model)) or same:
+            return RowName(row.row, "added" if "row" in row.added else "paper", fewer, apart)
+    return RowName(_elsewhere(record) or _label(run.model), "other", apart=apart)
 
 
 def _fewer_epochs(entry: Entry, model: Spec) -> str:

@@ -6,9 +6,12 @@ import ast
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from repro.errors import ReproError
+from repro.experiment import Selection
+from repro.hyperparameters import Field
 from repro.papers import library
 
 SEEDS = 2**32
@@ -34,7 +37,12 @@ class Asked:
     seeds: tuple[int, ...] = ()
     """Empty: those of the table."""
     settings: tuple[tuple[str, Any], ...] = ()
-    """Hyper-parameters and their values."""
+    """Hyper-parameters and their values, or several values each."""
+    select: str | None = None
+    """Which epoch counts, instead of what the tables say, as are the next two."""
+    every: int | None = None
+    patience: int | None = None
+    """0: never stop early."""
     model: str | None = None
     """A model to run under the tables' protocols, instead of their own rows."""
     every_model: bool = False
@@ -54,6 +62,9 @@ def asked_for(
     settings: Iterable[str] | Mapping[str, Any] | None = None,
     model: str | None = None,
     smoke: bool = False,
+    select: str | None = None,
+    every: int | None = None,
+    patience: int | None = None,
 ) -> Asked:
     """Return a selection of runs, as a command line or a notebook states it.
 
@@ -61,20 +72,26 @@ def asked_for(
     ----------
     paper : str, optional
         A paper; with `smoke` it may be left out, for every paper and every model.
-    table, figure, rows, added, views, model, smoke
+    table, figure, rows, added, views, model, smoke, select, every, patience
         As in `Asked`.
     seeds : str or iterable of int
         Seeds, or as text: "0,1,2", "0..4".
     settings : iterable of str or mapping, optional
-        Hyper-parameters, by name or as "KEY=VALUE".
+        Hyper-parameters, by name or as "KEY=VALUE"; several values, as in "KEY=1,2", run each.
 
     Raises
     ------
     ReproError
-        If no paper is named, or the seeds cannot be read.
+        If no paper is named, the seeds cannot be read, or the rule of selection has no such form.
     """
     if paper is None and not smoke:
         raise ReproError("which paper?", f"available: {', '.join(library.papers())}")
+    if select:
+        Selection.of(select, "--select")
+    if every is not None and every < 1:
+        raise ReproError(f"--every is {every}", "evaluate every 1, 2, … epochs")
+    if patience is not None and patience < 0:
+        raise ReproError(f"--patience is {patience}", "0 never stops early")
     given = settings.items() if isinstance(settings, Mapping) else map(_setting, settings or ())
     return Asked(
         papers=(paper,) if paper else tuple(library.papers()),
@@ -88,6 +105,9 @@ def asked_for(
         model=model,
         every_model=smoke and paper is None,
         smoke=smoke,
+        select=select,
+        every=every,
+        patience=patience,
     )
 
 
@@ -132,6 +152,35 @@ def settings_of(asked: Asked) -> dict[str, Any]:
             raise ReproError(f"--set gives {key} twice: {settings[key]!r} and {value!r}")
         settings[key] = value
     return settings
+
+
+def variants(settings: Mapping[str, Any], fields: Iterable[Field]) -> list[dict[str, Any]]:
+    """Return the settings of each run that a model is asked for, one for each combination.
+
+    Parameters
+    ----------
+    settings : mapping
+        Values by hyper-parameter. One that its field refuses, but whose parts it takes, as in
+        "0.04,0.1", is several values. What the model does not have is left out.
+    fields : iterable of Field
+        The model's hyper-parameters.
+    """
+    own = {one.name: _values(one, settings[one.name]) for one in fields if one.name in settings}
+    return [dict(zip(own, values, strict=True)) for values in product(*own.values())]
+
+
+def _values(field: Field, given: Any) -> list[Any]:
+    if not field.refuses(given):
+        return [given]
+    parts = given.split(",") if isinstance(given, str) else given
+    if not isinstance(parts, list | tuple) or not parts:
+        return [given]
+    parts = [part.strip() if isinstance(part, str) else part for part in parts]
+    return [given] if any(map(field.refuses, parts)) else list(dict.fromkeys(map(_hashable, parts)))
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _setting(text: str) -> tuple[str, Any]:

@@ -9,13 +9,13 @@ from typing import Any
 from repro import paths
 from repro.data import archive, cache, manifest, views
 from repro.errors import ReproError, unknown
-from repro.experiment import Experiment, Need, loops, model_spec
+from repro.experiment import Experiment, Need, Selection, departures, loops, model_spec
 from repro.papers import library
 from repro.papers.paper import Paper
 from repro.papers.rows import Entry
 from repro.papers.schema import figure_key
 from repro.plugins import MODELS
-from repro.runs.asked import Asked, settings_of
+from repro.runs.asked import Asked, settings_of, variants
 from repro.runs.records import Record
 
 
@@ -128,24 +128,19 @@ def plan(asked: Asked) -> Plan:
         for seed in asked.seeds or (entry.seeds[:1] if asked.smoke else entry.seeds):
             experiment = entry.experiment(seed)
             assert experiment is not None, "its reason would have been given"
-            planned = experiment.model.params
-            experiment, fitted = _set(experiment, settings)
-            used |= fitted
-            own = experiment.model.params
-            changed = [
-                f"{k} = {own[k]}" for k in sorted(fitted) if asked.model or own[k] != planned[k]
-            ]
-            if asked.smoke:
-                experiment = experiment.smoked()
-            job = Job(
-                experiment,
-                tuple(cell.metric for cell in entry.cells),
-                " | ".join([label, *changed, *["smoke"] * asked.smoke, f"seed {seed}"]),
-                entry.needs,
-                RunPlace(entry.paper, entry.table, entry.row, entry.group_label),
-            )
-            known = jobs.get(experiment.key())
-            jobs[experiment.key()] = _both(known, job) if known else job
+            for own in variants(settings, MODELS.entry(experiment.model.name).fields):
+                used |= own.keys()
+                made_of, changed = _set(experiment, own, asked)
+                made_of = made_of.smoked() if asked.smoke else made_of
+                job = Job(
+                    made_of,
+                    tuple(cell.metric for cell in entry.cells),
+                    " | ".join([label, *changed, *["smoke"] * asked.smoke, f"seed {seed}"]),
+                    entry.needs,
+                    RunPlace(entry.paper, entry.table, entry.row, entry.group_label),
+                )
+                known = jobs.get(made_of.key())
+                jobs[made_of.key()] = _both(known, job) if known else job
     for key in sorted(settings.keys() - used):
         names = {name for job in jobs.values() for name in job.experiment.model.params}
         raise unknown("parameter of the selected rows", key, names, "--set")
@@ -241,7 +236,8 @@ def _table_entries(
             if asked.added or all(named[what] for what in entry.added):
                 yield entry
     for model in [asked.model] if asked.model else MODELS.names() if asked.every_model else []:
-        for entry in paper.added(number, model, settings):
+        first = variants(settings, MODELS.entry(model).fields)[0]
+        for entry in paper.added(number, model, first):
             if asked.added or asked.views or "view" not in entry.added:
                 yield entry
 
@@ -261,12 +257,31 @@ def _both(one: Job, other: Job) -> Job:
     return replace(one, metrics=metrics, needs=tuple(dict.fromkeys([*one.needs, *other.needs])))
 
 
-def _set(experiment: Experiment, settings: dict[str, Any]) -> tuple[Experiment, set[str]]:
-    """Return the experiment with the settings that its model knows, and their names."""
-    own = {k: v for k, v in settings.items() if k in experiment.model.params}
-    name = experiment.model.name
-    model = model_spec(name, {**experiment.model.params, **own}, "--set")
+def _set(experiment: Experiment, own: dict[str, Any], asked: Asked) -> tuple[Experiment, list[str]]:
+    """Return the experiment with the settings that were asked for, and what they change."""
+    name, planned = experiment.model.name, experiment.model.params
+    model = model_spec(name, {**planned, **own}, "--set")
     epochs = loops(model.params)
     if own.keys() & epochs and not any(epochs.values()):
         raise ReproError(f"--set: {name} needs an epoch, got {next(iter(epochs))}=0")
-    return replace(experiment, model=model), set(own)
+    changed = [
+        f"{k} = {model.params[k]}"
+        for k in sorted(own)
+        if asked.model or model.params[k] != planned[k]
+    ]
+    rule = asked.select or experiment.select
+    patience = experiment.patience if asked.patience is None else asked.patience or None
+    if asked.patience and not Selection.of(rule).metric:
+        raise ReproError(
+            f"--patience needs a metric that selects the epoch, and select is '{rule}'",
+            "as in --select valid:ndcg@10",
+        )
+    made = replace(
+        experiment,
+        model=model,
+        select=rule,
+        every=asked.every or experiment.every,
+        patience=patience,
+        patience_from=experiment.patience_from if patience else 0,
+    )
+    return made, changed + departures(made, experiment)

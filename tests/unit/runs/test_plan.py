@@ -26,7 +26,7 @@ from repro.errors import ReproError
 from repro.experiment import Experiment, Spec
 from repro.metrics import Result
 from repro.runs import locks, plan, records, status
-from repro.runs.asked import Asked
+from repro.runs.asked import Asked, asked_for
 from repro.runs.plan import Job, Plan
 from repro.runs.records import Failure, Record
 from repro.runs.settings import Settings
@@ -115,6 +115,75 @@ def test_seeds_that_are_asked_for_go_before_those_of_the_table(own: Own) -> None
     assert [job.experiment.seed for job in own(seeds=[0, 3, 5]).jobs] == [0, 3, 5]
     asked = plan.plan(Asked(("mine",), seeds=(7, 8)))
     assert [job.experiment.seed for job in asked.jobs] == [7, 8]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (["mask_share=0.04,0.1"], {(0.04, 0.5), (0.1, 0.5)}),
+        (["mask_share = [0, 0.2]"], {(0.0, 0.5), (0.2, 0.5)}),
+        (["mask_share=0,0.2", "alpha=0.25,1"], {(m, a) for m in (0, 0.2) for a in (0.25, 1)}),
+        (["mask_share=0.2,0.2"], {(0.2, 0.5)}),
+    ],
+)
+def test_several_values_of_a_setting_run_each(
+    settings: list[str], expected: set[tuple[float, float]]
+) -> None:
+    asked = asked_for("mvae", "II", rows="MVAE", views="jca-ml-1m", settings=settings)
+    found = [job.experiment.model.params for job in plan.plan(asked).jobs]
+    assert {(params["mask_share"], params["alpha"]) for params in found} == expected
+    assert len(found) == len(expected)
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [("hidden_dims=300,100", {(300, 100)}), ("hidden_dims=[300],[300,100]", {(300,), (300, 100)})],
+)
+def test_a_list_is_one_value_of_what_takes_a_list(
+    setting: str, expected: set[tuple[int, ...]]
+) -> None:
+    asked = asked_for("toy", "1", model="mult_vae", settings=[setting])
+    found = {tuple(job.experiment.model.params["hidden_dims"]) for job in plan.plan(asked).jobs}
+    assert found == expected
+
+
+def test_a_list_with_a_value_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(ReproError, match="mask_share"):
+        plan.plan(asked_for("mvae", "II", rows="MVAE", settings=["mask_share=0.1,two"]))
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        ({"select": "valid:ndcg@20"}, ("valid:ndcg@20", 1, 10)),
+        ({"every": 5}, ("valid:ndcg@10", 5, 10)),
+        ({"patience": 4}, ("valid:ndcg@10", 1, 4)),
+        ({"patience": 0}, ("valid:ndcg@10", 1, None)),
+    ],
+)
+def test_rules_of_evaluation_can_be_asked_for(
+    rules: dict[str, Any], expected: tuple[str, int, int | None]
+) -> None:
+    asked = asked_for("dave", "4", rows="DAVE", views="ml-100k", seeds="0", **rules)
+    (job,) = plan.plan(asked).jobs
+    made = job.experiment
+    assert (made.select, made.every, made.patience) == expected
+    ((name, value),) = rules.items()
+    assert f"{name} = {value}" in job.label
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ({"select": "best"}, "selection rule"),
+        ({"select": "valid:ndgc@10"}, "ndcg"),
+        ({"every": 0}, "--every is 0"),
+        ({"select": "last", "patience": 3}, "--patience needs a metric"),
+    ],
+)
+def test_rules_that_make_no_sense_are_refused(rules: dict[str, Any], message: str) -> None:
+    with pytest.raises(ReproError, match=message):
+        plan.plan(asked_for("dave", "4", rows="DAVE", **rules))
 
 
 @pytest.mark.parametrize(
