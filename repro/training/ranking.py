@@ -60,9 +60,11 @@ def rank(scorer: Scorer, cases: Cases, name: str = "the model") -> Ranking:
     """Rank items for every case, and mark the targets among them.
 
     Without candidates, every item that is not in the user's history is ranked, and ties go to the
-    lower item number. Among candidates, a target comes *after* every other item with its score, so
-    that a model that has collapsed to a constant can never look good (as in He et al. 2018 (APR);
-    NCF's own code broke ties by the order of a dictionary).
+    lower item number. If all items score the same, that order would be the catalogue's, which often
+    begins with the most popular items: such a user gets a random order, the same in every run, so
+    that a model that has collapsed is as good as chance. Among candidates, a target comes *after*
+    every other item with its score (as in He et al. 2018 (APR); NCF's own code broke ties by the
+    order of a dictionary).
 
     Parameters
     ----------
@@ -84,7 +86,7 @@ def rank(scorer: Scorer, cases: Cases, name: str = "the model") -> Ranking:
     for index in _batches(len(cases), cases.targets.n_items):
         queries, targets = cases.queries.rows(index), cases.targets.rows(index)
         if queries.candidates is None:
-            found = _rank_all(scorer.score(queries), queries.history, targets, name)
+            found = _rank_all(scorer.score(queries), queries.history, targets, index, name)
         else:
             found = _rank_candidates(scorer, queries, queries.candidates, targets, name)
         hits.append(found[0].cpu().numpy())
@@ -97,8 +99,10 @@ def rank(scorer: Scorer, cases: Cases, name: str = "the model") -> Ranking:
 _Found = tuple[Tensor, Tensor, Tensor]  # hits (B, K); tied items (B,); all scores equal (B,)
 
 
-def _rank_all(scores: Tensor, history: Interactions, targets: Interactions, name: str) -> _Found:
-    """Rank every item that is not in the history."""
+def _rank_all(
+    scores: Tensor, history: Interactions, targets: Interactions, users: IntArray, name: str
+) -> _Found:
+    """Rank every item that is not in the history; `users` are their numbers among all cases."""
     n_items = targets.n_items
     asked = targets.n_users, n_items
     assert scores.shape == asked, f"{name}: scores of shape {tuple(scores.shape)}, not {asked}"
@@ -129,10 +133,33 @@ def _rank_all(scores: Tensor, history: Interactions, targets: Interactions, name
         rows = scores[constant]
         same = (rows == value[constant, :1]).sum(dim=1)
         constant[constant.clone()] = same == (rows > -torch.inf).sum(dim=1)
+        of = constant.nonzero()[:, 0]
+        shuffled = _in_random_order(scores[of] > -torch.inf, to_device(users, device)[of])
+        item[of] = shuffled[:, :beyond]
+    constant |= ~ranked[:, 0] & (to_device(history.counts, device) < n_items)  # all are -inf
 
     row = torch.arange(len(item), device=device)[:, None]
     hits = _is_in(row * n_items + item, targets) & ranked
     return hits[:, :depth], tied, constant
+
+
+def _in_random_order(ranked: Tensor, users: Tensor) -> Tensor:
+    """Return the items of each user in a random order, those that are not ranked last.
+
+    The order depends on the user's number alone: neither batches nor the device change it.
+
+    Parameters
+    ----------
+    ranked : Tensor, shape (B, I)
+        Whether an item is ranked.
+    users : Tensor, shape (B,)
+        Numbers.
+    """
+    key = users[:, None] * 0x9E3779B1 + torch.arange(ranked.shape[1], device=users.device) + 1
+    for factor in (0x2545F4914F6CDD1D, 0x27D4EB2F165667C5):  # a hash: int64 products wrap
+        key = (key ^ (key >> 29)) * factor
+    key = (key >> 1) & (2**62 - 1)
+    return key.where(ranked, 2**62).argsort(dim=1, stable=True)
 
 
 def _rank_candidates(

@@ -111,7 +111,39 @@ def test_a_tie_that_crosses_the_last_rank_goes_to_the_lower_number(
 def test_constant_scores_are_reported(cases: Callable[..., Cases]) -> None:
     found = rank(fixed([[1.0] * N_ITEMS, SCORES[1], SCORES[2]]), cases())
     assert found.constant == pytest.approx(1 / 3)
-    assert ranks(found.hits)[0] == [2, 5]  # 1 [2] 3 4 [5], by number
+    assert [len(row) for row in ranks(found.hits)] == [2, 1, 2]  # whatever the order, all are found
+
+
+@pytest.mark.parametrize("level", [0.0, -3.5, 2**-20])
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_a_constant_scorer_is_as_good_as_chance_wherever_the_targets_stand(
+    cases: Callable[..., Cases], level: float, place: str
+) -> None:
+    n_users, n_items = 2000, 150
+    wanted = [0, 1, 2] if place == "first" else [147, 148, 149]
+    asked = cases([[5, 6]] * n_users, [wanted] * n_users, n_items)
+    found = rank(fixed([[level] * n_items] * n_users), asked)
+    expected = 10 / (n_items - 2)  # of three targets in a random order, the share in ten ranks
+    assert found.value("recall@10") == pytest.approx(expected, abs=4 * 0.0033)
+    assert found.constant == 1.0
+
+
+def test_the_random_order_of_constant_scores_is_the_same_in_every_run(
+    cases: Callable[..., Cases], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = cases([[]] * 40, [[3]] * 40, 20)
+    once = rank(fixed([[1.0] * 20] * 40), asked).hits
+    monkeypatch.setattr(ranking, "BATCH_SCORES", 3 * 20)
+    np.testing.assert_array_equal(rank(fixed([[1.0] * 20] * 40), asked).hits, once)
+    assert len({tuple(row) for row in ranks(once)}) > 5  # each user has an order of their own
+
+
+def test_a_scorer_that_gives_minus_infinity_is_constant_and_finds_nothing(
+    cases: Callable[..., Cases],
+) -> None:
+    found = rank(fixed([[-np.inf] * N_ITEMS, SCORES[1], [-np.inf] * N_ITEMS]), cases())
+    assert found.constant == pytest.approx(2 / 3)
+    assert ranks(found.hits) == [[], [1], []]
 
 
 def test_constant_scores_beyond_the_last_rank_are_reported(
