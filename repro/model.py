@@ -56,7 +56,8 @@ class Model(t.Protocol):
     """Hyper-parameters, and how to train.
 
     A model that cannot score users unknown to training declares ``KNOWN_USERS_ONLY: ClassVar[bool]
-    = True`` and is refused before it trains; its scorer raises as well.
+    = True`` and is refused before it trains; its scorer raises as well. One whose seed changes no
+    result declares ``RANDOM: ClassVar[bool] = False``: a single run of it has no spread.
     """
 
     def epochs(self, train: Interactions, run: Run) -> Iterator[Scorer]:

@@ -36,6 +36,8 @@ class Plugin:
     smoke: Mapping[str, Any]
     """Values that replace others in a smoke run, from the class's ``SMOKE``."""
     class_name: str
+    is_random: bool = True
+    """Whether a model's results depend on its seed, from the class's ``RANDOM``."""
     id_name: str = ""
     """Its name in ids and records, if different: a renamed plug-in keeps its earlier one there."""
 
@@ -209,6 +211,7 @@ def _read(name: str, path: Path, attribute: str, _changed: int) -> Plugin:
         )
     fields: list[Field] = []
     smoke: dict[str, Any] = {}
+    is_random = True
     for node, after in zip(found.body, [*found.body[1:], ast.Pass()], strict=True):
         if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)):
             continue
@@ -223,6 +226,8 @@ def _read(name: str, path: Path, attribute: str, _changed: int) -> Plugin:
         if "ClassVar" in annotation:
             if node.target.id == "SMOKE":
                 smoke = default or {}
+            if node.target.id == "RANDOM":
+                is_random = bool(default)
             continue
         doc = ""
         if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
@@ -237,6 +242,7 @@ def _read(name: str, path: Path, attribute: str, _changed: int) -> Plugin:
         tuple(fields),
         smoke,
         target,
+        is_random,
     )
 
 

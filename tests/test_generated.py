@@ -23,7 +23,8 @@ from pydantic import ConfigDict, TypeAdapter
 from builders.commands import json_of, repro_
 from repro.cli import GROUPS
 from repro.report import json_forms, pages, picture
-from repro.results.verdicts import MARKS, VERDICTS
+from repro.results.judgement import VERDICTS
+from repro.results.verdicts import MARKS
 
 ROOT = Path(__file__).parent.parent
 PICTURE = ROOT / ".github" / "verdicts.svg"

@@ -7,6 +7,7 @@ float64, as float32 loses digits at 20,000 items.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -25,6 +26,8 @@ class EASE:
 
     l2: NonNegative = 500.0
     """Lambda; the paper's value for ML-20M."""
+
+    RANDOM: ClassVar[bool] = False
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["ItemWeights"]:
         """Solve once; there is one epoch."""

@@ -18,6 +18,7 @@ per item are kept.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -42,6 +43,8 @@ class ItemKNN:
     normalize: bool = False
     """Divide an item's score by the sum of its neighbours' similarities, as Sarwar et al. do for
     ratings ("weighted sum")."""
+
+    RANDOM: ClassVar[bool] = False
 
     def epochs(self, train: Interactions, run: Run) -> Iterator[SparseItemWeights]:
         """Find every item's neighbours; there is one epoch."""

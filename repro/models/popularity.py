@@ -7,6 +7,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -21,6 +22,8 @@ from repro.split import Queries
 @dataclass(frozen=True, kw_only=True)
 class Popularity:
     """The same ranking for everybody: items by their number of training users."""
+
+    RANDOM: ClassVar[bool] = False
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["Counts"]:
         """Count the training users of every item; there is one epoch."""

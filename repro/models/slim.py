@@ -19,7 +19,7 @@ of the run, so that a long fit can be resumed; only the last epoch gives a score
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from scipy.sparse import csr_matrix
@@ -50,6 +50,8 @@ class SLIM:
     block_size: Count = 1024
     """Columns that are solved together. It changes the solution only within the tolerance; it sets
     the memory, 16 bytes for every item and column."""
+
+    RANDOM: ClassVar[bool] = False
 
     def epochs(self, train: Interactions, run: Run) -> Iterator[SparseItemWeights]:
         """Solve a block of columns per epoch; yield a scorer after the last one."""

@@ -126,10 +126,7 @@ def _view_of(table: Table, key: str) -> str:
 
 
 def _tolerance_faults(tolerance: Tolerance, at: str, table: Table) -> Iterator[str]:
-    if (tolerance.within is None) == (tolerance.standard_errors is None):
-        yield f"{at}: needs either within or standard_errors"
-    if tolerance.within is not None:
-        yield from _number_faults(tolerance.within, f"{at}.within", table)
+    yield from _number_faults(tolerance.within, f"{at}.within", table)
     for key in tolerance.groups or []:
         if key not in table.groups:
             yield str(unknown("column group", key, table.groups, f"{at}.groups"))

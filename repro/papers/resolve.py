@@ -89,6 +89,7 @@ class Resolver:
             group_label=group.label,
             view=view_key,
             dataset=view.dataset,
+            redraw=view.redraw,
             blocked=view.blocked,
             row=row.label,
             name=name,

@@ -22,6 +22,8 @@ class Entry:
     group_label: str
     view: str
     dataset: str
+    redraw: float
+    """As in `repro.papers.schema.View`."""
     blocked: str
     row: str
     name: str

@@ -20,9 +20,10 @@ WIDTH = 98
 
 LOOKS = {
     "exact": ("=", "#7ee787", "our run rounds to the printed digits"),
-    "close": ("≈", "#a5d6ff", "within a tolerance whose source the table file names"),
+    "close": ("≈", "#a5d6ff", "chance explains the difference"),
     "higher": ("↑", "#d2a8ff", "outside, above"),
     "lower": ("↓", "#ffa657", "outside, below"),
+    "undecided": ("~", "#8b949e", "off, and how much chance explains is unknown"),
     "misprint": ("?", "#ff7b72", "the printed number cannot be this row's result"),
 }
 """Sign, colour and meaning of the verdicts on a printed number. The word is shown with them: a

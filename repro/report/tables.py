@@ -17,8 +17,9 @@ from repro.papers.printed import unit_in
 from repro.results.comparison import ComparedTable
 from repro.results.differences import Pair
 from repro.results.frozen import RowName
+from repro.results.judgement import VERDICTS
 from repro.results.leaders import Leaders, leaders
-from repro.results.verdicts import MARKS, VERDICTS, ComparedCell
+from repro.results.verdicts import MARKS, ComparedCell
 
 WIDTH = 100
 WIDEST = 8  # columns that stand side by side; more are stacked by group
@@ -240,10 +241,9 @@ def _reasons(cells: Iterable[ComparedCell]) -> list[str]:
     seen = list(cells)
     rows: dict[tuple[str, str], dict[str, None]] = {}
     for cell in seen:
-        if cell.reason and cell.verdict not in ("higher", "lower"):
-            rows.setdefault((f"{cell.verdict}, {_general(cell)}", cell.group), {})[
-                row_name(cell.name)
-            ] = None
+        if cell.reason and cell.verdict not in ("higher", "lower", "undecided"):
+            reason = f"{cell.verdict}, {cell.reason}"
+            rows.setdefault((reason, cell.group), {})[row_name(cell.name)] = None
     groups: dict[tuple[str, str], list[str]] = {}
     for (reason, group), names in rows.items():
         groups.setdefault((reason, ", ".join(names)), []).append(group)
@@ -252,13 +252,6 @@ def _reasons(cells: Iterable[ComparedCell]) -> list[str]:
         f"{', '.join(of)}: {names}: {reason}" if several else f"{names}: {reason}"
         for (reason, names), of in groups.items()
     ]
-
-
-def _general(cell: ComparedCell) -> str:
-    """Return a reason without the numbers of one cell."""
-    if cell.verdict == "close" and "standard errors" in cell.reason:
-        return cell.reason.partition(" (")[0] + cell.reason.partition(")")[2]
-    return cell.reason
 
 
 def published(paper: Paper, number: str) -> str:

@@ -37,7 +37,7 @@ def leaders(cells: Iterable[ComparedCell]) -> Leaders | None:
     In an added view two of them must be the paper's.
 
     A frozen number is used where there is no record. Smoke runs do not count, nor does a row that
-    was run on other data than its group, or for fewer epochs than the table says.
+    was run on other data than its group, for fewer epochs than the table says, or collapsed.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def leaders(cells: Iterable[ComparedCell]) -> Leaders | None:
 
 def _counts(cell: ComparedCell) -> bool:
     marks = cell.reference_marks if cell.ours is None else cell.marks
-    apart = set("as") & set(marks) or cell.shortened
+    apart = set("acs") & set(marks) or cell.shortened
     return not apart and cell.metric not in STATISTICS
 
 

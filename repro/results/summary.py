@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from repro.papers.paper import Paper
 from repro.results.comparison import compare
 from repro.results.frozen import RowName
+from repro.results.judgement import VERDICTS
 from repro.results.leaders import leaders
-from repro.results.verdicts import MARKS, VERDICTS, ComparedCell
+from repro.results.verdicts import MARKS, ComparedCell
 
 
 @dataclass(frozen=True)

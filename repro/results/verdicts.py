@@ -5,29 +5,16 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Literal
 
 from repro.data import manifest, views
 from repro.errors import ReproError
+from repro.metrics import Result
 from repro.papers import library
-from repro.papers.printed import number_in, unit_in
 from repro.papers.rows import Cell, Entry
 from repro.results.frozen import CellKey, Frozen, RowName
+from repro.results.judgement import Judged, count, judge
 from repro.runs.records import Record
-
-VERDICTS = {
-    "exact": "our run rounds to the printed digits",
-    "close": "our run is within a tolerance whose source the table file names",
-    "higher": "our run is higher than published; this needs a reason as much as lower does",
-    "lower": "our run is lower than published",
-    "misprint": "the printed number cannot be this row's result; our run is not judged by it",
-    "ours": "nothing to compare with: a row or a view that the paper lacks, or a shorter run",
-    "unrun": "no record yet; the reason is printed",
-    "quoted": "the paper took the number from elsewhere, and there is no recipe to run",
-    "blocked": "nobody can obtain the data",
-    "smoke": "a shortened run on toy data: it shows that the code runs, nothing else",
-}
 
 MARKS = {
     "u": "data not verified against its manifest",
@@ -81,7 +68,11 @@ class ComparedCell:
     marks: str = ""
     """Marks of `ours`."""
     reason: str = ""
-    """Why there is no number, how far `ours` is off, or within which tolerance it is."""
+    """Why there is no number, how far `ours` is off, or why that is `close`."""
+    z: float | None = None
+    """How far the judged number is off, in units of what chance explains; see `Distance`."""
+    chance: tuple[str, ...] = ()
+    """What these units count: "seeds", "users", "digit"."""
     runs: tuple[str, ...] = ()
     """The ids of the records."""
     reference: float | None = None
@@ -137,10 +128,7 @@ def compared(
     marks = ""
     latest, several = _latest_per_seed([r for r in found if r.has(cell.metric)], digest_here)
     results = [record.result(cell.metric) for record in latest]
-    ours = statistics.fmean(r.value for r in results) if results else None
-    spread = statistics.stdev(r.value for r in results) if len(results) > 1 else None
     errors = [r.standard_error for r in results if r.standard_error is not None]
-    error = statistics.fmean(errors) if errors else None
     if latest:
         marks += "u" if not all(record.verified for record in latest) else ""
         marks += "t" if latest[0].experiment.selection.cases == "test" else ""
@@ -149,41 +137,40 @@ def compared(
         marks += "d" if any(record.dirty or record.outdated for record in latest) else ""
         marks += "s" if latest[0].experiment.smoke else ""
         marks += "v" if several else ""
-    verdict, reason = _verdict(entry, cell, ours, error, "s" in marks)
+    n_users = latest[0].n_users if latest else None
+    judged = judge(entry, cell, results, n_users=n_users, marks=marks)
     is_planned = name.origin != "other" and not name.shortened
-    return _printed(
-        entry,
-        cell,
-        name,
-        ours=ours,
-        spread=spread,
-        standard_error=error,
-        seeds=len(results),
-        planned=len(entry.seeds) if is_planned else len(results),
-        verdict=verdict,
-        marks=marks,
-        reason=reason,
-        runs=tuple(record.id for record in latest),
-        **_reference(entry, cell, frozen, name),
-    )
+    made: dict[str, Any] = {
+        "ours": statistics.fmean(r.value for r in results) if results else None,
+        "spread": statistics.stdev(r.value for r in results) if len(results) > 1 else None,
+        "standard_error": statistics.fmean(errors) if errors else None,
+        "seeds": len(results),
+        "planned": len(entry.seeds) if is_planned else len(results),
+        "verdict": judged.verdict,
+        "marks": marks,
+        "reason": judged.reason,
+        "runs": tuple(record.id for record in latest),
+    }
+    frozen_fields, of_frozen = _reference(entry, cell, frozen, name)
+    shown = judged if latest else of_frozen
+    return _printed(entry, cell, name, **made, **frozen_fields, z=shown.z, chance=shown.chance)
 
 
 def _reference(
     entry: Entry, cell: Cell, frozen: dict[CellKey, list[Frozen]], name: RowName
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], Judged]:
     """Return the fields of a cell's frozen results, which are taken out of `frozen`."""
     rows = _latest(frozen.pop(CellKey(entry.table, name, entry.group_label, cell.label), []))
     if not rows:
-        return {}
-    value = statistics.fmean(one.value for one in rows)
-    errors = [one.standard_error for one in rows if one.standard_error is not None]
-    error = statistics.fmean(errors) if errors else None
+        return {}, Judged("unrun")
+    results = [Result(row.value, row.standard_error, row.epoch or 0) for row in rows]
+    judged = judge(entry, cell, results)
     return {
-        "reference": value,
-        "reference_verdict": _verdict(entry, cell, value, error, smoke=False)[0],
+        "reference": statistics.fmean(one.value for one in rows),
+        "reference_verdict": judged.verdict,
         "reference_marks": _frozen_marks(rows) + ("a" if entry.view in entry.apart else ""),
         "reference_seeds": len(rows),
-    }
+    }, judged
 
 
 def _printed(entry: Entry, cell: Cell, name: RowName, **ours: Any) -> ComparedCell:
@@ -228,37 +215,6 @@ def digest_here(dataset: str) -> str:
     return known.digest if known else ""
 
 
-def _verdict(
-    entry: Entry,
-    cell: Cell,
-    ours: float | None,
-    error: float | None,
-    smoke: bool,
-) -> tuple[str, str]:
-    """Return the verdict and its reason."""
-    if ours is None and entry.added:
-        return "ours", ""
-    if ours is None:
-        return entry.obstacle() or ("unrun", "no record")
-    if smoke:
-        return "smoke", ""
-    if not cell.published:
-        return "ours", ""
-    if "m" in cell.doubts:
-        return "misprint", ""
-    published, unit = number_in(cell.published), unit_in(cell.published)
-    difference = Decimal(repr(ours)) - published
-    if abs(difference) <= unit / 2:
-        return "exact", ""
-    tolerance = cell.tolerance
-    if tolerance and tolerance.within and abs(difference) <= number_in(tolerance.within):
-        return "close", f"within {tolerance.within}: {tolerance.source}"
-    multiple = tolerance.standard_errors if tolerance else None
-    if tolerance and multiple and error and abs(difference) <= Decimal(multiple * error):
-        return "close", f"within {multiple:g} standard errors ({error:.4f}): {tolerance.source}"
-    return ("higher" if difference > 0 else "lower"), f"by {abs(difference):.4f}"
-
-
 def statistic(entry: Entry, cell: Cell) -> ComparedCell:
     """Return a cell of a table that counts the data."""
     known = None if entry.obstacle() else views.prepared(entry.dataset)
@@ -267,9 +223,9 @@ def statistic(entry: Entry, cell: Cell) -> ComparedCell:
         verdict, reason = entry.obstacle() or ("unrun", f"not prepared: repro fetch {archive}")
         return _printed(entry, cell, RowName(entry.row), group="", verdict=verdict, reason=reason)
     ours = known.statistic(cell.metric)
-    verdict, reason = _verdict(entry, cell, ours, None, smoke=False)
+    judged = count(cell, ours)
     marks = "" if known.verified else "u"
-    made = {"ours": ours, "verdict": verdict, "reason": reason, "marks": marks}
+    made = {"ours": ours, "verdict": judged.verdict, "reason": judged.reason, "marks": marks}
     return _printed(entry, cell, RowName(entry.row), group="", **made)
 
 

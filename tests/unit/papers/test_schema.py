@@ -143,7 +143,7 @@ def test_a_paper_and_a_dataset_of_ones_own_are_read(own: Own) -> None:
         ),
         ("caption =", 'select = "best"\ncaption =', "no selection rule is called 'best'"),
         ("caption =", 'select = "valid:x@1"\ncaption =', "no metric is called 'x'"),
-        ("caption =", "tolerance = [{ source = 'x' }]\ncaption =", "either within or standard_err"),
+        ("caption =", "tolerance = [{ source = 'x' }]\ncaption =", "within: missing"),
         (
             "caption =",
             "tolerance = [{ source = 'x', within = 'y' }]\ncaption =",

@@ -15,7 +15,8 @@ from builders.records import compared_cell
 from repro.papers import library
 from repro.report import tables
 from repro.results.comparison import ComparedTable
-from repro.results.verdicts import MARKS, VERDICTS
+from repro.results.judgement import VERDICTS
+from repro.results.verdicts import MARKS
 
 EASE = compared_cell(
     "EASE (β)",
@@ -25,7 +26,7 @@ EASE = compared_cell(
     seeds=1,
     verdict="close",
     marks="ut",
-    reason="within 2 standard errors (0.0123): a caption",
+    reason="within 0.0123: a caption",
     runs=("0123456789ab",),
 )
 RECALL = replace(
@@ -101,7 +102,7 @@ def test_prose_explains_its_verdicts_marks_reasons_and_notes_and_no_others(form:
         assert (f"- {verdict}: {meaning}" in text) == any(c.verdict == verdict for c in CELLS)
     for mark, meaning in MARKS.items():
         assert (f"- [{mark}] {meaning}" in text) == any(mark in c.marks for c in CELLS)
-    assert "- Toy: EASE (β): close, within 2 standard errors: a caption" in text
+    assert "- Toy: EASE (β): close, within 0.0123: a caption" in text
     assert "- Toy: Future: unrun, no record" in text
     assert "- A note." in text
     assert "- EASE: A row's note." in text

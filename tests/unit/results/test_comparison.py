@@ -21,7 +21,8 @@ from repro.papers.paper import Paper
 from repro.report.tables import row_name
 from repro.results import frozen
 from repro.results.comparison import ComparedTable, compare
-from repro.results.verdicts import VERDICTS, ComparedCell
+from repro.results.judgement import VERDICTS
+from repro.results.verdicts import ComparedCell
 from repro.runs import plan
 from repro.runs.asked import Asked
 from repro.runs.records import Record
@@ -41,7 +42,10 @@ OTHERS = (
     + row("Future", "of_the_future", ["0.3"])
     + row("Old", published=["0.4"], quoted_from="an older paper")
 )
-PAPER = paper(view(), GONE, TABLE, EASE, OTHERS)
+PAPER = paper(view(redraw=0.0), GONE, TABLE, EASE, OTHERS)
+"""EASE has no random numbers, so that on the paper's own test cases nothing but the printed digits
+separates two results."""
+DRAWN = PAPER.replace("redraw = 0.0", "redraw = 1.0")
 
 Own = Callable[..., Paper]
 
@@ -73,8 +77,10 @@ def cell(compared: ComparedTable, row: str = "EASE", group: str = "Toy") -> Comp
     return found
 
 
-def verdict(own: Own, published: str, ours: float, table: str = "") -> ComparedCell:
-    paper = own(published, table)
+def verdict(
+    own: Own, published: str, ours: float, table: str = "", text: str = PAPER
+) -> ComparedCell:
+    paper = own(published, table, text)
     return cell(compare(paper, "1", [record(experiment(paper), ours)]))
 
 
@@ -84,10 +90,12 @@ def verdict(own: Own, published: str, ours: float, table: str = "") -> ComparedC
         ("0.420", 0.42, "exact"),
         ("0.420", 0.4205, "exact"),
         ("0.420", 0.4195, "exact"),
-        ("0.420", 0.42050001, "higher"),
-        ("0.420", 0.41949999, "lower"),
+        ("0.420", 0.42050001, "close"),
+        ("0.420", 0.421, "close"),
+        ("0.420", 0.42100001, "higher"),
+        ("0.420", 0.41899999, "lower"),
         (".063", 0.0634, "exact"),
-        (".063", 0.0636, "higher"),
+        (".063", 0.0641, "higher"),
         ("0.42", 0.4205, "exact"),
         ("0.42000", 0.4205, "higher"),
         ("0.632", 0.0, "lower"),
@@ -155,12 +163,49 @@ def test_a_tolerance_in_numbers_makes_close(own: Own, ours: float, expected: str
 
 @pytest.mark.parametrize(
     ("ours", "expected"),
-    [(0.44, "close"), (0.4001, "close"), (0.4402, "higher"), (0.3998, "lower")],
+    [(0.448, "close"), (0.392, "close"), (0.4485, "higher"), (0.3915, "lower")],
 )
-def test_a_tolerance_in_standard_errors_makes_close(own: Own, ours: float, expected: str) -> None:
-    found = verdict(own, "0.420", ours, 'tolerance = [{ standard_errors = 2, source = "sample" }]')
-    assert found.verdict == expected
-    assert ("2 standard errors (0.0100): sample" in found.reason) == (expected == "close")
+def test_two_samples_of_users_may_differ_by_twice_the_error_of_both(
+    own: Own, ours: float, expected: str
+) -> None:
+    # 2 * hypot(0.01 * sqrt(2), 0.0005) = 0.0283
+    found = verdict(own, "0.420", ours, text=DRAWN)
+    assert (found.verdict, found.chance) == (expected, ("users", "digit"))
+    assert found.z == pytest.approx((ours - 0.42) / 0.0141510, rel=1e-4)
+
+
+def test_what_the_users_vary_does_not_count_on_the_papers_own(own: Own) -> None:
+    assert verdict(own, "0.420", 0.43).verdict == "higher"
+    assert verdict(own, "0.420", 0.43, text=DRAWN).verdict == "close"
+
+
+RANDOM = PAPER.replace('model = "ease"', 'model = "bpr"').replace("params = { l2 = 5 }", "")
+
+
+@pytest.mark.parametrize(
+    ("values", "expected", "chance"),
+    [
+        ([0.41, 0.43, 0.45], "close", ("seeds", "digit")),  # s = 0.02 sqrt(4/3): z = 0.4
+        ([0.43, 0.431, 0.432], "higher", ("seeds", "digit")),
+        ([0.43, 0.43, 0.43], "undecided", ("users for seeds", "digit")),  # they cannot be alike
+        ([0.431], "undecided", ("users for seeds", "digit")),
+        ([0.5], "higher", ("users for seeds", "digit")),  # too far even for all that users vary
+        ([0.42], "exact", ("users for seeds", "digit")),
+    ],
+)
+def test_how_much_seeds_vary_decides_on_the_papers_own_test_users(
+    own: Own, values: list[float], expected: str, chance: tuple[str, ...]
+) -> None:
+    paper = own("0.420", text=RANDOM)
+    known = [record(experiment(paper, seed=n), value) for n, value in enumerate(values)]
+    found = cell(compare(paper, "1", known))
+    assert (found.verdict, found.chance) == (expected, chance)
+
+
+def test_a_model_that_collapsed_is_never_close(own: Own) -> None:
+    paper = own("0.420")
+    found = cell(compare(paper, "1", [record(experiment(paper), 0.42, constant=0.25)]))
+    assert (found.verdict, found.marks) == ("collapsed", "c")
 
 
 def test_a_tolerance_holds_only_in_its_groups(own: Own) -> None:
@@ -472,11 +517,12 @@ def test_a_run_that_did_not_follow_a_metric_leaves_its_cell_empty(own: Own) -> N
     assert (found.ours, found.verdict) == (None, "unrun")
 
 
-def test_a_single_test_user_has_no_standard_error_and_so_no_tolerance(own: Own) -> None:
-    paper = own("0.50", 'tolerance = [{ standard_errors = 2.0, source = "users" }]')
-    alone = record(experiment(paper), 0.4, results={"ndcg@10": Result(0.4, None, 1)})
+@pytest.mark.parametrize("error", [None, 0.0])
+def test_without_a_standard_error_nothing_is_decided(own: Own, error: float | None) -> None:
+    paper = own("0.50", text=DRAWN)
+    alone = record(experiment(paper), 0.4, results={"ndcg@10": Result(0.4, error, 1)})
     found = cell(compare(paper, "1", [alone]))
-    assert (found.standard_error, found.verdict) == (None, "lower")
+    assert (found.standard_error, found.verdict, found.z) == (error, "undecided", None)
 
 
 def test_a_frozen_number_stands_beside_ours_and_changes_no_verdict(own: Own) -> None:
@@ -495,7 +541,7 @@ def test_a_frozen_number_stands_beside_ours_and_changes_no_verdict(own: Own) -> 
     ("value", "expected"), [(0.4204, "exact"), (0.429, "close"), (0.5, "higher"), (0.4, "lower")]
 )
 def test_a_frozen_number_has_a_verdict_of_its_own(own: Own, value: float, expected: str) -> None:
-    paper = own("0.420", 'tolerance = [{ standard_errors = 2.0, source = "users" }]')
+    paper = own("0.420", text=DRAWN)
     rows = [frozen_row(value, seed=s, standard_error=e) for s, e in enumerate((0.002, 0.008))]
     frozen.save("mine", rows)  # the mean of their standard errors is 0.005
     assert cell(compare(paper, "1", [])).reference_verdict == expected
