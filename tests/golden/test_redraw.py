@@ -8,15 +8,14 @@ moves a result; here it is measured.
 from __future__ import annotations
 
 import statistics
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import repro
-from repro import paths
-from repro.data import cache
-from repro.data.prepare import prepare
+from repro.data import archive, cache, manifest
 from repro.papers import library
 
 METRICS = ("hit_rate@10", "ndcg@10")
@@ -24,9 +23,8 @@ DRAWS = 12
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(paths.mirror() is None, reason="needs the real data: set REPRO_MIRROR")
-def test_a_redraw_moves_results_as_the_table_file_says() -> None:
-    prepare("ml-100k/dave")
+def test_a_redraw_moves_results_as_the_table_file_says(mirror: Path) -> None:
+    archive.fetch(manifest.load("ml-100k"), mirror)
     columns = ["user", "item", "rating", "time"]
     ratings = pd.read_csv(cache.raw_folder("ml-100k") / "u.data", sep="\t", names=columns)
     ratios = []
