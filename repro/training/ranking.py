@@ -39,12 +39,15 @@ class Ranking:
         candidates, the last ranked item's in a full ranking.
     constant : float
         Share of users for whom all items have the same score.
+    items : int array, shape (U, K), optional
+        The item at each rank, -1 where there is none; if they were to be kept.
     """
 
     hits: metrics.Hits
     n_targets: IntArray
     tie_size: float
     constant: float
+    items: IntArray | None = None
 
     def value(self, metric: str) -> float:
         """Return a metric's mean over users."""
@@ -56,7 +59,9 @@ class Ranking:
 
 
 @torch.no_grad()
-def rank(scorer: Scorer, cases: Cases, name: str = "the model") -> Ranking:
+def rank(
+    scorer: Scorer, cases: Cases, name: str = "the model", *, keep_items: bool = False
+) -> Ranking:
     """Rank items for every case, and mark the targets among them.
 
     Without candidates, every item that is not in the user's history is ranked, and ties go to the
@@ -74,6 +79,8 @@ def rank(scorer: Scorer, cases: Cases, name: str = "the model") -> Ranking:
         Queries and targets of U users.
     name : str
         The model's name, for messages.
+    keep_items : bool
+        Keep the ranked items themselves.
 
     Raises
     ------
@@ -82,7 +89,7 @@ def rank(scorer: Scorer, cases: Cases, name: str = "the model") -> Ranking:
     """
     if not len(cases):
         raise ReproError("no user has a target", "check the minimum counts of the protocol")
-    hits, tied, constant = [], 0.0, 0
+    hits, items, tied, constant = [], [], 0.0, 0
     for index in _batches(len(cases), cases.targets.n_items):
         queries, targets = cases.queries.rows(index), cases.targets.rows(index)
         if queries.candidates is None:
@@ -90,13 +97,22 @@ def rank(scorer: Scorer, cases: Cases, name: str = "the model") -> Ranking:
         else:
             found = _rank_candidates(scorer, queries, queries.candidates, targets, name)
         hits.append(found[0].cpu().numpy())
+        if keep_items:
+            items.append(found[3].to(torch.int32).cpu().numpy())
         tied += float(found[1].sum())
         constant += int(found[2].sum())
     n_users = len(cases)
-    return Ranking(np.concatenate(hits), cases.targets.counts, tied / n_users, constant / n_users)
+    return Ranking(
+        np.concatenate(hits),
+        cases.targets.counts,
+        tied / n_users,
+        constant / n_users,
+        np.concatenate(items) if keep_items else None,
+    )
 
 
-_Found = tuple[Tensor, Tensor, Tensor]  # hits (B, K); tied items (B,); all scores equal (B,)
+_Found = tuple[Tensor, Tensor, Tensor, Tensor]
+"""Hits (B, K); tied items (B,); whether all scores are equal (B,); items (B, K), -1 where none."""
 
 
 def _rank_all(
@@ -140,7 +156,7 @@ def _rank_all(
 
     row = torch.arange(len(item), device=device)[:, None]
     hits = _is_in(row * n_items + item, targets) & ranked
-    return hits[:, :depth], tied, constant
+    return hits[:, :depth], tied, constant, item.where(ranked, -1)[:, :depth]
 
 
 def _in_random_order(ranked: Tensor, users: Tensor) -> Tensor:
@@ -183,7 +199,9 @@ def _rank_candidates(
     n_others = (~target).sum(dim=1, keepdim=True)  # targets go behind them, each kind in order
     place = torch.where(target, n_others + target.cumsum(dim=1), (~target).cumsum(dim=1)) - 1
     others_first = torch.empty_like(scores).scatter_(1, place, scores)
-    hits = others_first.argsort(dim=1, descending=True, stable=True) >= n_others
+    order = others_first.argsort(dim=1, descending=True, stable=True)
+    hits = order >= n_others
+    at_place = torch.empty_like(item).scatter_(1, place, item.where(present, -1))
 
     of, own = target.nonzero(as_tuple=True)
     same = (scores[of] == scores[of, own][:, None]) & present[of]  # (targets, C)
@@ -191,7 +209,7 @@ def _rank_candidates(
     tied = n_same / target.sum(dim=1).clamp(min=1)
     highest = scores.amax(dim=1)
     constant = highest == scores.masked_fill(~present, torch.inf).amin(dim=1)
-    return hits, tied, constant
+    return hits, tied, constant, at_place.gather(1, order)[:, :DEPTH]
 
 
 def _is_in(pairs: Tensor, targets: Interactions) -> Tensor:

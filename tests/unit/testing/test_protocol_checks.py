@@ -96,6 +96,7 @@ PROTOCOLS = [
             "queries_give_no_target_away",
             "known_targets_rank_first",
             "random_scores_hit_as_often_as_chance",
+            "constant_scores_gain_nothing",
             "splits_the_same_twice",
         },
     ),

@@ -108,6 +108,32 @@ def test_a_tie_that_crosses_the_last_rank_goes_to_the_lower_number(
     assert found.tie_size == 2.0
 
 
+def test_the_ranked_items_can_be_kept(cases: Callable[..., Cases]) -> None:
+    found = rank(fixed(SCORES), cases(), keep_items=True)
+    assert found.items is not None
+    assert found.items.tolist() == [
+        [1, 2, 3, 4, 5, -1],
+        [3, 2, 1, 0, -1, -1],
+        [1, 3, 5, 0, 2, 4],
+    ]
+    assert rank(fixed(SCORES), cases()).items is None
+
+
+def test_of_candidates_a_target_comes_behind_those_of_its_score_in_the_kept_list_too(
+    cases: Callable[..., Cases],
+) -> None:
+    asked = cases(targets=[[2], [3], [0]], candidates=[[2, 4, -1], [1, 3, 5], [0, 3, 4]])
+    found = rank(
+        fixed([SCORES[0], [0.0] * 6, [0.0, 1.0, 1.0, 0.0, 0.0, 1.0]]), asked, "", keep_items=True
+    )
+    assert found.items is not None
+    assert found.items.tolist() == [[2, 4, -1], [1, 5, 3], [3, 4, 0]]
+    for user, row in enumerate(found.items):
+        assert [item in asked.targets.rows(np.array([user])).item for item in row] == found.hits[
+            user
+        ].tolist()
+
+
 def test_constant_scores_are_reported(cases: Callable[..., Cases]) -> None:
     found = rank(fixed([[1.0] * N_ITEMS, SCORES[1], SCORES[2]]), cases())
     assert found.constant == pytest.approx(1 / 3)
