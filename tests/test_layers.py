@@ -27,7 +27,7 @@ FLOORS = [
     ["split"],
     ["interactions"],
     ["experiment"],
-    ["plugins", "metrics"],
+    ["plugins", "metrics", "locks"],
     ["hyperparameters", "strict_toml", "paths", "files"],
     ["errors"],
 ]
@@ -47,7 +47,7 @@ MAY_IMPORT_TORCH = {
 }
 """Wings, and single rooms of a wing."""
 
-LONGEST_FILE, LONGEST_FUNCTION, MOST_AT_THE_ROOT = 350, 60, 14
+LONGEST_FILE, LONGEST_FUNCTION, MOST_AT_THE_ROOT = 350, 60, 15
 
 
 def modules() -> list[Path]:

@@ -15,6 +15,7 @@ from repro.data.manifest import Hashes, Manifest, View
 from repro.data.tell import Silent, Tell
 from repro.data.unpack import AbsentError
 from repro.errors import ManualDataError, ReproError
+from repro.locks import BusyError
 
 
 def fetch(
@@ -49,7 +50,7 @@ def fetch(
         If only the user can obtain them.
     """
     tell = tell or Silent()
-    with cache.locked(manifest.id, tell):
+    with cache.locked(manifest.id, tell) as tell:
         if manifest.generate:
             return _generate(manifest)
         _Fetch(manifest, source, unverified, tell).run(view)
@@ -88,6 +89,8 @@ class _Fetch:
         for entry in dict.fromkeys(view.read.values() if view else self._manifest.read):
             try:
                 self._fetch_any(self._manifest.read[entry].choices())
+            except BusyError:  # another process fetches it now
+                raise
             except ReproError as error:
                 errors += [error] if str(error) not in map(str, errors) else []
         if errors:
@@ -157,7 +160,7 @@ class _Fetch:
                     self._unpack(name, at / packed, str(at / packed))
                     return True
             except ReproError as error:
-                if self._source or isinstance(error, AbsentError):
+                if self._source or isinstance(error, AbsentError | BusyError):
                     raise
                 self._passed_over.append(f"skipped in {at}: {error.message}")
                 self._tell.say(f"{self._passed_over[-1]}; looking elsewhere")

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from repro import paths
+from repro import locks, paths
 from repro.data.manifest import Hashes, Manifest, View
-from repro.data.tell import Tell
+from repro.data.tell import Asking, Tell
 from repro.errors import ReproError
 from repro.files import read_json, write_json
+from repro.locks import BusyError, Holder, Lock
 
 CHUNK = 1 << 20
+POLL_SECONDS = 0.5
+"""After how long it is checked again whether a busy archive is free."""
 
 
 @dataclass(frozen=True)
@@ -119,36 +123,36 @@ def check(manifest: Manifest) -> dict[str, str]:
 
 
 @contextmanager
-def locked(archive: str, tell: Tell) -> Iterator[None]:
-    """Keep other processes from fetching or building the same archive."""
-    from filelock import FileLock, Timeout
+def locked(archive: str, tell: Tell) -> Iterator[Tell]:
+    """Keep other processes from fetching or building the same archive; wait while one does.
 
-    folder(archive).mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder(archive) / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        tell.say(f"another process is busy with {archive}; waiting for it")
-        lock.acquire()
-    try:
+    Yields
+    ------
+    Tell
+        Hears what `tell` hears, and raises `BusyError` if another process has taken the archive
+        over, because this one was asleep for too long.
+    """
+    told = False
+    with ExitStack() as stack:
+        while True:
+            holder = Holder(folder(archive), Lock.here(archive))
+            try:
+                stack.enter_context(locks.held(holder))
+                break
+            except BusyError as busy:
+                if not told:
+                    tell.say(f"{busy.message}; waiting for it")
+                told = True
+                time.sleep(POLL_SECONDS)
         for left in folder(archive).glob("raw/.*"):  # by a process that was killed
             left.unlink()
-        yield
-    finally:
-        lock.release()
+        yield Asking(tell, holder.check)
 
 
 def is_busy(archive: str) -> bool:
     """Return whether a process is fetching or building an archive."""
-    from filelock import FileLock, Timeout
-
-    if not (folder(archive) / ".lock").exists():
-        return False
-    try:
-        with FileLock(folder(archive) / ".lock", timeout=0):
-            return False
-    except Timeout:
-        return True
+    found = locks.find(folder(archive), Lock)
+    return bool(found and found.is_held())
 
 
 def sign(manifest: Manifest, name: str, found: dict[str, str], verified: bool, source: str) -> None:

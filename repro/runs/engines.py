@@ -17,8 +17,8 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
 from repro.errors import ReproError, UnsupportedError, of_the_system
+from repro.locks import BusyError
 from repro.runs import locks
-from repro.runs.locks import BusyError
 from repro.runs.plan import Job
 from repro.runs.records import Record
 from repro.runs.settings import Report, Settings

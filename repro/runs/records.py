@@ -6,7 +6,7 @@ error or a paired test needs no new training.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache, cached_property
@@ -140,6 +140,7 @@ def save(
     hits: metrics.Hits,
     n_targets: IntArray,
     embeddings: Mapping[str, NDArray[np.float32]] | None = None,
+    may_write: Callable[[], None] = lambda: None,
 ) -> None:
     """Write a record, its hits and embeddings; the record comes last, so that it vouches for them.
 
@@ -153,14 +154,18 @@ def save(
         As in `repro.training.ranking.Ranking`.
     embeddings : mapping, optional
         Of "users" and "items", a row for each.
+    may_write : callable, optional
+        Called before each change; raises if the run is another process's by now.
     """
     folder = runs / record.id
+    may_write()
     (folder / FILE).unlink(missing_ok=True)  # an old record must not vouch for new hits
     packed = {"hits": np.packbits(hits, axis=1), "width": hits.shape[1], "n_targets": n_targets}
-    _save_arrays(folder / HITS, packed)
+    _save_arrays(folder / HITS, packed, may_write)
+    may_write()
     (folder / EMBEDDINGS).unlink(missing_ok=True)
     if embeddings:
-        _save_arrays(folder / EMBEDDINGS, embeddings)
+        _save_arrays(folder / EMBEDDINGS, embeddings, may_write)
     content = {
         key: value
         for key, value in vars(record).items()
@@ -170,16 +175,20 @@ def save(
         "experiment": record.experiment.as_json(),
         "results": {k: asdict(v) for k, v in record.results.items()},
     }
+    may_write()
     write_json(folder / FILE, content)
+    may_write()
     checkpoints.clear(folder)
     for cut_off in (path for name in (HITS, EMBEDDINGS, FILE) for path in unfinished(folder, name)):
         cut_off.unlink()
     (folder / FAILURE).unlink(missing_ok=True)
 
 
-def _save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
-    with whole(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **arrays)
+def _save_arrays(path: Path, arrays: Mapping[str, Any], may_write: Callable[[], None]) -> None:
+    with whole(path) as temporary:
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, **arrays)
+        may_write()  # packing large arrays takes a while
 
 
 def load(folder: Path) -> Record:

@@ -125,8 +125,9 @@ def _alike(experiment: Experiment) -> list[tuple[str, ...]]:
 
 def _unfinished(job: Job, folder: Path, spent: Spent) -> dict[str, Any]:
     """Return the state of a run without a record, as fields of `State`."""
-    lock = locks.read(folder)
-    if lock and lock.is_held(folder):
+    found = locks.find(folder)
+    lock = found.content() if found else None
+    if found and lock and found.is_held():
         told = {key: getattr(lock, key) for key in ("phase", "epoch", "n_epochs", "host", "pid")}
         return {"kind": "running", "left": lock.left, **told}
     alike = next((spent[key] for key in _alike(job.experiment) if key in spent), None)

@@ -36,6 +36,8 @@ class Progress:
         A description of this start, such as the code that runs; kept in the checkpoint.
     say : callable, optional
         Called with a message if a checkpoint cannot be read.
+    may_write : callable, optional
+        Called right before a checkpoint is written; raises if the run is another process's by now.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Progress:
         report: Callable[[str, int, int], None] | None = None,
         attempt: dict[str, Any] | None = None,
         say: Callable[[str], None] | None = None,
+        may_write: Callable[[], None] | None = None,
     ) -> None:
         self.seed = seed
         self.device = device
@@ -62,6 +65,7 @@ class Progress:
         self._later: tuple[int, Callable[[], dict[str, Any]]] | None = None
         self._folder = folder
         self._report = report or (lambda phase, epoch, n: None)
+        self._may_write = may_write or (lambda: None)
         self._saved = resume.newest(folder, say or (lambda text: None)) if folder else None
         if self._saved:
             self.outcome = resume.outcome_of(self._saved)
@@ -120,7 +124,9 @@ class Progress:
             if self._folder and (over or waited > CHECKPOINT_SECONDS):
                 self.epoch = n - 1 if over else epoch
                 self.settle()
-                checkpoints.save(self._folder, self._packed(state))
+                content = self._packed(state)
+                self._may_write()
+                checkpoints.save(self._folder, content)
                 self._written = time.monotonic()
             if over:
                 return

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import pytest
 
 from repro import files
-from repro.runs import locks
+from repro.locks import FOLDER, processes
 from repro.runs.locks import Lock
 
 
@@ -77,12 +77,20 @@ def dead_process() -> int:
         return ended.pid
 
 
+def taken_over(folder: Path) -> Lock:
+    """Have a process take over from who holds the lock, which has slept too long."""
+    for file in (folder / FOLDER).iterdir():
+        file.unlink()
+    return lock_file(folder)
+
+
 def lock_file(folder: Path, age: float = 0.0, **said: object) -> Lock:
     """Write a lock as if a process here held it, last heard of so many seconds ago."""
     about = Lock("f00d", socket.gethostname(), os.getpid(), "its run", time.time() - 1000)
-    about = replace(about, processes=locks.processes())
+    about = replace(about, processes=processes())
     lock = replace(about, **said)  # type: ignore[arg-type]
-    files.write_json(folder / locks.FILE, asdict(lock))
+    file = folder / FOLDER / f"{lock.token}.json"
+    files.write_json(file, asdict(lock))
     heard = time.time() - age
-    os.utime(folder / locks.FILE, (heard, heard))
+    os.utime(file, (heard, heard))
     return lock

@@ -17,6 +17,7 @@ from builders.processes import dead_process, lock_file
 from repro import paths
 from repro.cli import app
 from repro.data import cache, tell, views
+from repro.locks import FOLDER
 from repro.runs import locks
 from repro.training import checkpoints
 
@@ -36,8 +37,7 @@ def run_of(name: str, done: bool) -> Path:
 
 
 def locked(folder: Path, pid: int) -> Path:
-    lock_file(folder, pid=pid)
-    return folder / locks.FILE
+    return folder / FOLDER / f"{lock_file(folder, pid=pid).token}.json"
 
 
 @pytest.fixture

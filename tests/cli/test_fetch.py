@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -58,6 +59,7 @@ STATISTICS = table(
 
 INTERRUPTIBLE = """
 import signal
+import socket
 signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored where this was started
 from repro.cli import main
 main()
@@ -595,7 +597,8 @@ def test_of_two_processes_at_once_one_downloads_and_the_other_waits_and_says_so(
     server.go_on.set()
     outputs = [process.communicate(timeout=30) for process in (first, second)]
     watchdog.cancel()
-    assert told == "another process is busy with box; waiting for it\n"
+    who = f"process {first.pid} on {socket.gethostname()}"
+    assert told == f"box is in use by {who}; waiting for it\n"
     assert [first.returncode, second.returncode] == [0, 0], outputs
     assert server.log() == [("/rows.csv", None)]
     assert outputs[0][0] == outputs[1][0]

@@ -504,7 +504,7 @@ def test_status_tells_how_far_a_run_of_another_process_is(nursery: Nursery, user
     user.steady("AB")
     user.says("slow")
     began = time.monotonic()
-    started = nursery.start("run", "mine", first="repro.runs.locks.BEAT_SECONDS = 0.05")
+    started = nursery.start("run", "mine", first="repro.locks.BEAT_SECONDS = 0.05")
 
     def told() -> list[dict[str, Any]]:
         return json_of("status", "mine")

@@ -11,21 +11,23 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from builders.processes import taken_over
 from builders.records import record
-from repro import files, paths
+from repro import paths
 from repro.data import prepare
 from repro.errors import ReproError, UnsupportedError
+from repro.locks import BusyError
 from repro.runs import engines, execute, locks, plan, provenance, records
 from repro.runs.asked import Asked
 from repro.runs.engines import Done, Ended, Here, Processes, run_all
-from repro.runs.locks import BusyError, Lock
+from repro.runs.locks import Lock
 from repro.runs.plan import Job
 from repro.runs.ray_cluster import Ray
 from repro.runs.records import Record
@@ -191,7 +193,7 @@ def test_how_far_runs_elsewhere_are_is_told_from_their_locks(
 
 
 def _lock(epoch: int) -> Lock:
-    return Lock("", "", 1, "a", 0.0, "train", epoch, 9, None)
+    return replace(Lock("", "", 1, "a", 0.0), phase="train", epoch=epoch, n_epochs=9)
 
 
 @pytest.fixture
@@ -265,15 +267,16 @@ def test_a_run_that_was_taken_over_in_training_leaves_no_record(
 
     def asleep(*rest: Any) -> tuple[Record, outcome.Outcome]:
         found = train(*rest)
-        monkeypatch.setattr(locks, "BEAT_SECONDS", -1.0)  # the last beat is long ago
-        files.write_json(folder / locks.FILE, asdict(_lock(1)))
+        taken_over(folder)
         return found
 
     monkeypatch.setattr(execute, "_trained", asleep)
     with pytest.raises(BusyError, match="another process has taken over mine"):
         execute.run(toy, settings)
     assert not records.exists(settings.runs, folder.name)
-    assert locks.read(folder) == _lock(1)
+    there = locks.read(folder)
+    assert there is not None
+    assert there.token == "f00d"
 
 
 @pytest.mark.parametrize(("since", "kept"), [(None, [2, 1]), (1000.0, [2]), (1001.0, [])])

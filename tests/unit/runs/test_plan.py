@@ -24,6 +24,7 @@ from repro import paths
 from repro.data import build, prepare, views
 from repro.errors import ReproError
 from repro.experiment import Experiment, Spec
+from repro.locks import processes
 from repro.metrics import Result
 from repro.runs import locks, plan, records, status
 from repro.runs.asked import Asked
@@ -94,7 +95,7 @@ def state(plan: Plan) -> State:
 @contextmanager
 def at_it(job: Job, monkeypatch: pytest.MonkeyPatch, *told: tuple[str, int, int]) -> Iterator[None]:
     """Hold the lock on a job in this process, and tell how far it is."""
-    monkeypatch.setattr(locks, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr("repro.locks.BEAT_SECONDS", 0.01)
     with locks.held(folder(job), job.label) as holder:
         for phase, epoch, n in told:
             time.sleep(0.05)
@@ -268,7 +269,7 @@ def test_a_lock_counts_while_its_process_is_there(
     plan = own()
     prepare.prepare("toy/ratings")
     where = "another-machine" if host == "elsewhere" else socket.gethostname()
-    seen = locks.processes() if host == "here" else "others"
+    seen = processes() if host == "here" else "others"
     pid = os.getpid() if alive else dead_process()
     far = {"phase": "train", "epoch": 2, "n_epochs": 5, "left": 60.0}
     lock_file(folder(plan.jobs[0]), silent, host=where, pid=pid, processes=seen, **far)
