@@ -54,14 +54,14 @@ def attempt(
             except BusyError:
                 raise
             except Exception as error:  # a model's bug, no memory: the other runs must not suffer
-                lock.check()
-                return _saved(error, settings.runs / job.id)
+                return _saved(error, settings.runs / job.id, lock)
     except ReproError as error:  # most often a BusyError, which is no failure: it runs elsewhere
         return error
 
 
-def _saved(error: Exception, folder: Path) -> ReproError:
-    """Save why a run failed, and return it as an error for the user."""
+def _saved(error: Exception, folder: Path, lock: Holder) -> ReproError:
+    """Save why a run failed, and return it as an error for the user; not if the run was lost."""
+    lock.check()
     trace = ""
     if isinstance(error, ReproError):
         obstacle = error
@@ -73,7 +73,12 @@ def _saved(error: Exception, folder: Path) -> ReproError:
     when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     refused = isinstance(obstacle, UnsupportedError)
     failure = Failure(str(obstacle), when, code_version(), trace, refused)
-    records.save_failure(folder, failure)
+    file = records.save_failure(folder, failure)
+    try:
+        lock.check()
+    except BusyError:  # lost while it was being written
+        file.unlink(missing_ok=True)
+        raise
     return obstacle
 
 

@@ -103,7 +103,7 @@ def _of_lock(folder: Path, void: locks.Found[Any] | None) -> Iterator[tuple[str,
     """Yield what is left of a lock that no process holds."""
     if void:
         yield VOID if void.lock else DAMAGED, void.file
-    elif (folder / locks.FOLDER).is_dir() and not any((folder / locks.FOLDER).iterdir()):
+    elif (folder / locks.FOLDER).is_dir() and not any(folder.glob(f"{locks.FOLDER}/*")):
         yield VOID, folder / locks.FOLDER
     for file in files.unfinished(folder, "lock*"):
         if _is_old(file):
@@ -111,7 +111,9 @@ def _of_lock(folder: Path, void: locks.Found[Any] | None) -> Iterator[tuple[str,
 
 
 def _is_old(file: Path) -> bool:
-    return time.time() - file.lstat().st_mtime > locks.SILENT_SECONDS
+    with suppress(FileNotFoundError):  # it has gone by itself
+        return time.time() - file.lstat().st_mtime > locks.SILENT_SECONDS
+    return False
 
 
 def _is_unused(file: Path) -> bool:

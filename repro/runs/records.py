@@ -7,7 +7,7 @@ error or a paired test needs no new training.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -21,7 +21,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from repro import metrics
 from repro.errors import ReproError
 from repro.experiment import Experiment, Need
-from repro.files import read_json, unfinished, whole, write_json
+from repro.files import json_bytes, read_json, unfinished, whole, write_json
 from repro.interactions import IntArray
 from repro.metrics import Result
 from repro.runs.provenance import n_sources, plugins
@@ -155,17 +155,11 @@ def save(
     embeddings : mapping, optional
         Of "users" and "items", a row for each.
     may_write : callable, optional
-        Called before each change; raises if the run is another process's by now.
+        Called before anything of the run is changed; raises if it is another process's by now.
     """
     folder = runs / record.id
-    may_write()
-    (folder / FILE).unlink(missing_ok=True)  # an old record must not vouch for new hits
+    replaced = (folder / FILE).exists()
     packed = {"hits": np.packbits(hits, axis=1), "width": hits.shape[1], "n_targets": n_targets}
-    _save_arrays(folder / HITS, packed, may_write)
-    may_write()
-    (folder / EMBEDDINGS).unlink(missing_ok=True)
-    if embeddings:
-        _save_arrays(folder / EMBEDDINGS, embeddings, may_write)
     content = {
         key: value
         for key, value in vars(record).items()
@@ -175,8 +169,15 @@ def save(
         "experiment": record.experiment.as_json(),
         "results": {k: asdict(v) for k, v in record.results.items()},
     }
-    may_write()
-    write_json(folder / FILE, content)
+    with ExitStack() as written:  # it renames the last first
+        written.enter_context(whole(folder / FILE)).write_bytes(json_bytes(content))
+        if embeddings:
+            _write_arrays(written.enter_context(whole(folder / EMBEDDINGS)), embeddings)
+        _write_arrays(written.enter_context(whole(folder / HITS)), packed)
+        may_write()
+        if replaced:  # an old record must not vouch for new hits
+            for name in (FILE, EMBEDDINGS):
+                (folder / name).unlink(missing_ok=True)
     may_write()
     checkpoints.clear(folder)
     for cut_off in (path for name in (HITS, EMBEDDINGS, FILE) for path in unfinished(folder, name)):
@@ -184,11 +185,9 @@ def save(
     (folder / FAILURE).unlink(missing_ok=True)
 
 
-def _save_arrays(path: Path, arrays: Mapping[str, Any], may_write: Callable[[], None]) -> None:
-    with whole(path) as temporary:
-        with temporary.open("wb") as file:
-            np.savez_compressed(file, **arrays)
-        may_write()  # packing large arrays takes a while
+def _write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    with path.open("wb") as file:
+        np.savez_compressed(file, **arrays)
 
 
 def load(folder: Path) -> Record:
