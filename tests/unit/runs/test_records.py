@@ -94,13 +94,23 @@ def test_vectors_of_an_earlier_run_do_not_stay_with_a_later_one(tmp_path: Path) 
     assert records.load(tmp_path / RECORD.id).embeddings() == {}
 
 
-def test_hits_alone_are_no_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def cut(*_: object) -> None:
-        raise OSError("cut off")
+def cut_off_at(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have this process cut off when a file is about to get its final name."""
+    replace_ = Path.replace
 
-    monkeypatch.setattr(records, "write_json", cut)
-    with pytest.raises(OSError, match="cut off"):
+    def cut(temporary: Path, path: Path) -> Path:
+        if path.name == name:
+            raise KeyboardInterrupt
+        return replace_(temporary, path)
+
+    monkeypatch.setattr(Path, "replace", cut)
+
+
+def test_hits_alone_are_no_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cut_off_at(records.FILE, monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
         records.save(tmp_path, RECORD, HITS, TARGETS)
+    assert [file.name for file in (tmp_path / RECORD.id).iterdir()] == [records.HITS]
     assert not records.exists(tmp_path, RECORD.id)
     assert list(records.load_all(tmp_path)) == []
 
@@ -146,10 +156,7 @@ def test_an_old_record_does_not_vouch_for_new_hits(
 ) -> None:
     records.save(tmp_path, RECORD, HITS, TARGETS)
 
-    def cut_off(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(records, "write_json", cut_off)
+    cut_off_at(records.FILE, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         records.save(tmp_path, RECORD, ~HITS, TARGETS)
     assert not records.exists(tmp_path, RECORD.id)
