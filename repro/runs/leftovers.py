@@ -103,7 +103,7 @@ def _of_lock(folder: Path, void: locks.Found[Any] | None) -> Iterator[tuple[str,
     """Yield what is left of a lock that no process holds."""
     if void:
         yield VOID if void.lock else DAMAGED, void.file
-    elif (folder / locks.FOLDER).is_dir() and not any(folder.glob(f"{locks.FOLDER}/*")):
+    elif (folder / locks.FOLDER).is_dir() and not list(folder.glob(f"{locks.FOLDER}/*")):
         yield VOID, folder / locks.FOLDER
     for file in files.unfinished(folder, "lock*"):
         if _is_old(file):
