@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -53,6 +55,29 @@ class Talking(subprocess.Popen[str]):
     def __exit__(self, *error: Any) -> None:
         self.kill()
         super().__exit__(*error)
+
+
+def script(code: str, *arguments: object, seconds: float = 590.0) -> str:
+    """Run some code, which may use the builders, to its end; return what it printed.
+
+    What it started goes with it, even what is stopped.
+    """
+    places = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(places), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            said, messages = process.communicate(timeout=seconds)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 0, messages
+    return said
 
 
 class Told(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 from pathlib import Path
@@ -102,6 +103,44 @@ def test_a_lock_of_version_0_1_goes_once_nobody_keeps_it_fresh(age: int, goes: b
     os.utime(file, (time.time() - age,) * 2)
     assert ("lock of version 0.1" in clean("--yes")) == goes
     assert file.exists() != goes
+
+
+def aged(*files: Path) -> None:
+    for file in files:
+        os.utime(file, (1, 1), follow_symlinks=False)
+
+
+def test_what_killed_processes_leave_of_locks_goes(gone: int) -> None:
+    folder, box = run_of("killed", done=False), cache.folder("toy")
+    void = [locked(folder, gone), locked(box, gone)]
+    (folder / locks.FILE).symlink_to(void[0].relative_to(folder))
+    cut = [at / ".lock.4711.0badcafe" for at in (folder, box)]
+    for one in cut:
+        one.mkdir()
+        (one / "f00d.json").touch()
+    (run_of("other", done=False) / FOLDER).mkdir()  # killed while it released its lock
+    shown = clean("--yes")
+    assert shown.count("lock of a process that has ended") == 3
+    assert "partly written lock" not in shown  # somebody may be writing it
+    aged(*cut)
+    assert clean("--yes").count("partly written lock") == 2
+    assert [*folder.iterdir(), *box.iterdir(), *folder.with_name("other").iterdir()] == []
+    assert "there is nothing to delete" in clean("--yes")
+
+
+def test_files_of_version_0_2_go_once_no_process_uses_them() -> None:
+    folder, box = run_of("old", done=False), cache.folder("toy")
+    box.mkdir(parents=True)
+    files = [folder.parent / ".locks.lock", box / ".lock"]
+    for file in files:
+        file.touch()
+    assert "there is nothing to delete" in clean("--yes")
+    aged(*files)
+    with files[1].open() as used:
+        fcntl.flock(used, fcntl.LOCK_EX)
+        assert clean("--yes").count("lock of version 0.2") == 1
+    assert clean("--yes").count("lock of version 0.2") == 1
+    assert not any(file.exists() for file in files)
 
 
 def test_raw_data_stay_where_their_manifest_is_not_on_the_path_today(

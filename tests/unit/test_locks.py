@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -17,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builders.processes import dead_process, lock_file
+from builders.processes import dead_process, lock_file, script
 from builders.server import Heard
 from repro import locks
 from repro.data import cache
@@ -124,20 +122,6 @@ with locks.held(folder.with_name("warm"), "once, so that no child need import"):
 racers = [child(lambda: racer(number)) for number in range(8)]
 print(*map(code, racers))
 """
-
-
-def script(code: str, *arguments: object) -> str:
-    """Run a process to its end; return what it printed."""
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=300, env=here())
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout
-
-
-def here() -> dict[str, str]:
-    """Return an environment in which the builders are found, too."""
-    places = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(places)}
 
 
 @pytest.mark.parametrize("by", ["STOP", "KILL"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from builders.processes import Talking, dead_process, lock_file, until
-from repro.locks import SILENT_SECONDS, BusyError
+from repro.locks import FOLDER, SILENT_SECONDS, BusyError
 from repro.runs import locks
 from repro.runs.locks import Lock
 
@@ -293,3 +294,39 @@ def test_a_lock_is_never_seen_half_written(folder: Path, monkeypatch: pytest.Mon
         for epoch in range(300):
             holder.tell("train", epoch, 300)
             assert locks.read(folder) is not None
+
+
+def of_version_0_2(folder: Path, age: float = 0.0, **said: object) -> Path:
+    """Write a lock as version 0.2 did."""
+    lock = lock_file(folder, age, host="elsewhere", **said)
+    file = folder / FOLDER / f"{lock.token}.json"
+    return file.rename(folder / locks.FILE)
+
+
+@pytest.mark.parametrize("age", [0.0, 1000.0])
+def test_a_run_of_a_process_of_version_0_2_is_left_to_it_while_it_beats(
+    folder: Path, age: float
+) -> None:
+    file = of_version_0_2(folder, age, phase="train", epoch=3, n_epochs=9, pid=77)
+    seen = locks.read(folder)
+    assert seen is not None
+    assert (seen.pid, seen.phase, seen.epoch) == (77, "train", 3)
+    assert is_free(folder) == (age > 0)
+    assert file.exists() == (age == 0)
+
+
+def test_a_process_of_version_0_2_sees_who_holds_a_lock(folder: Path) -> None:
+    with locks.held(folder, LABEL) as holder:
+        content = json.loads((folder / locks.FILE).read_text())
+        known = "token host pid label began phase epoch n_epochs left processes"
+        assert set(content) == set(known.split())  # it refuses others
+        assert content["token"] == holder.lock.token
+    assert not (folder / locks.FILE).is_symlink()
+
+
+def test_a_link_that_a_killed_process_left_is_replaced(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / locks.FILE).symlink_to(f"{FOLDER}/f00d.json")
+    assert locks.read(folder) is None
+    with locks.held(folder, LABEL) as holder:
+        assert (folder / locks.FILE).resolve() == holder.file

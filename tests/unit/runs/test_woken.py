@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from builders.processes import script
 
 WOKEN = """
 import collections, os, signal, sys
@@ -71,7 +70,7 @@ for step in range(1, n_steps, every):
     for lock in (*folder.glob("lock.json"), *folder.glob("lock/*")):
         os.utime(lock, (1, 1))
     other = execute.run(job, settings)
-    there = {file: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+    there = {file: file.read_bytes() for file in (folder / records.FILE, folder / records.HITS)}
     os.kill(pid, signal.SIGCONT)
     end = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     assert end in (0, 1), (step, end, [failure.read_text() for failure in folder.glob("fail*")])
@@ -92,15 +91,6 @@ print(n_steps, ends[1], flush=True)
 def test_at_whatever_step_it_fell_asleep_the_others_record_is_whole_and_it_is_busy(
     tmp_path: Path, how: str, every: int
 ) -> None:
-    places = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
-    woken = subprocess.run(
-        [sys.executable, "-c", WOKEN, str(tmp_path), how, str(every)],
-        capture_output=True,
-        text=True,
-        timeout=590,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(places), "OMP_NUM_THREADS": "1"},
-    )
-    assert woken.returncode == 0, woken.stderr
-    n_steps, n_busy = map(int, woken.stdout.split())
+    n_steps, n_busy = map(int, script(WOKEN, tmp_path, how, every).split())
     assert n_steps > 25
     assert n_busy > n_steps // every // 2, "at most steps it must have lost the run"
