@@ -10,11 +10,12 @@ from typing import Any, Literal
 
 from repro.data import manifest, views
 from repro.errors import ReproError
+from repro.metrics import Result
 from repro.papers import library
 from repro.papers.printed import number_in, unit_in
 from repro.papers.rows import Cell, Entry
 from repro.results.frozen import CellKey, Frozen, RowName
-from repro.runs.records import Record
+from repro.runs.records import Damaged, Record
 
 VERDICTS = {
     "exact": "our run rounds to the printed digits",
@@ -24,6 +25,7 @@ VERDICTS = {
     "misprint": "the printed number cannot be this row's result; our run is not judged by it",
     "ours": "nothing to compare with: a row or a view that the paper lacks, or a shorter run",
     "unrun": "no record yet; the reason is printed",
+    "damaged": "there is a record, but it cannot be used; the reason is printed",
     "quoted": "the paper took the number from elsewhere, and there is no recipe to run",
     "blocked": "nobody can obtain the data",
     "smoke": "a shortened run on toy data: it shows that the code runs, nothing else",
@@ -39,6 +41,7 @@ MARKS = {
     "s": "smoke: toy data, two epochs",
     "m": "printed number that cannot be this row's result; its note says why",
     "p": "printed numbers at the level of the most popular items",
+    "x": "a record of this row is damaged and left out; see repro check",
     "v": "the data has changed since, or there are several runs, and the newest is shown",
 }
 
@@ -112,7 +115,7 @@ class ComparedCell:
 def compared(
     entry: Entry,
     cell: Cell,
-    found: list[Record],
+    found: tuple[list[Record], list[Damaged]],
     frozen: dict[CellKey, list[Frozen]],
     digest_here: Callable[[str], str],
     name: RowName,
@@ -125,8 +128,8 @@ def compared(
         Its row in its column group.
     cell : Cell
         What was printed.
-    found : list of Record
-        The runs of its experiment.
+    found : list of Record and list of Damaged
+        The runs of its experiment, and those whose records cannot be used.
     frozen : dict of CellKey to list of Frozen
         The table's frozen results; those of this cell are taken out.
     digest_here : callable
@@ -135,8 +138,10 @@ def compared(
         What the row is called here.
     """
     marks = ""
-    latest, several = _latest_per_seed([r for r in found if r.has(cell.metric)], digest_here)
-    results = [record.result(cell.metric) for record in latest]
+    records, damaged = found
+    latest, several = _latest_per_seed([r for r in records if r.has(cell.metric)], digest_here)
+    faults = [one.reason for one in damaged]
+    latest, results = _results(latest, cell.metric, faults)
     ours = statistics.fmean(r.value for r in results) if results else None
     spread = statistics.stdev(r.value for r in results) if len(results) > 1 else None
     errors = [r.standard_error for r in results if r.standard_error is not None]
@@ -148,8 +153,11 @@ def compared(
         marks += "c" if any(record.constant > 0 for record in latest) else ""
         marks += "d" if any(record.dirty or record.outdated for record in latest) else ""
         marks += "s" if latest[0].experiment.smoke else ""
+        marks += "x" if faults else ""
         marks += "v" if several else ""
     verdict, reason = _verdict(entry, cell, ours, error, "s" in marks)
+    if faults and not latest:
+        verdict, reason = "damaged", "; ".join(faults)
     is_planned = name.origin != "other" and not name.shortened
     return _printed(
         entry,
@@ -166,6 +174,21 @@ def compared(
         runs=tuple(record.id for record in latest),
         **_reference(entry, cell, frozen, name),
     )
+
+
+def _results(
+    records: list[Record], metric: str, faults: list[str]
+) -> tuple[list[Record], list[Result]]:
+    """Return the records that have a metric, and their results; add to `faults` why others fail."""
+    good: list[Record] = []
+    results = []
+    for record in records:
+        try:
+            results.append(record.result(metric))
+            good.append(record)
+        except ReproError as error:  # of a metric that comes from the hits
+            faults.append(error.message)
+    return good, results
 
 
 def _reference(

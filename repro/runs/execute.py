@@ -104,8 +104,7 @@ def run(
         ranking = outcome.ranking
         assert ranking is not None, "`_trained` has made sure"
         embeddings = {name: rows.numpy() for name, rows in outcome.embeddings.items()}
-        records.save(settings.runs, record, ranking.hits, ranking.n_targets, embeddings)
-        return record
+        return records.save(settings.runs, record, ranking.hits, ranking.n_targets, embeddings)
 
 
 def _known(job: Job, settings: Settings) -> Record | None:

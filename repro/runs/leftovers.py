@@ -11,7 +11,7 @@ from pathlib import Path
 from repro import files, paths
 from repro.data import cache, manifest, views
 from repro.errors import ReproError
-from repro.runs import locks, records
+from repro.runs import index, locks, records
 from repro.training import checkpoints
 
 
@@ -63,6 +63,8 @@ def delete(found: Iterable[Leftover], runs: Path, unfinished: bool = False) -> N
 
 
 def _of_runs(runs: Path, unfinished: bool) -> Iterator[tuple[str, Path]]:
+    for file in files.unfinished(runs, index.FILE):
+        yield "partly written file", file
     for folder in sorted(path for path in runs.glob("*") if path.is_dir()):
         try:
             lock = locks.read(folder)
