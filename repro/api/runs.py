@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -153,8 +153,9 @@ def compare(
     """
     chosen = [library.load(name) for name in papers or library.papers()]
     known = record_files.load_all(Path(runs) if runs else paths.runs())
-    asked = {"table": table, "smoke": smoke, "against": against}
-    found = compare_all(chosen, known, damaged=known.damaged, **asked)
+    found = compare_all(
+        chosen, known, damaged=known.damaged, table=table, smoke=smoke, against=against
+    )
     faults = [fault for one in found for fault in one.faults]
     return Comparison(found, (*(one.reason for one in known.damaged), *dict.fromkeys(faults)))
 
@@ -180,7 +181,16 @@ def check(*what: str | Path, runs: str | Path | None = None) -> list[Checked]:
     >>> [one.state for one in check("mvae") if one.kind == "table"]
     ['2 tables, 1 figure']
     """
-    from repro.testing import check_file
+    return list(checked(*what, runs=runs))
+
+
+def checked(*what: str | Path, runs: str | Path | None = None) -> Iterator[Checked]:
+    """Yield what `check` returns, as soon as it is known."""
+
+    def plugins(path: Path) -> Iterable[Checked]:
+        from repro.testing import check_file  # loads torch
+
+        return check_file(path)
 
     folder = Path(runs) if runs else paths.runs()
-    return list(checking.check([str(one) for one in what], folder, check_file))
+    return checking.check([str(one) for one in what], folder, plugins)

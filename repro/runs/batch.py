@@ -134,9 +134,7 @@ def run(asked: Asked, how: How, audience: Audience) -> Batch:
     return Batch(planned, known, ended, without_data)
 
 
-def _damaged(
-    jobs: list[Job], every: Records, audience: Audience
-) -> list[tuple[Job, ReproError]]:
+def _damaged(jobs: list[Job], every: Records, audience: Audience) -> list[tuple[Job, ReproError]]:
     """Name the damaged records; return the jobs that have one, and how it is damaged."""
     for one in every.damaged:
         audience.say(f"damaged: {one.error}")

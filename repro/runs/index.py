@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from stat import S_ISREG
@@ -59,25 +59,34 @@ def listed(
     entries: Entries = {}
     faults: dict[str, ReproError] = {}
     n_new = 0
-    for name in _names(runs):
-        try:
-            state = _state(f"{runs}/{name}/{file}")
-            if state is None:
-                continue
-            known = index.get(name)
-            if known and known[0] == state:
-                entries[name] = known
-            else:
+    for name, state in present(runs, file):
+        known = index.get(name)
+        if isinstance(state, ReproError):
+            faults[name] = state
+        elif known and known[0] == state:
+            entries[name] = known
+        else:
+            try:
                 entries[name] = state, read(runs / name)
                 n_new += 1
-        except FileNotFoundError:  # a forced run is being saved this moment
-            continue
-        except ReproError as error:
-            faults[name] = error
+            except FileNotFoundError:  # a forced run is being saved this moment
+                continue
+            except ReproError as error:
+                faults[name] = error
     if n_new >= FEWEST:
         with suppress(OSError):  # a read-only folder, a full disk: an index is no necessity
             write_atomically(runs / FILE, _packed(entries))
     return {name: value for name, (_, value) in entries.items()}, faults
+
+
+def present(runs: Path, file: str, only: str = "") -> Iterator[tuple[str, State | ReproError]]:
+    """Yield the folders that have a file, or one of them, each with the file's state or fault."""
+    for name in [only] if only else _names(runs):
+        try:
+            if state := _state(f"{runs}/{name}/{file}"):
+                yield name, state
+        except ReproError as error:
+            yield name, error
 
 
 def _names(runs: Path) -> list[str]:

@@ -35,8 +35,21 @@ from repro.training import checkpoints
 FAILURE = "failure.json"
 
 __all__ = [
-    *("EMBEDDINGS", "FAILURE", "FILE", "HITS", "Damaged", "Failure", "Record", "Records"),
-    *("exists", "failure", "find", "load", "load_all", "save", "save_failure"),
+    "EMBEDDINGS",
+    "FAILURE",
+    "FILE",
+    "HITS",
+    "Damaged",
+    "Failure",
+    "Record",
+    "Records",
+    "exists",
+    "failure",
+    "find",
+    "load",
+    "load_all",
+    "save",
+    "save_failure",
 ]
 
 

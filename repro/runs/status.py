@@ -133,9 +133,7 @@ def _alike(experiment: Experiment) -> list[tuple[str, ...]]:
     ]
 
 
-def _unfinished(
-    job: Job, folder: Path, spent: Spent, damaged: Damaged | None
-) -> dict[str, Any]:
+def _unfinished(job: Job, folder: Path, spent: Spent, damaged: Damaged | None) -> dict[str, Any]:
     """Return the state of a run without a record, as fields of `State`."""
     lock = locks.read(folder)
     if lock and lock.is_held(folder):
