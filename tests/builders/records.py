@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from repro.data import views
 from repro.experiment import Experiment, id_of, model_spec, protocol_spec
@@ -103,27 +104,40 @@ def content(folder: Path) -> dict[str, Any]:
     return json.loads((folder / records.FILE).read_text())
 
 
-def rewrite(folder: Path, *, seal: bool = True, **changed: Any) -> Path:
+def rewrite(folder: Path, *, sealing: bool = True, **changed: Any) -> Path:
     """Rewrite a record with other content under the id that fits it; return its folder.
 
     Parameters
     ----------
     folder : Path
         Where it is.
-    seal : bool
+    sealing : bool
         Whether the new content is sealed, too; else it is as before there were seals.
     **changed
         What is different; None: missing.
     """
     new = {k: v for k, v in (content(folder) | changed).items() if v is not None}
     new["id"] = id_of(new["experiment"], new["digest"])
-    if seal:
+    if sealing:
         new = sealed.sealed(new)
     else:
         new = {k: v for k, v in new.items() if k not in ("format", "seal", "arrays")}
     there = folder.rename(folder.with_name(new["id"]))
     (there / records.FILE).write_text(json.dumps(new, indent=1, ensure_ascii=False) + "\n")
     return there
+
+
+def with_hits(old: Record, hits: NDArray[np.bool_]) -> Record:
+    """Save a record again with other hits, and the results that they give; return it."""
+    n_targets = np.maximum(old.hits()[1], hits.sum(axis=1))
+    values = {name: per_user(name, hits, n_targets) for name in old.results}
+    results = {
+        name: Result(float(one.mean()), standard_error(one), old.epoch)
+        for name, one in values.items()
+    }
+    curve = [{k: v for k, v in entry.items() if k != "test"} for entry in old.curve]
+    made = replace(old, results=results, curve=curve)
+    return records.save(old.path.parent, made, hits, n_targets)
 
 
 def many(runs: Path, n: int, *, curve_bytes: int = 30_000) -> None:
