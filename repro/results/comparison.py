@@ -14,8 +14,9 @@ from repro.papers.paper import Paper
 from repro.papers.rows import Entry
 from repro.plugins import MODELS
 from repro.results.differences import Pair, paired
+from repro.results.found import Found, digest_here
 from repro.results.frozen import CellKey, Frozen, RowName, load
-from repro.results.verdicts import ComparedCell, compared, digest_here, only_frozen, statistic
+from repro.results.verdicts import ComparedCell, compared, only_frozen, statistic
 from repro.runs.records import Damaged, Record
 
 
@@ -184,8 +185,10 @@ class _Runs:
 
     def damaged_of(self, entry: Entry, here: Callable[[str], str]) -> list[Damaged]:
         """Return the damaged records of a row: by what they tell, or else by their ids."""
+        if not self.damaged:
+            return []
         planned = [self.run(made) for seed in entry.seeds if (made := entry.experiment(seed))]
-        if not self.damaged or not planned:
+        if not planned:
             return []
         dataset = planned[0].dataset
         digests = {here(dataset), *self.digests.get(dataset, ())}
@@ -226,7 +229,7 @@ def _own(known: _Known) -> tuple[list[ComparedCell], list[tuple[str, str]]]:
         else:
             experiment = entry.experiment()
             key = runs.run(experiment).seedless if experiment else ""
-            found = runs.by_experiment.get(key, []), runs.damaged_of(entry, here)
+            found = Found(runs.by_experiment.get(key, []), runs.damaged_of(entry, here))
             name = RowName(entry.row, "added" if "row" in entry.added else "paper")
             made = [compared(entry, cell, found, known.frozen, here, name) for cell in entry.cells]
         cells += made
@@ -246,15 +249,16 @@ def _others(known: _Known) -> list[ComparedCell]:
             places.setdefault(runs.run(place).modelless, []).append(entry)
     cells = []
     for _, key in sorted(one for place in places for one in runs.by_place.get(place, [])):
-        found = runs.by_experiment[key]
-        run = found[0].experiment
+        own = Found(runs.by_experiment[key])
+        first = own.records[0]
+        run = first.experiment
         rows = places[run.modelless]
-        whole = all(found[0].has(cell.metric) for cell in rows[0].cells)  # not a figure's
+        whole = all(first.has(cell.metric) for cell in rows[0].cells)  # not a figure's
         if key not in printed and whole and run.model.name in MODELS:
             name = replace(_named(run, rows, runs), apart=", ".join(rows[0].apart))
             for cell in rows[0].cells:
                 ours = replace(cell, published="", tolerance=None, note="", doubts="")
-                cells.append(compared(rows[0], ours, (found, []), known.frozen, here, name))
+                cells.append(compared(rows[0], ours, own, known.frozen, here, name))
     return sorted(cells, key=lambda cell: cell.name)
 
 

@@ -228,8 +228,8 @@ def test_freezing_again_replaces_the_same_cell_and_seed_and_keeps_the_others(fil
     assert len(lines(file)) == len(second) == 6
     assert all(second[place] == line for place, line in first.items())
 
-    for record in known():
-        with_hits(record, ~record.hits()[0])
+    for old in known():
+        with_hits(old, ~old.hits()[0])
     better = {seed: record.results for seed, record in by_seed().items()}
     repro_("freeze", "mine")
     third = {(line["label"], line["seed"]): line for line in lines(file)}

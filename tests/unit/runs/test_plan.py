@@ -25,7 +25,7 @@ from repro.data import build, prepare, views
 from repro.errors import ReproError
 from repro.experiment import Experiment, Spec
 from repro.metrics import Result
-from repro.runs import locks, plan, records, status
+from repro.runs import locks, plan, records, sealed, status
 from repro.runs.asked import Asked
 from repro.runs.plan import Job, Plan
 from repro.runs.records import Failure, Record
@@ -373,7 +373,7 @@ def test_each_record_and_view_is_read_once_however_many_runs_there_are(
     prepare.prepare("toy/ratings")
     made = [saved(job).id for job in plan.jobs[::2]]
     read: list[str] = []
-    opened, prepared = records.opened, views.prepared
+    opened, prepared = sealed.opened, views.prepared
 
     def noted(file: Path) -> tuple[dict[str, Any], str]:
         read.append(file.parent.name)
@@ -383,7 +383,7 @@ def test_each_record_and_view_is_read_once_however_many_runs_there_are(
         read.append(dataset)
         return prepared(dataset)
 
-    monkeypatch.setattr(records, "opened", noted)
+    monkeypatch.setattr("repro.runs.records.opened", noted)
     monkeypatch.setattr(views, "prepared", noted_view)
     found = status.states(plan, paths.runs())
     assert [s.kind for s in found] == ["done", "missing"] * 20
