@@ -16,7 +16,8 @@ ROOT = Path(repro.__file__).parent
 
 FLOORS = [
     ["cli"],
-    ["api", "testing"],
+    ["api"],
+    ["testing"],
     ["report"],
     ["results"],
     ["runs"],

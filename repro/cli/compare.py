@@ -45,6 +45,8 @@ def compare(
         raise ReproError(f"--against does not work with {chosen}, which lists cells")
     found = api.compare(*papers or [], table=table, smoke=smoke, against=against, runs=runs)
     typer.echo(FORMATS[chosen](found.tables))
+    for fault in found.damaged:
+        typer.echo(f"damaged: {fault}", err=True)
     if against and not any(one.pairs for one in found.tables):
         typer.echo(NOTHING_AGAINST.format(against), err=True)
     if strict and {"higher", "lower"} & {cell.judged for cell in found.cells}:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from repro.cli import app
-from repro.cli.options import Records
+from repro.cli.options import Records, tell_damaged
 
 
 @app.command(epilog="Example: repro figure acvae 3")
@@ -30,6 +30,7 @@ def figure(
     from repro.runs import records
 
     known = records.load_all(runs or paths.runs())
+    tell_damaged(known)
     drawn = draw(library.load(paper), number, known, to, smoke)
     for remark in drawn.remarks:
         typer.echo(remark, err=True)

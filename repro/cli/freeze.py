@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from repro.cli import app
-from repro.cli.options import Records, Table
+from repro.cli.options import Records, Table, tell_damaged
 
 
 @app.command(epilog="Example: repro freeze acvae --table 2")
@@ -34,7 +34,8 @@ def freeze(
 
     if figure and table:
         raise ReproError("--figure and --table exclude each other", "freeze one after the other")
-    found, known = library.load(paper), list(records.load_all(runs or paths.runs()))
+    found, known = library.load(paper), records.load_all(runs or paths.runs())
+    tell_damaged(known)
     done = (
         freezing.freeze_figure(found, known, figure)
         if figure

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from repro.runs.records import Records as Found
 
 Papers = Annotated[list[str] | None, typer.Argument(help="Papers; all if none is named.")]
 
@@ -21,3 +24,9 @@ Records = Annotated[
 Added = Annotated[bool, typer.Option(help="Include rows and views that table files add.")]
 
 Smoke = Annotated[bool, typer.Option(help="Show smoke runs instead of real ones.")]
+
+
+def tell_damaged(known: Found) -> None:
+    """Name the records that cannot be used, on stderr."""
+    for one in known.damaged:
+        typer.echo(f"damaged: {one.reason}", err=True)

@@ -194,6 +194,22 @@ def names() -> list[str]:
     return list(paths.files("data_manifests"))
 
 
+def files() -> list[Path]:
+    """Return the files of all manifests."""
+    return list(paths.files("data_manifests").values())
+
+
+def at(path: Path) -> Manifest:
+    """Return the manifest in a file, wherever it lies.
+
+    Raises
+    ------
+    ReproError
+        If it has faults; all of them are listed.
+    """
+    return _load(path.stem, path, path.stat().st_mtime_ns)
+
+
 def load(archive: str) -> Manifest:
     """Return an archive's manifest by id.
 

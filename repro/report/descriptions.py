@@ -10,9 +10,8 @@ from typing import Any
 
 from tabulate import tabulate
 
-from repro.data import cache, manifest, views
+from repro.data import cache, manifest, prepare, views
 from repro.data.manifest import Manifest, Step
-from repro.data.prepare import Checked
 from repro.errors import unknown
 from repro.papers import library
 from repro.papers.paper import Paper
@@ -20,6 +19,7 @@ from repro.plugins import MODELS, PROTOCOLS, Plugin
 from repro.report import tables
 from repro.report.tables import WIDTH
 from repro.results import verdicts
+from repro.results.checking import Checked
 from repro.runs.leftovers import Leftover
 
 
@@ -227,7 +227,7 @@ def described(name: str, kind: str, table: str | None = None, as_json: bool = Fa
     return plugin_json(entry) if as_json else plugin(entry)
 
 
-def checked(found: Mapping[str, list[Checked]], missing: bool) -> str:
+def checked(found: Mapping[str, list[prepare.Checked]], missing: bool) -> str:
     """Return the state of files and views, by archive, as a table.
 
     Parameters
@@ -241,6 +241,18 @@ def checked(found: Mapping[str, list[Checked]], missing: bool) -> str:
     absent = [name for name, states in found.items() if missing and not states]
     rows += [(name, "", "not in the cache") for name in absent]
     return tabulate(rows, ["dataset", "file or view", "state"], tablefmt="simple")
+
+
+def verified(one: Checked) -> str:
+    """Return the state of a thing that was verified, in a line."""
+    return f"{one.kind:<9} {one.name}  {one.state}"
+
+
+def verified_in_all(found: Sequence[Checked]) -> str:
+    """Return how many things were verified, and how many are damaged or unsealed."""
+    unsealed = sum(one.state.startswith("unsealed") for one in found)
+    rest = f", {unsealed} records unsealed" if unsealed else ""
+    return f"{len(found)} verified: {sum(one.damaged for one in found)} damaged{rest}"
 
 
 def leftovers(found: Sequence[Leftover]) -> str:

@@ -9,12 +9,11 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from repro.data import manifest, views
-from repro.errors import ReproError
 from repro.papers import library
 from repro.papers.printed import number_in, unit_in
 from repro.papers.rows import Cell, Entry
+from repro.results.found import Found, results_of
 from repro.results.frozen import CellKey, Frozen, RowName
-from repro.runs.records import Record
 
 VERDICTS = {
     "exact": "our run rounds to the printed digits",
@@ -24,6 +23,7 @@ VERDICTS = {
     "misprint": "the printed number cannot be this row's result; our run is not judged by it",
     "ours": "nothing to compare with: a row or a view that the paper lacks, or a shorter run",
     "unrun": "no record yet; the reason is printed",
+    "damaged": "there is a record, but it cannot be used; the reason is printed",
     "quoted": "the paper took the number from elsewhere, and there is no recipe to run",
     "blocked": "nobody can obtain the data",
     "smoke": "a shortened run on toy data: it shows that the code runs, nothing else",
@@ -39,6 +39,7 @@ MARKS = {
     "s": "smoke: toy data, two epochs",
     "m": "printed number that cannot be this row's result; its note says why",
     "p": "printed numbers at the level of the most popular items",
+    "x": "a record of this row is damaged and left out; see repro check",
     "v": "the data has changed since, or there are several runs, and the newest is shown",
 }
 
@@ -112,7 +113,7 @@ class ComparedCell:
 def compared(
     entry: Entry,
     cell: Cell,
-    found: list[Record],
+    found: Found,
     frozen: dict[CellKey, list[Frozen]],
     digest_here: Callable[[str], str],
     name: RowName,
@@ -125,7 +126,7 @@ def compared(
         Its row in its column group.
     cell : Cell
         What was printed.
-    found : list of Record
+    found : Found
         The runs of its experiment.
     frozen : dict of CellKey to list of Frozen
         The table's frozen results; those of this cell are taken out.
@@ -134,22 +135,22 @@ def compared(
     name : RowName
         What the row is called here.
     """
-    marks = ""
-    latest, several = _latest_per_seed([r for r in found if r.has(cell.metric)], digest_here)
-    results = [record.result(cell.metric) for record in latest]
-    ours = statistics.fmean(r.value for r in results) if results else None
-    spread = statistics.stdev(r.value for r in results) if len(results) > 1 else None
+    latest, several, marks = found.latest(cell.metric, digest_here)
+    faults = [one.reason for one in found.damaged]
+    latest, results = results_of(latest, cell.metric, faults)
+    values = [r.value for r in results]
+    ours = statistics.fmean(values) if values else None
+    spread = statistics.stdev(values) if len(values) > 1 else None
     errors = [r.standard_error for r in results if r.standard_error is not None]
     error = statistics.fmean(errors) if errors else None
     if latest:
-        marks += "u" if not all(record.verified for record in latest) else ""
-        marks += "t" if latest[0].experiment.selection.cases == "test" else ""
         marks += "a" if entry.view in entry.apart else ""
-        marks += "c" if any(record.constant > 0 for record in latest) else ""
-        marks += "d" if any(record.dirty or record.outdated for record in latest) else ""
-        marks += "s" if latest[0].experiment.smoke else ""
+        marks += "x" if faults else ""
         marks += "v" if several else ""
+        marks = "".join(mark for mark in MARKS if mark in marks)
     verdict, reason = _verdict(entry, cell, ours, error, "s" in marks)
+    if faults and not latest:
+        verdict, reason, marks = "damaged", "; ".join(faults), ""
     is_planned = name.origin != "other" and not name.shortened
     return _printed(
         entry,
@@ -199,33 +200,6 @@ def _printed(entry: Entry, cell: Cell, name: RowName, **ours: Any) -> ComparedCe
         doubts=cell.doubts,
         **{"group": entry.group_label, **ours},
     )
-
-
-def _latest_per_seed(
-    found: list[Record], digest_here: Callable[[str], str]
-) -> tuple[list[Record], bool]:
-    """Return one record per seed, and whether the choice needs a mark.
-
-    Records of the data in the cache come first. The choice needs a mark if others are left out, or
-    if all are of other data.
-    """
-    by_age = sorted(found, key=lambda record: record.began)
-    if not by_age:
-        return [], False
-    newest = by_age[-1]
-    here = digest_here(newest.experiment.dataset) or newest.digest
-    digest = here if here in {record.digest for record in by_age} else newest.digest
-    latest = {record.experiment.seed: record for record in by_age if record.digest == digest}
-    return [latest[seed] for seed in sorted(latest)], len(latest) < len(found) or digest != here
-
-
-def digest_here(dataset: str) -> str:
-    """Return the digest of a view in the cache; "" if it is not there."""
-    try:
-        known = views.prepared(dataset)
-    except ReproError:  # its manifest is gone, or it is damaged: a record needs neither
-        return ""
-    return known.digest if known else ""
 
 
 def _verdict(

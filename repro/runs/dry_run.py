@@ -14,6 +14,7 @@ from repro.runs import estimate, records, status
 from repro.runs.asked import Asked
 from repro.runs.estimate import Estimate
 from repro.runs.plan import Job, lacking, plan
+from repro.runs.records import Records
 from repro.runs.settings import How, Settings
 from repro.training.resume import reached
 
@@ -122,16 +123,21 @@ def dry_run(
     """
     planned = plan(asked)
     jobs, missing = planned.located(), lacking(planned)
-    done = {} if how.force else status.finished(jobs, records.load_all(how.runs))
+    every = Records() if how.force else records.load_all(how.runs)
+    done, damaged = status.finished(jobs, every), {one.id: one.reason for one in every.damaged}
     todo = [job for job in jobs if job.label not in done]
     clock = _Clock(how.settings(todo), missing, how.force)
     busy_threads, processors = estimate.load()
     runs = []
     for job in jobs:
         run = _planned(job, done.get(job.label))
+        fault = damaged.get(job.id) if damaged and job.digest else None
         if begin:
             begin(run)
-        runs.append(run if run.record else clock.measured(run, job))
+        if fault:
+            runs.append(replace(run, why_unknown=f"its record is damaged: {fault}"))
+        else:
+            runs.append(run if run.record else clock.measured(run, job))
         if end:
             end(runs[-1])
     known = clock.known

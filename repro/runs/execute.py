@@ -130,8 +130,7 @@ def _run(
     assert ranking is not None, "`_trained` has made sure"
     embeddings = {name: rows.numpy() for name, rows in outcome.embeddings.items()}
     arrays = ranking.hits, ranking.n_targets, embeddings
-    records.save(settings.runs, record, *arrays, may_write=lock.check)
-    return record
+    return records.save(settings.runs, record, *arrays, may_write=lock.check)
 
 
 def _known(job: Job, settings: Settings) -> Record | None:

@@ -13,8 +13,8 @@ from typing import Any
 
 from repro import files, locks, paths
 from repro.data import cache, manifest, views
+from repro.runs import index, records
 from repro.runs import locks as run_locks
-from repro.runs import records
 from repro.training import checkpoints
 
 VOID = "lock of a process that has ended"
@@ -74,6 +74,8 @@ def delete(found: Iterable[Leftover], runs: Path, unfinished: bool = False) -> N
 
 
 def _of_runs(runs: Path, unfinished: bool) -> Iterator[tuple[str, Path]]:
+    for file in files.unfinished(runs, index.FILE):
+        yield "partly written file", file
     for folder in sorted(path for path in runs.glob("*") if path.is_dir()):
         found = run_locks.find(folder)
         if found and found.is_held():

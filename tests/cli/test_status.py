@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import resource
@@ -27,6 +26,7 @@ from builders.manifests import BY_HAND, box
 from builders.models import breaking, level
 from builders.papers import BOTH, OBSTACLES, at, blocked, table
 from builders.processes import lock_file
+from builders.records import rewrite
 from repro import paths
 from repro.data import prepare, views
 from repro.runs import estimate, locks, plan, records
@@ -158,8 +158,7 @@ def test_the_time_left_adds_up_and_says_of_how_many_nothing_is_known(mine: Mine)
     mine(row("POP", "popularity"), row("EASE", "ease"), seeds=[0, 1, 2])
     repro_("run", "mine", "--row", "POP", "--seeds", "0")
     (file,) = paths.runs().glob(f"*/{records.FILE}")
-    changed = json.loads(file.read_text()) | {"seconds": 100.0}
-    file.write_text(json.dumps(changed))
+    rewrite(file.parent, seconds=100.0)
     text = repro_("status", "mine").stdout
     rows = rows_of(text)
     assert rows["mine 1 | POP | Toy | seed 1"] == ["missing", "1 min 40 s"]
@@ -211,8 +210,11 @@ def test_status_of_a_damaged_record_names_it(mine: Mine) -> None:
     repro_("run", "mine")
     (file,) = paths.runs().glob(f"*/{records.FILE}")
     file.write_text("{")
-    for command in ("status", "run"):
-        assert f"{file} is no record of this version" in repro_(command, "mine", code=1).stderr
+    (state,) = json_of("status", "mine")
+    assert (state["kind"], state["id"]) == ("damaged", file.parent.name)
+    assert state["reason"].startswith(f"{file} is damaged: ")
+    assert "delete its folder" in state["reason"]
+    assert "1 damaged" in repro_("status", "mine").stdout
 
 
 READING = """

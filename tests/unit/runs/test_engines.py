@@ -303,7 +303,7 @@ def test_a_damaged_record_is_replaced_when_the_run_is_forced(
     made = execute.run(toy, settings)
     file = settings.runs / made.id / records.FILE
     file.write_text("{")
-    with pytest.raises(ReproError, match="no record of this version"):
+    with pytest.raises(ReproError, match="is damaged"):
         execute.run(toy, settings)
     forced = replace(settings, since=time.time())
     assert execute.run(toy, forced).results == made.results

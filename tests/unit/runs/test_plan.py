@@ -26,7 +26,7 @@ from repro.errors import ReproError
 from repro.experiment import Experiment, Spec
 from repro.locks import processes
 from repro.metrics import Result
-from repro.runs import locks, plan, records, status
+from repro.runs import locks, plan, records, sealed, status
 from repro.runs.asked import Asked
 from repro.runs.plan import Job, Plan
 from repro.runs.records import Failure, Record
@@ -330,7 +330,7 @@ def test_records_of_another_model_or_data_say_nothing_of_the_time_left(
     prepare.prepare("toy/ratings")
     changed = {"model": Spec("ease", {})} if other == "model" else {"dataset": "a/b"}
     made = replace(job.experiment, **changed)
-    saved(job, 10.0, id="f" * 12, experiment=made)
+    saved(job, 10.0, experiment=made)
     assert state(plan).left is None
 
 
@@ -342,7 +342,7 @@ def test_a_smoke_run_says_nothing_of_the_time_that_a_real_one_takes(own: Own) ->
     assert state(plan).left is None
 
 
-@pytest.mark.parametrize("file", [records.FILE, records.FAILURE, locks.FILE])
+@pytest.mark.parametrize("file", [records.FAILURE, locks.FILE])
 def test_a_damaged_file_of_a_run_is_named(own: Own, file: str) -> None:
     plan = own()
     prepare.prepare("toy/ratings")
@@ -374,17 +374,17 @@ def test_each_record_and_view_is_read_once_however_many_runs_there_are(
     prepare.prepare("toy/ratings")
     made = [saved(job).id for job in plan.jobs[::2]]
     read: list[str] = []
-    load, prepared = records.load, views.prepared
+    opened, prepared = sealed.opened, views.prepared
 
-    def noted(folder: Path) -> Record:
-        read.append(folder.name)
-        return load(folder)
+    def noted(file: Path) -> tuple[dict[str, Any], str]:
+        read.append(file.parent.name)
+        return opened(file)
 
     def noted_view(dataset: str) -> build.Prepared | None:
         read.append(dataset)
         return prepared(dataset)
 
-    monkeypatch.setattr(records, "load", noted)
+    monkeypatch.setattr("repro.runs.records.opened", noted)
     monkeypatch.setattr(views, "prepared", noted_view)
     found = status.states(plan, paths.runs())
     assert [s.kind for s in found] == ["done", "missing"] * 20
