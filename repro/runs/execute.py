@@ -16,7 +16,7 @@ from repro.errors import ReproError, UnsupportedError
 from repro.experiment import Spec, canonical
 from repro.interactions import Dataset
 from repro.plugins import MODELS, PROTOCOLS
-from repro.runs import locks, machine, records
+from repro.runs import locks, machine, memory, records
 from repro.runs.locks import BusyError
 from repro.runs.plan import Job
 from repro.runs.provenance import code_version, n_sources, plugins
@@ -56,9 +56,8 @@ def attempt(
         obstacle = error
     except Exception as error:  # a model's bug, no memory: the other runs must not suffer
         trace = traceback.format_exc()
-        obstacle = ReproError(
-            f"{type(error).__name__}: {error}", f"the traceback is in {folder / records.FAILURE}"
-        )
+        what = memory.shortage(error) or f"{type(error).__name__}: {error}"
+        obstacle = ReproError(what, f"the traceback is in {folder / records.FAILURE}")
     when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     refused = isinstance(obstacle, UnsupportedError)
     failure = Failure(str(obstacle), when, code_version(), trace, refused)
@@ -128,7 +127,7 @@ def _forget_checkpoints(folder: Path, settings: Settings) -> None:
     """Delete the checkpoints from before a forced run began."""
     if settings.since is not None:
         for file in checkpoints.present(folder):
-            if file.stat().st_mtime < settings.since:
+            if file.lstat().st_mtime < settings.since:  # a link may lead to itself
                 file.unlink()
 
 
@@ -141,6 +140,9 @@ def _trained(
     code = code_version() | plugins(experiment)
     data = dataset_of(job)
     split = split_of(job)
+    model = model_of(job)
+    if settings.memory_check:
+        memory.check(model, experiment.model.name, split.train, device)
     environment = machine.environment(device) | {"deterministic": settings.deterministic}
     began = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
     start = {"began": began, "device": str(device), "threads": environment["threads"], **code}
@@ -150,7 +152,7 @@ def _trained(
         say(f"{job.label}: the code has changed since its checkpoint; --force starts over")
     with machine.subnormals_as_zero():
         outcome = fit(
-            model_of(job),
+            model,
             split,
             progress,
             name=experiment.model.name,
