@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -188,3 +190,53 @@ def test_a_killed_process_leaves_whole_ones_only(tmp_path: Path) -> None:
     checkpoints.save(tmp_path, b"after", PLACE)
     assert len(checkpoints.present(tmp_path)) == 2
     assert checkpoints.read(checkpoints.present(tmp_path)[0])[1] == b"after"
+
+
+def test_one_of_another_run_or_of_none_is_not_read_and_says_whose_it_is(tmp_path: Path) -> None:
+    (theirs,) = saved(tmp_path / "theirs", 1)
+    moved = tmp_path / "ours" / theirs.name
+    moved.parent.mkdir()
+    shutil.copy(theirs, moved)
+    with pytest.raises(ValueError, match="it is of run theirs; expected ours"):
+        checkpoints.read(moved)
+    nameless = b"half way"
+    moved.write_bytes(nameless + hashlib.sha256(nameless).digest())
+    with pytest.raises(ValueError, match="does not say which run it is of; expected ours"):
+        checkpoints.read(moved)
+    assert checkpoints.reached(moved.parent) is None
+
+
+def odd(file: Path, kind: str) -> None:
+    """Put something that is no file in the place of a checkpoint."""
+    if kind == "loop":
+        file.symlink_to(file)
+    elif kind == "dangling":
+        file.symlink_to("nowhere")
+    elif kind == "folder":
+        file.mkdir()
+    else:
+        os.mkfifo(file)
+
+
+@pytest.mark.parametrize("kind", ["loop", "dangling", "folder", "pipe"])
+def test_what_is_no_file_is_not_read_and_can_be_set_aside(tmp_path: Path, kind: str) -> None:
+    older, run = saved(tmp_path / "run", 1)[0], tmp_path / "run"
+    odd(run / "checkpoint-000002.pt", kind)
+    assert checkpoints.reached(run) == PLACE
+    with pytest.raises(ValueError, match="it is not a file"):
+        checkpoints.read(run / "checkpoint-000002.pt")
+    checkpoints.put_aside(run / "checkpoint-000002.pt")
+    assert checkpoints.present(run) == [older]
+    checkpoints.save(run, b"2", PLACE)
+    checkpoints.clear(run)
+    assert names(run) == (["checkpoint-000002.damaged"] if kind == "folder" else [])
+
+
+def test_how_far_a_run_is_is_read_without_torch(tmp_path: Path) -> None:
+    saved(tmp_path / "run", 1)
+    program = (
+        "import sys; from pathlib import Path; from repro.training import checkpoints; "
+        "print(checkpoints.reached(Path(sys.argv[1])).epoch, 'torch' in sys.modules)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "run")]
+    assert subprocess.run(command, capture_output=True, text=True).stdout.split() == ["3", "False"]

@@ -555,3 +555,29 @@ def test_a_checkpoint_of_another_version_of_a_model_says_what_to_do(
     wider = replace(MULT_VAE, latent_dim=5)
     with pytest.raises(ReproError, match=r"(?s)another version of the model.*--force"):
         fitted(wider, clusters, Progress(5, CPU, checkpoint))
+
+
+def test_a_resumed_run_reports_first_where_it_stands(clusters: Split, checkpoint: Path) -> None:
+    with pytest.raises(CutError):
+        fitted(MULT_VAE, clusters, Progress(5, CPU, checkpoint, Interrupted(4)))
+    told: list[int] = []
+    report = lambda phase, epoch, n: told.append(epoch)  # noqa: E731
+    fitted(MULT_VAE, clusters, Progress(5, CPU, checkpoint, report))
+    assert told == [3, 4, 5, 6, 7]
+
+
+def test_a_checkpoint_that_links_to_itself_is_set_aside_and_the_older_gone_on_from(
+    clusters: Split, checkpoint: Path
+) -> None:
+    whole = fitted(MULT_VAE, clusters, Progress(5, CPU))
+    with pytest.raises(CutError):
+        fitted(MULT_VAE, clusters, Progress(5, CPU, checkpoint, Interrupted(5)))
+    newest, _ = checkpoints.present(checkpoint)
+    newest.unlink()
+    newest.symlink_to(newest)
+    said: list[str] = []
+    progress = Progress(5, CPU, checkpoint, say=said.append)
+    assert len(progress.outcome.curve) == 3
+    assert plain(fitted(MULT_VAE, clusters, progress)) == plain(whole)
+    (text,) = said
+    assert f"the checkpoint {newest} cannot be used (it is not a file)" in text
