@@ -56,6 +56,11 @@ def of_the_system(error: OSError) -> ReproError | None:
     return ReproError(f"{error.filename}: {error.strerror}") if error.filename else None
 
 
+def size(n_bytes: int) -> str:
+    """Return bytes for people: "36.5 GB", "120 MB"."""
+    return f"{n_bytes / 1e9:,.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:,.0f} MB"
+
+
 def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> ReproError:
     """Return the error for an unknown name; it suggests the nearest known one.
 

@@ -42,6 +42,7 @@ def run(
     engine: str = "local",
     deterministic: bool = True,
     force: bool = False,
+    memory_check: bool = True,
     runs: str | Path | None = None,
     audience: Audience | None = None,
 ) -> Batch:
@@ -67,7 +68,7 @@ def run(
         A model to run under the table, instead of the table's rows.
     smoke : bool
         Toy data and two epochs: shows that the code runs, and nothing else.
-    device, threads, jobs, engine, deterministic, force
+    device, threads, jobs, engine, deterministic, force, memory_check
         As in `repro.runs.settings.How`.
     runs : path, optional
         The folder of records; ``REPRO_RUNS``, or ``./runs``.
@@ -82,7 +83,7 @@ def run(
     """
     asked = asked_for(paper, table, figure, rows, added, views, seeds, settings, model, smoke)
     folder = Path(runs) if runs else paths.runs()
-    how = How(folder, device, threads, jobs, engine, deterministic, force)
+    how = How(folder, device, threads, jobs, engine, deterministic, force, memory_check)
     quiet = Quiet()
     done = replace(batch.run(asked, how, audience or quiet), messages=tuple(quiet.said))
     if done.exit_code:

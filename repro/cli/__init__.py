@@ -51,10 +51,17 @@ class _Group(TyperGroup):
         except KeyboardInterrupt as interrupt:
             terminated = isinstance(interrupt, _TerminatedError)
             how = "terminated" if terminated else "interrupted"
-            anew = " (with --force it starts over)" if ctx.invoked_subcommand == "run" else ""
-            kept = f"finished work is kept; run the same command again to resume{anew}"
-            typer.echo(f"{how}; {kept}", err=True)
+            again = _AGAIN.get(ctx.invoked_subcommand, "run the same command again")
+            typer.echo(f"{how}; {again}", err=True)
             raise typer.Exit(143 if terminated else 130) from interrupt
+
+
+_AGAIN = {
+    "run": "finished runs are recorded; the same command resumes those that have a checkpoint and "
+    "begins the others anew (with --force it starts over)",
+    "fetch": "finished work is kept; run the same command again to resume",
+}
+"""What an interrupt leaves, by command."""
 
 
 class _TerminatedError(KeyboardInterrupt):

@@ -14,6 +14,7 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
@@ -21,6 +22,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 from rich.table import Column
+from rich.text import Text
 
 from repro.report.runs import duration
 from repro.report.runs import outcome as described
@@ -90,11 +92,19 @@ class Files(_Bars):
             typer.echo(line, err=True)
 
 
+class _Count(MofNCompleteColumn):
+    """Epochs done, of all; nothing while their number is not known."""
+
+    def render(self, task: Task) -> Text:
+        """Return the numbers of a bar."""
+        return Text() if task.total is None else super().render(task)
+
+
 class Runs(_Bars):
     """Progress of many runs: each by its epochs, all together with the time left."""
 
     def __init__(self, total: int) -> None:
-        super().__init__(MofNCompleteColumn(), TimeElapsedColumn())
+        super().__init__(_Count(), TimeElapsedColumn())
         self._all = self._bar.add_task(f"{total} runs", total=total)
         self._each: dict[str, TaskID] = {}
         self._total = total

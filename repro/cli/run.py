@@ -65,6 +65,9 @@ Deterministic = Annotated[
 DryRun = Annotated[
     bool, typer.Option(help="Print what would run, what is missing, and how long it takes.")
 ]
+MemoryCheck = Annotated[
+    bool, typer.Option(help="Refuse a run whose model needs more memory than is free.")
+]
 Force = Annotated[bool, typer.Option(help="Run again even where there is a record.")]
 Folder = Annotated[Path | None, typer.Option(help="Folder of records.", file_okay=False)]
 
@@ -89,6 +92,7 @@ def run(
     dry_run: DryRun = False,
     as_json: Json = False,
     force: Force = False,
+    memory_check: MemoryCheck = True,
     runs: Folder = None,
 ) -> None:
     """Train and evaluate the rows of a paper's tables that have no record yet."""
@@ -100,7 +104,8 @@ def run(
     from repro.runs.settings import How
 
     asked = asked_for(paper, table, figure, row, added, view, seeds, settings, model, smoke)
-    how = How(runs or paths.runs(), device.value, threads, jobs, engine, deterministic, force)
+    folder = runs or paths.runs()
+    how = How(folder, device.value, threads, jobs, engine, deterministic, force, memory_check)
     if dry_run:
         _dry_run(asked, how, as_json)
     elif as_json:

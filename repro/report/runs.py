@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
-from repro.errors import ReproError, UnsupportedError
+from repro.errors import ReproError, UnsupportedError, size
 from repro.experiment import Spec
 
 if TYPE_CHECKING:  # measuring loads torch, and progress bars need only `duration`
@@ -68,10 +68,15 @@ def planned(run: PlannedRun) -> str:
 
 
 def time_of(run: PlannedRun) -> str:
-    """Return how long a run takes that has no record."""
+    """Return how long a run takes that has no record, and how much memory if that is known."""
     if run.seconds is None:
-        return _line("", f"time unknown: {run.why_unknown}")
-    return _line("", f"{'more than' if run.at_least else 'about'} {duration(run.seconds)}")
+        lines = [f"time unknown: {run.why_unknown}"]
+    else:
+        lines = [f"{'more than' if run.at_least else 'about'} {duration(run.seconds)}"]
+    if run.memory_bytes:
+        each = (f"{size(n)} for the {what}" for what, n in run.memory_bytes.items())
+        lines.append(f"memory: about {', '.join(each)}")
+    return "\n".join(_line("", line) for line in lines)
 
 
 def dry_run(found: DryRun) -> str:

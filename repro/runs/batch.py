@@ -178,5 +178,5 @@ def _engine(how: How, settings: Settings, watch: Watch) -> Engine:
         from repro.runs.ray_cluster import Ray
 
         watch.say("connecting to Ray")
-        return Ray("" if how.engine == "ray" else how.engine, how.jobs, settings)
-    return Processes(how.jobs, settings) if how.jobs > 1 else Here(settings, watch)
+        return Ray("" if how.engine == "ray" else how.engine, how.jobs, settings, watch.say)
+    return Processes(how.jobs, settings, watch.say) if how.jobs > 1 else Here(settings, watch)

@@ -17,7 +17,7 @@ from repro.experiment import Spec, canonical
 from repro.interactions import Dataset
 from repro.locks import BusyError
 from repro.plugins import MODELS, PROTOCOLS
-from repro.runs import locks, machine, records
+from repro.runs import locks, machine, memory, records
 from repro.runs.locks import Holder
 from repro.runs.plan import Job
 from repro.runs.provenance import code_version, n_sources, plugins
@@ -67,9 +67,8 @@ def _saved(error: Exception, folder: Path, lock: Holder) -> ReproError:
         obstacle = error
     else:
         trace = "".join(traceback.format_exception(error))
-        obstacle = ReproError(
-            f"{type(error).__name__}: {error}", f"the traceback is in {folder / records.FAILURE}"
-        )
+        what = memory.shortage(error) or f"{type(error).__name__}: {error}"
+        obstacle = ReproError(what, f"the traceback is in {folder / records.FAILURE}")
     when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     refused = isinstance(obstacle, UnsupportedError)
     failure = Failure(str(obstacle), when, code_version(), trace, refused)
@@ -153,7 +152,7 @@ def _forget_checkpoints(folder: Path, settings: Settings) -> None:
     """Delete the checkpoints from before a forced run began."""
     if settings.since is not None:
         for file in checkpoints.present(folder):
-            if file.stat().st_mtime < settings.since:
+            if file.lstat().st_mtime < settings.since:  # a link may lead to itself
                 file.unlink()
 
 
@@ -170,6 +169,9 @@ def _trained(
     code = code_version() | plugins(experiment)
     data = dataset_of(job)
     split = split_of(job)
+    model = model_of(job)
+    if settings.memory_check:
+        memory.check(model, experiment.model.name, split.train, device)
     environment = machine.environment(device) | {"deterministic": settings.deterministic}
     began = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
     start = {"began": began, "device": str(device), "threads": environment["threads"], **code}
@@ -179,7 +181,7 @@ def _trained(
         say(f"{job.label}: the code has changed since its checkpoint; --force starts over")
     with machine.subnormals_as_zero():
         outcome = fit(
-            model_of(job),
+            model,
             split,
             progress,
             name=experiment.model.name,

@@ -62,13 +62,14 @@ class State:
     """Of the run; empty while its view is not in the cache."""
     phase: str = ""
     epoch: int = 0
-    """The epoch of the phase, from 1."""
+    """How many epochs of the phase are done."""
     n_epochs: int = 0
+    """`phase` to `n_epochs`: of a run in progress, or of the checkpoint that a run resumes from."""
     host: str = ""
     pid: int = 0
-    """`phase` to `pid`: of a run in progress."""
+    """`host` and `pid`: of a run in progress."""
     resumes: bool = False
-    """Whether a run without a record has a checkpoint."""
+    """Whether a run without a record has a checkpoint that it resumes from."""
     reason: str = ""
     """Why a run failed, was refused or is left out, what it lacks, or how its record is damaged."""
     left: float | None = None
@@ -81,7 +82,8 @@ class State:
             at = f"{self.phase} {self.epoch}/{self.n_epochs}" if self.n_epochs else "begun"
             return f"{at}, process {self.pid} on {self.host}"
         if self.resumes:
-            return "interrupted; resumes from its checkpoint"
+            phase = "" if self.phase == "train" else f"{self.phase} "
+            return f"interrupted at {phase}epoch {self.epoch}/{self.n_epochs}; resumes"
         return self.id if self.kind == "done" else self.reason
 
 
@@ -150,4 +152,7 @@ def _unfinished(job: Job, folder: Path, spent: Spent, damaged: Damaged | None) -
         return {"kind": "refused", "reason": failure.message}
     if failure:
         return {"kind": "failed", "reason": f"{failure.message} ({failure.when})", "left": left}
-    return {"kind": "missing", "resumes": bool(checkpoints.present(folder)), "left": left}
+    if place := checkpoints.reached(folder):
+        at = {"phase": place.phase, "epoch": place.epoch, "n_epochs": place.n_epochs}
+        return {"kind": "missing", "resumes": True, "left": left, **at}
+    return {"kind": "missing", "left": left}

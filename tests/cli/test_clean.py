@@ -13,6 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from builders import Write
+from builders.checkpoints import PLACE
 from builders.commands import repro_
 from builders.processes import dead_process, lock_file
 from repro import paths
@@ -53,7 +54,7 @@ def test_where_nothing_is_left_nothing_is_asked() -> None:
 
 def test_what_is_shown_goes_only_if_the_answer_is_yes(gone: int) -> None:
     folder = run_of("done", done=True)
-    checkpoints.save(folder, b"x" * 2_000_000)
+    checkpoints.save(folder, b"x" * 2_000_000, PLACE)
     void = locked(run_of("killed", done=False), gone)
     shown = clean(answer="n\n")
     assert "checkpoint of a finished run" in shown
@@ -69,9 +70,9 @@ def test_what_is_shown_goes_only_if_the_answer_is_yes(gone: int) -> None:
 
 def test_an_unfinished_run_keeps_its_checkpoints_unless_they_are_asked_for() -> None:
     folder = run_of("cut", done=False)
-    checkpoints.save(folder, b"half way")
+    checkpoints.save(folder, b"half way", PLACE)
     checkpoints.put_aside(checkpoints.present(folder)[0])
-    checkpoints.save(folder, b"half way")
+    checkpoints.save(folder, b"half way", PLACE)
     clean("--yes")
     assert len(checkpoints.present(folder)) == 1
     assert not checkpoints.remains(folder)
@@ -89,7 +90,7 @@ def test_what_a_killed_process_was_writing_goes() -> None:
 
 def test_a_run_that_a_process_is_at_is_left_alone() -> None:
     folder = run_of("running", done=False)
-    checkpoints.save(folder, b"half way")
+    checkpoints.save(folder, b"half way", PLACE)
     with locks.held(folder, "a run"):
         assert "there is nothing to delete" in clean("--unfinished")
     assert checkpoints.present(folder)
@@ -180,7 +181,7 @@ def test_what_a_process_begins_while_the_question_waits_is_left_alone(
 ) -> None:
     folder, other = run_of("cut", done=False), run_of("void", done=False)
     void, theirs = locked(folder, gone), locked(other, gone)
-    checkpoints.save(folder, b"half way")
+    checkpoints.save(folder, b"half way", PLACE)
 
     def after_a_while(_: str) -> bool:
         locked(folder, os.getpid())

@@ -13,14 +13,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from builders import Write, papers
+from builders.checkpoints import PLACE
 from builders.commands import content, json_of, known, repro_
 from builders.manifests import BY_HAND, box
 from builders.models import breaking, level
@@ -36,6 +35,7 @@ from repro.runs.plan import Job
 from repro.runs.records import Failure
 from repro.runs.status import State
 from repro.training import checkpoints
+from repro.training.checkpoints import Place
 
 HOW = 'if self.how == "silently":\n    return\nyield [1, 2, 3][train.n_users]'
 BREAKING = breaking(HOW)
@@ -88,7 +88,7 @@ def test_status_shows_how_every_run_stands(mine: Mine) -> None:
     (record,) = known()
     lock_file(folder(jobs[1]), phase="train", epoch=3, n_epochs=10, left=125.0)
     records.save_failure(folder(jobs[2]), Failure("no memory\n  use less", "last night", {}))
-    checkpoints.save(folder(jobs[3]), b"half way")
+    checkpoints.save(folder(jobs[3]), b"half way", PLACE)
 
     text = repro_("status", "mine").stdout
     rows = rows_of(text)
@@ -98,7 +98,7 @@ def test_status_shows_how_every_run_stands(mine: Mine) -> None:
     assert rows[f"{seed} 1"] == ["running", f"train 3/10, {at}", "2 min 05 s"]
     assert rows[f"{seed} 2"] == ["failed", "no memory", "0 s"]
     assert "use less (last night)" in text
-    assert rows[f"{seed} 3"] == ["missing", "interrupted; resumes from its checkpoint", "0 s"]
+    assert rows[f"{seed} 3"] == ["missing", "interrupted at epoch 3/10; resumes", "0 s"]
     assert rows[f"{seed} 4"] == ["missing", "0 s"]
     assert rows["mine 1 | POP | Gone"] == ["blocked", "the owner withdrew it"]
     assert rows["mine 1 | Future | Toy"] == ["unrun", "there is no model of_the_future yet"]
@@ -435,10 +435,9 @@ def test_a_dry_run_tells_what_is_left_of_a_run_that_was_cut_off(
     mine(row("BPR", "bpr"), seeds=[0, 1, 2])
     prepare.prepare("toy/ratings")
     first, second, _ = plan.plan(Asked(("mine",))).jobs
-    buffer = BytesIO()
-    torch.save({"loop": 1, "epoch": 3}, buffer)
-    checkpoints.save(folder(first), buffer.getvalue())
-    checkpoints.save(folder(second), b"not a checkpoint")
+    checkpoints.save(folder(first), b"half way", Place(loop=1, epoch=4, n_epochs=10))
+    checkpoints.save(folder(second), b"half way", PLACE)
+    checkpoints.present(folder(second))[0].write_bytes(b"not a checkpoint")
 
     def measured(_job: Job, _how: object, _s: float, reached: tuple[int, int]) -> Estimate:
         return Estimate({(0, 0): 60.0, (1, 4): 20.0}[reached], True, 0)

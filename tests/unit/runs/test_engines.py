@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from builders.checkpoints import PLACE
 from builders.processes import taken_over
 from builders.records import record
 from repro import paths
@@ -289,12 +290,12 @@ def test_checkpoints_from_before_a_moment_are_forgotten_and_no_others(
 ) -> None:
     folder = settings.runs / toy.id
     for number in (1, 2):
-        checkpoints.save(folder, bytes([number]))
+        checkpoints.save(folder, bytes([number]), PLACE)
         os.utime(checkpoints.present(folder)[0], (998.0 + number, 998.0 + number))
     monkeypatch.setattr(execute, "_trained", raising(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         execute.run(toy, replace(settings, since=since))
-    assert [checkpoints.read(file)[0] for file in checkpoints.present(folder)] == kept
+    assert [checkpoints.read(file)[1][0] for file in checkpoints.present(folder)] == kept
 
 
 def test_a_damaged_record_is_replaced_when_the_run_is_forced(
@@ -349,7 +350,7 @@ def test_an_attempt_that_fails_says_why_and_leaves_no_lock(
     assert str(folder / records.FAILURE) in outcome.hint
     failure = records.failure(folder)
     assert failure is not None
-    assert "MemoryError: no room" in failure.message
+    assert "out of memory" in failure.message
     assert "MemoryError: no room" in failure.traceback
     assert [file.name for file in folder.iterdir()] == [records.FAILURE]
 
@@ -397,7 +398,7 @@ def test_how_a_process_died_is_said(code: int, message: str, hint: str) -> None:
     error = engines._died(code)
     assert message in error.message
     assert error.hint.startswith(hint)
-    assert error.hint.endswith("run again to resume from its checkpoint")
+    assert error.hint.endswith("run again: it resumes if it has a checkpoint")
     assert ("memory" in error.hint) == bool(hint)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from builders import Write
+from builders.checkpoints import PLACE
 from builders.commands import content
 from builders.models import level
 from builders.papers import BOTH, OBSTACLES, blocked, paper, row, table, view
@@ -210,7 +211,7 @@ def test_a_run_that_is_done_names_its_record(own: Own) -> None:
 def test_a_run_that_was_cut_off_goes_on_from_its_checkpoint(own: Own) -> None:
     plan = own()
     prepare.prepare("toy/ratings")
-    checkpoints.save(folder(plan.jobs[0]), b"half way")
+    checkpoints.save(folder(plan.jobs[0]), b"half way", PLACE)
     found = state(plan)
     assert found.kind == "missing"
     assert "interrupted" in found.detail
@@ -219,7 +220,7 @@ def test_a_run_that_was_cut_off_goes_on_from_its_checkpoint(own: Own) -> None:
 def test_a_run_that_failed_says_why_and_when(own: Own) -> None:
     plan = own()
     prepare.prepare("toy/ratings")
-    checkpoints.save(folder(plan.jobs[0]), b"half way")
+    checkpoints.save(folder(plan.jobs[0]), b"half way", PLACE)
     records.save_failure(folder(plan.jobs[0]), Failure("the wheels came off", "last night", {}))
     found = state(plan)
     assert found.kind == "failed"
@@ -358,7 +359,7 @@ def test_looking_at_how_runs_stand_changes_nothing(own: Own) -> None:
     prepare.prepare("toy/ratings")
     saved(plan.jobs[0])
     records.save_failure(folder(plan.jobs[1]), Failure("the wheels came off", "", {}))
-    checkpoints.save(folder(plan.jobs[2]), b"half way")
+    checkpoints.save(folder(plan.jobs[2]), b"half way", PLACE)
     lock_file(folder(plan.jobs[3]))
 
     before = content(paths.runs())

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from builders.checkpoints import PLACE
 from builders.records import EASE, HITS, TARGETS, record, rewrite
 from repro.errors import ReproError
 from repro.experiment import Experiment, Need, model_spec
@@ -74,7 +75,7 @@ def test_hits_of_one_epoch_do_not_answer_for_the_best_of_another(tmp_path: Path)
 def test_a_record_takes_the_place_of_its_checkpoint(tmp_path: Path) -> None:
     folder = tmp_path / RECORD.id
     folder.mkdir()
-    checkpoints.save(folder, b"half way")
+    checkpoints.save(folder, b"half way", PLACE)
     assert not records.exists(tmp_path, RECORD.id)
     records.save(tmp_path, RECORD, HITS, TARGETS)
     assert records.exists(tmp_path, RECORD.id)
@@ -280,7 +281,7 @@ def test_why_a_run_failed_is_kept_beside_its_checkpoint_and_is_no_record(tmp_pat
     folder = tmp_path / RECORD.id
     assert records.failure(folder) is None
     assert records.save_failure(folder, FAILED).parent == folder
-    checkpoints.save(folder, b"half way")
+    checkpoints.save(folder, b"half way", PLACE)
     assert records.failure(folder) == FAILED
     assert not records.exists(tmp_path, RECORD.id)
     assert list(records.load_all(tmp_path)) == []
