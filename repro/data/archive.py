@@ -192,10 +192,10 @@ class _Fetch:
             )
         of = member if member.url else found.archive
         stated = Hashes() if self._unverified else of
-        title = name if member.url else found.archive.file_name
+        title = name if member.url else found.archive.file_name or "archive"
         if not self._unverified and not of.stated() and not member.stated():
             raise ReproError(f"the manifest states no hash of {title}", self._trust())
-        part = cache.folder(found.id) / "parts" / f"{title}.part"
+        part = cache.folder(found.id) / "parts" / f"{title.replace('/', '_')}.part"
         part.parent.mkdir(exist_ok=True)
         url = download(
             [url for url in [of.url, *of.mirrors] if url],
@@ -234,7 +234,12 @@ class _Fetch:
                     raise
 
     def _take(
-        self, name: str, stream: IO[bytes], size: int, source: str, vouched: bool = False
+        self,
+        name: str,
+        stream: IO[bytes] | unpack.Member,
+        size: int,
+        source: str,
+        vouched: bool = False,
     ) -> None:
         """Copy a member into the cache under its name once its bytes are verified."""
         stated = self._manifest.members[name]

@@ -14,11 +14,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ConfigDict, TypeAdapter
+
 from repro import paths
-from repro.data.manifest import Hashes, Manifest, View
+from repro.data.manifest import RECEIPT, Hashes, Manifest, View
 from repro.data.tell import Tell
-from repro.errors import ReproError
-from repro.files import read_json, write_json
+from repro.files import need_writable, read_json, write_json
+from repro.strict_toml import Inside, checked
 
 CHUNK = 1 << 20
 
@@ -26,6 +28,8 @@ CHUNK = 1 << 20
 @dataclass(frozen=True)
 class Receipt:
     """What the cache records of a member."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
 
     bytes: int
     """Its length."""
@@ -58,16 +62,14 @@ def receipts(manifest: Manifest) -> dict[str, Receipt]:
 
 
 def _signed(manifest: Manifest) -> dict[str, Receipt]:
-    file = raw_folder(manifest.id) / "receipt.json"
+    file = raw_folder(manifest.id) / RECEIPT
     if not file.exists():
         return {}
-    try:
-        return {name: Receipt(**entry) for name, entry in read_json(file).items()}
-    except (ValueError, TypeError, AttributeError) as error:
-        raise ReproError(
-            f"{file} is damaged: {error}",
-            "delete it and fetch again: the files beside it are then verified again",
-        ) from error
+    hint = "delete it and fetch again: the files beside it are then verified again"
+    return checked(read_json(file, hint), _RECEIPTS, f"{file} is damaged", hint)
+
+
+_RECEIPTS = TypeAdapter(dict[Inside, Receipt])
 
 
 def members(
@@ -123,7 +125,7 @@ def locked(archive: str, tell: Tell) -> Iterator[None]:
     """Keep other processes from fetching or building the same archive."""
     from filelock import FileLock, Timeout
 
-    folder(archive).mkdir(parents=True, exist_ok=True)
+    need_writable(folder(archive), "set REPRO_HOME to a folder in which you may write")
     lock = FileLock(folder(archive) / ".lock")
     try:
         lock.acquire(timeout=0)
@@ -156,7 +158,7 @@ def sign(manifest: Manifest, name: str, found: dict[str, str], verified: bool, s
     receipt = Receipt(int(found["bytes"]), found["sha256"], verified, source)
     known = {**receipts(manifest), name: receipt}
     write_json(
-        raw_folder(manifest.id) / "receipt.json",
+        raw_folder(manifest.id) / RECEIPT,
         {key: asdict(value) for key, value in known.items()},
     )
 
