@@ -40,11 +40,6 @@ Address = Annotated[str, AfterValidator(_accepted)]
 """An address in a manifest."""
 
 
-def host(url: str) -> str:
-    """Return the host in an address that has no fault."""
-    return urlsplit(url).hostname or ""
-
-
 def file_name(url: str) -> str:
     """Return the last part of an address's path as the name of a file; "" if there is none.
 

@@ -29,7 +29,7 @@ CHUNK = 1 << 20
 class Receipt:
     """What the cache records of a member."""
 
-    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     bytes: int
     """Its length."""

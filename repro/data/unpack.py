@@ -145,7 +145,7 @@ def _found(
 def _entries(
     tar: tarfile.TarFile, name: str, archive: Path, packed_size: int
 ) -> Iterator[tarfile.TarInfo]:
-    """Yield the entries of a tar; raise if those besides `name` are too large to be gone through."""
+    """Yield the entries of a tar; raise if those besides `name` are too large to go through."""
     passed = 0
     for one in tar:
         passed += 0 if _plain(one.name) == name else one.size
