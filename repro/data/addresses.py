@@ -18,13 +18,15 @@ def fault(url: str) -> str:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port  # both raise for what cannot be one
-        (host or "").encode("idna")
+        encoded = (host or "").encode("idna")
     except ValueError as error:
         return f"it is no address: {error}"
     if parts.scheme not in ("http", "https"):
         return f"its scheme is {parts.scheme or 'missing'}, and only http and https are fetched"
     if not host:
         return "it names no host"
+    if ":" not in host and not re.fullmatch(rb"[A-Za-z0-9._-]+", encoded):
+        return f"{host[:100]!r} is no host"
     if "@" in parts.netloc:
         return "it holds a user's name; a login belongs into ~/.netrc"
     return ""

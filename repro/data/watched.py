@@ -16,7 +16,7 @@ from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3 import connection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 RETRY_SECONDS = 1.0
@@ -48,6 +48,7 @@ class Watch:
                 self._left = True
                 self._changed.notify()
             thread.join()
+            self.socket = lambda: None
 
     def allow(self, seconds: float) -> None:
         """Allow so much time from now on."""
@@ -68,12 +69,12 @@ class Watch:
                 self._changed.wait(min(left, threading.TIMEOUT_MAX))
 
 
-def _end(connection: socket.socket | None) -> None:
+def _end(ended: socket.socket | None) -> None:
     """End a connection; a thread that reads from it gets no more."""
-    if connection is not None:
+    if ended is not None:
         with contextlib.suppress(OSError):  # it has ended by itself
             # Not its own shutdown: under TLS that takes the encryption from the thread that reads.
-            socket.socket.shutdown(connection, socket.SHUT_RDWR)
+            socket.socket.shutdown(ended, socket.SHUT_RDWR)
 
 
 class Session(requests.Session):
@@ -84,6 +85,12 @@ class Session(requests.Session):
         self.watch = Watch()
         self.mount("http://", _Adapter(self.watch))
         self.mount("https://", _Adapter(self.watch))
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Return None: `repro.data.answers` follows redirections.
+
+        Even if told not to follow one, requests reads its body whole, and its address.
+        """
 
 
 class _Adapter(HTTPAdapter):
@@ -107,20 +114,21 @@ class _Adapter(HTTPAdapter):
 def _pools(watch: Watch) -> dict[str, type[HTTPConnectionPool]]:
     """Return urllib3's pools, by scheme, of connections that the watch knows."""
 
-    class Plain(HTTPConnection):
-        def connect(self) -> None:
-            watch.socket = lambda: self.sock  # for the answer of a proxy
-            super().connect()
-
+    class HTTPConnection(connection.HTTPConnection):
         def getresponse(self) -> Any:
             kept = self.sock  # the connection forgets it when it leaves it to the answer
             watch.socket = lambda: kept
             return super().getresponse()
 
-    class Encrypted(HTTPSConnection):
+    class HTTPSConnection(connection.HTTPSConnection):
         def connect(self) -> None:
-            watch.socket = lambda: self.sock
+            watch.socket = lambda: self.sock  # for the answer of a proxy
             super().connect()
+
+        def _tunnel(self) -> None:
+            super()._tunnel()
+            if watch.is_over:  # the end of the connection looks like the end of the proxy's head
+                raise TimeoutError
 
         def getresponse(self) -> Any:
             kept = self.sock
@@ -128,9 +136,9 @@ def _pools(watch: Watch) -> dict[str, type[HTTPConnectionPool]]:
             return super().getresponse()
 
     class PlainPool(HTTPConnectionPool):
-        ConnectionCls = Plain
+        ConnectionCls = HTTPConnection
 
     class EncryptedPool(HTTPSConnectionPool):
-        ConnectionCls = Encrypted
+        ConnectionCls = HTTPSConnection
 
     return {"http": PlainPool, "https": EncryptedPool}
