@@ -137,7 +137,7 @@ def failing(session: Session) -> Iterator[None]:
         late = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
         if session.watch.is_over or isinstance(error, late):
             raise AgainError("no answer in time") from error
-        raise AgainError(f"the connection failed ({_reason(error)})") from error
+        raise AgainError(f"the connection failed ({_reason(error)[:200]})") from error
 
 
 def _reason(error: BaseException) -> str:

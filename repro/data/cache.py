@@ -125,7 +125,7 @@ def locked(archive: str, tell: Tell) -> Iterator[None]:
     """Keep other processes from fetching or building the same archive."""
     from filelock import FileLock, Timeout
 
-    need_writable(folder(archive), "set REPRO_HOME to a folder in which you may write")
+    need_writable(folder(archive), "name another folder in REPRO_HOME")
     lock = FileLock(folder(archive) / ".lock")
     try:
         lock.acquire(timeout=0)
@@ -149,7 +149,7 @@ def is_busy(archive: str) -> bool:
     try:
         with FileLock(folder(archive) / ".lock", timeout=0):
             return False
-    except Timeout:
+    except (Timeout, OSError):  # held, or not ours to take
         return True
 
 
