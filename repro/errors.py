@@ -44,6 +44,10 @@ class ManualDataError(ReproError):
     exit_code = 3
 
 
+class DamagedError(ReproError, ValueError):
+    """A file's content is not what it must be; a ValueError, as those of json and tomllib are."""
+
+
 class UnsupportedError(ReproError):
     """A model cannot answer the queries of a protocol."""
 

@@ -29,7 +29,8 @@ FLOORS = [
     ["interactions"],
     ["experiment"],
     ["plugins", "metrics", "locks"],
-    ["hyperparameters", "strict_toml", "paths", "files"],
+    ["hyperparameters", "strict_toml"],
+    ["paths", "files"],
     ["errors"],
 ]
 """From the roof to the ground: wings, and the nouns at the root. Floors on one line never import

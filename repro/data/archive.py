@@ -28,6 +28,8 @@ def fetch(
 ) -> dict[str, cache.Receipt]:
     """Fetch an archive's members into the cache, and verify them.
 
+    If nothing is missing, nothing is written: the cache may be read-only.
+
     Parameters
     ----------
     manifest : Manifest
@@ -50,10 +52,13 @@ def fetch(
         If only the user can obtain them.
     """
     tell = tell or Silent()
-    with cache.locked(manifest.id, tell) as tell:
-        if manifest.generate:
-            return _generate(manifest)
-        _Fetch(manifest, source, unverified, tell).run(view)
+    made = _Fetch(manifest, source, unverified, tell)
+    if not (toy.is_cached(manifest) if manifest.generate else made.is_done(view)):
+        with cache.locked(manifest.id, tell) as asking:
+            if manifest.generate:
+                toy.fill(manifest)
+            else:
+                _Fetch(manifest, source, unverified, asking).run(view)
     return cache.receipts(manifest)
 
 
@@ -86,7 +91,7 @@ class _Fetch:
                 self._tell.say(f"{self._raw / name} has changed; it is fetched again")
                 (self._raw / name).unlink()
         errors: list[ReproError] = []
-        for entry in dict.fromkeys(view.read.values() if view else self._manifest.read):
+        for entry in self._entries(view):
             try:
                 self._fetch_any(self._manifest.read[entry].choices())
             except BusyError:  # another process fetches it now
@@ -97,6 +102,18 @@ class _Fetch:
             worst = max(errors, key=lambda error: error.exit_code)
             others = [f"error: {error}" for error in errors if error is not worst]
             raise type(worst)(worst.message, "\n".join([worst.hint, *self._passed_over, *others]))
+
+    def is_done(self, view: View | None) -> bool:
+        """Return whether the cache holds what a view reads, or all, with the right bytes."""
+        for entry in self._entries(view):
+            if all(self._wanted(choice) for choice in self._manifest.read[entry].choices()):
+                return False
+        states = cache.check(self._manifest).values()
+        return not any(state.startswith("CHANGED") for state in states)
+
+    def _entries(self, view: View | None) -> list[str]:
+        """Return the entries of `read` that a view reads, or all."""
+        return list(dict.fromkeys(view.read.values() if view else self._manifest.read))
 
     def is_near(self, entry: str) -> bool:
         """Return whether the cache and folders hold all that an entry of `read` needs."""
@@ -195,10 +212,10 @@ class _Fetch:
             )
         of = member if member.url else found.archive
         stated = Hashes() if self._unverified else of
-        title = name if member.url else found.archive.file_name
+        title = name if member.url else found.archive.file_name or "archive"
         if not self._unverified and not of.stated() and not member.stated():
             raise ReproError(f"the manifest states no hash of {title}", self._trust())
-        part = cache.folder(found.id) / "parts" / f"{title}.part"
+        part = cache.folder(found.id) / "parts" / f"{title.replace('/', '_')}.part"
         part.parent.mkdir(exist_ok=True)
         url = download(
             [url for url in [of.url, *of.mirrors] if url],
@@ -237,7 +254,12 @@ class _Fetch:
                     raise
 
     def _take(
-        self, name: str, stream: IO[bytes], size: int, source: str, vouched: bool = False
+        self,
+        name: str,
+        stream: IO[bytes] | unpack.Member,
+        size: int,
+        source: str,
+        vouched: bool = False,
     ) -> None:
         """Copy a member into the cache under its name once its bytes are verified."""
         stated = self._manifest.members[name]
@@ -315,17 +337,3 @@ def _by_hand(manifest: Manifest) -> str:
         then = f"repro fetch {manifest.id} --from FOLDER" + ("" if vouched else " --unverified")
         ways.append(f"Put {what} into a folder, then: {then}")
     return "\n  ".join([manifest.archive.manual, *dict.fromkeys(ways)])
-
-
-def _generate(manifest: Manifest) -> dict[str, cache.Receipt]:
-    assert manifest.generate is not None
-    raw = cache.raw_folder(manifest.id)
-    made = cache.canonical_hash(manifest.generate.model_dump() | {"recipe": toy.RECIPE})
-    if not cache.missing(manifest) and all(
-        r.source == made for r in cache.receipts(manifest).values()
-    ):
-        return cache.receipts(manifest)
-    toy.generate(manifest.generate, raw)
-    for name in manifest.all_members():
-        cache.sign(manifest, name, cache.digests(raw / name), True, made)
-    return cache.receipts(manifest)

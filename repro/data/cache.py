@@ -15,12 +15,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ConfigDict, TypeAdapter
+
 from repro import locks, paths
-from repro.data.manifest import Hashes, Manifest, View
+from repro.data.manifest import RECEIPT, Hashes, Manifest, View
 from repro.data.tell import Asking, Tell
-from repro.errors import ReproError
-from repro.files import read_json, write_json
+from repro.files import need_writable, read_json, write_json
 from repro.locks import BusyError, Holder, Lock
+from repro.strict_toml import Inside, checked
 
 CHUNK = 1 << 20
 POLL_SECONDS = 0.5
@@ -30,6 +32,8 @@ POLL_SECONDS = 0.5
 @dataclass(frozen=True)
 class Receipt:
     """What the cache records of a member."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     bytes: int
     """Its length."""
@@ -62,16 +66,14 @@ def receipts(manifest: Manifest) -> dict[str, Receipt]:
 
 
 def _signed(manifest: Manifest) -> dict[str, Receipt]:
-    file = raw_folder(manifest.id) / "receipt.json"
+    file = raw_folder(manifest.id) / RECEIPT
     if not file.exists():
         return {}
-    try:
-        return {name: Receipt(**entry) for name, entry in read_json(file).items()}
-    except (ValueError, TypeError, AttributeError) as error:
-        raise ReproError(
-            f"{file} is damaged: {error}",
-            "delete it and fetch again: the files beside it are then verified again",
-        ) from error
+    hint = "delete it and fetch again: the files beside it are then verified again"
+    return checked(read_json(file, hint), _RECEIPTS, f"{file} is damaged", hint)
+
+
+_RECEIPTS = TypeAdapter(dict[Inside, Receipt])
 
 
 def members(
@@ -132,6 +134,7 @@ def locked(archive: str, tell: Tell) -> Iterator[Tell]:
         Hears what `tell` hears, and raises `BusyError` if another process has taken the archive
         over, because this one was asleep for too long.
     """
+    need_writable(folder(archive), "name another folder in REPRO_HOME")
     told = False
     with ExitStack() as stack:
         while True:
@@ -160,7 +163,7 @@ def sign(manifest: Manifest, name: str, found: dict[str, str], verified: bool, s
     receipt = Receipt(int(found["bytes"]), found["sha256"], verified, source)
     known = {**receipts(manifest), name: receipt}
     write_json(
-        raw_folder(manifest.id) / "receipt.json",
+        raw_folder(manifest.id) / RECEIPT,
         {key: asdict(value) for key, value in known.items()},
     )
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from repro import strict_toml
 from repro.errors import ReproError
 from repro.papers import library
 
@@ -140,10 +140,10 @@ def _setting(text: str) -> tuple[str, Any]:
     if not equals:
         raise ReproError(f"--set '{text}' is not KEY=VALUE", "as in --set latent_dim=64")
     try:
-        return key.strip(), tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+        return key.strip(), strict_toml.parsed(f"value = {value}")["value"]
+    except (ValueError, RecursionError):
         pass
     try:
         return key.strip(), ast.literal_eval(value.strip())
-    except (ValueError, TypeError, SyntaxError):
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         return key.strip(), value.strip()

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from repro import files
 from repro.data import prepare
 from repro.data.tell import Tell
 from repro.errors import ReproError
@@ -159,6 +160,7 @@ def _run(todo: list[Job], how: How, audience: Audience) -> Done:
     from repro.runs import machine  # loads torch
 
     settings = how.settings(todo)
+    files.need_writable(settings.runs, "name another folder in REPRO_RUNS or --runs")
     with machine.restored():
         if how.engine == "local":
             machine.chosen_device(how.device)  # without one, fail here and not in every run

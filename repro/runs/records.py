@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -121,6 +122,7 @@ def save(
         The same, with the digests of what was written.
     """
     folder = runs / record.id
+    before = [folder / name for name in (FILE, HITS, EMBEDDINGS) if os.path.lexists(folder / name)]
     packed = {"hits": np.packbits(hits, axis=1), "width": hits.shape[1], "n_targets": n_targets}
     kept = {EMBEDDINGS: embeddings} if embeddings else {}
     with ExitStack() as written:  # it renames the last first
@@ -133,8 +135,8 @@ def save(
         content = sealed(_content(record))
         file.write_bytes(json_bytes(content))
         may_write()
-        for name in (FILE, HITS, EMBEDDINGS):  # an old record must not vouch for new hits
-            _delete(folder / name)
+        for old in before:  # an old record must not vouch for new hits
+            _delete(old)
     may_write()
     checkpoints.clear(folder)
     for cut_off in (path for name in (HITS, EMBEDDINGS, FILE) for path in unfinished(folder, name)):
