@@ -30,6 +30,7 @@ from repro.runs.plan import plan
 from repro.runs.settings import How
 from repro.runs.standalone import Fitted, evaluate, fit, rank
 from repro.runs.status import State, states
+from repro.text import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -140,7 +141,7 @@ class TableOf:
 
     def __repr__(self) -> str:
         caption = self.paper.table(self.number).caption
-        return f"<table {self.number} of {self.paper.id}: {caption}>"
+        return one_line(f"<table {self.number} of {self.paper.id}: {caption}>")
 
     @property
     def rows(self) -> list[str]:
@@ -176,7 +177,7 @@ class PaperOf:
     paper: Paper
 
     def __repr__(self) -> str:
-        return f"<paper {self.paper.id}: {self.title}; tables {', '.join(self.tables)}>"
+        return one_line(f"<paper {self.paper.id}: {self.title}; tables {', '.join(self.tables)}>")
 
     @property
     def title(self) -> str:
@@ -278,8 +279,7 @@ def run(
         run failed. Finished runs are recorded.
     """
     asked = asked_for(paper, table, figure, rows, added, views, seeds, settings, model, smoke)
-    folder = Path(runs) if runs else paths.runs()
-    how = How(folder, device, threads, jobs, engine, deterministic, force)
+    how = How(Path(runs or paths.runs()), device, threads, jobs, engine, deterministic, force)
     quiet = Quiet()
     done = replace(batch.run(asked, how, audience or quiet), messages=tuple(quiet.said))
     if done.exit_code:

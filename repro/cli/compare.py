@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from repro.cli import app
+from repro.cli.echo import echo
 from repro.cli.options import Papers, Records, Smoke, Table
 
 
@@ -44,8 +45,8 @@ def compare(
     if against and chosen in ("csv", "json"):
         raise ReproError(f"--against does not work with {chosen}, which lists cells")
     found = api.compare(*papers or [], table=table, smoke=smoke, against=against, runs=runs)
-    typer.echo(FORMATS[chosen](found.tables))
+    echo(FORMATS[chosen](found.tables))
     if against and not any(one.pairs for one in found.tables):
-        typer.echo(NOTHING_AGAINST.format(against), err=True)
+        echo(NOTHING_AGAINST.format(against), err=True)
     if strict and {"higher", "lower"} & {cell.judged for cell in found.cells}:
         raise typer.Exit(1)
