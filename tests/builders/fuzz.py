@@ -5,6 +5,7 @@ how, and which commands then read it; `Lane` makes the tries. A try survives if
 
 - no command ends with an exception or an exit code that is not documented, or tells of a traceback;
 - all commands end in time;
+- nothing but printable characters is printed;
 - every number and verdict is that of the undamaged file, or the messages name what is damaged.
 """
 
@@ -58,6 +59,8 @@ class Seen:
             self.faults.append(f"exit code {result.exit_code}")
         if "Traceback (most" in result.output or "the traceback is in" in result.output:
             self.faults.append(f"traceback, told: {_told(result.output)}")
+        if not all(one == "\n" or one.isprintable() for one in result.output):
+            self.faults.append("a control character is printed")
         self.said += result.stderr
         if numbers:
             self.numbers.append(result.stdout if result.exit_code == 0 else None)

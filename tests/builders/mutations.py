@@ -209,7 +209,8 @@ ODD_CODE = [
 
 def odd_code(content: bytes, draw: Random) -> bytes:
     """Put an odd expression in place of a default."""
-    return re.sub(rb"= [^\n]*", b"= " + draw.choice(ODD_CODE).encode(), content, count=1)
+    odd = b"= " + draw.choice(ODD_CODE).encode()
+    return re.sub(rb"= [^\n]*", lambda _: odd, content, count=1)
 
 
 CODE = [*TEXT, odd_code, odd_code, other_lines]
