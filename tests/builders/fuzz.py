@@ -87,7 +87,7 @@ class Kind:
     name: str
     """As the table of results calls it."""
     file: str
-    """Which file, as a pattern under the folder of `made`; of several, one is drawn."""
+    """Which file, as patterns under the folder of `made`, with spaces between; one is drawn."""
     mutations: Sequence[Mutation]
     tries: int
     made: Callable[[], Path]
@@ -98,6 +98,11 @@ class Kind:
     """A message that holds one of these, or the file's name, names the fault."""
     compares: bool = True
     """Whether numbers must stay; not where the file is the user's own and may say anything."""
+
+    def files(self, folder: Path) -> list[Path]:
+        """Return the files in a folder that may be damaged."""
+        found = [path for pattern in self.file.split() for path in folder.glob(pattern)]
+        return sorted(path for path in found if path.is_file())
 
 
 @dataclass(frozen=True)
@@ -131,22 +136,36 @@ class Lane:
     def attempt(self, n: int) -> Fault | None:
         """Make a try by its number; return how it failed."""
         draw = Random(f"{self._kind.name}/{n}")
-        self._reset()
-        file = draw.choice(sorted(self._place.glob(self._kind.file)))
-        content = file.read_bytes()
+        file, content = self._whole(draw)
         if draw.random() < 0.04:
             how = in_place(file, draw)
         else:
             mutation = draw.choice(self._kind.mutations)
-            how, damaged = mutation.__name__, mutation(content, draw)
-            file.write_bytes(damaged)
+            how = mutation.__name__
+            file.write_bytes(mutation(content, draw))
+        what = self._wrong_with(file)
+        return Fault(self._kind.name, n, how, what) if what else None
+
+    def wrong_with(self, content: bytes) -> str:
+        """Return what is wrong if a file has this content, or ""."""
+        file, _ = self._whole(Random(0))
+        file.write_bytes(content)
+        return self._wrong_with(file)
+
+    def _whole(self, draw: Random) -> tuple[Path, bytes]:
+        """Put everything back; return the file to damage, and its content."""
+        self._reset()
+        file = draw.choice(self._kind.files(self._place))
+        return file, file.read_bytes()
+
+    def _wrong_with(self, file: Path) -> str:
         try:
             with _limits():
-                what = self._judged(file, self._look())
+                return self._judged(file, self._look())
         except HangsError as hang:
-            what = f"hangs in {_place(hang)}"
-        removed(file)
-        return Fault(self._kind.name, n, how, what) if what else None
+            return f"hangs in {_place(hang)}"
+        finally:
+            removed(file)
 
     def _reset(self) -> None:
         """Put everything back, and have this process forget what it has read."""

@@ -296,8 +296,24 @@ def _zip(files: Sequence[tuple[str, bytes]]) -> bytes:
 
 def renamed(content: bytes, draw: Random) -> bytes:
     """Give a member another name of the same length, which may be no text."""
-    odd = [b"/abs.csv", b"../x.csv", b"ro\0s.csv", b"\xff\xfe\x80.csv", b"\x1b[2J.csv", b"rows.cs/"]
+    odd = [
+        b"/abs.csv",
+        b"../x.csv",
+        b"ro\0s.csv",
+        b"\xff\xfe\x80s.csv",
+        b"\x1b[2J.csv",
+        b"rows.cs/",
+    ]
     return content.replace(b"rows.csv", draw.choice(odd), draw.choice([-1, 1]))
+
+
+def badly_named(content: bytes, draw: Random) -> bytes:
+    """Give a member of a zip a name that is said to be UTF-8, and is not."""
+    made = bytearray(content.replace(b"rows.csv", b"\xff\xfe\x80s.csv"))
+    for signature, at in ((rb"PK\x03\x04", 7), (rb"PK\x01\x02", 9)):
+        for one in re.finditer(signature, content):
+            made[one.start() + at] |= 0x08
+    return bytes(made)
 
 
 def odd_zip(content: bytes, draw: Random) -> bytes:
@@ -341,7 +357,7 @@ def inside(content: bytes, draw: Random) -> bytes:
     )
 
 
-ZIP = [*BYTES, renamed, odd_zip, odd_zip]
+ZIP = [*BYTES, renamed, badly_named, odd_zip, odd_zip]
 TGZ = [*BYTES, inside, inside, odd_tar, odd_tar]
 
 

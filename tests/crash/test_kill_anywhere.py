@@ -220,7 +220,7 @@ def files() -> set[Path]:
     return {path for path in found if path.is_file() and path.suffix != ".lock"}
 
 
-def shielded(crash: Crash) -> tuple[str, ...]:
+def placed(crash: Crash) -> tuple[str, ...]:
     """Return the command with paths as they are in this place."""
     return tuple(str(place() / "from") if one == "from" else one for one in crash.command)
 
@@ -228,32 +228,33 @@ def shielded(crash: Crash) -> tuple[str, ...]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CRASHES)
 def test_a_killed_command_ends_the_second_time_as_if_it_had_not_been_killed(
-    nursery: Nursery, name: str, write: Write, server: Serving, monkeypatch: pytest.MonkeyPatch
+    nursery: Nursery, name: str, write: Write, server: Serving
 ) -> None:
     crash, draw = CRASHES[name], Random(name)
     crash.prepare(server)
     template = place().with_name(f"{place().name}-template")
     shutil.copytree(place(), template)
-    command = shielded(crash)
+    command = placed(crash)
     whole = nursery.run(*command)
     assert whole.code == 0, whole.messages
     result, wanted = crash.result(), files()
-    killed = 0
     for n in range(crash.kills):
-        shutil.rmtree(place())
-        shutil.copytree(template, place())
-        moment = draw.uniform(0, whole.seconds)
-        if n < crash.alone:
-            killed += alone(command, draw.uniform(0, 2.5))
-        else:
-            killed += nursery.run(*command, moment=moment, group=bool(n % 2)).code < 0
+        moment = draw.uniform(0, 2.5 if n < crash.alone else whole.seconds)
+        killed = False
+        while not killed:  # by the moment it may have ended: then earlier
+            shutil.rmtree(place())
+            shutil.copytree(template, place())
+            if n < crash.alone:
+                killed = alone(command, moment)
+            else:
+                killed = nursery.run(*command, moment=moment, group=bool(n % 2)).code < 0
+            moment /= 1 if killed else 2
         said = f"{name}, kill {n} after {moment:.3f} s"
         again = nursery.run(*command)
         assert again.code == 0, f"{said}: {again.messages}"
         assert "Traceback" not in again.messages, f"{said}: {again.messages}"
         assert crash.result() == result, said
         check_leftovers(wanted, said)
-    assert killed > crash.kills / 2  # else the moments miss the command's life
 
 
 def alone(command: tuple[str, ...], moment: float) -> bool:
