@@ -2,7 +2,7 @@
 
 `PYTHONPATH=tests python tests/fuzz/test_files.py` makes all tries, and prints for each kind of file
 how many there were and how many survived, as Markdown; and on stderr what did not survive. With
-KIND and N behind it, it repeats a single try.
+`--write` it writes that into the page on reliability; with KIND and N it repeats a single try.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ from repro.runs.records import Failure, Record
 from repro.runs.settings import How, Report
 from repro.training import progress
 
+PAGE = Path(__file__).parents[2] / "repro" / "runs" / "README.md"
 NUMBERS = ["0.50", "0.5"]
 NET = {"hidden_dims": [8], "latent_dim": 4, "n_epochs": 6}
 MINE = paper(
@@ -433,7 +434,13 @@ def main() -> None:
     rows.append(("all", sum(n for _, n, _ in rows), sum(n for _, _, n in rows)))
     lines = ["| file | tries | survived |", "|:--|--:|--:|"]
     lines += [f"| {name} | {n:,} | {survived:,} |" for name, n, survived in rows]
-    sys.stdout.write("\n".join([*lines, ""]))
+    text = "\n".join([*lines, ""])
+    sys.stdout.write(text)
+    if "--write" in sys.argv:
+        before, begin, rest = PAGE.read_text().partition("<!-- fuzz -->\n")
+        PAGE.write_text(
+            before + begin + text + "<!-- /fuzz -->" + rest.partition("<!-- /fuzz -->")[2]
+        )
     for name, (_, faults) in found.items():
         firsts = {fault.what[:100]: fault for fault in reversed(faults)}
         for what, n in Counter(fault.what[:100] for fault in faults).most_common():
@@ -441,7 +448,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:]:
+    if sys.argv[1:] not in ([], ["--write"]):
         place()
         one = BY_NAME[sys.argv[1]]
         fault = Lane(one, place()).attempt(int(sys.argv[2]))
