@@ -4,6 +4,8 @@ import difflib
 import errno
 from collections.abc import Iterable
 
+from repro.text import in_lines, one_line
+
 EXIT_CODES = {
     0: "success",
     1: "an error, or with --strict: a cell is higher or lower",
@@ -35,7 +37,8 @@ class ReproError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.message}\n  {self.hint}" if self.hint else self.message
+        message = one_line(self.message)
+        return in_lines(f"{message}\n  {self.hint}") if self.hint else message
 
 
 class ManualDataError(ReproError):

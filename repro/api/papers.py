@@ -10,6 +10,7 @@ from repro.papers import library
 from repro.papers.paper import Paper
 from repro.report.notebook import Comparison
 from repro.runs.batch import Batch
+from repro.text import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +25,7 @@ class TableOf:
 
     def __repr__(self) -> str:
         caption = self.paper.table(self.number).caption
-        return f"<table {self.number} of {self.paper.id}: {caption}>"
+        return one_line(f"<table {self.number} of {self.paper.id}: {caption}>")
 
     @property
     def rows(self) -> list[str]:
@@ -60,7 +61,7 @@ class PaperOf:
     paper: Paper
 
     def __repr__(self) -> str:
-        return f"<paper {self.paper.id}: {self.title}; tables {', '.join(self.tables)}>"
+        return one_line(f"<paper {self.paper.id}: {self.title}; tables {', '.join(self.tables)}>")
 
     @property
     def title(self) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from repro.cli.echo import echo
 from repro.errors import EXIT_CODES, ReproError, of_the_system
 
 GROUPS = {
@@ -40,19 +41,19 @@ class _Group(TyperGroup):
         except ReproError as error:
             if ctx.params.get("debug"):
                 raise
-            typer.echo(f"error: {error}", err=True)
+            echo(f"error: {error}", err=True)
             raise typer.Exit(error.exit_code) from error
         except OSError as error:
             why = of_the_system(error)
             if ctx.params.get("debug") or why is None:
                 raise
-            typer.echo(f"error: {why}", err=True)
+            echo(f"error: {why}", err=True)
             raise typer.Exit(1) from error
         except KeyboardInterrupt as interrupt:
             terminated = isinstance(interrupt, _TerminatedError)
             how = "terminated" if terminated else "interrupted"
             again = _AGAIN.get(ctx.invoked_subcommand, "run the same command again")
-            typer.echo(f"{how}; {again}", err=True)
+            echo(f"{how}; {again}", err=True)
             raise typer.Exit(143 if terminated else 130) from interrupt
 
 
@@ -95,7 +96,7 @@ def _version(asked: bool) -> None:
 
         code = code_version()
         commit = f" (commit {code['commit'][:12]})" if "commit" in code else ""
-        typer.echo(f"repro {code['version']}{commit}")
+        echo(f"repro {code['version']}{commit}")
         raise typer.Exit
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from repro.cli import app
+from repro.cli.echo import echo
 from repro.cli.options import Json, Records
 
 
@@ -35,10 +36,10 @@ def check(
     for one in checked(*what or [], runs=runs):
         found.append(one)
         if not as_json:
-            typer.echo(descriptions.verified(one))
+            echo(descriptions.verified(one))
     if as_json:
-        typer.echo(json.dumps([asdict(one) for one in found], indent=1))
+        echo(json.dumps([asdict(one) for one in found], indent=1))
     else:
-        typer.echo(descriptions.verified_in_all(found))
+        echo(descriptions.verified_in_all(found))
     if any(one.damaged for one in found):
         raise typer.Exit(1)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from repro.cli.echo import echo
+
 if TYPE_CHECKING:
     from repro.runs.records import Records as Found
 
@@ -28,5 +30,7 @@ Smoke = Annotated[bool, typer.Option(help="Show smoke runs instead of real ones.
 
 def tell_damaged(known: Found) -> None:
     """Name the records that cannot be used, on stderr."""
+    from repro.text import one_line
+
     for one in known.damaged:
-        typer.echo(f"damaged: {one.reason}", err=True)
+        echo(f"damaged: {one_line(one.reason)}", err=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from repro.cli import app
+from repro.cli.echo import echo
 from repro.cli.options import Added, Json, Table
 
 if TYPE_CHECKING:
@@ -119,14 +120,14 @@ def _dry_run(asked: Asked, how: How, as_json: bool) -> None:
     from repro.runs.dry_run import dry_run
 
     if as_json:
-        typer.echo(json.dumps(asdict(dry_run(asked, how)), indent=1))
+        echo(json.dumps(asdict(dry_run(asked, how)), indent=1))
         return
 
     def begin(run: PlannedRun) -> None:
-        typer.echo(described.planned(run))
+        echo(described.planned(run))
 
     def end(run: PlannedRun) -> None:
         if not run.record:
-            typer.echo(described.time_of(run))
+            echo(described.time_of(run))
 
-    typer.echo(described.dry_run(dry_run(asked, how, begin, end)))
+    echo(described.dry_run(dry_run(asked, how, begin, end)))

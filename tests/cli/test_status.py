@@ -96,8 +96,7 @@ def test_status_shows_how_every_run_stands(mine: Mine) -> None:
     assert rows[f"{seed} 0"] == ["done", record.id]
     at = f"process {os.getpid()} on {socket.gethostname()}"
     assert rows[f"{seed} 1"] == ["running", f"train 3/10, {at}", "2 min 05 s"]
-    assert rows[f"{seed} 2"] == ["failed", "no memory", "0 s"]
-    assert "use less (last night)" in text
+    assert rows[f"{seed} 2"] == ["failed", "no memory; use less (last night)", "0 s"]
     assert rows[f"{seed} 3"] == ["missing", "interrupted at epoch 3/10; resumes", "0 s"]
     assert rows[f"{seed} 4"] == ["missing", "0 s"]
     assert rows["mine 1 | POP | Gone"] == ["blocked", "the owner withdrew it"]
