@@ -4,6 +4,8 @@ import difflib
 import errno
 from collections.abc import Iterable
 
+from repro.text import in_lines, one_line
+
 EXIT_CODES = {
     0: "success",
     1: "an error, or with --strict: a cell is higher or lower",
@@ -35,13 +37,18 @@ class ReproError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.message}\n  {self.hint}" if self.hint else self.message
+        message = one_line(self.message)
+        return in_lines(f"{message}\n  {self.hint}") if self.hint else message
 
 
 class ManualDataError(ReproError):
     """Data that only the user can obtain: behind a form, a login or an e-mail."""
 
     exit_code = 3
+
+
+class DamagedError(ReproError, ValueError):
+    """A file's content is not what it must be; a ValueError, as those of json and tomllib are."""
 
 
 class UnsupportedError(ReproError):
@@ -54,6 +61,11 @@ def of_the_system(error: OSError) -> ReproError | None:
         again = "make room, then run the command again to resume"
         return ReproError("the disk is full; finished work is kept", again)
     return ReproError(f"{error.filename}: {error.strerror}") if error.filename else None
+
+
+def size(n_bytes: int) -> str:
+    """Return bytes for people: "36.5 GB", "120 MB"."""
+    return f"{n_bytes / 1e9:,.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:,.0f} MB"
 
 
 def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> ReproError:

@@ -184,7 +184,14 @@ class Experiment:
         digest : str
             The dataset's digest.
         """
-        return hashlib.sha256(f"{digest}\n{self.key()}".encode()).hexdigest()[:12]
+        return id_of(self.as_json(), digest)
+
+    def of_seed(self, seed: int) -> "Experiment":
+        """Return the experiment with another seed; it shares what has been found of this one."""
+        found = {name: getattr(self, name) for name in ("selection", "seedless", "modelless")}
+        made = object.__new__(Experiment)  # thousands are listed at a time
+        vars(made).update(vars(self) | found, seed=seed)
+        return made
 
     def smoked(self) -> "Experiment":
         """Return the same experiment on toy data with two epochs.
@@ -217,6 +224,12 @@ def departures(made: Experiment, planned: Experiment) -> list[str]:
     return [
         f"{rule} = {value or 0}" for rule, value in rules.items() if value != getattr(planned, rule)
     ]
+
+
+def id_of(experiment: Mapping[str, Any], digest: str) -> str:
+    """Return the id of an experiment, as plain JSON values, on the data with a digest."""
+    text = f"{digest}\n{canonical(experiment)}"
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:12]
 
 
 def loops(params: Mapping[str, Any]) -> dict[str, int]:

@@ -1,16 +1,19 @@
-"""Write files whole or not at all; read and write JSON."""
+"""Write files whole or not at all; turn what reading a file raises into our errors; JSON."""
 
 import json
+import math
 import os
 import re
 import secrets
 import shutil
+import stat
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from repro.errors import ReproError
+from repro.errors import DamagedError, ReproError
 
 
 @contextmanager
@@ -64,15 +67,90 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a mapping as JSON, atomically."""
+    write_atomically(path, json_bytes(content))
+
+
+def json_bytes(content: Mapping[str, Any]) -> bytes:
+    """Return a mapping as the JSON that `write_json` writes."""
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-    write_atomically(path, (text + "\n").encode())
+    return (text + "\n").encode()
 
 
-def read_json(path: Path) -> Any:
-    """Return what `write_json` wrote; ValueError if the file is damaged."""
-    text = path.read_text(encoding="utf-8")  # whatever the system's encoding
-    return json.loads(text, parse_constant=_refused)
+def need_writable(folder: Path, hint: str) -> None:
+    """Create a folder, and raise if no file can be written there: an error with that hint."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ReproError(f"no file can be written in {folder}: {error.strerror}", hint) from error
 
 
-def _refused(constant: str) -> float:
-    raise ValueError(f"{constant} is not valid JSON")
+@contextmanager
+def reading(failure: str, hint: str = "") -> Iterator[None]:
+    """Turn whatever a library raises while it reads a file into one error that names the file.
+
+    Zip, tar, zlib, json, tomllib and numpy raise far more than they document: UnicodeDecodeError,
+    TypeError, RecursionError, struct.error. No list of them is whole, so every exception counts.
+    Therefore the block must hold calls of the library and nothing of our own, whose faults would
+    be taken for the file's.
+
+    Parameters
+    ----------
+    failure : str
+        The beginning of the message: which file is not what it should be.
+    hint : str, optional
+        What to do about it.
+
+    Raises
+    ------
+    DamagedError
+        If the library raises. Two exceptions pass: FileNotFoundError, because a file that is
+        absent is not damaged, and ReproError.
+    """
+    try:
+        yield
+    except (FileNotFoundError, ReproError):
+        raise
+    except Exception as error:
+        raise DamagedError(f"{failure}: {_said(error)}", hint) from error
+
+
+def _said(error: Exception) -> str:
+    """Return the words of a library's exception, on one line and not too long."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, MemoryError):
+        return "it needs more memory than there is"
+    said = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return " ".join(said.split())[:300] or type(error).__name__
+
+
+def read_json(path: Path, hint: str = "") -> Any:
+    """Return what `write_json` wrote.
+
+    Raises
+    ------
+    DamagedError
+        If the file is not JSON, or a number in it is too large; with that hint.
+    FileNotFoundError
+        If there is none.
+    """
+    with reading(f"{path} is damaged", hint):
+        return json.loads(text(path), parse_constant=finite, parse_float=finite)
+
+
+def text(path: Path, most: int = -1) -> str:
+    """Return the text of a file, or its first `most` characters; ValueError if it is no file."""
+    if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
+        raise ValueError("it is not a regular file")
+    with path.open(encoding="utf-8") as file:  # whatever the system's encoding
+        return file.read(most)
+
+
+def finite(number: str) -> float:
+    """Return the number that a text in JSON or TOML states; ValueError if it is infinite or nan."""
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(f"{number[:40]} is not a finite number")
+    return value

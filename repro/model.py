@@ -52,12 +52,25 @@ class Composite(t.Protocol):
         ...
 
 
+class Memory(t.NamedTuple):
+    """Bytes that a training takes at its peak, besides torch and the data."""
+
+    process: int
+    """In the process, wherever the model trains."""
+    device: int = 0
+    """On the device; on a CPU that is in the process, too, but not at the same time."""
+
+
 class Model(t.Protocol):
     """Hyper-parameters, and how to train.
 
     A model that cannot score users unknown to training declares ``KNOWN_USERS_ONLY: ClassVar[bool]
     = True`` and is refused before it trains; its scorer raises as well. One whose seed changes no
     result declares ``RANDOM: ClassVar[bool] = False``: a single run of it has no spread.
+
+    One whose memory may exceed a machine's can say so in a method ``memory(self, train:
+    Interactions) -> Memory``, which computes it from numbers such as ``train.n_items``: then a run
+    that lacks memory is refused before it trains.
     """
 
     def epochs(self, train: Interactions, run: Run) -> Iterator[Scorer]:

@@ -6,6 +6,7 @@ Environment: ``REPRO_HOME`` (data cache), ``REPRO_RUNS`` (records), ``REPRO_MIRR
 """
 
 import os
+import re
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,21 @@ import platformdirs
 from repro.errors import ReproError
 
 _PACKAGE = Path(__file__).parent
+
+NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}"
+"""What may become a part of a path: no separator, no leading dot, and so no way out of a folder."""
+
+NAME_WORDS = "letters, digits, '.', '_' and '-', at most 100, not beginning with '.'"
+
+
+def is_name(text: str) -> bool:
+    """Return whether a text may be the name of a file or folder."""
+    return re.fullmatch(NAME, text) is not None
+
+
+def is_inside(text: str) -> bool:
+    """Return whether a text may be the path of a file below a folder: up to eight names."""
+    return re.fullmatch(f"{NAME}(/{NAME}){{0,7}}", text) is not None
 
 
 def home() -> Path:
@@ -89,7 +105,10 @@ def files(kind: str) -> dict[str, Path]:
 
 
 def listed(folders: list[Path], pattern: str) -> dict[str, Path]:
-    """Return the files of some folders by stem; the first folder that has a name wins."""
+    """Return the files of some folders by stem, but hidden ones; the first folder of a name wins.
+
+    A hidden file is one that an editor or a file manager leaves behind.
+    """
     there = []
     for folder in folders:
         with suppress(FileNotFoundError, NotADirectoryError):
@@ -102,5 +121,6 @@ def _listed(folders: tuple[tuple[Path, int], ...], pattern: str) -> dict[str, Pa
     found: dict[str, Path] = {}
     for folder, _changed in folders:
         for path in sorted(folder.glob(pattern)):
-            found.setdefault(path.stem, path)
+            if not path.name.startswith("."):
+                found.setdefault(path.stem, path)
     return found

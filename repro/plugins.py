@@ -128,6 +128,20 @@ class Catalogue:
         known_as = self._before.get(path.stem)
         return replace(found, id_name=known_as) if known_as else found
 
+    def at(self, path: Path) -> Plugin:
+        """Read the description of a plug-in in a file, wherever it lies.
+
+        Raises
+        ------
+        ReproError
+            If the file does not name a dataclass.
+        """
+        return _read(path.stem, path, self.attribute, path.stat().st_mtime_ns)
+
+    def load_at(self, path: Path) -> Any:
+        """Import a plug-in from its file, wherever it lies, and return its class."""
+        return getattr(_import(self.kind, path), self.attribute)
+
     def load(self, name: str) -> Any:
         """Import one plug-in and return its class."""
         path = self.entry(name).path

@@ -10,12 +10,13 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from repro.cli.echo import echo
 from repro.errors import EXIT_CODES, ReproError, of_the_system
 
 GROUPS = {
     "Papers and data": ("list", "show", "fetch"),
     "Runs": ("run", "status", "clean"),
-    "Results": ("compare", "figure", "freeze"),
+    "Results": ("compare", "figure", "freeze", "check"),
 }
 """The commands, as `repro --help` groups them."""
 
@@ -40,21 +41,28 @@ class _Group(TyperGroup):
         except ReproError as error:
             if ctx.params.get("debug"):
                 raise
-            typer.echo(f"error: {error}", err=True)
+            echo(f"error: {error}", err=True)
             raise typer.Exit(error.exit_code) from error
         except OSError as error:
             why = of_the_system(error)
             if ctx.params.get("debug") or why is None:
                 raise
-            typer.echo(f"error: {why}", err=True)
+            echo(f"error: {why}", err=True)
             raise typer.Exit(1) from error
         except KeyboardInterrupt as interrupt:
             terminated = isinstance(interrupt, _TerminatedError)
             how = "terminated" if terminated else "interrupted"
-            anew = " (with --force it starts over)" if ctx.invoked_subcommand == "run" else ""
-            kept = f"finished work is kept; run the same command again to resume{anew}"
-            typer.echo(f"{how}; {kept}", err=True)
+            again = _AGAIN.get(ctx.invoked_subcommand, "run the same command again")
+            echo(f"{how}; {again}", err=True)
             raise typer.Exit(143 if terminated else 130) from interrupt
+
+
+_AGAIN = {
+    "run": "finished runs are recorded; the same command resumes those that have a checkpoint and "
+    "begins the others anew (with --force it starts over)",
+    "fetch": "finished work is kept; run the same command again to resume",
+}
+"""What an interrupt leaves, by command."""
 
 
 class _TerminatedError(KeyboardInterrupt):
@@ -88,7 +96,7 @@ def _version(asked: bool) -> None:
 
         code = code_version()
         commit = f" (commit {code['commit'][:12]})" if "commit" in code else ""
-        typer.echo(f"repro {code['version']}{commit}")
+        echo(f"repro {code['version']}{commit}")
         raise typer.Exit
 
 
@@ -113,4 +121,4 @@ def main() -> None:
     app()
 
 
-from repro.cli import clean, compare, fetch, figure, freeze, list_, run, show, status  # noqa: E402, F401 - they register themselves
+from repro.cli import check, clean, compare, fetch, figure, freeze, list_, run, show, status  # noqa: E402, F401 - they register themselves

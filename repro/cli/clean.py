@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from repro.cli import app
+from repro.cli.echo import echo
 from repro.cli.options import Records
 
 
@@ -30,7 +31,7 @@ def clean(
     from repro.runs.leftovers import delete, leftovers
 
     found = leftovers(runs or paths.runs(), unfinished)
-    typer.echo(described(found))
+    echo(described(found))
     if found and (yes or typer.confirm("Delete them?")):
         delete(found, runs or paths.runs(), unfinished)
-        typer.echo("deleted")
+        echo("deleted")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from repro.cli import app
+from repro.cli.echo import echo
 from repro.cli.options import Papers, Records, Smoke, Table
 
 
@@ -39,13 +40,16 @@ def compare(
     from repro import api
     from repro.errors import ReproError
     from repro.report.tables import FORMATS, NOTHING_AGAINST
+    from repro.text import one_line
 
     chosen = "json" if as_json else form.value
     if against and chosen in ("csv", "json"):
         raise ReproError(f"--against does not work with {chosen}, which lists cells")
     found = api.compare(*papers or [], table=table, smoke=smoke, against=against, runs=runs)
-    typer.echo(FORMATS[chosen](found.tables))
+    echo(FORMATS[chosen](found.tables))
+    for fault in found.damaged:
+        echo(f"damaged: {one_line(fault)}", err=True)
     if against and not any(one.pairs for one in found.tables):
-        typer.echo(NOTHING_AGAINST.format(against), err=True)
+        echo(NOTHING_AGAINST.format(against), err=True)
     if strict and {"higher", "lower"} & {cell.judged for cell in found.cells}:
         raise typer.Exit(1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from repro.cli import app
+from repro.cli.echo import echo
 
 if TYPE_CHECKING:
     from repro.data.prepare import Request
@@ -58,9 +59,9 @@ def _fetch(asked: Request, source: Path | None, unverified: bool) -> int:
     with Files() as tell:
         faults = prepare.fetch(asked, source, unverified, tell)
     for fault in faults:
-        typer.echo(f"error: {fault}", err=True)
+        echo(f"error: {fault}", err=True)
     if cache.receipts(asked.archive):
-        typer.echo(descriptions.dataset(asked.archive))
+        echo(descriptions.dataset(asked.archive))
     return max((fault.exit_code for fault in faults), default=0)
 
 
@@ -71,5 +72,5 @@ def _check(asked: list[Request]) -> int:
 
     archives = [one.archive for one in asked] or map(manifest.load, manifest.names())
     found = {archive.id: prepare.check(archive) for archive in archives}
-    typer.echo(descriptions.checked(found, missing=bool(asked)))
+    echo(descriptions.checked(found, missing=bool(asked)))
     return int(any(one.damaged for rows in found.values() for one in rows))

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from repro.cli import app
-from repro.cli.options import Records
+from repro.cli.echo import echo
+from repro.cli.options import Records, tell_damaged
 
 
 @app.command(epilog="Example: repro figure acvae 3")
@@ -28,9 +29,11 @@ def figure(
     from repro.papers import library
     from repro.report.drawing import draw
     from repro.runs import records
+    from repro.text import in_lines, one_line
 
     known = records.load_all(runs or paths.runs())
+    tell_damaged(known)
     drawn = draw(library.load(paper), number, known, to, smoke)
     for remark in drawn.remarks:
-        typer.echo(remark, err=True)
-    typer.echo(f"{drawn.n_points} points in {drawn.stem}.png, .svg and .csv")
+        echo(in_lines(remark), err=True)
+    echo(f"{drawn.n_points} points in {one_line(drawn.stem)}.png, .svg and .csv")

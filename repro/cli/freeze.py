@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from repro.cli import app
-from repro.cli.options import Records, Table
+from repro.cli.echo import echo
+from repro.cli.options import Records, Table, tell_damaged
 
 
 @app.command(epilog="Example: repro freeze acvae --table 2")
@@ -31,16 +32,18 @@ def freeze(
     from repro.papers import library
     from repro.results import freezing
     from repro.runs import records
+    from repro.text import one_line
 
     if figure and table:
         raise ReproError("--figure and --table exclude each other", "freeze one after the other")
-    found, known = library.load(paper), list(records.load_all(runs or paths.runs()))
+    found, known = library.load(paper), records.load_all(runs or paths.runs())
+    tell_damaged(known)
     done = (
         freezing.freeze_figure(found, known, figure)
         if figure
         else freezing.freeze(found, known, table)
     )
-    typer.echo(f"{done.count} {done.what} of {len(done.runs)} runs in {done.path}")
+    echo(f"{done.count} {done.what} of {len(done.runs)} runs in {one_line(done.path)}")
     if done.dirty:
         made = "made by code that differed from its commit or changed after an interruption"
-        typer.echo(f"{made}: {', '.join(sorted(done.dirty))}", err=True)
+        echo(f"{made}: {one_line(', '.join(sorted(done.dirty)))}", err=True)

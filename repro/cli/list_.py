@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from repro.cli import app
+from repro.cli.echo import echo
 from repro.cli.options import Json
 
 
@@ -34,4 +35,4 @@ def list_(
 
     lines = lists.lines(kind.value)
     text = json.dumps([asdict(line) for line in lines], indent=1) if as_json else lists.table(lines)
-    typer.echo(text)
+    echo(text)

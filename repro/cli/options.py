@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from repro.cli.echo import echo
+
+if TYPE_CHECKING:
+    from repro.runs.records import Records as Found
 
 Papers = Annotated[list[str] | None, typer.Argument(help="Papers; all if none is named.")]
 
@@ -21,3 +26,11 @@ Records = Annotated[
 Added = Annotated[bool, typer.Option(help="Include rows and views that table files add.")]
 
 Smoke = Annotated[bool, typer.Option(help="Show smoke runs instead of real ones.")]
+
+
+def tell_damaged(known: Found) -> None:
+    """Name the records that cannot be used, on stderr."""
+    from repro.text import one_line
+
+    for one in known.damaged:
+        echo(f"damaged: {one_line(one.reason)}", err=True)

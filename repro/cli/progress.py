@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
-import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -14,6 +13,7 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
@@ -21,9 +21,12 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 from rich.table import Column
+from rich.text import Text
 
+from repro.cli.echo import echo
 from repro.report.runs import duration
 from repro.report.runs import outcome as described
+from repro.text import in_lines, one_line
 
 if TYPE_CHECKING:
     from repro.errors import ReproError
@@ -41,7 +44,7 @@ class _Bars:
         console = Console(stderr=True)
         name = Column(ratio=3, no_wrap=True, overflow="ellipsis")  # gives way to the numbers
         self._bar = Progress(
-            TextColumn("{task.description}", table_column=name),
+            TextColumn("{task.description}", markup=False, table_column=name),
             BarColumn(bar_width=None, table_column=Column(ratio=1)),
             *columns,
             TimeRemainingColumn(),
@@ -60,7 +63,7 @@ class _Bars:
 
     def say(self, text: str) -> None:
         """Show a message."""
-        self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._bar.console.print(Text(in_lines(text)), soft_wrap=True)  # a Text has no markup
 
 
 class Files(_Bars):
@@ -76,7 +79,7 @@ class Files(_Bars):
         """Show how much of a file has arrived."""
         if not self._bar.disable:
             if name not in self._tasks:
-                self._tasks[name] = self._bar.add_task(name, total=total)
+                self._tasks[name] = self._bar.add_task(one_line(name), total=total)
             self._bar.update(self._tasks[name], completed=done, total=total)
             return
         now = time.monotonic()
@@ -84,17 +87,25 @@ class Files(_Bars):
         if now - self._told > LINE_SECONDS:
             self._told = now
             speed = (done - first) / max(now - began, 1e-9)
-            line = f"{name}: {done / 1e6:,.1f} MB at {speed / 1e6:,.1f} MB/s"
+            line = f"{one_line(name)}: {done / 1e6:,.1f} MB at {speed / 1e6:,.1f} MB/s"
             if total and speed:
                 line += f", {done / total:.0%}, {duration((total - done) / speed)} left"
-            typer.echo(line, err=True)
+            echo(line, err=True)
+
+
+class _Count(MofNCompleteColumn):
+    """Epochs done, of all; nothing while their number is not known."""
+
+    def render(self, task: Task) -> Text:
+        """Return the numbers of a bar."""
+        return Text() if task.total is None else super().render(task)
 
 
 class Runs(_Bars):
     """Progress of many runs: each by its epochs, all together with the time left."""
 
     def __init__(self, total: int) -> None:
-        super().__init__(MofNCompleteColumn(), TimeElapsedColumn())
+        super().__init__(_Count(), TimeElapsedColumn())
         self._all = self._bar.add_task(f"{total} runs", total=total)
         self._each: dict[str, TaskID] = {}
         self._total = total
@@ -104,21 +115,21 @@ class Runs(_Bars):
     def begin(self, label: str) -> Callable[[str, int, int], None]:
         """Begin a run; return the function that reports its epochs."""
         if not self._bar.disable and label not in self._each:
-            self._each[label] = self._bar.add_task(label, total=None)
+            self._each[label] = self._bar.add_task(one_line(label), total=None)
         seen: dict[str, tuple[float, int]] = {}  # when a phase was first reported, at which epoch
 
         def report(phase: str, epoch: int, n: int) -> None:
             began, first = seen.setdefault(phase, (time.monotonic(), epoch))
             if label in self._each:
-                described = f"{label} ({phase})"
+                described = one_line(f"{label} ({phase})")
                 self._bar.update(self._each[label], completed=epoch, total=n, description=described)
             elif time.monotonic() - self._told > LINE_SECONDS:
                 self._told = time.monotonic()
-                line = f"  {label}: {phase} {epoch}/{n}"
+                line = one_line(f"  {label}: {phase} {epoch}/{n}")
                 if epoch > first:
                     left = (self._told - began) / (epoch - first) * (n - epoch)
                     line += f", {duration(left)} left"
-                typer.echo(line, err=True)
+                echo(line, err=True)
 
         return report
 
@@ -130,7 +141,7 @@ class Runs(_Bars):
         self._bar.advance(self._all)
         spent = time.monotonic() - self._began
         left = spent / self._count * (self._total - self._count)
-        line = f"[{self._count}/{self._total}] {job.label}: {described(outcome)}"
+        line = f"[{self._count}/{self._total}] {one_line(job.label)}: {described(outcome)}"
         if self._count < self._total:
             line += f"; about {duration(left)} left"
         self.say(line)
@@ -141,7 +152,7 @@ class Terminal:
 
     def say(self, text: str) -> None:
         """Show a message."""
-        typer.echo(text, err=True)
+        echo(in_lines(text), err=True)
 
     def files(self) -> Files:
         """Return the progress of files that are fetched."""

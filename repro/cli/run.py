@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from repro.cli import app
+from repro.cli.echo import echo
 from repro.cli.options import Added, Json, Table
 
 if TYPE_CHECKING:
@@ -78,6 +79,9 @@ Deterministic = Annotated[
 DryRun = Annotated[
     bool, typer.Option(help="Print what would run, what is missing, and how long it takes.")
 ]
+MemoryCheck = Annotated[
+    bool, typer.Option(help="Refuse a run whose model needs more memory than is free.")
+]
 Force = Annotated[bool, typer.Option(help="Run again even where there is a record.")]
 Folder = Annotated[Path | None, typer.Option(help="Folder of records.", file_okay=False)]
 
@@ -105,6 +109,7 @@ def run(
     dry_run: DryRun = False,
     as_json: Json = False,
     force: Force = False,
+    memory_check: MemoryCheck = True,
     runs: Folder = None,
 ) -> None:
     """Train and evaluate the rows of a paper's tables that have no record yet."""
@@ -130,7 +135,8 @@ def run(
         every,
         patience,
     )
-    how = How(runs or paths.runs(), device.value, threads, jobs, engine, deterministic, force)
+    folder = runs or paths.runs()
+    how = How(folder, device.value, threads, jobs, engine, deterministic, force, memory_check)
     if dry_run:
         _dry_run(asked, how, as_json)
     elif as_json:
@@ -144,14 +150,14 @@ def _dry_run(asked: Asked, how: How, as_json: bool) -> None:
     from repro.runs.dry_run import dry_run
 
     if as_json:
-        typer.echo(json.dumps(asdict(dry_run(asked, how)), indent=1))
+        echo(json.dumps(asdict(dry_run(asked, how)), indent=1))
         return
 
     def begin(run: PlannedRun) -> None:
-        typer.echo(described.planned(run))
+        echo(described.planned(run))
 
     def end(run: PlannedRun) -> None:
         if not run.record:
-            typer.echo(described.time_of(run))
+            echo(described.time_of(run))
 
-    typer.echo(described.dry_run(dry_run(asked, how, begin, end)))
+    echo(described.dry_run(dry_run(asked, how, begin, end)))

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from repro.cli import app
+from repro.cli.echo import echo
 from repro.cli.options import Json
 
 
@@ -35,5 +36,5 @@ def show(
     chosen, *others = descriptions.kinds(name, kind.value if kind else "paper" if table else None)
     if others:
         flags = ", ".join(f"--kind {other}" for other in others)
-        typer.echo(f"{name} is also something else: {flags}", err=True)
-    typer.echo(descriptions.described(name, chosen, table, as_json))
+        echo(f"{name} is also something else: {flags}", err=True)
+    echo(descriptions.described(name, chosen, table, as_json))

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-import typer
-
 from repro.cli import app
+from repro.cli.echo import echo
 from repro.cli.options import Added, Json, Papers, Records
 
 
@@ -26,6 +25,6 @@ def status(
     asked = Asked(papers=tuple(papers or library.papers()), added=added)
     found = states(plan(asked), runs or paths.runs())
     if as_json:
-        typer.echo(json.dumps([asdict(state) for state in found], indent=1))
+        echo(json.dumps([asdict(state) for state in found], indent=1))
     else:
-        typer.echo(described.states(found))
+        echo(described.states(found))

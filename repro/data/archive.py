@@ -15,6 +15,7 @@ from repro.data.manifest import Hashes, Manifest, View
 from repro.data.tell import Silent, Tell
 from repro.data.unpack import AbsentError
 from repro.errors import ManualDataError, ReproError
+from repro.locks import BusyError
 
 
 def fetch(
@@ -26,6 +27,8 @@ def fetch(
     tell: Tell | None = None,
 ) -> dict[str, cache.Receipt]:
     """Fetch an archive's members into the cache, and verify them.
+
+    If nothing is missing, nothing is written: the cache may be read-only.
 
     Parameters
     ----------
@@ -49,10 +52,13 @@ def fetch(
         If only the user can obtain them.
     """
     tell = tell or Silent()
-    with cache.locked(manifest.id, tell):
-        if manifest.generate:
-            return _generate(manifest)
-        _Fetch(manifest, source, unverified, tell).run(view)
+    made = _Fetch(manifest, source, unverified, tell)
+    if not (toy.is_cached(manifest) if manifest.generate else made.is_done(view)):
+        with cache.locked(manifest.id, tell) as asking:
+            if manifest.generate:
+                toy.fill(manifest)
+            else:
+                _Fetch(manifest, source, unverified, asking).run(view)
     return cache.receipts(manifest)
 
 
@@ -85,15 +91,29 @@ class _Fetch:
                 self._tell.say(f"{self._raw / name} has changed; it is fetched again")
                 (self._raw / name).unlink()
         errors: list[ReproError] = []
-        for entry in dict.fromkeys(view.read.values() if view else self._manifest.read):
+        for entry in self._entries(view):
             try:
                 self._fetch_any(self._manifest.read[entry].choices())
+            except BusyError:  # another process fetches it now
+                raise
             except ReproError as error:
                 errors += [error] if str(error) not in map(str, errors) else []
         if errors:
             worst = max(errors, key=lambda error: error.exit_code)
             others = [f"error: {error}" for error in errors if error is not worst]
             raise type(worst)(worst.message, "\n".join([worst.hint, *self._passed_over, *others]))
+
+    def is_done(self, view: View | None) -> bool:
+        """Return whether the cache holds what a view reads, or all, with the right bytes."""
+        for entry in self._entries(view):
+            if all(self._wanted(choice) for choice in self._manifest.read[entry].choices()):
+                return False
+        states = cache.check(self._manifest).values()
+        return not any(state.startswith("CHANGED") for state in states)
+
+    def _entries(self, view: View | None) -> list[str]:
+        """Return the entries of `read` that a view reads, or all."""
+        return list(dict.fromkeys(view.read.values() if view else self._manifest.read))
 
     def is_near(self, entry: str) -> bool:
         """Return whether the cache and folders hold all that an entry of `read` needs."""
@@ -157,7 +177,7 @@ class _Fetch:
                     self._unpack(name, at / packed, str(at / packed))
                     return True
             except ReproError as error:
-                if self._source or isinstance(error, AbsentError):
+                if self._source or isinstance(error, AbsentError | BusyError):
                     raise
                 self._passed_over.append(f"skipped in {at}: {error.message}")
                 self._tell.say(f"{self._passed_over[-1]}; looking elsewhere")
@@ -192,10 +212,10 @@ class _Fetch:
             )
         of = member if member.url else found.archive
         stated = Hashes() if self._unverified else of
-        title = name if member.url else found.archive.file_name
+        title = name if member.url else found.archive.file_name or "archive"
         if not self._unverified and not of.stated() and not member.stated():
             raise ReproError(f"the manifest states no hash of {title}", self._trust())
-        part = cache.folder(found.id) / "parts" / f"{title}.part"
+        part = cache.folder(found.id) / "parts" / f"{title.replace('/', '_')}.part"
         part.parent.mkdir(exist_ok=True)
         url = download(
             [url for url in [of.url, *of.mirrors] if url],
@@ -234,7 +254,12 @@ class _Fetch:
                     raise
 
     def _take(
-        self, name: str, stream: IO[bytes], size: int, source: str, vouched: bool = False
+        self,
+        name: str,
+        stream: IO[bytes] | unpack.Member,
+        size: int,
+        source: str,
+        vouched: bool = False,
     ) -> None:
         """Copy a member into the cache under its name once its bytes are verified."""
         stated = self._manifest.members[name]
@@ -312,17 +337,3 @@ def _by_hand(manifest: Manifest) -> str:
         then = f"repro fetch {manifest.id} --from FOLDER" + ("" if vouched else " --unverified")
         ways.append(f"Put {what} into a folder, then: {then}")
     return "\n  ".join([manifest.archive.manual, *dict.fromkeys(ways)])
-
-
-def _generate(manifest: Manifest) -> dict[str, cache.Receipt]:
-    assert manifest.generate is not None
-    raw = cache.raw_folder(manifest.id)
-    made = cache.canonical_hash(manifest.generate.model_dump() | {"recipe": toy.RECIPE})
-    if not cache.missing(manifest) and all(
-        r.source == made for r in cache.receipts(manifest).values()
-    ):
-        return cache.receipts(manifest)
-    toy.generate(manifest.generate, raw)
-    for name in manifest.all_members():
-        cache.sign(manifest, name, cache.digests(raw / name), True, made)
-    return cache.receipts(manifest)

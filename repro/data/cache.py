@@ -8,24 +8,32 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from repro import paths
-from repro.data.manifest import Hashes, Manifest, View
-from repro.data.tell import Tell
-from repro.errors import ReproError
-from repro.files import read_json, write_json
+from pydantic import ConfigDict, TypeAdapter
+
+from repro import locks, paths
+from repro.data.manifest import RECEIPT, Hashes, Manifest, View
+from repro.data.tell import Asking, Tell
+from repro.files import need_writable, read_json, write_json
+from repro.locks import BusyError, Holder, Lock
+from repro.strict_toml import Inside, checked
 
 CHUNK = 1 << 20
+POLL_SECONDS = 0.5
+"""After how long it is checked again whether a busy archive is free."""
 
 
 @dataclass(frozen=True)
 class Receipt:
     """What the cache records of a member."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     bytes: int
     """Its length."""
@@ -58,16 +66,14 @@ def receipts(manifest: Manifest) -> dict[str, Receipt]:
 
 
 def _signed(manifest: Manifest) -> dict[str, Receipt]:
-    file = raw_folder(manifest.id) / "receipt.json"
+    file = raw_folder(manifest.id) / RECEIPT
     if not file.exists():
         return {}
-    try:
-        return {name: Receipt(**entry) for name, entry in read_json(file).items()}
-    except (ValueError, TypeError, AttributeError) as error:
-        raise ReproError(
-            f"{file} is damaged: {error}",
-            "delete it and fetch again: the files beside it are then verified again",
-        ) from error
+    hint = "delete it and fetch again: the files beside it are then verified again"
+    return checked(read_json(file, hint), _RECEIPTS, f"{file} is damaged", hint)
+
+
+_RECEIPTS = TypeAdapter(dict[Inside, Receipt])
 
 
 def members(
@@ -119,36 +125,37 @@ def check(manifest: Manifest) -> dict[str, str]:
 
 
 @contextmanager
-def locked(archive: str, tell: Tell) -> Iterator[None]:
-    """Keep other processes from fetching or building the same archive."""
-    from filelock import FileLock, Timeout
+def locked(archive: str, tell: Tell) -> Iterator[Tell]:
+    """Keep other processes from fetching or building the same archive; wait while one does.
 
-    folder(archive).mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder(archive) / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        tell.say(f"another process is busy with {archive}; waiting for it")
-        lock.acquire()
-    try:
+    Yields
+    ------
+    Tell
+        Hears what `tell` hears, and raises `BusyError` if another process has taken the archive
+        over, because this one was asleep for too long.
+    """
+    need_writable(folder(archive), "name another folder in REPRO_HOME")
+    told = False
+    with ExitStack() as stack:
+        while True:
+            holder = Holder(folder(archive), Lock.here(archive))
+            try:
+                stack.enter_context(locks.held(holder))
+                break
+            except BusyError as busy:
+                if not told:
+                    tell.say(f"{busy.message}; waiting for it")
+                told = True
+                time.sleep(POLL_SECONDS)
         for left in folder(archive).glob("raw/.*"):  # by a process that was killed
             left.unlink()
-        yield
-    finally:
-        lock.release()
+        yield Asking(tell, holder.check)
 
 
 def is_busy(archive: str) -> bool:
     """Return whether a process is fetching or building an archive."""
-    from filelock import FileLock, Timeout
-
-    if not (folder(archive) / ".lock").exists():
-        return False
-    try:
-        with FileLock(folder(archive) / ".lock", timeout=0):
-            return False
-    except Timeout:
-        return True
+    found = locks.find(folder(archive), Lock)
+    return bool(found and found.is_held())
 
 
 def sign(manifest: Manifest, name: str, found: dict[str, str], verified: bool, source: str) -> None:
@@ -156,7 +163,7 @@ def sign(manifest: Manifest, name: str, found: dict[str, str], verified: bool, s
     receipt = Receipt(int(found["bytes"]), found["sha256"], verified, source)
     known = {**receipts(manifest), name: receipt}
     write_json(
-        raw_folder(manifest.id) / "receipt.json",
+        raw_folder(manifest.id) / RECEIPT,
         {key: asdict(value) for key, value in known.items()},
     )
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import repro
 from repro.data import parts
+from repro.data.answers import AgainError, GoneError
 from repro.data.tell import Tell
-from repro.data.transfer import AgainError, GoneError, Transfer, name
+from repro.data.transfer import Transfer, name
 from repro.errors import ReproError
 
 ATTEMPTS = 5
@@ -86,9 +87,9 @@ def download(
 
 def _attempts(url: str, part: Path, n_bytes: int | None, pinned: bool, tell: Tell) -> bool:
     """Attempt until the file is complete; return whether it was joined from several answers."""
-    import requests
+    from repro.data.watched import Session  # loads requests
 
-    with requests.Session() as session:
+    with Session() as session:
         session.headers.update(
             # If it were decompressed on the way, lengths and ranges would not be the file's.
             {"Accept-Encoding": "identity", "User-Agent": f"repro/{repro.__version__}"}

@@ -11,6 +11,7 @@ import json
 import re
 import tarfile
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ from repro.data.columns import (
 )
 from repro.data.rows import Rows
 from repro.errors import ReproError
+from repro.files import reading
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -190,7 +192,7 @@ class _Layout:
                     if self._line_fault(one):
                         raise pa.ArrowInvalid("see below")
             return self._columns_of(piece if rows is None else rows)
-        except pa.ArrowInvalid as error:
+        except pa.ArrowException as error:
             numbered = [
                 (number, one)
                 for number, one in enumerate(lines.split(piece), start=line)
@@ -288,22 +290,24 @@ def _movie_pieces(path: Path) -> Iterator[tuple[str, int, bytes]]:
     if path.suffix != ".tar":
         yield from ((str(path), line, piece) for line, piece in lines.pieces(path))
         return
-    try:
-        with tarfile.open(path, "r:") as packed:
+    with ExitStack() as stack:
+        with reading(f"{path} is cut off or damaged"):
+            packed = stack.enter_context(tarfile.open(path, "r:"))
             files = [one for one in packed if re.search(r"mv_\d+\.txt$", one.name)]
             with path.open("rb") as raw:  # tarfile takes a damaged header for the end
                 raw.seek(packed.offset)
                 rest = raw.read(1 << 20)  # the end is two empty blocks and some padding
             if len(rest) < 512 or rest.strip(b"\0"):
                 raise tarfile.TarError(f"it does not end at byte {packed.offset:,}")
-            for one in sorted(files, key=lambda file: file.name):
-                stream = packed.extractfile(one) if one.isreg() else None
-                if stream is None:
-                    raise ReproError(f"{path}: {one.name} is not a file")
-                where = f"{path}, {one.name}"
-                yield from ((where, line, piece) for line, piece in lines.of_stream(where, stream))
-    except (tarfile.TarError, OSError) as error:
-        raise ReproError(f"{path} is cut off or damaged: {error}") from error
+        files.sort(key=lambda file: file.name)
+        for one, after in zip(files, [*files[1:], None], strict=True):
+            if after and after.name == one.name:
+                raise ReproError(f"{path} holds several files called {one.name}, expected one")
+            stream = packed.extractfile(one) if one.isreg() else None
+            if stream is None:
+                raise ReproError(f"{path}: {one.name} is not a file")
+            where = f"{path}, {one.name}"
+            yield from ((where, line, piece) for line, piece in lines.of_stream(where, stream))
 
 
 def _split_blocks(

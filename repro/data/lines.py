@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import gzip
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 from repro.errors import ReproError
+from repro.files import reading
 
 PIECE = 1 << 25
 """Bytes that are read at once; no line may be longer."""
@@ -32,25 +32,27 @@ def of_stream(where: str, stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
         If it is empty, cut off, damaged, or has a line that is longer than a piece.
     """
     line, rest, empty = 1, b"", True
-    try:
-        while chunk := stream.read(PIECE):
-            chunk = chunk.removeprefix(BOM) if empty else chunk
-            empty = False
-            end = chunk.rfind(b"\n") + 1
-            if end:
-                piece, rest = rest + chunk[:end], chunk[end:]
-                yield line, piece
-                line += piece.count(b"\n")
-            else:
-                rest += chunk
-            if len(rest) > PIECE:
-                raise ReproError(f"{where}, line {line}: longer than {PIECE:,} bytes")
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ReproError(f"{where} is cut off or damaged: {error}") from error
+    while chunk := _read(where, stream):
+        chunk = chunk.removeprefix(BOM) if empty else chunk
+        empty = False
+        end = chunk.rfind(b"\n") + 1
+        if end:
+            piece, rest = rest + chunk[:end], chunk[end:]
+            yield line, piece
+            line += piece.count(b"\n")
+        else:
+            rest += chunk
+        if len(rest) > PIECE:
+            raise ReproError(f"{where}, line {line}: longer than {PIECE:,} bytes")
     if empty:
         raise ReproError(f"{where} is empty")
     if rest:
         yield line, rest
+
+
+def _read(where: str, stream: IO[bytes]) -> bytes:
+    with reading(f"{where} is cut off or damaged"):
+        return stream.read(PIECE)
 
 
 def _opened(path: Path) -> IO[bytes]:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
-from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError
 
 from repro import paths, strict_toml
-from repro.data import steps
+from repro.data import addresses, steps
+from repro.data.addresses import Address
 from repro.data.columns import KINDS
 from repro.errors import unknown
-from repro.strict_toml import Strict
+from repro.strict_toml import Inside, Name, Strict
+
+RECEIPT = "receipt.json"
+"""The file beside the members in the cache that says where they come from."""
 
 
 class Hashes(Strict):
@@ -43,9 +46,9 @@ class Archive(Hashes):
     """The owner's terms, in a sentence."""
     source: str
     """The page that describes the data."""
-    url: str | None = None
+    url: Address | None = None
     """Of a zip or tar that holds the members; None where each member has its own."""
-    mirrors: list[str] = []
+    mirrors: list[Address] = []
     """Other addresses of the same bytes, in the order they are tried."""
     citation: str = ""
     """What its owner asks to cite."""
@@ -57,7 +60,7 @@ class Archive(Hashes):
     @property
     def file_name(self) -> str:
         """The archive's own file name."""
-        return urlsplit(self.url or "").path.rpartition("/")[2]
+        return addresses.file_name(self.url or "")
 
 
 class Member(Hashes):
@@ -65,19 +68,19 @@ class Member(Hashes):
 
     path: str | None = None
     """Its path inside the archive; "outer.tar//inner.csv" inside an archive inside it."""
-    container: str | None = None
+    container: Name | None = None
     """The file name of the zip or tar that holds it, where that is not the archive."""
-    url: str | None = None
+    url: Address | None = None
     """Its own address."""
-    mirrors: list[str] = []
+    mirrors: list[Address] = []
     """Other addresses, in the order they are tried."""
 
 
 class Read(Strict):
     """How a file, or several of one form, is read into rows."""
 
-    member: str | None = None
-    any_of: list[list[str]] = []
+    member: Inside | None = None
+    any_of: list[list[Inside]] = []
     """Instead of one member: lists of members with the same rows; the first one there is read."""
     format: Literal["separated", "netflix", "json", "negatives"] = "separated"
     separator: str = Field(default=",", min_length=1)
@@ -125,7 +128,7 @@ class View(Strict):
 
     source: str
     """Who says so: paper and section, or code."""
-    read: dict[str, str] = {"rows": "rows"}
+    read: dict[Name, str] = {"rows": "rows"}
     """The manifest's `read` entry for each part; several parts, such as train and test, where the
     authors published a split."""
     whole: list[str] = []
@@ -165,9 +168,9 @@ class ManifestFile(Strict):
     """One file of ``data_manifests/``."""
 
     archive: Archive
-    members: dict[str, Member] = {}
+    members: dict[Inside, Member] = {}
     read: dict[str, Read] = {}
-    views: dict[str, View] = Field(min_length=1)
+    views: dict[Name, View] = Field(min_length=1)
     generate: Generate | None = None
 
 
@@ -192,6 +195,22 @@ class Manifest(ManifestFile):
 def names() -> list[str]:
     """Return the ids of all archives."""
     return list(paths.files("data_manifests"))
+
+
+def files() -> list[Path]:
+    """Return the files of all manifests."""
+    return list(paths.files("data_manifests").values())
+
+
+def at(path: Path) -> Manifest:
+    """Return the manifest in a file, wherever it lies.
+
+    Raises
+    ------
+    ReproError
+        If it has faults; all of them are listed.
+    """
+    return _load(path.stem, path, path.stat().st_mtime_ns)
 
 
 def load(archive: str) -> Manifest:
@@ -250,7 +269,11 @@ def _load(archive: str, path: Path, _changed: int) -> Manifest:
         for key, end in [("steps", view.steps), *view.variants.items()]:
             for step in end:
                 faults += [f"views.{name}.{key}: {fault}" for fault in _step_faults(step)]
+        if "whole" in view.read and len(view.read) > 1:
+            faults.append(f"views.{name}.read: no part may be called whole, as all are together")
     for name, member in content.members.items():
+        if name == RECEIPT:
+            faults.append(f"members.{name}: the cache keeps a file of its own under this name")
         if not (member.url or content.archive.url or content.archive.manual or content.generate):
             faults.append(f"members.{name}: no source: neither it nor the archive has a url")
     if faults:
@@ -275,7 +298,7 @@ def _read_faults(read: Read, content: ManifestFile) -> list[str]:
     faults += [f"columns name {name} twice" for name in KINDS if named.count(name) > 1]
     faults += [str(unknown("field", name, KINDS)) for name in read.fields if name not in KINDS]
     for member in [one for choice in read.choices() for one in choice]:
-        if content.members and member not in content.members:
+        if not content.generate and member not in content.members:
             faults.append(str(unknown("member", member, content.members)))
     return faults
 

@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from pydantic import TypeAdapter
 
 from repro import files
+from repro.errors import DamagedError
+from repro.strict_toml import checked
+
+
+@dataclass(frozen=True)
+class Note:
+    """Where the bytes of a part come from."""
+
+    url: str = ""
+    validator: str | None = None
+    """The ETag or date that the server gave; None if it gave none."""
+
+
+_NOTE = TypeAdapter(Note)
 
 
 def size(part: Path) -> int:
@@ -18,13 +34,13 @@ def note(part: Path, url: str, validator: str | None) -> None:
     files.write_json(_note_file(part), {"url": url, "validator": validator})
 
 
-def known(part: Path) -> dict[str, Any]:
+def known(part: Path) -> Note:
     """Return what `note` wrote; without a readable note, no address and no validator."""
-    nothing = {"url": "", "validator": None}
     try:
-        return nothing | files.read_json(_note_file(part)) if part.exists() else nothing
-    except (FileNotFoundError, ValueError, TypeError):
-        return nothing
+        found = files.read_json(_note_file(part)) if part.exists() else {}
+        return checked(found, _NOTE, f"{part} has no readable note")
+    except (FileNotFoundError, DamagedError):
+        return Note()
 
 
 def discard(part: Path) -> None:

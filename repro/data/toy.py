@@ -12,11 +12,35 @@ from pathlib import Path
 
 import numpy as np
 
-from repro.data.manifest import Generate
+from repro.data import cache
+from repro.data.manifest import Generate, Manifest
 from repro.files import write_atomically
 from repro.interactions import IntArray
 
 RECIPE = 1  # of the generated data; a change replaces the old files
+
+
+def is_cached(manifest: Manifest) -> bool:
+    """Return whether the cache holds the data that a manifest has generated."""
+    have, recipe = cache.receipts(manifest), _recipe(manifest)
+    return all(name in have and have[name].source == recipe for name in manifest.all_members())
+
+
+def fill(manifest: Manifest) -> None:
+    """Generate a manifest's data in the cache, unless it is there."""
+    assert manifest.generate is not None
+    if is_cached(manifest):  # made by the process that this one has waited for
+        return
+    raw = cache.raw_folder(manifest.id)
+    generate(manifest.generate, raw)
+    for name in manifest.all_members():
+        cache.sign(manifest, name, cache.digests(raw / name), True, _recipe(manifest))
+
+
+def _recipe(manifest: Manifest) -> str:
+    """Return what the receipts of generated data name as their source."""
+    assert manifest.generate is not None
+    return cache.canonical_hash(manifest.generate.model_dump() | {"recipe": RECIPE})
 
 
 def generate(size: Generate, folder: Path) -> None:

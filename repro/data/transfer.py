@@ -10,21 +10,28 @@ import errno
 import re
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from repro import files
 from repro.data import parts
+from repro.data.answers import AgainError, GoneError, answer, failing
 from repro.data.tell import Tell
 from repro.errors import ReproError
 
 if TYPE_CHECKING:
     import requests
 
+    from repro.data.watched import Session
+
 PIECE = 1 << 20
-CONNECT_SECONDS, READ_SECONDS = 20.0, 60.0
+PAGE = 4096
+"""Bytes beyond the length of a file, after which a server is not believed any more."""
+MOST_BYTES = 1 << 36
+"""The most that is taken from a server where nobody states a length; the largest file of ours has a
+thirtieth of it."""
 PATIENCE_SECONDS = 120.0
 """The longest wait that a server may ask for."""
 STALL_SECONDS, STALL_BYTES = 60.0, 1024
@@ -41,26 +48,13 @@ MEANS = {
 EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED
 
 
-class GoneError(Exception):
-    """An address will not serve the file."""
-
-
-class AgainError(Exception):
-    """An address may serve the file at another attempt."""
-
-    def __init__(self, reason: str, wait: float | None = None, in_vain: bool = False) -> None:
-        super().__init__(reason)
-        self.wait = wait
-        self.in_vain = in_vain
-
-
 @dataclass(frozen=True)
 class Transfer:
     """The transfer of a file from one address.
 
     Parameters
     ----------
-    session : requests.Session
+    session : watched.Session
         Makes the requests to this address only: once an expired certificate is accepted, it checks
         no other.
     url : str
@@ -75,12 +69,14 @@ class Transfer:
         Hears the progress.
     """
 
-    session: requests.Session
+    session: Session
     url: str
     part: Path
     n_bytes: int | None
     pinned: bool
     tell: Tell
+    _told: set[str] = field(default_factory=set)
+    """Redirections that the user has been told of."""
 
     def attempt(self) -> None:
         """Ask once for what is missing, and write what comes.
@@ -96,39 +92,34 @@ class Transfer:
         import urllib3
 
         known = parts.known(self.part)
-        if not self.pinned and (known["url"] != self.url or not known["validator"]):
+        if not self.pinned and (known.url != self.url or not known.validator):
             parts.discard(self.part)  # nothing would show whether the rest belongs to it
         have = parts.size(self.part)
         if have and have == self.n_bytes:
             return
         headers = {"Range": f"bytes={have}-"} if have else {}
-        if have and known["url"] == self.url and known["validator"]:
-            headers["If-Range"] = known["validator"]
+        if have and known.url == self.url and known.validator:
+            headers["If-Range"] = known.validator
         unsafe = urllib3.exceptions.InsecureRequestWarning  # `_accept_expired` says it better
         quiet = warnings.catch_warnings(action="ignore", category=unsafe)
         try:
-            with (
-                quiet,
-                self.session.get(
-                    self.url,
-                    headers=headers,
-                    stream=True,
-                    timeout=(CONNECT_SECONDS, READ_SECONDS),
-                    verify=self.session.verify,  # else REQUESTS_CA_BUNDLE would win over False
-                ) as response,
-            ):
-                self._take(response, have, known["validator"])
+            with quiet, self.session.watch.running(), self._asked(headers) as response:
+                self._take(response, have, known.validator)
         except requests.exceptions.SSLError as error:
             self._accept_expired(error)
             self.attempt()
-        except requests.exceptions.TooManyRedirects as error:
-            raise GoneError("it redirects in circles") from error
-        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
-            raise GoneError(str(error)) from error
-        except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
-            raise AgainError("no answer in time") from error
-        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise AgainError(f"the connection failed ({_root(error)})") from error
+
+    def _asked(self, headers: dict[str, str]) -> requests.Response:
+        """Return the answer, its body still to come."""
+
+        def say(text: str) -> None:
+            if text not in self._told:
+                self._told.add(text)
+                self.tell.say(f"{name(self.url)}: {text}")
+
+        found = answer(self.session, self.url, headers, self.pinned, say)
+        self.session.watch.allow(STALL_SECONDS)
+        return found
 
     def _take(self, response: requests.Response, have: int, expected: str | None) -> None:
         """Check the answer's head, then write its body.
@@ -151,8 +142,9 @@ class Transfer:
         if have and response.status_code != 206:
             self.tell.say(f"{name(self.url)}: the server cannot resume a download; starting over")
             have = 0
+        stated = total is not None
         total = self.n_bytes if total is None else total
-        first = _next(response, total)
+        first = self._next(response, total)
         if have == 0 and _is_page(first) and not name(self.url).endswith((".html", ".htm")):
             raise GoneError(
                 "it sent a web page instead of the file: a login, a form, or an error page"
@@ -161,7 +153,7 @@ class Transfer:
             raise GoneError(f"it offers {total:,} bytes, expected {self.n_bytes:,}")
         files.need_room(self.part.parent, (total or have) - have)
         parts.note(self.part, self.url, validator)
-        self._write(response, first, have, total)
+        self._write(response, first, have, total, stated)
 
     def _total(self, response: requests.Response, have: int) -> int | None:
         """Return the length of the whole file, if the answer states it; raise if it is no file."""
@@ -171,32 +163,34 @@ class Transfer:
             if not unit.startswith(f"bytes {have}-"):
                 parts.discard(self.part)
                 raise AgainError("it sent another range than requested", 0.0)
-            return int(total) if total.isdecimal() else None
+            return _number(total)
         if status == 416:
             if response.headers.get("Content-Range", "") == f"bytes */{have}":
                 return None  # the part is complete
             parts.discard(self.part)
             raise AgainError("it does not have the requested range", 0.0)
         if status == 200:
-            length = response.headers.get("Content-Length", "")
-            return int(length) if length.isdecimal() else None
+            return _number(response.headers.get("Content-Length", ""))
         said = f"{status} {response.reason}"
         said += f": {MEANS[status]}" if status in MEANS else ""
         if status in RETRIED:
-            after = response.headers.get("Retry-After", "")
-            wait = min(float(after), PATIENCE_SECONDS) if after.isdecimal() else None
-            raise AgainError(said, wait)
+            after = _number(response.headers.get("Retry-After", ""))
+            raise AgainError(said, None if after is None else min(after, PATIENCE_SECONDS))
         raise GoneError(said)
 
     def _write(
-        self, response: requests.Response, chunk: bytes, have: int, total: int | None
+        self, response: requests.Response, chunk: bytes, have: int, total: int | None, stated: bool
     ) -> None:
-        """Write the body as it comes; `chunk` is its beginning."""
+        """Write the body as it comes, but not more than it may have; `chunk` is its beginning."""
+        most = MOST_BYTES if total is None else total + PAGE
         title = name(self.url)
         done, since, at = have, time.monotonic(), have
         try:
             with self.part.open("ab" if have else "wb") as out:
                 while chunk:
+                    if done + len(chunk) > most:
+                        parts.discard(self.part)
+                        raise GoneError(_too_long(done + len(chunk), total, stated))
                     out.write(chunk)
                     done += len(chunk)
                     self.tell.bytes(title, done, total)
@@ -204,7 +198,9 @@ class Transfer:
                         if done - at < STALL_BYTES:
                             raise AgainError(f"stalled at {done:,} bytes", in_vain=True)
                         since, at = time.monotonic(), done
-                    chunk = _next(response, total)
+                    chunk = self._next(response, total)
+                if self.session.watch.is_over:
+                    raise AgainError(f"stalled at {done:,} bytes", in_vain=True)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
@@ -213,6 +209,8 @@ class Transfer:
                 "which are kept",
                 f"make room at {self.part.parent}, then fetch again to resume",
             ) from error
+        if total is not None and done > total:
+            raise GoneError(_too_long(done, total, stated))
         if total is not None and done != total:
             raise AgainError(f"broke off after {done:,} of {total:,} bytes")
 
@@ -230,6 +228,22 @@ class Transfer:
             "known, so it is fetched anyway"
         )
 
+    def _next(self, response: requests.Response, total: int | None) -> bytes:
+        """Return the next bytes; none at the end, nor where it breaks off and that will show."""
+        from http.client import IncompleteRead
+
+        import urllib3
+
+        with failing(self.session):
+            try:
+                piece = response.raw.read1(PIECE)
+            except urllib3.exceptions.ProtocolError as error:
+                if total is None or not any(isinstance(one, IncompleteRead) for one in error.args):
+                    raise
+                return b""
+        self.session.watch.allow(STALL_SECONDS)
+        return piece
+
 
 def name(url: str) -> str:
     """Return the file name in an address, by which messages call the file."""
@@ -243,18 +257,17 @@ def _validator(response: requests.Response) -> str | None:
     return dated if strong[:2] in ("", "W/") else strong
 
 
-def _next(response: requests.Response, total: int | None) -> bytes:
-    """Return the next bytes; none at the end, nor where it breaks off and `total` will show it."""
-    from http.client import IncompleteRead
+def _number(text: str) -> int | None:
+    """Return the number in a header, if it is one."""
+    return int(text) if re.fullmatch("[0-9]{1,18}", text) else None
 
-    import urllib3
 
-    try:
-        return response.raw.read1(PIECE)
-    except urllib3.exceptions.ProtocolError as error:
-        if total is None or not any(isinstance(one, IncompleteRead) for one in error.args):
-            raise
-        return b""
+def _too_long(came: int, total: int | None, stated: bool) -> str:
+    """Return what is wrong with a body that is longer than it may be."""
+    if total is None:
+        return f"it states no length, and sends more than {MOST_BYTES:,} bytes"
+    how = "it states" if stated else "expected"
+    return f"{how} {total:,} bytes, and it sends more: {came:,} came before it was stopped"
 
 
 def _is_page(head: bytes) -> bool:
@@ -272,11 +285,3 @@ def _expired(error: BaseException | Any) -> bool:
         inner = [getattr(error, "reason", None), error.__cause__, error.__context__, *error.args]
         error = next((one for one in inner if isinstance(one, BaseException)), None)
     return False
-
-
-def _root(error: BaseException) -> str:
-    """Return the innermost reason of a failed connection, in its own words."""
-    inner = getattr(error, "reason", None) or next(
-        (one for one in reversed(error.args) if isinstance(one, BaseException)), None
-    )
-    return _root(inner) if isinstance(inner, BaseException) else str(error) or type(error).__name__

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from repro import files, paths
 from repro.data import cache, manifest
 from repro.data.build import Funnel, Prepared, build, is_verified
 from repro.data.manifest import Counts, Manifest, View
 from repro.data.tell import Silent, Tell
-from repro.errors import ReproError
+from repro.errors import DamagedError, ReproError
 from repro.interactions import Dataset, Interactions, digest
+from repro.strict_toml import checked
 
 FORMAT = 2  # of the stored files; after a change every view is built again
 
@@ -25,18 +28,18 @@ def prepared(dataset: str) -> Prepared | None:
     found, view, folder = _located(dataset)
     if cache.missing(found, view) or not (folder / "view.json").exists():
         return None
-    try:
-        known = files.read_json(folder / "view.json")
-        known["verified"] = is_verified(found, view)
-        funnel = tuple(Funnel(**entry) for entry in known.pop("funnel"))
-        return Prepared(**known | {"funnel": funnel, "parts": tuple(known["parts"])})
-    except (ValueError, KeyError, TypeError) as error:
-        raise _spoiled(dataset, folder, error) from error
+    failure, hint = _spoiled(dataset, folder)
+    known = checked(files.read_json(folder / "view.json", hint), _PREPARED, failure, hint)
+    return replace(known, verified=is_verified(found, view))
 
 
-def _spoiled(dataset: str, folder: Path, error: Exception) -> ReproError:
-    return ReproError(
-        f"the view {dataset} has been damaged since it was built: {error}",
+_PREPARED = TypeAdapter(Prepared)
+
+
+def _spoiled(dataset: str, folder: Path) -> tuple[str, str]:
+    """Return what is wrong with a view that cannot be read, and what to do about it."""
+    return (
+        f"the view {dataset} has been damaged since it was built",
         f"delete {folder}, and it will be built again",
     )
 
@@ -71,10 +74,12 @@ def load(dataset: str, tell: Tell | None = None) -> Dataset:
                 build(found, dataset, view, folder)
     about = prepared(dataset)
     assert about is not None
+    arrays = _arrays(dataset, folder)
     try:
-        return _loaded(dataset, about, _arrays(folder))
-    except (ValueError, EOFError, KeyError, AssertionError) as error:
-        raise _spoiled(dataset, folder, error) from error
+        return _loaded(dataset, about, arrays)
+    except (ValueError, TypeError, KeyError, IndexError, AssertionError) as error:  # do not fit
+        failure, hint = _spoiled(dataset, folder)
+        raise DamagedError(f"{failure}: {error}", hint) from error
 
 
 def _loaded(dataset: str, about: Prepared, arrays: dict[str, NDArray[Any]]) -> Dataset:
@@ -88,6 +93,8 @@ def _loaded(dataset: str, about: Prepared, arrays: dict[str, NDArray[Any]]) -> D
             arrays.get(f"{name}_row"),
         )
 
+    if (len(arrays["user_ids"]), len(arrays["item_ids"])) != (about.users, about.items):
+        raise ValueError("its description and its arrays state different numbers")
     return Dataset(
         id=dataset,
         interactions=part("whole"),
@@ -106,14 +113,12 @@ def damage(dataset: str) -> str:
         known = prepared(dataset)
         if known is None:
             return ""
-        if digest(_arrays(folder)) == known.digest:
+        if digest(_arrays(dataset, folder)) == known.digest:
             return _strayed(dataset, known)
-        error = _spoiled(dataset, folder, ValueError("its arrays do not have its digest"))
-    except (ValueError, EOFError) as fault:
-        error = _spoiled(dataset, folder, fault)
-    except ReproError as known_fault:
-        error = known_fault
-    return f"{error.message}; {error.hint}"
+        failure, hint = _spoiled(dataset, folder)
+        return f"{failure}: its arrays do not have its digest; {hint}"
+    except ReproError as error:
+        return f"{error.message}; {error.hint}"
 
 
 def _strayed(dataset: str, known: Prepared) -> str:
@@ -129,8 +134,9 @@ def folder(dataset: str) -> Path:
     return _located(dataset)[2]
 
 
-def _arrays(folder: Path) -> dict[str, NDArray[Any]]:
-    return {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
+def _arrays(dataset: str, folder: Path) -> dict[str, NDArray[Any]]:
+    with files.reading(*_spoiled(dataset, folder)):
+        return {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
 
 
 def _located(dataset: str) -> tuple[Manifest, View, Path]:

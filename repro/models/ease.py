@@ -14,7 +14,7 @@ from torch import Tensor
 
 from repro.hyperparameters import NonNegative
 from repro.interactions import Interactions
-from repro.model import Run
+from repro.model import Memory, Run
 from repro.nn.item_weights import cooccurrence
 from repro.nn.scoring import picked
 from repro.split import Queries
@@ -28,6 +28,14 @@ class EASE:
     """Lambda; the paper's value for ML-20M."""
 
     RANDOM: ClassVar[bool] = False
+
+    def memory(self, train: Interactions) -> Memory:
+        """Return the need: the Gram matrix, its factors and its inverse, in float64.
+
+        Measured at 9,000 items 24.6 I^2 bytes, and at 20,108 items 25 I^2.
+        """
+        square = train.n_items**2
+        return Memory(process=4 * square, device=24 * square)
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["ItemWeights"]:
         """Solve once; there is one epoch."""

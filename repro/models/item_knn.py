@@ -27,7 +27,7 @@ from torch import Tensor
 
 from repro.hyperparameters import Count, NonNegative
 from repro.interactions import Interactions
-from repro.model import Run
+from repro.model import Memory, Run
 from repro.nn.item_weights import ITEM_ROWS, SparseItemWeights, stacked
 
 
@@ -45,6 +45,16 @@ class ItemKNN:
     ratings ("weighted sum")."""
 
     RANDOM: ClassVar[bool] = False
+
+    def memory(self, train: Interactions) -> Memory:
+        """Return the need: some copies of a block of similarities, and k entries per item.
+
+        Measured: 1.26 GB at 20,000 items, where this gives 1.36; 3.2 GB at 39,000, where it gives
+        2.6.
+        """
+        n_items = train.n_items
+        kept = 24 * n_items * min(self.n_neighbors, n_items)
+        return Memory(process=64 * n_items * min(ITEM_ROWS, n_items) + kept)
 
     def epochs(self, train: Interactions, run: Run) -> Iterator[SparseItemWeights]:
         """Find every item's neighbours; there is one epoch."""

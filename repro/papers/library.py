@@ -37,6 +37,22 @@ def load(paper: str) -> Paper:
     return _load(paper, files[paper], files[paper].stat().st_mtime_ns)
 
 
+def path_of(paper: str) -> Path:
+    """Return the file of a paper, whether or not it has faults."""
+    return paths.files("tables")[paper]
+
+
+def at(path: Path) -> Paper:
+    """Return the paper in a file, wherever it lies.
+
+    Raises
+    ------
+    ReproError
+        If the file has faults; the message lists all of them.
+    """
+    return _load(path.stem, path, path.stat().st_mtime_ns)
+
+
 def numbered(
     papers: Sequence[Paper], number: str | None, kind: Literal["table", "figure"] = "table"
 ) -> list[tuple[Paper, str]]:

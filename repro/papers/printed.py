@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, DecimalException
 
 from repro.errors import ReproError
+
+MOST_DIGITS = 30
+"""Of a number, before or after its point; "1e999999999" would fill the memory."""
 
 
 def number_in(printed: str) -> Decimal:
@@ -19,10 +22,10 @@ def number_in(printed: str) -> Decimal:
     scale = {"K": 1000, "M": 1_000_000}.get(text[-1:], 1)
     try:
         number = Decimal(text.rstrip("KM")) * scale
-    except InvalidOperation:
+    except DecimalException:
         number = Decimal("nan")
-    if not number.is_finite():
-        raise ReproError(f"'{printed}' is not a number")
+    if not number.is_finite() or len(text) > MOST_DIGITS or abs(number.adjusted()) > MOST_DIGITS:
+        raise ReproError(f"'{printed[:100]}' is not a number")
     return number
 
 
@@ -30,5 +33,6 @@ def unit_in(printed: str) -> Decimal:
     """Return one unit of the last printed digit: "0.420" gives 0.001, "46K" gives 1000."""
     text = printed.replace(",", "").rstrip("%").strip()
     scale = {"K": 1000, "M": 1_000_000}.get(text[-1:], 1)
-    digits = text.rstrip("KM").partition(".")[2]
-    return Decimal(1).scaleb(-len(digits)) * scale
+    exponent = Decimal(text.rstrip("KM")).as_tuple().exponent
+    assert isinstance(exponent, int), "number_in accepts no infinity"
+    return Decimal(1).scaleb(exponent) * scale

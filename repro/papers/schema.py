@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from repro.strict_toml import Strict
+from repro.strict_toml import Name, Strict
 
 STATISTICS = ("users", "items", "interactions", "sparsity", "mean_length")
 """What a statistics table can print about a view; sparsity in per cent."""
@@ -249,8 +249,8 @@ class PaperFile(Strict):
 
     paper: About
     views: dict[str, View]
-    tables: dict[str, Table] = Field(min_length=1)
-    figures: dict[str, Figure] = {}
+    tables: dict[Name, Table] = Field(min_length=1)
+    figures: dict[Name, Figure] = {}
 
     def with_figures(self) -> dict[str, Table]:
         """Return the tables, and the figures as tables: "figure 3"."""

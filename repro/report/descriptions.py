@@ -10,9 +10,8 @@ from typing import Any
 
 from tabulate import tabulate
 
-from repro.data import cache, manifest, views
+from repro.data import cache, manifest, prepare, views
 from repro.data.manifest import Manifest, Step
-from repro.data.prepare import Checked
 from repro.errors import unknown
 from repro.papers import library
 from repro.papers.paper import Paper
@@ -20,13 +19,16 @@ from repro.plugins import MODELS, PROTOCOLS, Plugin
 from repro.report import tables
 from repro.report.tables import WIDTH
 from repro.results import verdicts
+from repro.results.checking import Checked
 from repro.runs.leftovers import Leftover
+from repro.text import one_line, visible
 
 
 def paper(found: Paper, number: str | None = None) -> str:
     """Return a paper: what it is, its views, and its tables (or one of them) as printed."""
     about = found.about
-    parts = [about.title, f"{about.authors}, {about.venue}", about.url, ""]
+    parts = [one_line(about.title), one_line(f"{about.authors}, {about.venue}")]
+    parts += [one_line(about.url), ""]
     parts += tables.bullets(about.notes)
     parts += ["", "Views:"]
     for key, view in found.views.items():
@@ -34,7 +36,7 @@ def paper(found: Paper, number: str | None = None) -> str:
         how = protocol.pop("name", "")
         settings = ", ".join(f"{k}={v}" for k, v in protocol.items())
         line = f"  {key}: {view.label} = {view.dataset}"
-        parts.append(line + (f", {how}({settings})" if how else ""))
+        parts.append(one_line(line + (f", {how}({settings})" if how else "")))
         notes = [view.note, view.blocked and f"blocked: {view.blocked}"]
         parts += [indent(text, "    ") for text in tables.bullets(filter(None, notes))]
     for table in [number] if number else found.tables:
@@ -51,7 +53,7 @@ def paper_json(found: Paper, number: str | None = None) -> str:
         "tables": {n: found.table(n).model_dump() for n in chosen},
         "figures": {} if number else {n: one.model_dump() for n, one in found.figures.items()},
     }
-    return json.dumps(content, indent=1, ensure_ascii=False)
+    return json.dumps(content, indent=1)
 
 
 def dataset(found: Manifest) -> str:
@@ -68,7 +70,7 @@ def dataset(found: Manifest) -> str:
         "note": about.note,
     }
     parts = [
-        fill(f"{key}: {text}", WIDTH, subsequent_indent="  ", break_long_words=False)
+        fill(one_line(f"{key}: {text}"), WIDTH, subsequent_indent="  ", break_long_words=False)
         for key, text in said.items()
         if text
     ]
@@ -83,7 +85,7 @@ def dataset(found: Manifest) -> str:
         if stated and stated.stated():
             state += f"; the manifest's {', '.join(stated.stated())} "
             state += "confirmed by a real file" if stated.confirmed else "as stated by others"
-        parts.append(f"file {name}: {state}")
+        parts.append(one_line(f"file {name}: {state}"))
     for name in found.views:
         parts += ["", *_view(found, name)]
     doubts = unconfirmed(found)
@@ -95,25 +97,26 @@ def dataset(found: Manifest) -> str:
 def _view(found: Manifest, name: str) -> list[str]:
     """Return the lines on one view: its source, its counts, and what papers print of it."""
     view, id = found.view(name), f"{found.id}/{name}"
-    lines = [f"view {id}", f"  source: {view.source}"]
+    lines = [one_line(f"view {id}"), one_line(f"  source: {view.source}")]
     lines += [indent(text, "  ") for text in tables.bullets(filter(None, [view.note]))]
     known = views.prepared(id)
     if known is None:
         for variant, recipe in view.recipes().items():
             steps = "; ".join(map(_step, recipe)) or "none"
-            lines.append(f"  steps{variant and f' ({variant})'}: {steps}")
+            lines.append(one_line(f"  steps{variant and f' ({variant})'}: {steps}"))
         counts = view.expect.model_dump(exclude_none=True, exclude={"pairs_sha256", "parts"})
         lines += [f"  expected: {_expected(counts)}"] if counts else []
         lines.append("  not built yet")
     else:
         rows = [
-            [f.step, f.interactions, f.users, f.items, _expected(f.expected)] for f in known.funnel
+            [one_line(f.step), f.interactions, f.users, f.items, _expected(f.expected)]
+            for f in known.funnel
         ]
         head = ["step", "interactions", "users", "items", "expected"]
         grid = tabulate(rows, head, tablefmt="simple", intfmt=",")
         lines += ["", *(f"  {line}" for line in grid.splitlines())]
-        lines += [f"  variant: {known.variant}"] if known.variant else []
-        lines.append(f"  digest {known.digest}")
+        lines += [one_line(f"  variant: {known.variant}")] if known.variant else []
+        lines.append(one_line(f"  digest {known.digest}"))
     printed = [
         f"{cell.paper} table {cell.table}, {cell.row}, {cell.label}: {cell.published}"
         + ("" if cell.ours is None else f" (here {cell.ours:,.10g}, {cell.verdict})")
@@ -163,7 +166,7 @@ def dataset_json(found: Manifest) -> str:
     for name, view in found.views.items():
         known = views.prepared(f"{found.id}/{name}")
         content["views"][name] = view.model_dump() | {"prepared": known and asdict(known)}
-    return json.dumps(content, indent=1, ensure_ascii=False)
+    return json.dumps(content, indent=1)
 
 
 def plugin(entry: Plugin) -> str:
@@ -172,16 +175,16 @@ def plugin(entry: Plugin) -> str:
     for field in entry.fields:
         default = "" if field.required else f" = {field.default!r}"
         limits = f", {field.range.words}" if field.range else ""
-        parts.append(f"  {field.name}: {field.annotation}{default}{limits}")
-        parts += [f"      {field.doc}"] if field.doc else []
-    return "\n".join(parts)
+        parts.append(one_line(f"  {field.name}: {field.annotation}{default}{limits}"))
+        parts += [one_line(f"      {field.doc}")] if field.doc else []
+    return visible("\n".join(parts))
 
 
 def plugin_json(entry: Plugin) -> str:
     """Return a model or protocol as JSON."""
     fields = [asdict(field) for field in entry.fields]
     content = {"name": entry.name, "doc": entry.doc, "what": entry.class_doc, "parameters": fields}
-    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    return json.dumps(content, indent=1, allow_nan=False)
 
 
 def kinds(name: str, kind: str | None = None) -> list[str]:
@@ -227,7 +230,7 @@ def described(name: str, kind: str, table: str | None = None, as_json: bool = Fa
     return plugin_json(entry) if as_json else plugin(entry)
 
 
-def checked(found: Mapping[str, list[Checked]], missing: bool) -> str:
+def checked(found: Mapping[str, list[prepare.Checked]], missing: bool) -> str:
     """Return the state of files and views, by archive, as a table.
 
     Parameters
@@ -240,14 +243,28 @@ def checked(found: Mapping[str, list[Checked]], missing: bool) -> str:
     rows = [(one.dataset, one.name, one.state) for states in found.values() for one in states]
     absent = [name for name, states in found.items() if missing and not states]
     rows += [(name, "", "not in the cache") for name in absent]
-    return tabulate(rows, ["dataset", "file or view", "state"], tablefmt="simple")
+    shown = [list(map(one_line, row)) for row in rows]
+    head = ["dataset", "file or view", "state"]
+    return tabulate(shown, head, tablefmt="simple", disable_numparse=True)
+
+
+def verified(one: Checked) -> str:
+    """Return the state of a thing that was verified, in a line."""
+    return f"{one.kind:<9} {one_line(one.name)}  {one_line(one.state)}"
+
+
+def verified_in_all(found: Sequence[Checked]) -> str:
+    """Return how many things were verified, and how many are damaged or unsealed."""
+    unsealed = sum(one.state.startswith("unsealed") for one in found)
+    rest = f", {unsealed} records unsealed" if unsealed else ""
+    return f"{len(found)} verified: {sum(one.damaged for one in found)} damaged{rest}"
 
 
 def leftovers(found: Sequence[Leftover]) -> str:
     """Return what may be deleted, with its size."""
     if not found:
         return "there is nothing to delete"
-    rows = [[one.kind, f"{one.bytes / 1e6:,.1f} MB", str(one.path)] for one in found]
+    rows = [[one.kind, f"{one.bytes / 1e6:,.1f} MB", one_line(one.path)] for one in found]
     grid = tabulate(rows, ["what", "size", "where"], tablefmt="simple", disable_numparse=True)
     total = sum(one.bytes for one in found) / 1e6
     return f"{grid}\n\n{len(found)} files and folders, {total:,.1f} MB"

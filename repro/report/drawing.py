@@ -16,6 +16,7 @@ from repro.papers.paper import Paper
 from repro.papers.schema import Figure
 from repro.results.figures import Point, as_csv, doubts, found, numbers_as_csv
 from repro.runs.records import Record
+from repro.text import one_line
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -58,8 +59,10 @@ def draw(paper: Paper, number: str, records: Iterable[Record], to: Path, smoke: 
     have = found(paper, number, records, smoke)
     if not have.points:
         how = f"repro run {paper.id} --figure {number}" + (" --smoke" if smoke else "")
-        missing = "".join(f"\n  not drawn: {what}" for what in have.missing)
-        raise ReproError(f"there is no record for figure {number} of {paper.id}{missing}", how)
+        missing = [f"not drawn: {what}" for what in have.missing]
+        raise ReproError(
+            f"there is no record for figure {number} of {paper.id}", "\n  ".join([*missing, how])
+        )
     drawing = drawn(paper, number, have.points, smoke)
     stem = to / (f"{paper.id}-{number}" + ("-smoke" if smoke else ""))  # the real one must stay
     for form in ("png", "svg"):
@@ -108,17 +111,23 @@ def drawn(paper: Paper, number: str, points: list[Point], smoke: bool = False) -
     for axes_row, label in zip(grid, figure.metrics, strict=True):
         for axes, panel in zip(axes_row, panels, strict=True):
             own = [one for one in points if _pane(one) == panel and one.metric == label]
-            axes.set_title(panel)
-            axes.set_ylabel(label)
+            axes.set_title(_plain(panel))
+            axes.set_ylabel(_plain(label))
             _fill(axes, own, figure)
             centred = {"transform": axes.transAxes, "ha": "center", "va": "center"}
             axes.text(
                 0.5, 0.5, "smoke" if smoke else "", fontsize=40, alpha=0.3, rotation=30, **centred
             )
     title = f"{paper.id}, Figure {number}: {figure.caption}"
-    drawing.supxlabel("\n".join(doubts(points)), fontsize="small")
-    drawing.suptitle(fill(title, TITLE_WIDTH * len(panels)), fontsize="medium")
+    drawing.supxlabel("\n".join(map(_plain, doubts(points))), fontsize="small")
+    drawing.suptitle(fill(_plain(title), TITLE_WIDTH * len(panels)), fontsize="medium")
     return drawing
+
+
+def _plain(text: str) -> str:
+    """Return text in one line that matplotlib draws as it is: no formula, no hidden label."""
+    shown = one_line(text).replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") else shown
 
 
 def _pane(point: Point) -> str:
@@ -141,11 +150,12 @@ def _fill(axes: Any, points: list[Point], figure: Figure) -> None:
     if figure.kind == "bars":
         axes.tick_params(axis="x", labelrotation=30)
     else:
-        axes.set_xlabel(figure.x.label if figure.x else "epoch")
+        axes.set_xlabel(_plain(figure.x.label) if figure.x else "epoch")
         axes.legend(fontsize="small")
 
 
 def _line(axes: Any, label: str, points: list[Point], figure: Figure) -> None:
+    shown = _plain(label)
     by_x: dict[float, list[float]] = {}
     for one in points:
         by_x.setdefault(one.x, []).append(one.value)
@@ -155,12 +165,12 @@ def _line(axes: Any, label: str, points: list[Point], figure: Figure) -> None:
     if not xs:
         return  # reported as missing
     if figure.kind == "bars":
-        axes.bar(label, means[0], yerr=spread[0] or None)
+        axes.bar(shown, means[0], yerr=spread[0] or None)
         return
     if figure.kind == "sweep":
-        axes.errorbar(xs, means, yerr=spread if any(spread) else None, marker="o", label=label)
+        axes.errorbar(xs, means, yerr=spread if any(spread) else None, marker="o", label=shown)
         return
-    axes.plot(xs, means, label=label)
+    axes.plot(xs, means, label=shown)
     if any(spread):
         low = [m - s for m, s in zip(means, spread, strict=True)]
         high = [m + s for m, s in zip(means, spread, strict=True)]

@@ -23,6 +23,7 @@ from repro.data.cache import Receipt
 from repro.hyperparameters import Field
 from repro.papers.schema import About, Figure, Table, View
 from repro.report.lists import DatasetLine, MetricLine, PaperLine, PluginLine
+from repro.results.checking import Checked
 from repro.results.summary import Summary
 from repro.results.verdicts import ComparedCell
 from repro.runs.dry_run import DryRun
@@ -88,6 +89,7 @@ FORMS: dict[str, Any] = {
     "status": list[State],
     "compare": list[ComparedCell],
     "run PAPER --dry-run": DryRun,
+    "check": list[Checked],
 }
 """What each command prints with ``--json``."""
 

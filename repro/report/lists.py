@@ -19,6 +19,7 @@ from repro.papers import library
 from repro.plugins import MODELS, PROTOCOLS, Catalogue
 from repro.report.tables import row_name
 from repro.results.summary import Lead, Summary, summaries
+from repro.text import one_line
 
 Cells = dict[str, str]
 """A row of a table as text, by column."""
@@ -259,7 +260,8 @@ def table(lines: Iterable[ListLine]) -> str:
 
 def cells(line: ListLine) -> Cells:
     """Return a line as text, by column."""
-    return _summary(line) if isinstance(line, Summary) else line.cells_of()
+    shown = _summary(line) if isinstance(line, Summary) else line.cells_of()
+    return {column: one_line(text) for column, text in shown.items()}
 
 
 def _texts(line: Any, **texts: str) -> Cells:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from repro.report.tables import markdown
 from repro.results.comparison import ComparedTable
 from repro.results.verdicts import ComparedCell
-from repro.runs.records import Record
+from repro.runs import records
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-class Records(list[Record]):
-    """Records, in a list."""
+class Records(records.Records):
+    """Records in a list; `damaged` has those that cannot be used."""
 
     def to_frame(self) -> pd.DataFrame:
         """Return the records, one per row, with a column for each test metric."""
@@ -46,6 +46,8 @@ class Comparison:
     """Tables, with published and your own numbers side by side."""
 
     tables: list[ComparedTable]
+    damaged: tuple[str, ...] = ()
+    """What is wrong with each record that cannot be used."""
 
     @property
     def cells(self) -> list[ComparedCell]:

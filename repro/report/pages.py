@@ -13,6 +13,7 @@ from repro.report import lists
 from repro.report.picture import LOOKS
 from repro.results.frozen import RowName
 from repro.results.summary import Lead, Summary, summaries
+from repro.text import in_cell, in_markdown
 
 
 def models() -> str:
@@ -25,7 +26,9 @@ def models() -> str:
         rows = []
         for entry in map(catalogue.entry, catalogue.names()):
             link = f"[`{entry.name}`]({folder}{entry.path.name})"
-            rows.append([link, _first_line(entry.class_doc), _first_line(entry.doc)])
+            rows.append(
+                [link, *(in_cell(_first_line(doc)) for doc in (entry.class_doc, entry.doc))]
+            )
         parts.append(f"## {catalogue.kind.capitalize()}\n\n{grid(heads, rows)}")
     return "\n".join(parts)
 
@@ -38,7 +41,8 @@ def datasets() -> str:
         serves = [f"{paper} {', '.join(numbers)}" for paper, numbers in line.serves.items()]
         link = f"[`{line.dataset}`]({found.path.name})"
         size = manifest.size_text(found)
-        rows.append([link, size, line.obtained, "; ".join(serves) or "no table", line.licence])
+        serving = "; ".join(serves) or "no table"
+        rows.append([link, size, line.obtained, in_cell(serving), in_cell(line.licence)])
     return grid(["dataset", "size", "obtained", "serves", "terms"], rows)
 
 
@@ -52,9 +56,10 @@ def results() -> str:
         about = library.load(paper).about
         rows = [_summary(one) for one in groups]
         columns = [column for column in rows[0] if any(row[column] for row in rows)]
-        table = grid(columns, [[row[column] for column in columns] for row in rows])
-        title = f"[{about.title}]({about.url})" if about.url else about.title
-        parts.append(f"### {paper}\n\n{title}. Venue: {about.venue}.\n\n{table}")
+        table = grid(columns, [[in_cell(row[column]) for column in columns] for row in rows])
+        title = in_markdown(about.title)
+        title = f"[{title}]({about.url})" if about.url else title
+        parts.append(f"### {paper}\n\n{title}. Venue: {in_markdown(about.venue)}.\n\n{table}")
     return "\n".join(parts)
 
 

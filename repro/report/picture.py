@@ -14,6 +14,7 @@ from repro.errors import unknown
 from repro.papers import library
 from repro.results.comparison import compare
 from repro.results.verdicts import MARKS, ComparedCell
+from repro.text import one_line
 
 WIDTH = 98
 """Characters in a line."""
@@ -87,8 +88,8 @@ def verdicts(paper: str, number: str, group: str, labels: Sequence[str]) -> str:
     seen = {cell.reference_verdict for cell in shown.values()}
     marks = [mark for mark in MARKS if all(mark in c.reference_marks for c in shown.values())]
     lines: list[Text | Table] = [
-        Text(library.load(paper).about.title, "bold"),
-        Text(f"Table {number}, {group}"),
+        Text(one_line(library.load(paper).about.title), "bold"),
+        Text(one_line(f"Table {number}, {group}")),
         Text(),
         _grid(shown, labels),
         Text(),
@@ -103,21 +104,23 @@ def verdicts(paper: str, number: str, group: str, labels: Sequence[str]) -> str:
 def _grid(cells: dict[tuple[str, str], ComparedCell], labels: Sequence[str]) -> Table:
     columns = [Column("", no_wrap=True, min_width=10)]
     for label in labels:
-        head = Text.assemble((f"{label}\n", "bold"), ("paper", "dim"))
+        head = Text.assemble((f"{one_line(label)}\n", "bold"), ("paper", "dim"))
         columns.append(Column(head, no_wrap=True, min_width=len(label)))
         columns.append(Column(Text("\nour run", "dim"), no_wrap=True, min_width=8))
         columns.append(Column(Text("\nverdict", "dim"), no_wrap=True, min_width=10))
     grid = Table(*columns, box=None, pad_edge=False, collapse_padding=True, header_style="")
     for row in dict.fromkeys(row for row, _ in cells):
-        grid.add_row(row, *(text for label in labels for text in _texts(cells[row, label])))
+        grid.add_row(
+            Text(one_line(row)), *(text for label in labels for text in _texts(cells[row, label]))
+        )
     return grid
 
 
-def _texts(cell: ComparedCell) -> tuple[str, str, Text]:
+def _texts(cell: ComparedCell) -> tuple[Text, Text, Text]:
     """Return a cell's texts: our number has one digit more than the printed one."""
     digits = len(cell.published.partition(".")[2]) + 1
     ours = "" if cell.reference is None else f"{cell.reference:.{digits}f}"
-    return cell.published, ours, _word(cell.reference_verdict or cell.verdict)
+    return Text(one_line(cell.published)), Text(ours), _word(cell.reference_verdict or cell.verdict)
 
 
 def _word(verdict: str) -> Text:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
-from repro.errors import ReproError, UnsupportedError
+from repro.errors import ReproError, UnsupportedError, size
 from repro.experiment import Spec
+from repro.text import one_line
 
 if TYPE_CHECKING:  # measuring loads torch, and progress bars need only `duration`
     from repro.runs.dry_run import DryRun, PlannedRun
@@ -28,18 +29,21 @@ def duration(seconds: float) -> str:
 def outcome(found: Record | ReproError) -> str:
     """Return the outcome of a run, in a line."""
     if isinstance(found, UnsupportedError):
-        return f"refused: {found.message}"
+        return f"refused: {one_line(found.message)}"
     if isinstance(found, ReproError):
         return f"FAILED: {found}"
     first = ", ".join(f"{k} {v.value:.4f}" for k, v in list(found.results.items())[:3])
     if found.constant:
         first += f"; CONSTANT scores for {found.constant:.0%} of the users"
-    return f"{first} ({found.seconds:.0f} s, {found.id})"
+    return one_line(f"{first} ({found.seconds:.0f} s, {found.id})")
 
 
 def states(found: list[State]) -> str:
     """Return the states of runs as a table, with their counts and the time left below."""
-    rows = [[s.label, s.kind, s.detail, "" if s.left is None else duration(s.left)] for s in found]
+    rows = []
+    for one in found:
+        shown = map(one_line, (one.label, one.kind, one.detail.replace("\n  ", "; ")))
+        rows.append([*shown, "" if one.left is None else duration(one.left)])
     head, widths = ["run", "state", "", "time left"], [None, None, 60, None]
     grid = tabulate(rows, head, tablefmt="simple", disable_numparse=True, maxcolwidths=widths)
     counts = Counter(state.kind for state in found)
@@ -54,7 +58,7 @@ def states(found: list[State]) -> str:
 
 
 def _line(what: str, text: str) -> str:
-    return f"{what:<18} {text}"
+    return f"{what:<18} {one_line(text)}"
 
 
 def planned(run: PlannedRun) -> str:
@@ -68,10 +72,15 @@ def planned(run: PlannedRun) -> str:
 
 
 def time_of(run: PlannedRun) -> str:
-    """Return how long a run takes that has no record."""
+    """Return how long a run takes that has no record, and how much memory if that is known."""
     if run.seconds is None:
-        return _line("", f"time unknown: {run.why_unknown}")
-    return _line("", f"{'more than' if run.at_least else 'about'} {duration(run.seconds)}")
+        lines = [f"time unknown: {run.why_unknown}"]
+    else:
+        lines = [f"{'more than' if run.at_least else 'about'} {duration(run.seconds)}"]
+    if run.memory_bytes:
+        each = (f"{size(n)} for the {what}" for what, n in run.memory_bytes.items())
+        lines.append(f"memory: about {', '.join(each)}")
+    return "\n".join(_line("", line) for line in lines)
 
 
 def dry_run(found: DryRun) -> str:

@@ -20,6 +20,7 @@ from repro.results.frozen import RowName
 from repro.results.judgement import VERDICTS
 from repro.results.leaders import Leaders, leaders
 from repro.results.verdicts import MARKS, ComparedCell
+from repro.text import in_cell, in_markdown, one_line
 
 WIDTH = 100
 WIDEST = 8  # columns that stand side by side; more are stacked by group
@@ -37,7 +38,7 @@ def row_name(name: RowName) -> str:
     """Return the name of a row, with what sets it apart from the paper's rows."""
     shortened = f", shortened to {name.shortened}" if name.shortened else ""
     ours = "" if name.origin == "paper" else " (ours)"
-    return f"{name.row}{shortened}{ours}" + (f", {name.apart}" if name.apart else "")
+    return one_line(f"{name.row}{shortened}{ours}" + (f", {name.apart}" if name.apart else ""))
 
 
 def counts(rows: dict[RowName, int]) -> str:
@@ -81,7 +82,10 @@ def as_csv(compared: list[ComparedTable]) -> str:
     writer.writeheader()
     for table in compared:
         for cell in table.cells:
-            writer.writerow(asdict(cell) | {"runs": " ".join(cell.runs)})
+            fields = asdict(cell) | {"runs": " ".join(cell.runs)}
+            writer.writerow(
+                {k: one_line(v) if isinstance(v, str) else v for k, v in fields.items()}
+            )
     return out.getvalue()
 
 
@@ -105,38 +109,43 @@ def legend(cells: Iterable[ComparedCell]) -> str:
 
 
 def _prose(table: ComparedTable, form: str, heading: str, strong: str) -> str:
-    parts = [f"{heading}{table.paper}, Table {table.number}", "", table.caption, ""]
+    plain, in_grid = (in_markdown, in_cell) if form == "pipe" else (one_line, one_line)
+    title = plain(f"{table.paper}, Table {table.number}")
+    parts = [heading + title, "", plain(table.caption), ""]
     labels = list(dict.fromkeys(cell.group for cell in table.cells))
     for label in labels:
         cells = [cell for cell in table.cells if cell.group == label]
         columns = list(dict.fromkeys(cell.label for cell in cells))
         lines = []
         for row, group in groupby(cells, key=lambda cell: cell.name):
-            shown = row_name(row)
-            named = shown.replace("|", "\\|") if form == "pipe" else shown
-            lines += _lines(named, {cell.label: cell for cell in group}, columns, strong)
+            of_row = {cell.label: cell for cell in group}
+            lines += _lines(in_grid(row_name(row)), of_row, columns, strong, in_grid)
         if label:
-            parts += [strong.format(label), ""]
-        head = ["", "", *columns]
+            parts += [strong.format(plain(label)), ""]
+        head = ["", "", *map(in_grid, columns)]
         widths = None if form == "pipe" else [LONGEST_NAME]  # Markdown has no cells of two lines
         grid = tabulate(lines, head, tablefmt=form, disable_numparse=True, maxcolwidths=widths)
         parts += [grid, ""]
         best = leaders(cells)
-        parts += [ahead(best), ""] if best else []
-        pairs = [_paired(pair) for pair in table.pairs if pair.group == label]
+        parts += [plain(ahead(best)), ""] if best else []
+        pairs = [f"- {plain(_paired(pair))}" for pair in table.pairs if pair.group == label]
         parts += [*pairs, ""] if pairs else []
     parts += [legend(table.cells), ""]
     reasons = _reasons(table.cells)
     if reasons:
-        parts += [f"- {reason}" for reason in reasons] + [""]
+        parts += [f"- {plain(reason)}" for reason in reasons] + [""]
     if table.notes or table.note:
-        parts += ["Notes:", ""] + ([f"- {table.note}"] if table.note else [])
-        parts += [f"- {row}: {note}" for row, note in table.notes] + [""]
+        parts += ["Notes:", ""] + ([f"- {plain(table.note)}"] if table.note else [])
+        parts += [f"- {plain(f'{row}: {note}')}" for row, note in table.notes] + [""]
     return "\n".join(parts)
 
 
 def _lines(
-    row: str, cells: dict[str, ComparedCell], columns: list[str], strong: str
+    row: str,
+    cells: dict[str, ComparedCell],
+    columns: list[str],
+    strong: str,
+    plain: Callable[[str], str],
 ) -> list[list[str]]:
     """Return a row's lines: published; then our run and its verdict, or the frozen one and its."""
 
@@ -144,7 +153,7 @@ def _lines(
         return [of(cells[column]) if column in cells else "" for column in columns]
 
     doubts = "".join(m for m in MARKS if all(m in cell.doubts for cell in cells.values()))
-    published = line(lambda cell: _marked(cell.published, cell.doubts, besides=doubts))
+    published = line(lambda cell: _marked(plain(cell.published), cell.doubts, besides=doubts))
     lines = [[row, _marked("published", doubts), *published]] if any(published) else []
     kept = [cell for cell in cells.values() if cell.reference is not None]
     if kept:
@@ -179,7 +188,7 @@ def _paired(pair: Pair) -> str:
         for d in pair.differences
     ]
     return (
-        f"- {row_name(pair.row)} minus {row_name(pair.against)}, user by user "
+        f"{row_name(pair.row)} minus {row_name(pair.against)}, user by user "
         f"({pair.n_users:,} users, {seeds}): {', '.join(parts)}"
     )
 
@@ -264,7 +273,7 @@ def published(paper: Paper, number: str) -> str:
         for entry in entries
     }
     labels = {entry.group: entry.group_label for entry in entries}
-    parts = [f"Table {number}: {table.caption}", ""]
+    parts = [one_line(f"Table {number}: {table.caption}"), ""]
     rows = [row.label for row in table.rows if not row.added]
 
     def cells(row: str, group: str) -> list[str]:
@@ -272,25 +281,28 @@ def published(paper: Paper, number: str) -> str:
         return [have.get(metric, "") for metric in metrics]
 
     def grid(head: list[str], lines: list[list[str]]) -> str:
+        lines = [list(map(one_line, line)) for line in lines]
         if table.transposed:
             head, *lines = [list(line) for line in zip(head, *lines, strict=True)]
         return tabulate(lines, head, tablefmt="simple", disable_numparse=True)
 
+    shown = {g: one_line(labels.get(g, g)) for g in table.groups}
+    heads = list(map(one_line, metrics))
     if table.kind == "statistics":
         lines = [[entry.row, *cells(entry.row, entry.group)] for entry in entries]
-        parts += [grid(["", *metrics], lines), ""]
+        parts += [grid(["", *heads], lines), ""]
     elif len(table.groups) * len(metrics) <= WIDEST:
         names = [
-            labels.get(g, g) if len(metrics) == 1 else f"{labels.get(g, g)}\n{metric}"
+            shown[g] if len(heads) == 1 else f"{shown[g]}\n{head}"
             for g in table.groups
-            for metric in metrics
+            for head in heads
         ]
         lines = [[row, *(text for g in table.groups for text in cells(row, g))] for row in rows]
         parts += [grid(["", *names], lines), ""]
     else:
         for group in table.groups:
             lines = [[row, *cells(row, group)] for row in rows]
-            parts += [grid([labels.get(group, group), *metrics], lines), ""]
+            parts += [grid([shown[group], *heads], lines), ""]
     notes = [table.note] if table.note else []
     notes += [f"{about}: {note}" for entry in entries for about, note in entry.notes]
     notes += [f"{e.name}, {c.label}: {c.note}" for e in entries for c in e.cells if c.note]
@@ -300,6 +312,6 @@ def published(paper: Paper, number: str) -> str:
 def bullets(notes: Iterable[str]) -> list[str]:
     """Return notes as points, wrapped for a terminal."""
     return [
-        fill(f"- {' '.join(note.split())}", WIDTH, subsequent_indent="  ", break_long_words=False)
+        fill(f"- {one_line(note)}", WIDTH, subsequent_indent="  ", break_long_words=False)
         for note in notes
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -14,9 +14,10 @@ from repro.papers.paper import Paper
 from repro.papers.rows import Entry
 from repro.plugins import MODELS
 from repro.results.differences import Pair, paired
+from repro.results.found import Found, digest_here
 from repro.results.frozen import CellKey, Frozen, RowName, load
-from repro.results.verdicts import ComparedCell, compared, digest_here, only_frozen, statistic
-from repro.runs.records import Record
+from repro.results.verdicts import ComparedCell, compared, only_frozen, statistic
+from repro.runs.records import Damaged, Record
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,15 @@ class ComparedTable:
     """Row and note, of rows for which our runs have a number, frozen or not."""
     pairs: tuple[Pair, ...] = ()
     """Rows compared user by user."""
+    faults: tuple[str, ...] = ()
+    """Damaged hits, for which rows were not compared user by user."""
 
 
 def compare_all(
     papers: Iterable[Paper],
     records: Iterable[Record],
     *,
+    damaged: Iterable[Damaged] = (),
     table: str | None = None,
     smoke: bool = False,
     against: str = "",
@@ -48,7 +52,7 @@ def compare_all(
     ----------
     papers : iterable of Paper
         Whose tables.
-    records, smoke, against
+    records, damaged, smoke, against
         As in `compare`.
     table : str, optional
         One table, by its printed number.
@@ -58,9 +62,9 @@ def compare_all(
     ReproError
         If no paper has the table, or no table the row.
     """
-    every = list(records)
+    every = _Runs.of(records, damaged, smoke)
     found = [
-        compare(paper, number, every, smoke=smoke, against=against)
+        _compare(paper, number, every, against)
         for paper, number in library.numbered(list(papers), table)
     ]
     rows = {cell.row for one in found for cell in one.cells}
@@ -74,6 +78,7 @@ def compare(
     number: str,
     records: Iterable[Record],
     *,
+    damaged: Iterable[Damaged] = (),
     smoke: bool = False,
     against: str = "",
 ) -> ComparedTable:
@@ -87,13 +92,19 @@ def compare(
         The table's printed number.
     records : iterable of Record
         All there are.
+    damaged : iterable of Damaged
+        Records that cannot be used.
     smoke : bool
         Look for smoke runs, which otherwise never count.
     against : str
         A row that all others are compared with, user by user, instead of the table's contests.
     """
+    return _compare(paper, number, _Runs.of(records, damaged, smoke), against)
+
+
+def _compare(paper: Paper, number: str, runs: _Runs, against: str) -> ComparedTable:
     table = paper.table(number)
-    known = _Known(paper, number, [r for r in records if r.experiment.smoke == smoke], smoke)
+    known = _Known(paper, number, runs)
     cells, notes = _own(known)
     if table.kind == "results":
         cells += _others(known)
@@ -107,6 +118,8 @@ def compare(
     if against:
         names = dict.fromkeys(cell.name for cell in cells if against in whole)
         contests = [(name, whole[against]) for name in names if name != whole[against]]
+    faults: list[str] = []
+    pairs = tuple(_pairs(cells, runs.by_id, contests, faults))
     return ComparedTable(
         paper.id,
         number,
@@ -114,22 +127,24 @@ def compare(
         table.note,
         tuple(cells),
         tuple(dict.fromkeys(notes)),
-        tuple(_pairs(cells, known.by_id, contests)),
+        pairs,
+        tuple(dict.fromkeys(faults)),
     )
 
 
 @dataclass(frozen=True)
-class _Known:
-    """What there is to compare a table with."""
+class _Runs:
+    """The runs that tables are compared with."""
 
-    paper: Paper
-    number: str
-    records: list[Record]
+    by_id: dict[str, Record]
+    damaged: list[Damaged]
     smoke: bool
 
-    @cached_property
-    def by_id(self) -> dict[str, Record]:
-        return {record.id: record for record in self.records}
+    @classmethod
+    def of(cls, records: Iterable[Record], damaged: Iterable[Damaged], smoke: bool) -> _Runs:
+        """Return the runs, smoke runs or real ones."""
+        known = {record.id: record for record in records if record.experiment.smoke == smoke}
+        return cls(known, list(damaged), smoke)
 
     @cached_property
     def by_experiment(self) -> dict[str, list[Record]]:
@@ -140,22 +155,72 @@ class _Known:
         return found
 
     @cached_property
-    def frozen(self) -> dict[CellKey, list[Frozen]]:
-        """The table's frozen results; a cell that shows one takes it out."""
-        found: dict[CellKey, list[Frozen]] = {}
-        for row in [] if self.smoke else load(self.paper.id):
-            if row.table == self.number:
-                found.setdefault(row.place, []).append(row)
+    def by_place(self) -> dict[str, list[tuple[int, str]]]:
+        """The experiments under each protocol, numbered, by `Experiment.place`."""
+        found: dict[str, list[tuple[int, str]]] = {}
+        for number, (key, own) in enumerate(self.by_experiment.items()):
+            found.setdefault(own[0].experiment.place, []).append((number, key))
+        return found
+
+    @cached_property
+    def rows_elsewhere(self) -> dict[str, str]:
+        """The rows of all papers, by `Experiment.seedless`; the first paper's, if there are two."""
+        found: dict[str, str] = {}
+        for name in library.papers():
+            with suppress(ReproError):  # its faults are reported when that paper is asked for
+                found = library.load(name).rows_of | found
+        return found
+
+    @cached_property
+    def digests(self) -> dict[str, set[str]]:
+        """The digests that a dataset has in records."""
+        found: dict[str, set[str]] = {}
+        for record in self.by_id.values():
+            found.setdefault(record.experiment.dataset, set()).add(record.digest)
         return found
 
     def run(self, experiment: Experiment) -> Experiment:
         """Return what was run for an experiment: the same, or its smoke run."""
         return experiment.smoked() if self.smoke else experiment
 
+    def damaged_of(self, entry: Entry, here: Callable[[str], str]) -> list[Damaged]:
+        """Return the damaged records of a row: by what they tell, or else by their ids."""
+        if not self.damaged:
+            return []
+        planned = [self.run(made) for seed in entry.seeds if (made := entry.experiment(seed))]
+        if not planned:
+            return []
+        dataset = planned[0].dataset
+        digests = {here(dataset), *self.digests.get(dataset, ())}
+        ids = {experiment.id(digest) for experiment in planned for digest in digests}
+        return [
+            one
+            for one in self.damaged
+            if one.id in ids or (one.told and one.told.seedless == planned[0].seedless)
+        ]
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What there is to compare a table with."""
+
+    paper: Paper
+    number: str
+    runs: _Runs
+
+    @cached_property
+    def frozen(self) -> dict[CellKey, list[Frozen]]:
+        """The table's frozen results; a cell that shows one takes it out."""
+        found: dict[CellKey, list[Frozen]] = {}
+        for row in [] if self.runs.smoke else load(self.paper.id):
+            if row.table == self.number:
+                found.setdefault(row.place, []).append(row)
+        return found
+
 
 def _own(known: _Known) -> tuple[list[ComparedCell], list[tuple[str, str]]]:
     """Return the cells of the table's rows, added rows included, and their notes."""
-    here = cache(digest_here)
+    here, runs = cache(digest_here), known.runs
     cells: list[ComparedCell] = []
     notes: list[tuple[str, str]] = []
     for entry in known.paper.entries[known.number]:
@@ -163,8 +228,8 @@ def _own(known: _Known) -> tuple[list[ComparedCell], list[tuple[str, str]]]:
             made = [statistic(entry, cell) for cell in entry.cells]
         else:
             experiment = entry.experiment()
-            key = known.run(experiment).seedless if experiment else ""
-            found = known.by_experiment.get(key, [])
+            key = runs.run(experiment).seedless if experiment else ""
+            found = Found(runs.by_experiment.get(key, []), runs.damaged_of(entry, here))
             name = RowName(entry.row, "added" if "row" in entry.added else "paper")
             made = [compared(entry, cell, found, known.frozen, here, name) for cell in entry.cells]
         cells += made
@@ -176,24 +241,26 @@ def _own(known: _Known) -> tuple[list[ComparedCell], list[tuple[str, str]]]:
 
 def _others(known: _Known) -> list[ComparedCell]:
     """Return the cells of rows that no table of the paper has: other models, other settings."""
-    here = cache(digest_here)
-    printed = {known.run(experiment).seedless for experiment in known.paper.experiments}
+    here, runs = cache(digest_here), known.runs
+    printed = {runs.run(experiment).seedless for experiment in known.paper.experiments}
     places: dict[str, list[Entry]] = {}
     for entry in known.paper.entries[known.number]:
         if place := entry.under(Spec("", {})):
-            places.setdefault(known.run(place).place, []).append(entry)
+            places.setdefault(runs.run(place).place, []).append(entry)
     cells = []
-    for key, found in known.by_experiment.items():
-        run = found[0].experiment
-        rows = sorted(places.get(run.place, []), key=lambda row: len(_departures(run, row)))
-        if rows and _departures(run, rows[0]) and run.seedless in known.paper.recipes:
+    for _, key in sorted(one for place in places for one in runs.by_place.get(place, [])):
+        own = Found(runs.by_experiment[key])
+        first = own.records[0]
+        run = first.experiment
+        rows = sorted(places[run.place], key=lambda row: len(_departures(run, row)))
+        if _departures(run, rows[0]) and key in known.paper.recipes:
             continue  # a figure's
-        whole = rows and all(found[0].has(cell.metric) for cell in rows[0].cells)  # not a figure's
+        whole = all(first.has(cell.metric) for cell in rows[0].cells)  # not a figure's
         if key not in printed and whole and run.model.name in MODELS:
-            name = _named(found[0], rows)
+            name = _named(run, rows, runs)
             for cell in rows[0].cells:
                 ours = replace(cell, published="", tolerance=None, note="", doubts="")
-                cells.append(compared(rows[0], ours, found, known.frozen, here, name))
+                cells.append(compared(rows[0], ours, own, known.frozen, here, name))
     return sorted(cells, key=lambda cell: cell.name)
 
 
@@ -204,17 +271,18 @@ def _departures(run: Experiment, row: Entry) -> list[str]:
     return departures(run, planned)
 
 
-def _named(record: Record, rows: list[Entry]) -> RowName:
+def _named(run: Experiment, rows: list[Entry], runs: _Runs) -> RowName:
     """Return the name of the row of a run that is in no row of the table, on the rows' view.
 
     Parameters
     ----------
-    record : Record
-        The run.
+    run : Experiment
+        What was run.
     rows : list of Entry
         Those on its view, the nearest in their rules of evaluation first.
+    runs : _Runs
+        All runs.
     """
-    run = record.experiment
     other = _departures(run, rows[0])
     apart = ", ".join([*rows[0].apart, *other])
     for row in rows:
@@ -222,7 +290,8 @@ def _named(record: Record, rows: list[Entry]) -> RowName:
         same = bool(other and made and made.model == run.model)
         if (fewer := _fewer_epochs(row, run.model)) or same:
             return RowName(row.row, "added" if "row" in row.added else "paper", fewer, apart)
-    return RowName(_elsewhere(record) or _label(run.model), "other", apart=apart)
+    known = runs.rows_elsewhere.get(run.seedless)
+    return RowName(known or _label(run.model), "other", apart=apart)
 
 
 def _fewer_epochs(entry: Entry, model: Spec) -> str:
@@ -236,15 +305,6 @@ def _fewer_epochs(entry: Entry, model: Spec) -> str:
     return ", ".join(f"{key} = {own[key]} of {n}" for key, n in full.items() if own[key] < n)
 
 
-def _elsewhere(record: Record) -> str:
-    """Return the row of another paper that a record belongs to; "" if there is none."""
-    for name in library.papers():
-        with suppress(ReproError):  # its faults are reported when that paper is asked for
-            if place := library.load(name).rows_of.get(record.experiment.seedless):
-                return place
-    return ""
-
-
 def _label(model: Spec) -> str:
     defaults = MODELS.entry(model.name).defaults()
     changed = [f"{k}={v}" for k, v in model.params.items() if defaults.get(k) != v]
@@ -252,15 +312,25 @@ def _label(model: Spec) -> str:
 
 
 def _pairs(
-    cells: list[ComparedCell], known: Mapping[str, Record], contests: list[tuple[RowName, RowName]]
+    cells: list[ComparedCell],
+    known: Mapping[str, Record],
+    contests: list[tuple[RowName, RowName]],
+    faults: list[str],
 ) -> Iterator[Pair]:
-    """Yield the rows that are compared, in each column group where both have records."""
+    """Yield the rows that are compared, in each column group where both have records.
+
+    Those whose hits are damaged are left out; `faults` receives why.
+    """
     for group in dict.fromkeys(cell.group for cell in cells):
         own = [cell for cell in cells if cell.group == group]
         found = {cell.name: [known[run] for run in cell.runs] for cell in own if cell.runs}
         columns = {cell.label: cell.metric for cell in own}
         for row, against in contests:
             if row in found and against in found:
-                made = paired(group, (row, found[row]), (against, found[against]), columns)
+                try:
+                    made = paired(group, (row, found[row]), (against, found[against]), columns)
+                except ReproError as error:
+                    faults.append(error.message)
+                    continue
                 if made:
                     yield made

@@ -43,6 +43,8 @@ class Point:
     began: str
     cluster: int | None = None
     """Only in a picture, where x and value are the two dimensions, and points are rows in order."""
+    seal: str = ""
+    """The seal of the record; empty for a point from before records were sealed."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,7 @@ class _Run:
             commit=record.code.get("commit", ""),
             dirty=record.dirty,
             began=record.began,
+            seal=record.seal,
             **numbers,
         )
 

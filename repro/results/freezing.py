@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from repro.errors import ReproError
@@ -13,7 +14,10 @@ from repro.papers.paper import Paper
 from repro.results import figures
 from repro.results.comparison import compare
 from repro.results.frozen import CellKey, Frozen, checked, frozen, save
-from repro.runs.records import Record
+from repro.runs.records import FILE, Record
+from repro.runs.records import load as load_record
+from repro.runs.sealed import REMEDY
+from repro.runs.verify import verify
 
 
 @dataclass(frozen=True)
@@ -45,18 +49,21 @@ def freeze(paper: Paper, records: Iterable[Record], table: str | None = None) ->
     Raises
     ------
     ReproError
-        If there is no record, or the files belong to an installed package.
+        If there is no record, a record's results do not fit its hits, or the files belong to an
+        installed package.
     """
     known = {record.id: record for record in records}
     every = (library.load(name).experiments for name in library.papers())
     elsewhere = {made.seedless for experiments in every for made in experiments} | paper.recipes
     elsewhere -= {made.seedless for made in paper.experiments}
     rows: list[Frozen] = []
+    whole = cache(lambda id: verified(known[id].path))  # read once, whatever its cells
     for number in [table] if table else paper.tables:
         for cell in compare(paper, number, known.values()).cells:
             place = CellKey(cell.table, cell.name, cell.group, cell.label)
-            for record in (known[id] for id in cell.runs):
-                if record.experiment.seedless not in elsewhere:
+            for id in cell.runs:
+                if known[id].experiment.seedless not in elsewhere:
+                    record = whole(id)
                     rows.append(frozen(place, cell.metric, record.result(cell.metric), record))
     if not rows:
         raise ReproError(f"there is no record for {paper.id}", f"repro run {paper.id}")
@@ -64,6 +71,20 @@ def freeze(paper: Paper, records: Iterable[Record], table: str | None = None) ->
     runs = frozenset(row.experiment for row in rows)
     dirty = frozenset(row.experiment for row in rows if row.dirty)
     return Written("numbers", len(rows), runs, dirty, path)
+
+
+def verified(folder: Path) -> Record:
+    """Return the record in a folder, read from its file.
+
+    Raises
+    ------
+    ReproError
+        If its results do not fit its hits and its curve.
+    """
+    record = load_record(folder)
+    if faults := verify(record).faults:
+        raise ReproError(f"{folder / FILE} cannot be frozen: {faults[0]}", REMEDY)
+    return record
 
 
 def freeze_figure(paper: Paper, records: Iterable[Record], number: str) -> Written:
@@ -86,10 +107,14 @@ def freeze_figure(paper: Paper, records: Iterable[Record], number: str) -> Writt
             f"figure {number} of {paper.id} is a picture of vectors, which are not frozen",
             "repro figure draws it from records",
         )
-    points = figures.found(paper, number, records).points
+    every = list(records)
+    points = figures.found(paper, number, every).points
     if not points:
         how = f"repro run {paper.id} --figure {number}"
         raise ReproError(f"there is no record for figure {number} of {paper.id}", how)
+    known = {record.id: record for record in every}
+    for id in {point.experiment for point in points} & known.keys():
+        verified(known[id].path)
     path = checked(figures.file(paper, number))
     write_atomically(path, figures.as_csv(points).encode())
     runs = frozenset(point.experiment for point in points)

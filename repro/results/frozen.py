@@ -6,8 +6,9 @@ The points of its figures lie in ``tables/reference/figures/<paper>-<number>.csv
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 from repro import paths
 from repro.errors import ReproError
+from repro.experiment import canonical
 from repro.files import write_atomically
 from repro.metrics import Result
 from repro.papers import library
@@ -43,6 +45,13 @@ class CellKey(NamedTuple):
     group: str
     label: str
 
+
+DIGEST = "line_digest"
+"""The column of a line's own digest."""
+
+MORE = "more"
+
+Parse = Callable[[str], Any]
 
 Kept = TypeVar("Kept")
 """A dataclass of strings, numbers, truth values, and numbers that may be missing."""
@@ -86,6 +95,8 @@ class Frozen:
     numpy: str
     began: str
     seconds: float
+    seal: str = ""
+    """The seal of the record; empty for a result from before records were sealed."""
 
     @property
     def place(self) -> CellKey:
@@ -97,6 +108,9 @@ class Frozen:
 def frozen(place: CellKey, metric: str, result: Result, record: Record) -> Frozen:
     """Return one run's number for a cell."""
     made = record.environment
+    told = ("device", "cpu", "threads", "python", "torch", "numpy")
+    if missing := [key for key in told if key not in made]:
+        raise ReproError(f"record {record.id} lacks environment.{missing[0]}", "run it again")
     return Frozen(
         table=place.table,
         **asdict(place.name),
@@ -115,9 +129,10 @@ def frozen(place: CellKey, metric: str, result: Result, record: Record) -> Froze
         version=record.code.get("version", ""),
         commit=record.code.get("commit", ""),
         dirty=record.dirty,
-        **{key: made[key] for key in ("device", "cpu", "threads", "python", "torch", "numpy")},
+        **{key: made[key] for key in told},
         began=record.began,
         seconds=record.seconds,
+        seal=record.seal,
     )
 
 
@@ -169,33 +184,98 @@ def read(path: Path, kind: type[Kept]) -> list[Kept]:
 
 @cache  # called once per table; a rewritten file has another inode
 def _read(path: Path, kind: type[Kept], _inode: int, _changed: int) -> tuple[Kept, ...]:
-    found = []
+    rows, faults = parsed(path, kind)
+    if faults:
+        first, *others = faults
+        raise ReproError(first, "\n  ".join([*others[:MOST_FAULTS], REMEDY]))
+    return tuple(rows)
+
+
+MOST_FAULTS = 10
+"""Damaged lines that one message names."""
+
+REMEDY = "restore the file, as with `git checkout`, or delete it and freeze the records again"
+
+
+def parsed(path: Path, kind: type[Kept]) -> tuple[list[Kept], list[str]]:
+    """Return the rows of a file that are as they were written, and what is wrong with the others.
+
+    A file from before lines had digests has none to compare.
+
+    Raises
+    ------
+    ReproError
+        If the file is of another version, or no CSV.
+    """
     kinds = {field.name: _KINDS[str(field.type)] for field in fields(kind)}  # type: ignore[arg-type]
+    found: list[Kept] = []
+    faults: list[str] = []
+    seen: dict[object, int] = {}
     with path.open(newline="", encoding="utf-8") as stream:
-        reader = csv.DictReader(stream, restkey="more")
+        reader = csv.DictReader(stream, restkey=MORE)
         try:
-            if missing := [name for name in kinds if name not in (reader.fieldnames or [])]:
+            names = reader.fieldnames or []
+            if DIGEST not in names:  # both came together
+                kinds = {name: parse for name, parse in kinds.items() if name != "seal"}
+            if missing := [name for name in kinds if name not in names]:
                 raise ReproError(
                     f"{path} lacks the columns {', '.join(missing)}",
                     "it is of another version: delete it and freeze the records again, or add "
                     "them: origin is paper, added or other, shortened and apart may be empty",
                 )
-            for row in reader:
-                if "more" in row:
-                    raise ValueError(f"more than {len(reader.fieldnames or [])} values")
-                found.append(kind(**{name: parse(row[name]) for name, parse in kinds.items()}))
-        except (ValueError, KeyError, TypeError, csv.Error) as error:
-            raise ReproError(f"{path}, line {reader.line_num}: {error!r}") from error
-    return tuple(found)
+            for line in reader:
+                try:
+                    row = _row(line, kinds, kind, DIGEST in names)
+                    if (known := seen.setdefault(_key(row), reader.line_num)) != reader.line_num:
+                        raise ValueError(f"it has the cell and seed of line {known}")
+                    found.append(row)
+                except ValueError as error:
+                    faults.append(f"{path}, line {reader.line_num}: {error}")
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise ReproError(f"{path}, line {reader.line_num}: {error!r}", REMEDY) from error
+    return found, faults
+
+
+def _row(
+    line: Mapping[str | None, Any], kinds: Mapping[str, Parse], kind: type[Kept], has_digest: bool
+) -> Kept:
+    """Return the row of a line; ValueError with the column if it does not fit."""
+    if MORE in line:
+        raise ValueError("it has more values than there are columns")
+    values = {}
+    for name, parse in kinds.items():
+        try:
+            values[name] = parse(line[name])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"column {name}: {line[name]!r} does not fit") from error
+    row = kind(**values)
+    if has_digest and line[DIGEST] != line_digest(row):
+        raise ValueError(f"its digest does not fit its values: expected {line_digest(row)}")
+    return row
+
+
+def _key(row: object) -> object:
+    """Return what no two lines of a file share."""
+    return (row.place, row.seed) if isinstance(row, Frozen) else object()
+
+
+def line_digest(row: object) -> str:
+    """Return sixteen hexadecimal digits that change with any value of a row."""
+    values = {
+        one.name: _KINDS[str(one.type)]("" if value is None else str(value))  # as they are read
+        for one in fields(row)  # type: ignore[arg-type]
+        for value in [getattr(row, one.name)]
+    }
+    return hashlib.sha256(canonical(values).encode()).hexdigest()[:16]
 
 
 def written(rows: Iterable[Kept], kind: type[Kept]) -> str:
-    """Return rows as CSV."""
+    """Return rows as CSV, each with a digest of its values."""
     out = io.StringIO()
-    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    names = [*(field.name for field in fields(kind)), DIGEST]  # type: ignore[arg-type]
     writer = csv.DictWriter(out, names, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)  # type: ignore[call-overload]
+    writer.writerows(asdict(row) | {DIGEST: line_digest(row)} for row in rows)  # type: ignore[call-overload]
     return out.getvalue()
 
 
@@ -215,7 +295,7 @@ def _origin(text: str) -> str:
     return text
 
 
-_KINDS: dict[str, Callable[[str], Any]] = {
+_KINDS: dict[str, Parse] = {
     "str": str,
     "Literal['paper', 'added', 'other']": _origin,  # the text of the annotation
     "int": int,

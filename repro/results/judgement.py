@@ -21,6 +21,7 @@ VERDICTS = {
     "misprint": "the printed number cannot be this row's result; our run is not judged by it",
     "ours": "nothing to compare with: a row or a view that the paper lacks, or a shorter run",
     "unrun": "no record yet; the reason is printed",
+    "damaged": "there is a record, but it cannot be used; the reason is printed",
     "quoted": "the paper took the number from elsewhere, and there is no recipe to run",
     "blocked": "nobody can obtain the data",
     "smoke": "a shortened run on toy data: it shows that the code runs, nothing else",

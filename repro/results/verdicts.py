@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from repro.data import manifest, views
-from repro.errors import ReproError
 from repro.metrics import Result
 from repro.papers import library
 from repro.papers.rows import Cell, Entry
+from repro.results.found import Found, results_of
 from repro.results.frozen import CellKey, Frozen, RowName
 from repro.results.judgement import Judged, count, judge
-from repro.runs.records import Record
 
 MARKS = {
     "u": "data not verified against its manifest",
@@ -26,6 +25,7 @@ MARKS = {
     "s": "smoke: toy data, two epochs",
     "m": "printed number that cannot be this row's result; its note says why",
     "p": "printed numbers at the level of the most popular items",
+    "x": "a record of this row is damaged and left out; see repro check",
     "v": "the data has changed since, or there are several runs, and the newest is shown",
 }
 
@@ -103,7 +103,7 @@ class ComparedCell:
 def compared(
     entry: Entry,
     cell: Cell,
-    found: list[Record],
+    found: Found,
     frozen: dict[CellKey, list[Frozen]],
     digest_here: Callable[[str], str],
     name: RowName,
@@ -116,7 +116,7 @@ def compared(
         Its row in its column group.
     cell : Cell
         What was printed.
-    found : list of Record
+    found : Found
         The runs of its experiment.
     frozen : dict of CellKey to list of Frozen
         The table's frozen results; those of this cell are taken out.
@@ -125,20 +125,19 @@ def compared(
     name : RowName
         What the row is called here.
     """
-    marks = ""
-    latest, several = _latest_per_seed([r for r in found if r.has(cell.metric)], digest_here)
-    results = [record.result(cell.metric) for record in latest]
+    latest, several, marks = found.latest(cell.metric, digest_here)
+    faults = [one.reason for one in found.damaged]
+    latest, results = results_of(latest, cell.metric, faults)
     errors = [r.standard_error for r in results if r.standard_error is not None]
     if latest:
-        marks += "u" if not all(record.verified for record in latest) else ""
-        marks += "t" if latest[0].experiment.selection.cases == "test" else ""
         marks += "a" if entry.view in entry.apart else ""
-        marks += "c" if any(record.constant > 0 for record in latest) else ""
-        marks += "d" if any(record.dirty or record.outdated for record in latest) else ""
-        marks += "s" if latest[0].experiment.smoke else ""
+        marks += "x" if faults else ""
         marks += "v" if several else ""
+        marks = "".join(mark for mark in MARKS if mark in marks)
     n_users = latest[0].n_users if latest else None
     judged = judge(entry, cell, results, n_users=n_users, marks=marks)
+    if faults and not latest:
+        judged, marks = Judged("damaged", "; ".join(faults)), ""
     is_planned = name.origin != "other" and not name.shortened
     made: dict[str, Any] = {
         "ours": statistics.fmean(r.value for r in results) if results else None,
@@ -186,33 +185,6 @@ def _printed(entry: Entry, cell: Cell, name: RowName, **ours: Any) -> ComparedCe
         doubts=cell.doubts,
         **{"group": entry.group_label, **ours},
     )
-
-
-def _latest_per_seed(
-    found: list[Record], digest_here: Callable[[str], str]
-) -> tuple[list[Record], bool]:
-    """Return one record per seed, and whether the choice needs a mark.
-
-    Records of the data in the cache come first. The choice needs a mark if others are left out, or
-    if all are of other data.
-    """
-    by_age = sorted(found, key=lambda record: record.began)
-    if not by_age:
-        return [], False
-    newest = by_age[-1]
-    here = digest_here(newest.experiment.dataset) or newest.digest
-    digest = here if here in {record.digest for record in by_age} else newest.digest
-    latest = {record.experiment.seed: record for record in by_age if record.digest == digest}
-    return [latest[seed] for seed in sorted(latest)], len(latest) < len(found) or digest != here
-
-
-def digest_here(dataset: str) -> str:
-    """Return the digest of a view in the cache; "" if it is not there."""
-    try:
-        known = views.prepared(dataset)
-    except ReproError:  # its manifest is gone, or it is damaged: a record needs neither
-        return ""
-    return known.digest if known else ""
 
 
 def statistic(entry: Entry, cell: Cell) -> ComparedCell:

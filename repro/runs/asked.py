@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+from repro import strict_toml
 from repro.errors import ReproError
 from repro.experiment import Selection
 from repro.hyperparameters import Field
@@ -189,10 +189,10 @@ def _setting(text: str) -> tuple[str, Any]:
     if not equals:
         raise ReproError(f"--set '{text}' is not KEY=VALUE", "as in --set latent_dim=64")
     try:
-        return key.strip(), tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+        return key.strip(), strict_toml.parsed(f"value = {value}")["value"]
+    except (ValueError, RecursionError):
         pass
     try:
         return key.strip(), ast.literal_eval(value.strip())
-    except (ValueError, TypeError, SyntaxError):
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         return key.strip(), value.strip()

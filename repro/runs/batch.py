@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from repro import files
 from repro.data import prepare
 from repro.data.tell import Tell
 from repro.errors import ReproError
@@ -13,7 +14,7 @@ from repro.runs import records, status
 from repro.runs.asked import Asked
 from repro.runs.engines import Done, Ending, Engine, Here, Processes, Watch, run_all
 from repro.runs.plan import Job, Plan, plan
-from repro.runs.records import Record
+from repro.runs.records import Record, Records
 from repro.runs.settings import How, Report, Settings
 
 
@@ -112,13 +113,17 @@ def run(asked: Asked, how: How, audience: Audience) -> Batch:
         audience.say(f"left out: {label}: {': '.join(reason)}")
     without_data = _prepare(planned, audience)
     ready = Plan([j for j in planned.jobs if j.experiment.dataset not in without_data]).located()
-    every = [] if how.force else list(records.load_all(how.runs))
+    every = Records() if how.force else records.load_all(how.runs)
     done = status.finished(ready, every)
-    known = [record for record in every if record.id in done.values()]
+    ids = set(done.values())
+    known = [record for record in every if record.id in ids]
     todo = [job for job in ready if job.label not in done]
+    broken = _damaged(todo, every, audience)
+    todo = [job for job in todo if job.label not in {job.label for job, _ in broken}]
     audience.say(
-        f"{len(todo)} to run, {len(ready) - len(todo)} have a record already, "
+        f"{len(todo)} to run, {len(done)} have a record already, "
         f"{len(planned.jobs) - len(ready)} without data"
+        + (f", {len(broken)} with a damaged record" if broken else "")
     )
     if changed := [record.id for record in known if record.outdated]:
         audience.say(
@@ -126,7 +131,16 @@ def run(asked: Asked, how: How, audience: Audience) -> Batch:
             f"{', '.join(changed)}; --force runs them again"
         )
     ended = _run(todo, how, audience) if todo else Done()
+    ended.failed[:0] = broken
     return Batch(planned, known, ended, without_data)
+
+
+def _damaged(jobs: list[Job], every: Records, audience: Audience) -> list[tuple[Job, ReproError]]:
+    """Name the damaged records; return the jobs that have one, and how it is damaged."""
+    for one in every.damaged:
+        audience.say(f"damaged: {one.error}")
+    faults = {one.id: one.error for one in every.damaged}
+    return [(job, faults[job.id]) for job in jobs if faults and job.id in faults]
 
 
 def _prepare(planned: Plan, audience: Audience) -> dict[str, ReproError]:
@@ -146,6 +160,7 @@ def _run(todo: list[Job], how: How, audience: Audience) -> Done:
     from repro.runs import machine  # loads torch
 
     settings = how.settings(todo)
+    files.need_writable(settings.runs, "name another folder in REPRO_RUNS or --runs")
     with machine.restored():
         if how.engine == "local":
             machine.chosen_device(how.device)  # without one, fail here and not in every run
@@ -165,5 +180,5 @@ def _engine(how: How, settings: Settings, watch: Watch) -> Engine:
         from repro.runs.ray_cluster import Ray
 
         watch.say("connecting to Ray")
-        return Ray("" if how.engine == "ray" else how.engine, how.jobs, settings)
-    return Processes(how.jobs, settings) if how.jobs > 1 else Here(settings, watch)
+        return Ray("" if how.engine == "ray" else how.engine, how.jobs, settings, watch.say)
+    return Processes(how.jobs, settings, watch.say) if how.jobs > 1 else Here(settings, watch)

@@ -14,8 +14,9 @@ from repro.runs import estimate, records, status
 from repro.runs.asked import Asked
 from repro.runs.estimate import Estimate
 from repro.runs.plan import Job, lacking, plan
+from repro.runs.records import Records
 from repro.runs.settings import How, Settings
-from repro.training.resume import reached
+from repro.training import checkpoints
 
 BUSY = 0.5
 """Busy threads per processor; above this a measured time is not that of a run alone."""
@@ -52,6 +53,9 @@ class PlannedRun:
     """Whether it takes longer than these seconds: an epoch did not end while it was measured."""
     why_unknown: str = ""
     """Why its time is unknown."""
+    memory_bytes: dict[str, int] | None = None
+    """About how much memory it takes at its peak, where its model says so: "process", and "device"
+    if it trains on a GPU."""
 
 
 @dataclass(frozen=True)
@@ -122,16 +126,21 @@ def dry_run(
     """
     planned = plan(asked)
     jobs, missing = planned.located(), lacking(planned)
-    done = {} if how.force else status.finished(jobs, records.load_all(how.runs))
+    every = Records() if how.force else records.load_all(how.runs)
+    done, damaged = status.finished(jobs, every), {one.id: one.reason for one in every.damaged}
     todo = [job for job in jobs if job.label not in done]
     clock = _Clock(how.settings(todo), missing, how.force)
     busy_threads, processors = estimate.load()
     runs = []
     for job in jobs:
         run = _planned(job, done.get(job.label))
+        fault = damaged.get(job.id) if damaged and job.digest else None
         if begin:
             begin(run)
-        runs.append(run if run.record else clock.measured(run, job))
+        if fault:
+            runs.append(replace(run, why_unknown=f"its record is damaged: {fault}"))
+        else:
+            runs.append(run if run.record else clock.measured(run, job))
         if end:
             end(runs[-1])
     known = clock.known
@@ -157,12 +166,14 @@ class _Clock:
         self.known: list[Estimate] = []
         self._settings, self._missing, self._force = settings, missing, force
         self._measured: dict[tuple[str, int, int], Estimate | str] = {}
+        self._memory: dict[str, dict[str, int] | None] = {}
 
     def time(self, job: Job) -> Estimate | str:
         """Return how long a job takes, or why that is unknown."""
         if job.experiment.dataset in self._missing:
             return "its data is not in the cache"
-        behind = (0, 0) if self._force else reached(self._settings.runs / job.id)
+        place = None if self._force else checkpoints.reached(self._settings.runs / job.id)
+        behind = (place.loop, place.epoch) if place else (0, 0)
         key = (job.experiment.seedless, *behind)
         if key not in self._measured:
             self._measured[key] = estimate.measure(job, self._settings, MEASURED_SECONDS, behind)
@@ -171,9 +182,17 @@ class _Clock:
             self.known.append(found)
         return found
 
+    def memory(self, job: Job) -> dict[str, int] | None:
+        """Return how much memory a job takes, by place; None if its model does not say."""
+        key = job.experiment.seedless
+        if key not in self._memory and job.experiment.dataset not in self._missing:
+            self._memory[key] = estimate.memory_of(job, self._settings)
+        return self._memory.get(key)
+
     def measured(self, run: PlannedRun, job: Job) -> PlannedRun:
         """Return a run with the time that its job takes."""
         found = self.time(job)
+        run = replace(run, memory_bytes=self.memory(job))
         if isinstance(found, str):
             return replace(run, why_unknown=found)
         return replace(run, seconds=found.seconds, at_least=not found.ended)

@@ -12,13 +12,14 @@ import os
 import signal
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
 from repro.errors import ReproError, UnsupportedError, of_the_system
+from repro.locks import BusyError
 from repro.runs import locks
-from repro.runs.locks import BusyError
 from repro.runs.plan import Job
 from repro.runs.records import Record
 from repro.runs.settings import Report, Settings
@@ -29,6 +30,8 @@ Ended = tuple[Job, Ending, list[str]]
 """A job, its outcome, and messages for the user that have not been shown yet."""
 
 POLL_SECONDS = 1.0
+PATIENCE_SECONDS = 0.2
+"""A process that has not ended so long after it was told to is in an epoch."""
 AGAIN_SECONDS = 3.0
 """After how long a run that another process is running is checked again."""
 
@@ -192,11 +195,15 @@ class Processes:
         How many at once.
     settings : Settings
         How; with `threads` 0 the cores are divided.
+    say : callable, optional
+        Called with a message when processes are waited for at an interrupt.
     """
 
-    def __init__(self, n: int, settings: Settings) -> None:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        threads = settings.threads or max(1, (cores or 1) // n)
+    def __init__(
+        self, n: int, settings: Settings, say: Callable[[str], None] | None = None
+    ) -> None:
+        self._say = say or (lambda text: None)
+        threads = settings.threads or max(1, own_cores() // n)
         self._settings = replace(settings, threads=threads)
         self._context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
         self._free = list(range(n))
@@ -243,11 +250,38 @@ class Processes:
         return [job for job, _, _ in self._running.values()]
 
     def stop(self) -> None:
-        """End the processes; their checkpoints stay."""
-        for _, process, _ in self._running.values():
-            process.terminate()
-        for _, process, _ in self._running.values():
-            process.join()
+        """Let the processes finish their epochs and write checkpoints; at an interrupt kill them.
+
+        One that is not in an epoch, such as while it reads its data, ends at once.
+        """
+        processes = [process for _, process, _ in self._running.values()]
+        try:
+            for process in processes:
+                process.terminate()
+            for process in processes:
+                process.join(PATIENCE_SECONDS)
+            if busy := sum(process.is_alive() for process in processes):
+                self._say(waiting_for(busy))
+            for process in processes:
+                process.join()
+        except KeyboardInterrupt:
+            for process in processes:
+                process.kill()
+                process.join()
+            raise
+
+
+def waiting_for(n: int) -> str:
+    """Return the message while n runs elsewhere finish their epochs after an interrupt."""
+    runs = "the run that is" if n == 1 else f"the {n} runs that are"
+    return f"waiting for {runs} in an epoch to write a checkpoint; Ctrl-C again ends at once"
+
+
+def own_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _dealt(device: str, place: int) -> str:
@@ -296,5 +330,5 @@ def _died(code: int) -> ReproError:
     )
     hint = "it may have run out of memory: try fewer --jobs; " if code == -signal.SIGKILL else ""
     return ReproError(
-        f"the process of this run {how}", f"{hint}run again to resume from its checkpoint"
+        f"the process of this run {how}", f"{hint}run again: it resumes if it has a checkpoint"
     )

@@ -20,6 +20,7 @@ import torch
 
 from repro.errors import ReproError
 from repro.model import Scorer, Stateful
+from repro.runs import memory
 from repro.runs.execute import model_of, split_of
 from repro.runs.machine import chosen_device
 from repro.runs.plan import Job
@@ -189,7 +190,7 @@ def measure(
         How long the measurement may take. The smallest share of the users may take longer, and so
         may a step or a fit that cannot be stopped.
     reached : tuple of int
-        How far the run is already, as `repro.training.resume.reached` returns it.
+        How far the run is already: the loop of epochs, from 0, and how many of them are done.
     """
     try:
         with warnings.catch_warnings(action="ignore"):  # about so few users
@@ -197,13 +198,38 @@ def measure(
     except ReproError as error:
         return error.message
     except Exception as error:  # a model's bug is for the run to report
-        return f"{type(error).__name__}: {error}"
+        return memory.shortage(error) or f"{type(error).__name__}: {error}"
+
+
+def memory_of(job: Job, settings: Settings) -> dict[str, int] | None:
+    """Return how much memory a run takes: of the "process", and of the "device" if it has its own.
+
+    None if its model does not say, or if the run cannot be planned.
+
+    Parameters
+    ----------
+    job : Job
+        The experiment; its view must be in the cache.
+    settings : Settings
+        Where and how.
+    """
+    try:
+        device = chosen_device(settings.device, settings.threads, settings.deterministic)
+        need = memory.needed(model_of(job), split_of(job).train)
+    except Exception:  # `measure` comes here, too, and says what is wrong
+        return None
+    if need is None or device.type == "cuda":
+        return need and need._asdict()
+    return {"process": max(need)}
 
 
 def _measured(job: Job, settings: Settings, seconds: float, reached: tuple[int, int]) -> Estimate:
     device = chosen_device(settings.device, settings.threads, settings.deterministic)
     split = split_of(job)
-    check_users(model_of(job), split, job.experiment.model.name)
+    model, name = model_of(job), job.experiment.model.name
+    check_users(model, split, name)
+    if settings.memory_check:
+        memory.check(model, name, split.train, device)
     n_users, params = split.train.n_users, job.experiment.model.params
     batch = max((size for key, size in params.items() if key.endswith("batch_size")), default=0)
     per_step = batch or params.get("block_size", n_users)

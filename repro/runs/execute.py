@@ -15,9 +15,10 @@ from repro.data import views
 from repro.errors import ReproError, UnsupportedError
 from repro.experiment import Spec, canonical
 from repro.interactions import Dataset
+from repro.locks import BusyError
 from repro.plugins import MODELS, PROTOCOLS
-from repro.runs import locks, machine, records
-from repro.runs.locks import BusyError
+from repro.runs import locks, machine, memory, records
+from repro.runs.locks import Holder
 from repro.runs.plan import Job
 from repro.runs.provenance import code_version, n_sources, plugins
 from repro.runs.records import Failure, Record
@@ -46,23 +47,37 @@ def attempt(
     report, say : callable, optional
         Called after every epoch, and with messages for the user.
     """
-    folder = settings.runs / job.id
-    trace = ""
     try:
-        return run(job, settings, report, say)
-    except BusyError as error:  # not a failure: another process is running it
+        with locks.held(settings.runs / job.id, job.label) as lock:
+            try:
+                return _run(job, settings, lock, report, say)
+            except BusyError:
+                raise
+            except Exception as error:  # a model's bug, no memory: the other runs must not suffer
+                return _saved(error, settings.runs / job.id, lock)
+    except ReproError as error:  # most often a BusyError, which is no failure: it runs elsewhere
         return error
-    except ReproError as error:
+
+
+def _saved(error: Exception, folder: Path, lock: Holder) -> ReproError:
+    """Save why a run failed, and return it as an error for the user; not if the run was lost."""
+    lock.check()
+    trace = ""
+    if isinstance(error, ReproError):
         obstacle = error
-    except Exception as error:  # a model's bug, no memory: the other runs must not suffer
-        trace = traceback.format_exc()
-        obstacle = ReproError(
-            f"{type(error).__name__}: {error}", f"the traceback is in {folder / records.FAILURE}"
-        )
+    else:
+        trace = "".join(traceback.format_exception(error))
+        what = memory.shortage(error) or f"{type(error).__name__}: {error}"
+        obstacle = ReproError(what, f"the traceback is in {folder / records.FAILURE}")
     when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     refused = isinstance(obstacle, UnsupportedError)
     failure = Failure(str(obstacle), when, code_version(), trace, refused)
-    records.save_failure(folder, failure)
+    file = records.save_failure(folder, failure)
+    try:
+        lock.check()
+    except BusyError:  # lost while it was being written
+        file.unlink(missing_ok=True)
+        raise
     return obstacle
 
 
@@ -82,30 +97,39 @@ def run(
     Raises
     ------
     BusyError
-        If another process is running it.
+        If another process is running it, or took it over while this one was asleep.
     """
+    with locks.held(settings.runs / job.id, job.label) as lock:
+        return _run(job, settings, lock, report, say)
+
+
+def _run(
+    job: Job,
+    settings: Settings,
+    lock: Holder,
+    report: Report | None,
+    say: Callable[[str], None] | None,
+) -> Record:
+    """Run one experiment whose lock is held."""
+
+    def told(phase: str, epoch: int, n: int) -> None:
+        lock.tell(phase, epoch, n)
+        if report:
+            report(phase, epoch, n)
+
     job = job.located()
-    folder = settings.runs / job.id
-    with locks.held(folder, job.label) as lock:
-
-        def told(phase: str, epoch: int, n: int) -> None:
-            lock.tell(phase, epoch, n)
-            if report:
-                report(phase, epoch, n)
-
-        known = _known(job, settings)
-        if known and _counts(known, settings) and job.is_done_by(known):
-            return known
-        if known:  # another table asked for other metrics; keep them
-            job = replace(job, metrics=tuple(dict.fromkeys([*job.metrics, *known.results])))
-        _forget_checkpoints(folder, settings)
-        record, outcome = _trained(job, settings, told, say)
-        lock.check()
-        ranking = outcome.ranking
-        assert ranking is not None, "`_trained` has made sure"
-        embeddings = {name: rows.numpy() for name, rows in outcome.embeddings.items()}
-        records.save(settings.runs, record, ranking.hits, ranking.n_targets, embeddings)
-        return record
+    known = _known(job, settings)
+    if known and _counts(known, settings) and job.is_done_by(known):
+        return known
+    if known:  # another table asked for other metrics; keep them
+        job = replace(job, metrics=tuple(dict.fromkeys([*job.metrics, *known.results])))
+    _forget_checkpoints(settings.runs / job.id, settings)
+    record, outcome = _trained(job, settings, told, lock.check, say)
+    ranking = outcome.ranking
+    assert ranking is not None, "`_trained` has made sure"
+    embeddings = {name: rows.numpy() for name, rows in outcome.embeddings.items()}
+    arrays = ranking.hits, ranking.n_targets, embeddings
+    return records.save(settings.runs, record, *arrays, may_write=lock.check)
 
 
 def _known(job: Job, settings: Settings) -> Record | None:
@@ -128,12 +152,16 @@ def _forget_checkpoints(folder: Path, settings: Settings) -> None:
     """Delete the checkpoints from before a forced run began."""
     if settings.since is not None:
         for file in checkpoints.present(folder):
-            if file.stat().st_mtime < settings.since:
+            if file.lstat().st_mtime < settings.since:  # a link may lead to itself
                 file.unlink()
 
 
 def _trained(
-    job: Job, settings: Settings, report: Report, say: Callable[[str], None] | None
+    job: Job,
+    settings: Settings,
+    report: Report,
+    may_write: Callable[[], None],
+    say: Callable[[str], None] | None,
 ) -> tuple[Record, Outcome]:
     """Train a job's model; return the record, and what is saved with it."""
     device = machine.chosen_device(settings.device, settings.threads, settings.deterministic)
@@ -141,16 +169,19 @@ def _trained(
     code = code_version() | plugins(experiment)
     data = dataset_of(job)
     split = split_of(job)
+    model = model_of(job)
+    if settings.memory_check:
+        memory.check(model, experiment.model.name, split.train, device)
     environment = machine.environment(device) | {"deterministic": settings.deterministic}
     began = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
     start = {"began": began, "device": str(device), "threads": environment["threads"], **code}
     machine.forget_peak(device)
-    progress = Progress(experiment.seed, device, folder, report, start, say)
+    progress = Progress(experiment.seed, device, folder, report, start, say, may_write)
     if say and n_sources([code, *progress.outcome.attempts]) > 1:
         say(f"{job.label}: the code has changed since its checkpoint; --force starts over")
     with machine.subnormals_as_zero():
         outcome = fit(
-            model_of(job),
+            model,
             split,
             progress,
             name=experiment.model.name,

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from repro import files, paths
+from repro import files, locks, paths
 from repro.data import cache, manifest, views
-from repro.errors import ReproError
-from repro.runs import locks, records
+from repro.runs import index, records
+from repro.runs import locks as run_locks
 from repro.training import checkpoints
+
+VOID = "lock of a process that has ended"
+DAMAGED = "damaged lock"
 
 
 @dataclass(frozen=True)
@@ -25,7 +31,12 @@ class Leftover:
 
     def delete(self) -> None:
         """Delete it."""
-        if self.path.is_dir():
+        if self.kind in (VOID, DAMAGED) and not self.path.is_dir():
+            locks.discard(self.path)
+        elif self.path.name == locks.FOLDER:
+            with suppress(OSError):  # a process takes the lock this moment
+                self.path.rmdir()
+        elif self.path.is_dir():
             shutil.rmtree(self.path)
         else:
             self.path.unlink(missing_ok=True)
@@ -63,16 +74,15 @@ def delete(found: Iterable[Leftover], runs: Path, unfinished: bool = False) -> N
 
 
 def _of_runs(runs: Path, unfinished: bool) -> Iterator[tuple[str, Path]]:
+    for file in files.unfinished(runs, index.FILE):
+        yield "partly written file", file
     for folder in sorted(path for path in runs.glob("*") if path.is_dir()):
-        try:
-            lock = locks.read(folder)
-        except ReproError:
-            yield "damaged lock", folder / locks.FILE
-            lock = None
-        if lock and lock.is_held(folder):
+        found = run_locks.find(folder)
+        if found and found.is_held():
             continue
-        if lock:
-            yield "lock of a process that has ended", folder / locks.FILE
+        yield from _of_lock(folder, found)
+        if (folder / run_locks.FILE).is_symlink():
+            yield "link to a lock", folder / run_locks.FILE
         done = records.exists(runs, folder.name)
         for file in checkpoints.present(folder):
             if done:
@@ -82,11 +92,40 @@ def _of_runs(runs: Path, unfinished: bool) -> Iterator[tuple[str, Path]]:
         for file in checkpoints.remains(folder):
             yield "damaged checkpoint", file
         for file in folder.glob("claim.json"):
-            if time.time() - file.stat().st_mtime > locks.SILENT_SECONDS:
+            if _is_old(file):
                 yield "lock of version 0.1", file
         for file in files.unfinished(folder):
-            if not file.match(".checkpoint-*"):
+            if not file.match(".checkpoint-*") and not file.match(".lock.*"):
                 yield "partly written file", file
+    if _is_unused(runs / ".locks.lock"):
+        yield "lock of version 0.2", runs / ".locks.lock"
+
+
+def _of_lock(folder: Path, void: locks.Found[Any] | None) -> Iterator[tuple[str, Path]]:
+    """Yield what is left of a lock that no process holds."""
+    if void:
+        yield VOID if void.lock else DAMAGED, void.file
+    elif (folder / locks.FOLDER).is_dir() and not list(folder.glob(f"{locks.FOLDER}/*")):
+        yield VOID, folder / locks.FOLDER
+    for file in files.unfinished(folder, "lock*"):
+        if _is_old(file):
+            yield "partly written lock", file
+
+
+def _is_old(file: Path) -> bool:
+    with suppress(FileNotFoundError):  # it has gone by itself
+        return time.time() - file.lstat().st_mtime > locks.SILENT_SECONDS
+    return False
+
+
+def _is_unused(file: Path) -> bool:
+    """Return whether a file that version 0.2 gave to flock is there, and no process uses it."""
+    try:
+        with file.open() as opened:
+            fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return _is_old(file)
+    except OSError:  # it is not there, it is in use, or this disk does not know
+        return False
 
 
 def _of_data(unfinished: bool) -> Iterator[tuple[str, Path]]:
@@ -95,6 +134,9 @@ def _of_data(unfinished: bool) -> Iterator[tuple[str, Path]]:
             continue
         found = manifest.load(name)
         folder = cache.folder(name)
+        yield from _of_lock(folder, locks.find(folder, locks.Lock))
+        if _is_unused(folder / ".lock"):
+            yield "lock of version 0.2", folder / ".lock"
         used = {views.folder(f"{name}/{view}") for view in found.views}
         for path in sorted(folder.glob("views/*")):
             if path not in used:

@@ -106,6 +106,12 @@ def keep_freed_memory() -> None:
         mallopt(trim_threshold, 2**31 - 1)
 
 
+def free_on(device: torch.device) -> int:
+    """Return how many bytes of a GPU this process may still take."""
+    free, _ = torch.cuda.mem_get_info(device)
+    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+
+
 def forget_peak(device: torch.device) -> None:
     """Measure the peak of memory from here on, where the system can."""
     with suppress(OSError):  # there is no such file, or it may not be written

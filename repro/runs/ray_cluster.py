@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from repro.data import prepare
 from repro.errors import ReproError
-from repro.runs.engines import POLL_SECONDS, Ended, Ending, plain
+from repro.runs.engines import POLL_SECONDS, Ended, Ending, own_cores, plain, waiting_for
 from repro.runs.execute import attempt
 from repro.runs.plan import Job
 from repro.runs.settings import Settings
@@ -30,17 +31,26 @@ class Ray:
         How many runs share a GPU.
     settings : Settings
         How; a run asks for `threads` cores of a machine, with 0 for one.
+    say : callable, optional
+        Called with a message when runs are waited for at an interrupt.
     """
 
-    def __init__(self, address: str, per_gpu: int, settings: Settings) -> None:
+    def __init__(
+        self,
+        address: str,
+        per_gpu: int,
+        settings: Settings,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
         try:
             import ray
         except ImportError as error:
             raise ReproError("Ray is not installed", 'pip install "repro-tables[ray]"') from error
         self._ray = ray
+        self._say = say or (lambda text: None)
         settings = replace(settings, runs=settings.runs.resolve(), threads=settings.threads or 1)
         try:
-            ray.init(address=address or None, log_to_driver=False, logging_level=logging.ERROR)
+            _connect(ray, address)
         except Exception as error:  # Ray has many; another Python version is one cause
             at = address or os.environ.get("RAY_ADDRESS") or "this machine"
             raise ReproError(f"cannot connect to Ray at {at}: {error}") from error
@@ -77,8 +87,8 @@ class Ray:
             except self._ray.exceptions.RayError as error:
                 lost = ReproError(
                     f"the cluster did not return this run: {error}",
-                    f"it was tried {RETRIES + 1} times if a machine died; run again to resume from "
-                    "its checkpoint",
+                    f"it was tried {RETRIES + 1} times if a machine died; run again: it resumes if "
+                    "it has a checkpoint",
                 )
                 ended.append((job, lost, []))
         return ended
@@ -88,10 +98,35 @@ class Ray:
         return list(self._running.values())
 
     def stop(self) -> None:
-        """Cancel what the cluster has not finished, and disconnect."""
-        for task in self._running:
-            self._ray.cancel(task, force=True)
-        self._ray.shutdown()
+        """Cancel what has not begun, wait for the checkpoints of the rest, and disconnect.
+
+        At an interrupt the rest is killed.
+        """
+        tasks = list(self._running)
+        try:
+            for task in tasks:
+                self._ray.cancel(task, force=False)  # a worker hears it as Ctrl-C
+            if tasks:
+                self._say(waiting_for(len(tasks)))
+                self._ray.wait(tasks, num_returns=len(tasks))
+        except KeyboardInterrupt:
+            for task in tasks:
+                self._ray.cancel(task, force=True)
+            raise
+        finally:
+            self._ray.shutdown()
+
+
+def _connect(ray: Any, address: str) -> None:
+    """Connect to a cluster, or make one that has the cores which this process may use."""
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address or os.environ.get("RAY_ADDRESS"):
+        ray.init(address=address or None, **quiet)
+        return
+    try:
+        ray.init(num_cpus=own_cores(), **quiet)
+    except ValueError:  # `ray start` has made one here, which has its own number of cores
+        ray.init(**quiet)
 
 
 RETRIES = 3

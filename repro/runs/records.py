@@ -1,137 +1,96 @@
 """Records: what a finished run left, in ``runs/<id>/record.json`` with the hits next to it.
 
 The hits of every test user at every rank are kept, one bit each: a new ranking metric, a standard
-error or a paired test needs no new training.
+error or a paired test needs no new training. A record has a seal and the digests of its arrays, see
+`repro.runs.sealed`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+import gc
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from repro import metrics
 from repro.errors import ReproError
-from repro.experiment import Experiment, Need
-from repro.files import read_json, unfinished, whole, write_json
+from repro.experiment import Experiment, Selection, canonical, id_of
+from repro.files import json_bytes, read_json, unfinished, whole, write_json
 from repro.interactions import IntArray
 from repro.metrics import Result
-from repro.runs.provenance import n_sources, plugins
+from repro.runs import index
+from repro.runs.record import EMBEDDINGS, FILE, HITS, READ_LATER, Record
+from repro.runs.sealed import damaged, later, opened, read_object, sealed
 from repro.training import checkpoints
 
-FILE = "record.json"
-HITS = "hits.npz"
-EMBEDDINGS = "embeddings.npz"
 FAILURE = "failure.json"
+
+__all__ = [
+    "EMBEDDINGS",
+    "FAILURE",
+    "FILE",
+    "HITS",
+    "Damaged",
+    "Failure",
+    "Record",
+    "Records",
+    "exists",
+    "failure",
+    "find",
+    "load",
+    "load_all",
+    "save",
+    "save_failure",
+]
 
 
 @dataclass(frozen=True)
-class Record:
-    """A finished run."""
+class Damaged:
+    """A record that cannot be used."""
 
-    __pydantic_config__ = ConfigDict(extra="forbid")
-
-    id: str
-    experiment: Experiment
-    digest: str
-    """Of the dataset."""
-    verified: bool
-    """Whether the data has the hashes of its manifest."""
-    code: dict[str, Any]
-    environment: dict[str, Any]
-    began: str
-    seconds: float
-    """Of training and evaluation, over all attempts."""
-    epoch: int
-    """The epoch whose hits are kept."""
-    n_users: int
-    """Test users."""
-    tie_size: float
-    """Mean number of other items that share the deciding score."""
-    constant: float
-    """Share of test users to whom all items score the same."""
-    results: dict[str, Result]
-    curve: list[dict[str, Any]]
-    cases: str = ""
-    """Digest of the test cases: records that share it were asked the same of the same users."""
-    attempts: list[dict[str, Any]] = field(default_factory=list)
-    """Each start, the first and one after every interruption: code, device and time."""
-    peak_bytes: dict[str, int] = field(default_factory=dict)
-    """The most memory that the last attempt held, of the "process" and on the "device"."""
-    folder: Path | None = field(default=None, compare=False)
+    folder: Path
+    error: ReproError
 
     @property
-    def dirty(self) -> bool:
-        """Whether the code differed from its commit, or changed after an interruption."""
-        made = [self.code, *self.attempts]
-        return n_sources(made) > 1 or any(code.get("dirty", False) for code in made)
+    def id(self) -> str:
+        """The id that its run has by the name of its folder."""
+        return self.folder.name
+
+    @property
+    def reason(self) -> str:
+        """File and fault, in a line."""
+        return " ".join(self.error.message.split())
 
     @cached_property
-    def outdated(self) -> bool:
-        """Whether a plug-in from outside this package has changed since."""
-        now = plugins(self.experiment)
-        return any(self.code.get(name, known) != known for name, known in now.items())
-
-    def has(self, metric: str) -> bool:
-        """Return whether the record knows a metric.
-
-        It does not where every metric has its own best epoch, and the run did not follow this one.
-        """
-        return metric in self.results or not self.experiment.selection.each
-
-    def holds(self, need: Need) -> bool:
-        """Return whether the record has what a figure needs."""
-        if need.kind == "embedding":
-            return self.folder is not None and need.name in self.embeddings()
-        if need.kind == "loss":  # maybe of one phase only
-            return any(need.name in entry.get("losses", {}) for entry in self.curve)
-        looks = [entry[need.cases] for entry in self.curve if need.cases in entry]
-        return bool(looks) and all(need.name in look for look in looks)
-
-    def result(self, metric: str) -> Result:
-        """Return a test metric; one that the run was not asked for, from the hits."""
-        if metric in self.results:
-            return self.results[metric]
-        assert self.has(metric), f"run {self.id} did not follow {metric}"
-        hits, n_targets = self.hits()
-        values = metrics.per_user(metric, hits, n_targets)
-        return Result(float(values.mean()), metrics.standard_error(values), self.epoch)
-
-    def hits(self) -> tuple[metrics.Hits, IntArray]:
-        """Return hits, bool of shape (U, K), and targets per user, shape (U,)."""
-        kept = self._arrays(HITS)
-        hits = np.unpackbits(kept["hits"], axis=1, count=int(kept["width"]))
-        return hits.astype(bool), kept["n_targets"]
-
-    def embeddings(self) -> dict[str, NDArray[np.float32]]:
-        """Return the embeddings of "users" and "items"; nothing if the model has none."""
-        assert self.folder is not None, "a record read from a file knows its folder"
-        return self._arrays(EMBEDDINGS) if (self.folder / EMBEDDINGS).exists() else {}
-
-    def _arrays(self, name: str) -> dict[str, NDArray[Any]]:
-        """Return the arrays of a file next to the record.
-
-        Raises
-        ------
-        ReproError
-            If it is missing or damaged.
-        """
-        assert self.folder is not None, "a record read from a file knows its folder"
+    def told(self) -> Experiment | None:
+        """The experiment that its file tells of, if it has the id of its folder; None if not."""
         try:
-            with (self.folder / name).open("rb") as file, np.load(file) as kept:
-                return dict(kept)
-        except (OSError, ValueError, EOFError, BadZipFile) as error:
-            raise ReproError(
-                f"{self.folder / name} cannot be read: {error}", "delete its folder and run again"
-            ) from error
+            content = read_object(self.folder / FILE)
+            if id_of(content["experiment"], content["digest"]) == self.id:
+                return Experiment.from_json(content["experiment"])
+        except (ReproError, OSError, ValueError, KeyError, TypeError, AttributeError):
+            pass  # what is wrong with it is in `error`
+        return None
+
+
+class Records(list[Record]):
+    """The records of a folder, and those in it that cannot be used."""
+
+    def __init__(self, found: Iterable[Record] = (), damaged: Iterable[Damaged] = ()) -> None:
+        super().__init__(found)
+        self.damaged = list(damaged)
+        """Not in the list."""
 
 
 def save(
@@ -140,7 +99,8 @@ def save(
     hits: metrics.Hits,
     n_targets: IntArray,
     embeddings: Mapping[str, NDArray[np.float32]] | None = None,
-) -> None:
+    may_write: Callable[[], None] = lambda: None,
+) -> Record:
     """Write a record, its hits and embeddings; the record comes last, so that it vouches for them.
 
     Parameters
@@ -153,33 +113,61 @@ def save(
         As in `repro.training.ranking.Ranking`.
     embeddings : mapping, optional
         Of "users" and "items", a row for each.
+    may_write : callable, optional
+        Called before anything of the run is changed; raises if it is another process's by now.
+
+    Returns
+    -------
+    Record
+        The same, with the digests of what was written.
     """
     folder = runs / record.id
-    (folder / FILE).unlink(missing_ok=True)  # an old record must not vouch for new hits
+    before = [folder / name for name in (FILE, HITS, EMBEDDINGS) if os.path.lexists(folder / name)]
     packed = {"hits": np.packbits(hits, axis=1), "width": hits.shape[1], "n_targets": n_targets}
-    _save_arrays(folder / HITS, packed)
-    (folder / EMBEDDINGS).unlink(missing_ok=True)
-    if embeddings:
-        _save_arrays(folder / EMBEDDINGS, embeddings)
-    content = {
-        key: value
-        for key, value in vars(record).items()
-        if key in Record.__dataclass_fields__ and key != "folder"
-    }
-    content |= {
-        "experiment": record.experiment.as_json(),
-        "results": {k: asdict(v) for k, v in record.results.items()},
-    }
-    write_json(folder / FILE, content)
+    kept = {EMBEDDINGS: embeddings} if embeddings else {}
+    with ExitStack() as written:  # it renames the last first
+        file = written.enter_context(whole(folder / FILE))
+        arrays = {
+            name: _write_arrays(written.enter_context(whole(folder / name)), content)
+            for name, content in (kept | {HITS: packed}).items()
+        }
+        record = replace(record, arrays=arrays, folder=folder)
+        content = sealed(_content(record))
+        file.write_bytes(json_bytes(content))
+        may_write()
+        for old in before:  # an old record must not vouch for new hits
+            _delete(old)
+    may_write()
     checkpoints.clear(folder)
     for cut_off in (path for name in (HITS, EMBEDDINGS, FILE) for path in unfinished(folder, name)):
         cut_off.unlink()
     (folder / FAILURE).unlink(missing_ok=True)
+    return replace(record, seal=content["seal"])
 
 
-def _save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
-    with whole(path) as temporary, temporary.open("wb") as file:
+def _content(record: Record) -> dict[str, Any]:
+    """Return a record as plain JSON values."""
+    own = {one.name: getattr(record, one.name) for one in fields(record)}
+    return {key: value for key, value in own.items() if key not in ("seal", "folder")} | {
+        "experiment": record.experiment.as_json(),
+        "results": {k: asdict(v) for k, v in record.results.items()},
+    }
+
+
+def _delete(path: Path) -> None:
+    """Delete what lies where a file is to be written, even a folder."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _write_arrays(path: Path, arrays: Mapping[str, Any]) -> str:
+    """Write arrays; return the sha256 of their file."""
+    with path.open("wb") as file:
         np.savez_compressed(file, **arrays)
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load(folder: Path) -> Record:
@@ -187,25 +175,40 @@ def load(folder: Path) -> Record:
 
     Raises
     ------
+    FileNotFoundError
+        If there is none.
     ReproError
-        If it cannot be read.
+        If it cannot be read, or is not as it was written.
     """
+    return _loaded(folder)[0]
+
+
+def _loaded(folder: Path) -> tuple[Record, dict[str, Any]]:
+    """Return a record, and its experiment as its file has it."""
+    file = folder / FILE
+    content, seal = opened(file)
     try:
-        content = read_json(folder / FILE)
-        content["experiment"] = Experiment.from_json(content["experiment"])
-        return _schema().validate_python({**content, "folder": folder})
+        text = json.dumps(content)
+        made = _schema().validate_json(text, strict=True)
+        experiment = Experiment.from_json(content["experiment"])
+        Selection.of(experiment.select, "experiment.select")
     except ValidationError as error:
-        fault = error.errors()[0]
-        where = ".".join(map(str, fault["loc"]))
-        raise ReproError(
-            f"{folder / FILE} is no record of this version: {where}: {fault['msg']}",
-            "delete its folder and run again",
-        ) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ReproError(
-            f"{folder / FILE} is no record of this version: {error}",
-            "delete its folder and run again",
-        ) from error
+        faults = error.errors()
+        where = ".".join(map(str, faults[0]["loc"]))
+        unknown = [
+            str(one["loc"][-1]) for one in faults if one["type"] == "unexpected_keyword_argument"
+        ]
+        if unknown and seal:
+            raise later(file, f"this version knows no {', '.join(unknown)}") from error
+        raise damaged(file, f"{where}: {faults[0]['msg']}") from error
+    except (ReproError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise damaged(file, str(error)) from error
+    own = id_of(content["experiment"], made.digest)
+    if made.id != own:
+        raise damaged(file, f"its id is {made.id}, and its experiment and data have the id {own}")
+    if folder.name != own:
+        raise damaged(file, f"it is the record of {own}, in the folder of another run")
+    return replace(made, experiment=experiment, seal=seal, folder=folder), content["experiment"]
 
 
 @cache
@@ -218,28 +221,75 @@ def find(runs: Path, digest: str, experiment: Experiment) -> Record | None:
 
     It is under the experiment's id; or under another, if model or protocol had fewer parameters
     when it was made.
+
+    Raises
+    ------
+    ReproError
+        If the record under the experiment's id is damaged.
     """
     with suppress(FileNotFoundError):
         return load(runs / experiment.id(digest))
-    wanted = digest, experiment.key()
-    for file in sorted(runs.glob(f"*/{FILE}")):
-        with suppress(FileNotFoundError):  # a forced run is being saved this moment
-            if _made_from(file, file.stat().st_mtime_ns) == wanted:
-                return load(file.parent)
+    for record in load_all(runs):
+        if record.made_from(digest, experiment):
+            return load(record.path)
     return None
 
 
-@cache  # called once per planned run; a file that changes has another time
-def _made_from(file: Path, _changed: int) -> tuple[str, str]:
-    record = load(file.parent)
-    return record.digest, record.experiment.key()
+def load_all(runs: Path) -> Records:
+    """Return the records of a folder of runs, and those in it that cannot be used.
+
+    What `READ_LATER` names is read from a record's file when it is asked for.
+    """
+    known: dict[str, Experiment] = {}
+    found = Records()
+    with _without_collections():
+        entries, faults = index.listed(runs, FILE, _summary)
+        for name, entry in entries.items():
+            try:
+                found.append(_listed(runs / name, entry, known))
+            except ReproError as error:  # its plug-in cannot be read
+                faults[name] = error
+    found.damaged += [Damaged(runs / name, faults[name]) for name in sorted(faults)]
+    return found
 
 
-def load_all(runs: Path) -> Iterator[Record]:
-    """Yield every record of a folder of runs."""
-    for file in sorted(runs.glob(f"*/{FILE}")):
-        with suppress(FileNotFoundError):  # a forced run is being saved this moment
-            yield load(file.parent)
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Have Python not look for garbage while thousands of objects are made, all of which stay."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
+
+
+_LISTED = [one.name for one in fields(Record) if one.name not in {*READ_LATER, "folder"}]
+
+
+def _summary(folder: Path) -> list[Any]:
+    """Return what an index holds of a record; of its experiment, seed and the rest as JSON."""
+    record, experiment = _loaded(folder)
+    seedless = canonical({key: value for key, value in experiment.items() if key != "seed"})
+    own = {name: getattr(record, name) for name in _LISTED}
+    own["experiment"] = seedless, record.experiment.seed
+    own["results"] = {name: list(vars(one).values()) for name, one in record.results.items()}
+    return [record.dirty, *own.values()]
+
+
+def _listed(folder: Path, entry: list[Any], known: dict[str, Experiment]) -> Record:
+    """Return a record from an index; `known` holds the experiments that were met before."""
+    dirty, *values = entry
+    own = dict(zip(_LISTED, values, strict=True))
+    seedless, seed = own["experiment"]
+    if seedless not in known:
+        known[seedless] = Experiment.from_json(json.loads(seedless))
+    own["experiment"] = known[seedless].of_seed(seed)
+    own["results"] = {name: Result(*result) for name, result in own["results"].items()}
+    record = object.__new__(Record)  # the index was made from checked records
+    vars(record).update(own, folder=folder, dirty=dirty)
+    return record
 
 
 @dataclass(frozen=True)

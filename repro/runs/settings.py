@@ -29,6 +29,8 @@ class Settings:
     """On a GPU, only algorithms that give the same bits each time."""
     since: float | None = None
     """Forget records and checkpoints from before this moment, in seconds since 1970."""
+    memory_check: bool = True
+    """Refuse a run whose model says that it needs more memory than is free."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class How:
     """On a GPU, only algorithms that give the same bits each time."""
     force: bool = False
     """Run again even where there is a record."""
+    memory_check: bool = True
+    """Refuse a run whose model says that it needs more memory than is free."""
 
     def __post_init__(self) -> None:
         if self.engine not in ("local", "ray") and not self.engine.startswith("ray://"):
@@ -61,4 +65,5 @@ class How:
         tiny = all(prepare.is_generated(job.experiment.dataset) for job in jobs)
         threads = self.threads or (1 if tiny else 0)
         since = time.time() if self.force else None
-        return Settings(self.runs, self.device, threads, self.deterministic, since)
+        how = self.runs, self.device, threads, self.deterministic, since
+        return Settings(*how, memory_check=self.memory_check)

@@ -11,7 +11,7 @@ from typing import Any
 from repro.experiment import Experiment, canonical, loops
 from repro.runs import locks, records
 from repro.runs.plan import Job, Plan
-from repro.runs.records import Record
+from repro.runs.records import Damaged, Record
 from repro.training import checkpoints
 
 
@@ -26,14 +26,20 @@ def finished(jobs: Iterable[Job], every: Iterable[Record]) -> dict[str, str]:
         All there are.
     """
     known = {record.id: record for record in every}
-    older = {(record.digest, record.experiment.key()): record for record in known.values()}
+    older = {_made_from(r.digest, r.experiment): r for r in known.values()}
     found = {}
     for job in jobs:
-        key = job.experiment.key()
-        record = known.get(job.experiment.id(job.digest)) or older.get((job.digest, key))
+        record = known.get(job.experiment.id(job.digest)) or older.get(
+            _made_from(job.digest, job.experiment)
+        )
         if record and job.is_done_by(record):
             found[job.label] = record.id
     return found
+
+
+def _made_from(digest: str, experiment: Experiment) -> tuple[str, int, str]:
+    """Return what a run was made from, even if its id is of an earlier version."""
+    return digest, experiment.seed, experiment.seedless
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,8 @@ class State:
     label: str
     """Paper, table, row, column group, what sets the run apart, and seed."""
     kind: str
-    """"done", "running", "failed", "refused", "missing", "no data", or why it is left out."""
+    """"done", "running", "failed", "refused", "damaged", "missing", "no data", or why it is left
+    out."""
     paper: str = ""
     table: str = ""
     row: str = ""
@@ -55,15 +62,16 @@ class State:
     """Of the run; empty while its view is not in the cache."""
     phase: str = ""
     epoch: int = 0
-    """The epoch of the phase, from 1."""
+    """How many epochs of the phase are done."""
     n_epochs: int = 0
+    """`phase` to `n_epochs`: of a run in progress, or of the checkpoint that a run resumes from."""
     host: str = ""
     pid: int = 0
-    """`phase` to `pid`: of a run in progress."""
+    """`host` and `pid`: of a run in progress."""
     resumes: bool = False
-    """Whether a run without a record has a checkpoint."""
+    """Whether a run without a record has a checkpoint that it resumes from."""
     reason: str = ""
-    """Why a run failed, was refused or is left out, or what it lacks."""
+    """Why a run failed, was refused or is left out, what it lacks, or how its record is damaged."""
     left: float | None = None
     """Seconds that the rest takes: at the run's pace, or as records of similar runs took."""
 
@@ -74,13 +82,15 @@ class State:
             at = f"{self.phase} {self.epoch}/{self.n_epochs}" if self.n_epochs else "begun"
             return f"{at}, process {self.pid} on {self.host}"
         if self.resumes:
-            return "interrupted; resumes from its checkpoint"
+            phase = "" if self.phase == "train" else f"{self.phase} "
+            return f"interrupted at {phase}epoch {self.epoch}/{self.n_epochs}; resumes"
         return self.id if self.kind == "done" else self.reason
 
 
 def states(plan: Plan, runs: Path) -> list[State]:
-    """Return the state of every run of a plan, then the rows that are not run."""
-    every = list(records.load_all(runs))
+    """Return the state of every run of a plan, of the rows that are not run, of damaged records."""
+    every = records.load_all(runs)
+    damaged = {one.id: one for one in every.damaged}
     jobs = plan.located()
     done, spent = finished(jobs, every), _seconds_per_epoch(every)
     found = []
@@ -94,10 +104,12 @@ def states(plan: Plan, runs: Path) -> list[State]:
         elif job.label in done:
             found.append(State(kind="done", id=done[job.label], **about))
         else:
-            state = _unfinished(job, runs / job.id, spent)
+            state = _unfinished(job, runs / job.id, spent, damaged.pop(job.id, None))
             found.append(State(id=job.id, **about, **state))
     left_out = plan.left_out.items()
-    return found + [State(label, kind, reason=why) for label, (kind, why) in left_out]
+    found += [State(label, kind, reason=why) for label, (kind, why) in left_out]
+    others = [State(str(d.folder), "damaged", id=d.id, reason=d.reason) for d in damaged.values()]
+    return found + others
 
 
 Spent = dict[tuple[str, ...], list[float]]
@@ -123,12 +135,15 @@ def _alike(experiment: Experiment) -> list[tuple[str, ...]]:
     ]
 
 
-def _unfinished(job: Job, folder: Path, spent: Spent) -> dict[str, Any]:
+def _unfinished(job: Job, folder: Path, spent: Spent, damaged: Damaged | None) -> dict[str, Any]:
     """Return the state of a run without a record, as fields of `State`."""
-    lock = locks.read(folder)
-    if lock and lock.is_held(folder):
+    found = locks.find(folder)
+    lock = found.content() if found else None
+    if found and lock and found.is_held():
         told = {key: getattr(lock, key) for key in ("phase", "epoch", "n_epochs", "host", "pid")}
         return {"kind": "running", "left": lock.left, **told}
+    if damaged:
+        return {"kind": "damaged", "reason": f"{damaged.reason}; {damaged.error.hint}"}
     alike = next((spent[key] for key in _alike(job.experiment) if key in spent), None)
     epochs = sum(loops(job.experiment.model.params).values()) or 1
     left = epochs * statistics.median(alike) if alike else None
@@ -137,4 +152,7 @@ def _unfinished(job: Job, folder: Path, spent: Spent) -> dict[str, Any]:
         return {"kind": "refused", "reason": failure.message}
     if failure:
         return {"kind": "failed", "reason": f"{failure.message} ({failure.when})", "left": left}
-    return {"kind": "missing", "resumes": bool(checkpoints.present(folder)), "left": left}
+    if place := checkpoints.reached(folder):
+        at = {"phase": place.phase, "epoch": place.epoch, "n_epochs": place.n_epochs}
+        return {"kind": "missing", "resumes": True, "left": left, **at}
+    return {"kind": "missing", "left": left}

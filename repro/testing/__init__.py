@@ -20,6 +20,7 @@ Examples
 """
 
 from repro.testing.checks import Check
+from repro.testing.files import check_file
 from repro.testing.models import check_model, model_checks
 from repro.testing.protocols import check_protocol, protocol_checks
 from repro.testing.quick import quick_model, quick_protocol
@@ -27,6 +28,7 @@ from repro.testing.toys import toy_dataset, toy_split
 
 __all__ = [
     "Check",
+    "check_file",
     "check_model",
     "check_protocol",
     "model_checks",

@@ -79,19 +79,20 @@ def fit(
     check_users(model, split, name)
     metrics = _followed(progress, metrics, curve, rule)
     wanted = (*metrics, rule.metric) if rule.metric else metrics
-    for scorer in model.epochs(split.train, progress):
-        if progress.epoch % every and not progress.final:
-            continue
-        best = BestEpoch(rule, progress.outcome, patience, patience_from)
-        test, progress.look = _look(scorer, split, name, wanted)
-        if best.looked(progress.look, progress.epoch + 1):
-            _keep(scorer, split, test, progress, name, metrics)
-            if keep_scorer:
-                progress.outcome.scorer = None  # a second copy must not stand beside the third
-                progress.outcome.scorer = copy.deepcopy(scorer) if rule.metric else scorer
-            best.keep(test, progress.look, metrics)
-        if best.is_over:
-            progress.end_phase()
+    with progress.interrupts:
+        for scorer in model.epochs(split.train, progress):
+            if progress.epoch % every and not progress.final:
+                continue
+            best = BestEpoch(rule, progress.outcome, patience, patience_from)
+            test, progress.look = _look(scorer, split, name, wanted)
+            if best.looked(progress.look, progress.epoch + 1):
+                _keep(scorer, split, test, progress, name, metrics)
+                if keep_scorer:
+                    progress.outcome.scorer = None  # a second copy must not stand beside the third
+                    progress.outcome.scorer = copy.deepcopy(scorer) if rule.metric else scorer
+                best.keep(test, progress.look, metrics)
+            if best.is_over:
+                progress.end_phase()
     if progress.look:  # the model does not count its epochs
         progress.close_epoch()
     progress.settle()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -16,6 +15,7 @@ from repro.errors import ReproError
 from repro.metrics import Result
 from repro.model import Run, Stateful
 from repro.training import checkpoints
+from repro.training.checkpoints import Place
 from repro.training.outcome import Outcome
 from repro.training.ranking import Ranking
 
@@ -23,34 +23,21 @@ KEPT_APART = ("ranking", "results", "embeddings", "scorer")
 """Fields of an outcome that are not plain JSON."""
 
 
-def reached(folder: Path) -> tuple[int, int]:
-    """Return a checkpoint's loop of epochs, from 0, and how many epochs of that loop are done.
+def newest(folder: Path, say: Callable[[str], None]) -> tuple[Place | None, dict[str, Any] | None]:
+    """Return how far the newest usable checkpoint is, and what it holds; None twice without one.
 
-    Without a readable checkpoint both are 0. No file is changed.
+    Those that are damaged, or of another run, are set aside and reported.
     """
     for file in checkpoints.present(folder):
-        with contextlib.suppress(Exception):  # the run will report it
-            saved = _read(file)
-            return saved["loop"], saved["epoch"] + 1
-    return 0, 0
-
-
-def _read(file: Path) -> dict[str, Any]:
-    content = BytesIO(checkpoints.read(file))
-    return torch.load(content, weights_only=True, map_location="cpu")
-
-
-def newest(folder: Path, say: Callable[[str], None]) -> dict[str, Any] | None:
-    """Return the newest readable checkpoint; set aside, and report, those that cannot be read."""
-    for file in checkpoints.present(folder):
         try:
-            return _read(file)
+            place, content = checkpoints.read(file)
+            return place, torch.load(BytesIO(content), weights_only=True, map_location="cpu")
         except (OSError, MemoryError):
             raise  # a fault of the machine, not of the file
         except Exception as error:  # torch documents no narrower set for a damaged file
             kept = checkpoints.put_aside(file)
-            say(f"the checkpoint {file} cannot be read ({error}); it was renamed to {kept.name}")
-    return None
+            say(f"the checkpoint {file} cannot be used ({error}); it was renamed to {kept.name}")
+    return None, None
 
 
 def outcome_of(saved: dict[str, Any]) -> Outcome:
@@ -67,17 +54,13 @@ def outcome_of(saved: dict[str, Any]) -> Outcome:
     )
 
 
-def packed(
-    outcome: Outcome, place: tuple[int, int], state: Mapping[str, Stateful], run: Run
-) -> bytes:
-    """Return the bytes of a checkpoint: tensors and plain types only.
+def packed(outcome: Outcome, state: Mapping[str, Stateful], run: Run) -> bytes:
+    """Return the content of a checkpoint: tensors and plain types only.
 
     Parameters
     ----------
     outcome : Outcome
         What the training has found so far.
-    place : tuple of int
-        The loop of epochs, and the epoch in it, both from 0.
     state : mapping
         What the training changes, by name.
     run : Run
@@ -86,8 +69,6 @@ def packed(
     ranking = outcome.ranking
     plain = {key: value for key, value in vars(outcome).items() if key not in KEPT_APART}
     content = {
-        "loop": place[0],
-        "epoch": place[1],
         "state": {name: part.state_dict() for name, part in state.items()},
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state(run.device) if run.device.type == "cuda" else None,

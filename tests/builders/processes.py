@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +17,7 @@ from typing import Any, Protocol
 import pytest
 
 from repro import files
-from repro.runs import locks
+from repro.locks import FOLDER, processes
 from repro.runs.locks import Lock
 
 
@@ -55,6 +57,29 @@ class Talking(subprocess.Popen[str]):
         super().__exit__(*error)
 
 
+def script(code: str, *arguments: object, seconds: float = 590.0) -> str:
+    """Run some code, which may use the builders, to its end; return what it printed.
+
+    What it started goes with it, even what is stopped.
+    """
+    places = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(places), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            said, messages = process.communicate(timeout=seconds)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 0, messages
+    return said
+
+
 class Told(Protocol):
     """A process whose messages tell what went wrong."""
 
@@ -77,12 +102,20 @@ def dead_process() -> int:
         return ended.pid
 
 
+def taken_over(folder: Path) -> Lock:
+    """Have a process take over from who holds the lock, which has slept too long."""
+    for file in (folder / FOLDER).iterdir():
+        file.unlink()
+    return lock_file(folder)
+
+
 def lock_file(folder: Path, age: float = 0.0, **said: object) -> Lock:
     """Write a lock as if a process here held it, last heard of so many seconds ago."""
     about = Lock("f00d", socket.gethostname(), os.getpid(), "its run", time.time() - 1000)
-    about = replace(about, processes=locks.processes())
+    about = replace(about, processes=processes())
     lock = replace(about, **said)  # type: ignore[arg-type]
-    files.write_json(folder / locks.FILE, asdict(lock))
+    file = folder / FOLDER / f"{lock.token}.json"
+    files.write_json(file, asdict(lock))
     heard = time.time() - age
-    os.utime(folder / locks.FILE, (heard, heard))
+    os.utime(file, (heard, heard))
     return lock

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 from pathlib import Path
@@ -12,11 +13,13 @@ import typer
 from typer.testing import CliRunner
 
 from builders import Write
+from builders.checkpoints import PLACE
 from builders.commands import repro_
 from builders.processes import dead_process, lock_file
 from repro import paths
 from repro.cli import app
 from repro.data import cache, tell, views
+from repro.locks import FOLDER
 from repro.runs import locks
 from repro.training import checkpoints
 
@@ -36,8 +39,7 @@ def run_of(name: str, done: bool) -> Path:
 
 
 def locked(folder: Path, pid: int) -> Path:
-    lock_file(folder, pid=pid)
-    return folder / locks.FILE
+    return folder / FOLDER / f"{lock_file(folder, pid=pid).token}.json"
 
 
 @pytest.fixture
@@ -52,7 +54,7 @@ def test_where_nothing_is_left_nothing_is_asked() -> None:
 
 def test_what_is_shown_goes_only_if_the_answer_is_yes(gone: int) -> None:
     folder = run_of("done", done=True)
-    checkpoints.save(folder, b"x" * 2_000_000)
+    checkpoints.save(folder, b"x" * 2_000_000, PLACE)
     void = locked(run_of("killed", done=False), gone)
     shown = clean(answer="n\n")
     assert "checkpoint of a finished run" in shown
@@ -68,9 +70,9 @@ def test_what_is_shown_goes_only_if_the_answer_is_yes(gone: int) -> None:
 
 def test_an_unfinished_run_keeps_its_checkpoints_unless_they_are_asked_for() -> None:
     folder = run_of("cut", done=False)
-    checkpoints.save(folder, b"half way")
+    checkpoints.save(folder, b"half way", PLACE)
     checkpoints.put_aside(checkpoints.present(folder)[0])
-    checkpoints.save(folder, b"half way")
+    checkpoints.save(folder, b"half way", PLACE)
     clean("--yes")
     assert len(checkpoints.present(folder)) == 1
     assert not checkpoints.remains(folder)
@@ -88,7 +90,7 @@ def test_what_a_killed_process_was_writing_goes() -> None:
 
 def test_a_run_that_a_process_is_at_is_left_alone() -> None:
     folder = run_of("running", done=False)
-    checkpoints.save(folder, b"half way")
+    checkpoints.save(folder, b"half way", PLACE)
     with locks.held(folder, "a run"):
         assert "there is nothing to delete" in clean("--unfinished")
     assert checkpoints.present(folder)
@@ -102,6 +104,44 @@ def test_a_lock_of_version_0_1_goes_once_nobody_keeps_it_fresh(age: int, goes: b
     os.utime(file, (time.time() - age,) * 2)
     assert ("lock of version 0.1" in clean("--yes")) == goes
     assert file.exists() != goes
+
+
+def aged(*files: Path) -> None:
+    for file in files:
+        os.utime(file, (1, 1), follow_symlinks=False)
+
+
+def test_what_killed_processes_leave_of_locks_goes(gone: int) -> None:
+    folder, box = run_of("killed", done=False), cache.folder("toy")
+    void = [locked(folder, gone), locked(box, gone)]
+    (folder / locks.FILE).symlink_to(void[0].relative_to(folder))
+    cut = [at / ".lock.4711.0badcafe" for at in (folder, box)]
+    for one in cut:
+        one.mkdir()
+        (one / "f00d.json").touch()
+    (run_of("other", done=False) / FOLDER).mkdir()  # killed while it released its lock
+    shown = clean("--yes")
+    assert shown.count("lock of a process that has ended") == 3
+    assert "partly written lock" not in shown  # somebody may be writing it
+    aged(*cut)
+    assert clean("--yes").count("partly written lock") == 2
+    assert [*folder.iterdir(), *box.iterdir(), *folder.with_name("other").iterdir()] == []
+    assert "there is nothing to delete" in clean("--yes")
+
+
+def test_files_of_version_0_2_go_once_no_process_uses_them() -> None:
+    folder, box = run_of("old", done=False), cache.folder("toy")
+    box.mkdir(parents=True)
+    files = [folder.parent / ".locks.lock", box / ".lock"]
+    for file in files:
+        file.touch()
+    assert "there is nothing to delete" in clean("--yes")
+    aged(*files)
+    with files[1].open() as used:
+        fcntl.flock(used, fcntl.LOCK_EX)
+        assert clean("--yes").count("lock of version 0.2") == 1
+    assert clean("--yes").count("lock of version 0.2") == 1
+    assert not any(file.exists() for file in files)
 
 
 def test_raw_data_stay_where_their_manifest_is_not_on_the_path_today(
@@ -141,7 +181,7 @@ def test_what_a_process_begins_while_the_question_waits_is_left_alone(
 ) -> None:
     folder, other = run_of("cut", done=False), run_of("void", done=False)
     void, theirs = locked(folder, gone), locked(other, gone)
-    checkpoints.save(folder, b"half way")
+    checkpoints.save(folder, b"half way", PLACE)
 
     def after_a_while(_: str) -> bool:
         locked(folder, os.getpid())

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -27,6 +28,7 @@ from builders.toml import section
 from repro import files
 from repro.cli import progress
 from repro.data import cache, manifest, views
+from repro.locks import FOLDER
 
 ROWS = "".join(f"{u},{(u + step) % 9}\n" for u in range(12) for step in range(6)).encode()
 LARGE = "".join(f"{u},{i}\n" for u in range(600) for i in range(u % 9, 999, 9)).encode()
@@ -58,6 +60,7 @@ STATISTICS = table(
 
 INTERRUPTIBLE = """
 import signal
+import socket
 signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored where this was started
 from repro.cli import main
 main()
@@ -595,11 +598,46 @@ def test_of_two_processes_at_once_one_downloads_and_the_other_waits_and_says_so(
     server.go_on.set()
     outputs = [process.communicate(timeout=30) for process in (first, second)]
     watchdog.cancel()
-    assert told == "another process is busy with box; waiting for it\n"
+    who = f"process {first.pid} on {socket.gethostname()}"
+    assert told == f"box is in use by {who}; waiting for it\n"
     assert [first.returncode, second.returncode] == [0, 0], outputs
     assert server.log() == [("/rows.csv", None)]
     assert outputs[0][0] == outputs[1][0]
     assert raw().read_bytes() == LARGE
+
+
+@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
+def test_who_waits_goes_on_when_the_other_is_gone_or_silent_and_the_other_gives_up(
+    server: Holding, write: Write, by: signal.Signals
+) -> None:
+    write("data_manifests/box.toml", box(server.stating("/rows.csv", LARGE)))
+    server.held_after = len(LARGE) // 2
+    first = started("-m", "repro", "fetch", "box")
+    until(lambda: n_here() > 0, first)
+    second = started("-m", "repro", "fetch", "box")
+    watchdog = threading.Timer(60, second.kill)
+    watchdog.start()
+    assert second.stderr
+    assert f"process {first.pid} on" in second.stderr.readline()
+    first.send_signal(by)
+    server.go_on.set()
+    if by == signal.SIGSTOP:
+        [lock] = (cache.folder("box") / FOLDER).iterdir()
+        os.utime(lock, (1, 1))
+    second.communicate()
+    watchdog.cancel()
+    assert second.returncode == 0
+    assert raw().read_bytes() == LARGE
+    first.send_signal(signal.SIGCONT)
+    told = first.communicate(timeout=30)[1]
+    if by == signal.SIGSTOP:
+        assert first.returncode == 1
+        assert "another process has taken over box while this one was asleep" in told
+        assert "Traceback" not in told
+    assert raw().read_bytes() == LARGE
+    assert not part().exists()
+    assert not list(cache.folder("box").glob("lock/*"))
+    repro_("fetch", "box", "--check")
 
 
 def test_a_full_disk_is_an_error_and_not_a_traceback(

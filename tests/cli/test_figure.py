@@ -77,13 +77,15 @@ def test_of_runs_on_several_versions_of_the_data_the_latest_is_drawn(tmp_path: P
     repro_("run", "mine", "--figure", "2")
     first = records.load(next(paths.runs().glob("*/record.json")).parent)
     hits, n_targets = first.hits()
-    for id, began in {"0" * 12: "2999", "f" * 12: "1999"}.items():
-        other = replace(first, id=id, digest=id, began=began)
+    for digest, year in {"0" * 64: "2999", "f" * 64: "1999"}.items():
+        id = first.experiment.id(digest)
+        began = f"{year}-01-01T00:00:00+00:00"
+        other = replace(first, id=id, digest=digest, began=began)
         records.save(paths.runs(), other, hits, n_targets)
     repro_("figure", "mine", "2", "--to", str(tmp_path))
     drawn = {row["experiment"] for row in numbers(tmp_path / "mine-2.csv")}
     assert len(drawn) == 2
-    assert "0" * 12 in drawn
+    assert first.experiment.id("0" * 64) in drawn
 
 
 def test_the_drawing_comes_as_png_and_svg(tmp_path: Path) -> None:

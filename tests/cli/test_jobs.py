@@ -319,7 +319,7 @@ def test_a_process_that_is_killed_fails_alone_and_its_run_goes_on_later(user: Us
     assert "mine 1 | A | Toy | seed 0: FAILED: the process of this run was killed by SIGKILL" in (
         ran.stderr
     )
-    assert "run again to resume from its checkpoint" in ran.stderr
+    assert "run again: it resumes if it has a checkpoint" in ran.stderr
     assert "1 finished, 0 refused, 1 failed" in ran.stderr
     assert [record.experiment.model.params["name"] for record in by_name()] == ["B"]
 
@@ -380,7 +380,7 @@ def test_a_signal_ends_all_processes_and_the_next_run_goes_on_at_once(
         started.send(by)
     assert started.wait() == code, started.messages
     assert all(is_gone(lock.pid) for lock in held.values())
-    assert "finished work is kept" in started.messages
+    assert "finished runs are recorded" in started.messages
     assert "Traceback" not in started.messages
     assert "FAILED" not in started.messages
     assert not list(paths.runs().glob("*/failure.json"))
@@ -398,7 +398,7 @@ def test_processes_that_still_start_leave_ctrl_c_to_their_parent(
     time.sleep(0.3)
     started.send(signal.SIGINT)
     assert started.wait() == 130, started.messages
-    assert "finished work is kept" in started.messages
+    assert "finished runs are recorded" in started.messages
     assert "Traceback" not in started.messages
     assert "FAILED" not in started.messages
 
@@ -504,7 +504,7 @@ def test_status_tells_how_far_a_run_of_another_process_is(nursery: Nursery, user
     user.steady("AB")
     user.says("slow")
     began = time.monotonic()
-    started = nursery.start("run", "mine", first="repro.runs.locks.BEAT_SECONDS = 0.05")
+    started = nursery.start("run", "mine", first="repro.locks.BEAT_SECONDS = 0.05")
 
     def told() -> list[dict[str, Any]]:
         return json_of("status", "mine")

@@ -118,7 +118,7 @@ class Nursery(Talking):
         said = messages.read_text()
         assert code == {signal.SIGINT: 130, signal.SIGTERM: 143}.get(by, -by), said
         assert "Traceback" not in said
-        assert ("finished work is kept" in said) == (by != signal.SIGKILL)
+        assert ("finished runs are recorded" in said) == (by != signal.SIGKILL)
         assert known() == []
         return said
 
@@ -184,7 +184,7 @@ def test_a_run_that_is_cut_off_repeats_no_epoch_that_a_checkpoint_holds(
     nursery.cut_off(by, n=5, delay=0.0, often=0.0)
     folder = folder_of_the_run()
     there = checkpoints.present(folder)
-    saved = torch.load(BytesIO(checkpoints.read(there[0])), weights_only=True)
+    saved = torch.load(BytesIO(checkpoints.read(there[0])[1]), weights_only=True)
     if by != signal.SIGKILL:
         assert sorted(folder.iterdir()) == sorted(there)  # the lock was released
 
@@ -229,7 +229,7 @@ def test_a_checkpoint_that_is_damaged_after_the_kill_is_named_and_the_older_gone
     nursery.cut_off(signal.SIGKILL, n=3, delay=0.01, often=0.02)
     folder = folder_of_the_run()
     last, older = checkpoints.present(folder)[:2]
-    saved = torch.load(BytesIO(checkpoints.read(older)), weights_only=True)
+    saved = torch.load(BytesIO(checkpoints.read(older)[1]), weights_only=True)
     content = bytearray(last.read_bytes())
     if damage == "cut":
         del content[len(content) // 3 :]
@@ -238,7 +238,7 @@ def test_a_checkpoint_that_is_damaged_after_the_kill_is_named_and_the_older_gone
     last.write_bytes(content)
 
     resumed, messages = run_to_the_end(paths.runs())
-    assert f"the checkpoint {last} cannot be read" in messages
+    assert f"the checkpoint {last} cannot be used" in messages
     began = json.loads(saved["outcome"])["curve"]
     assert resumed.curve[: len(began)] == began  # the older one's epochs were not repeated
     assert len(resumed.attempts) == 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import resource
@@ -14,19 +13,19 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from builders import Write, papers
+from builders.checkpoints import PLACE
 from builders.commands import content, json_of, known, repro_
 from builders.manifests import BY_HAND, box
 from builders.models import breaking, level
 from builders.papers import BOTH, OBSTACLES, at, blocked, table
 from builders.processes import lock_file
+from builders.records import rewrite
 from repro import paths
 from repro.data import prepare, views
 from repro.runs import estimate, locks, plan, records
@@ -36,6 +35,7 @@ from repro.runs.plan import Job
 from repro.runs.records import Failure
 from repro.runs.status import State
 from repro.training import checkpoints
+from repro.training.checkpoints import Place
 
 HOW = 'if self.how == "silently":\n    return\nyield [1, 2, 3][train.n_users]'
 BREAKING = breaking(HOW)
@@ -88,7 +88,7 @@ def test_status_shows_how_every_run_stands(mine: Mine) -> None:
     (record,) = known()
     lock_file(folder(jobs[1]), phase="train", epoch=3, n_epochs=10, left=125.0)
     records.save_failure(folder(jobs[2]), Failure("no memory\n  use less", "last night", {}))
-    checkpoints.save(folder(jobs[3]), b"half way")
+    checkpoints.save(folder(jobs[3]), b"half way", PLACE)
 
     text = repro_("status", "mine").stdout
     rows = rows_of(text)
@@ -96,9 +96,8 @@ def test_status_shows_how_every_run_stands(mine: Mine) -> None:
     assert rows[f"{seed} 0"] == ["done", record.id]
     at = f"process {os.getpid()} on {socket.gethostname()}"
     assert rows[f"{seed} 1"] == ["running", f"train 3/10, {at}", "2 min 05 s"]
-    assert rows[f"{seed} 2"] == ["failed", "no memory", "0 s"]
-    assert "use less (last night)" in text
-    assert rows[f"{seed} 3"] == ["missing", "interrupted; resumes from its checkpoint", "0 s"]
+    assert rows[f"{seed} 2"] == ["failed", "no memory; use less (last night)", "0 s"]
+    assert rows[f"{seed} 3"] == ["missing", "interrupted at epoch 3/10; resumes", "0 s"]
     assert rows[f"{seed} 4"] == ["missing", "0 s"]
     assert rows["mine 1 | POP | Gone"] == ["blocked", "the owner withdrew it"]
     assert rows["mine 1 | Future | Toy"] == ["unrun", "there is no model of_the_future yet"]
@@ -158,8 +157,7 @@ def test_the_time_left_adds_up_and_says_of_how_many_nothing_is_known(mine: Mine)
     mine(row("POP", "popularity"), row("EASE", "ease"), seeds=[0, 1, 2])
     repro_("run", "mine", "--row", "POP", "--seeds", "0")
     (file,) = paths.runs().glob(f"*/{records.FILE}")
-    changed = json.loads(file.read_text()) | {"seconds": 100.0}
-    file.write_text(json.dumps(changed))
+    rewrite(file.parent, seconds=100.0)
     text = repro_("status", "mine").stdout
     rows = rows_of(text)
     assert rows["mine 1 | POP | Toy | seed 1"] == ["missing", "1 min 40 s"]
@@ -211,8 +209,11 @@ def test_status_of_a_damaged_record_names_it(mine: Mine) -> None:
     repro_("run", "mine")
     (file,) = paths.runs().glob(f"*/{records.FILE}")
     file.write_text("{")
-    for command in ("status", "run"):
-        assert f"{file} is no record of this version" in repro_(command, "mine", code=1).stderr
+    (state,) = json_of("status", "mine")
+    assert (state["kind"], state["id"]) == ("damaged", file.parent.name)
+    assert state["reason"].startswith(f"{file} is damaged: ")
+    assert "delete its folder" in state["reason"]
+    assert "1 damaged" in repro_("status", "mine").stdout
 
 
 READING = """
@@ -433,10 +434,9 @@ def test_a_dry_run_tells_what_is_left_of_a_run_that_was_cut_off(
     mine(row("BPR", "bpr"), seeds=[0, 1, 2])
     prepare.prepare("toy/ratings")
     first, second, _ = plan.plan(Asked(("mine",))).jobs
-    buffer = BytesIO()
-    torch.save({"loop": 1, "epoch": 3}, buffer)
-    checkpoints.save(folder(first), buffer.getvalue())
-    checkpoints.save(folder(second), b"not a checkpoint")
+    checkpoints.save(folder(first), b"half way", Place(loop=1, epoch=4, n_epochs=10))
+    checkpoints.save(folder(second), b"half way", PLACE)
+    checkpoints.present(folder(second))[0].write_bytes(b"not a checkpoint")
 
     def measured(_job: Job, _how: object, _s: float, reached: tuple[int, int]) -> Estimate:
         return Estimate({(0, 0): 60.0, (1, 4): 20.0}[reached], True, 0)

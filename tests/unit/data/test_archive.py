@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import shutil
+import socket
 import threading
 import zipfile
 from collections.abc import Callable
@@ -689,5 +691,6 @@ def test_while_one_process_is_busy_with_an_archive_another_waits_and_says_so(
         assert waiting.wait(10)
         assert in_cache() == {}
     thread.join(10)
-    assert heard.texts == ["another process is busy with box; waiting for it"]
+    who = f"process {os.getpid()} on {socket.gethostname()}"
+    assert heard.texts == [f"box is in use by {who}; waiting for it"]
     assert in_cache()["rows.csv"] == BODY

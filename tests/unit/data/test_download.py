@@ -21,7 +21,7 @@ import trustme
 from builders import Write, disk
 from builders.manifests import HEAD, stating
 from builders.server import BODY, OTHER, Answer, Asked, Handler, Heard, Serving, give
-from repro.data import archive, cache, download, manifest, transfer
+from repro.data import answers, archive, cache, download, manifest, transfer
 from repro.errors import ReproError
 
 PAGE = b"<!DOCTYPE html>\n<html><body>Please log in</body></html>"
@@ -434,7 +434,7 @@ def test_bytes_that_never_arrive_without_ranges_are_given_up(
 def test_a_server_that_does_not_answer_in_time_is_asked_again(
     server: Serving, part: Path, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transfer, "READ_SECONDS", 0.1)
+    monkeypatch.setattr(answers, "READ_SECONDS", 0.1)
     bring(server.at("/rows.csv", hang, give()), part=part, heard=heard)
     assert part.read_bytes() == BODY
     assert "no answer in time" in heard.texts[0]
@@ -443,7 +443,7 @@ def test_a_server_that_does_not_answer_in_time_is_asked_again(
 def test_a_body_that_stops_coming_is_asked_for_again_from_there(
     server: Serving, part: Path, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transfer, "READ_SECONDS", 0.1)
+    monkeypatch.setattr(answers, "READ_SECONDS", 0.1)
     bring(server.at("/rows.csv", give(drip=(9, 0.3)), give()), part=part, heard=heard)
     assert part.read_bytes() == BODY
     assert "no answer in time" in heard.texts[0]
@@ -453,7 +453,7 @@ def test_a_body_that_stops_coming_is_asked_for_again_from_there(
 def test_a_server_that_never_answers_is_given_up(
     server: Serving, part: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transfer, "READ_SECONDS", 0.05)
+    monkeypatch.setattr(answers, "READ_SECONDS", 0.05)
     monkeypatch.setattr(download, "ATTEMPTS", 2)
     assert "no answer in time (2 attempts)" in failure(server.at("/rows.csv", hang), part=part)
 

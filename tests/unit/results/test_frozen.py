@@ -80,7 +80,7 @@ def test_what_is_saved_beside_the_tables_is_loaded_to_the_last_bit(file: Path) -
     assert frozen.save("mine", [ROW]) == file
     assert frozen.load("mine") == [ROW]
     (line,) = csv.DictReader(StringIO(file.read_text()))
-    assert line.keys() == {field.name for field in fields(Frozen)}
+    assert line.keys() == {*(field.name for field in fields(Frozen)), frozen.DIGEST}
     assert line["value"] == repr(ROW.value)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from builders import Write
+from builders.checkpoints import PLACE
 from builders.commands import content
 from builders.models import level
 from builders.papers import BOTH, OBSTACLES, blocked, paper, row, table, view
@@ -24,8 +25,9 @@ from repro import paths
 from repro.data import build, prepare, views
 from repro.errors import ReproError
 from repro.experiment import Experiment, Spec
+from repro.locks import processes
 from repro.metrics import Result
-from repro.runs import locks, plan, records, status
+from repro.runs import locks, plan, records, sealed, status
 from repro.runs.asked import Asked, asked_for
 from repro.runs.plan import Job, Plan
 from repro.runs.records import Failure, Record
@@ -94,7 +96,7 @@ def state(plan: Plan) -> State:
 @contextmanager
 def at_it(job: Job, monkeypatch: pytest.MonkeyPatch, *told: tuple[str, int, int]) -> Iterator[None]:
     """Hold the lock on a job in this process, and tell how far it is."""
-    monkeypatch.setattr(locks, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr("repro.locks.BEAT_SECONDS", 0.01)
     with locks.held(folder(job), job.label) as holder:
         for phase, epoch, n in told:
             time.sleep(0.05)
@@ -278,7 +280,7 @@ def test_a_run_that_is_done_names_its_record(own: Own) -> None:
 def test_a_run_that_was_cut_off_goes_on_from_its_checkpoint(own: Own) -> None:
     plan = own()
     prepare.prepare("toy/ratings")
-    checkpoints.save(folder(plan.jobs[0]), b"half way")
+    checkpoints.save(folder(plan.jobs[0]), b"half way", PLACE)
     found = state(plan)
     assert found.kind == "missing"
     assert "interrupted" in found.detail
@@ -287,7 +289,7 @@ def test_a_run_that_was_cut_off_goes_on_from_its_checkpoint(own: Own) -> None:
 def test_a_run_that_failed_says_why_and_when(own: Own) -> None:
     plan = own()
     prepare.prepare("toy/ratings")
-    checkpoints.save(folder(plan.jobs[0]), b"half way")
+    checkpoints.save(folder(plan.jobs[0]), b"half way", PLACE)
     records.save_failure(folder(plan.jobs[0]), Failure("the wheels came off", "last night", {}))
     found = state(plan)
     assert found.kind == "failed"
@@ -337,7 +339,7 @@ def test_a_lock_counts_while_its_process_is_there(
     plan = own()
     prepare.prepare("toy/ratings")
     where = "another-machine" if host == "elsewhere" else socket.gethostname()
-    seen = locks.processes() if host == "here" else "others"
+    seen = processes() if host == "here" else "others"
     pid = os.getpid() if alive else dead_process()
     far = {"phase": "train", "epoch": 2, "n_epochs": 5, "left": 60.0}
     lock_file(folder(plan.jobs[0]), silent, host=where, pid=pid, processes=seen, **far)
@@ -398,7 +400,7 @@ def test_records_of_another_model_or_data_say_nothing_of_the_time_left(
     prepare.prepare("toy/ratings")
     changed = {"model": Spec("ease", {})} if other == "model" else {"dataset": "a/b"}
     made = replace(job.experiment, **changed)
-    saved(job, 10.0, id="f" * 12, experiment=made)
+    saved(job, 10.0, experiment=made)
     assert state(plan).left is None
 
 
@@ -410,7 +412,7 @@ def test_a_smoke_run_says_nothing_of_the_time_that_a_real_one_takes(own: Own) ->
     assert state(plan).left is None
 
 
-@pytest.mark.parametrize("file", [records.FILE, records.FAILURE, locks.FILE])
+@pytest.mark.parametrize("file", [records.FAILURE, locks.FILE])
 def test_a_damaged_file_of_a_run_is_named(own: Own, file: str) -> None:
     plan = own()
     prepare.prepare("toy/ratings")
@@ -426,7 +428,7 @@ def test_looking_at_how_runs_stand_changes_nothing(own: Own) -> None:
     prepare.prepare("toy/ratings")
     saved(plan.jobs[0])
     records.save_failure(folder(plan.jobs[1]), Failure("the wheels came off", "", {}))
-    checkpoints.save(folder(plan.jobs[2]), b"half way")
+    checkpoints.save(folder(plan.jobs[2]), b"half way", PLACE)
     lock_file(folder(plan.jobs[3]))
 
     before = content(paths.runs())
@@ -442,17 +444,17 @@ def test_each_record_and_view_is_read_once_however_many_runs_there_are(
     prepare.prepare("toy/ratings")
     made = [saved(job).id for job in plan.jobs[::2]]
     read: list[str] = []
-    load, prepared = records.load, views.prepared
+    opened, prepared = sealed.opened, views.prepared
 
-    def noted(folder: Path) -> Record:
-        read.append(folder.name)
-        return load(folder)
+    def noted(file: Path) -> tuple[dict[str, Any], str]:
+        read.append(file.parent.name)
+        return opened(file)
 
     def noted_view(dataset: str) -> build.Prepared | None:
         read.append(dataset)
         return prepared(dataset)
 
-    monkeypatch.setattr(records, "load", noted)
+    monkeypatch.setattr("repro.runs.records.opened", noted)
     monkeypatch.setattr(views, "prepared", noted_view)
     found = status.states(plan, paths.runs())
     assert [s.kind for s in found] == ["done", "missing"] * 20

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from builders.records import EASE, record
+from builders.checkpoints import PLACE
+from builders.records import EASE, HITS, TARGETS, record, rewrite
 from repro.errors import ReproError
 from repro.experiment import Experiment, Need, model_spec
 from repro.metrics import Result
@@ -18,11 +19,7 @@ from repro.runs import records
 from repro.runs.records import Failure, Record
 from repro.training import checkpoints
 
-HITS = np.array([[1, 0, 0], [0, 0, 1], [0, 0, 0], [1, 1, 0]], dtype=bool)
-TARGETS = np.array([1, 2, 1, 4])
-
 RECORD = record(
-    id="0123456789ab",
     digest="d" * 64,
     code={"version": "0"},
     seconds=1.5,
@@ -32,11 +29,12 @@ RECORD = record(
 )
 
 
-def save_as(runs: Path, experiment: dict[str, Any], id: str = RECORD.id) -> None:
-    """Save the record, and write an experiment as an earlier version had it into its file."""
-    records.save(runs, replace(RECORD, id=id), HITS, TARGETS)
-    file = runs / id / records.FILE
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"experiment": experiment}))
+FULL = EASE.as_json()
+
+
+def save_as(runs: Path, experiment: dict[str, Any]) -> Path:
+    """Save the record of an experiment as an earlier version had it; return its folder."""
+    return rewrite(records.save(runs, RECORD, HITS, TARGETS).path, experiment=experiment)
 
 
 def test_what_is_saved_is_loaded_to_the_last_bit(tmp_path: Path) -> None:
@@ -70,15 +68,14 @@ def test_a_metric_that_was_asked_for_is_what_the_run_said(tmp_path: Path) -> Non
 
 
 def test_hits_of_one_epoch_do_not_answer_for_the_best_of_another(tmp_path: Path) -> None:
-    each = replace(RECORD, experiment=replace(EASE, select="test:each"))
-    records.save(tmp_path, each, HITS, TARGETS)
-    assert not records.load(tmp_path / RECORD.id).has("recall@3")
+    each = save_as(tmp_path, FULL | {"select": "test:each"})
+    assert not records.load(each).has("recall@3")
 
 
 def test_a_record_takes_the_place_of_its_checkpoint(tmp_path: Path) -> None:
     folder = tmp_path / RECORD.id
     folder.mkdir()
-    checkpoints.save(folder, b"half way")
+    checkpoints.save(folder, b"half way", PLACE)
     assert not records.exists(tmp_path, RECORD.id)
     records.save(tmp_path, RECORD, HITS, TARGETS)
     assert records.exists(tmp_path, RECORD.id)
@@ -94,22 +91,31 @@ def test_vectors_of_an_earlier_run_do_not_stay_with_a_later_one(tmp_path: Path) 
     assert records.load(tmp_path / RECORD.id).embeddings() == {}
 
 
-def test_hits_alone_are_no_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def cut(*_: object) -> None:
-        raise OSError("cut off")
+def cut_off_at(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have this process cut off when a file is about to get its final name."""
+    replace_ = Path.replace
 
-    monkeypatch.setattr(records, "write_json", cut)
-    with pytest.raises(OSError, match="cut off"):
+    def cut(temporary: Path, path: Path) -> Path:
+        if path.name == name:
+            raise KeyboardInterrupt
+        return replace_(temporary, path)
+
+    monkeypatch.setattr(Path, "replace", cut)
+
+
+def test_hits_alone_are_no_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cut_off_at(records.FILE, monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
         records.save(tmp_path, RECORD, HITS, TARGETS)
+    assert [file.name for file in (tmp_path / RECORD.id).iterdir()] == [records.HITS]
     assert not records.exists(tmp_path, RECORD.id)
     assert list(records.load_all(tmp_path)) == []
 
 
 def test_all_records_of_a_folder_are_loaded(tmp_path: Path) -> None:
-    for name in ("b" * 12, "a" * 12):
-        records.save(tmp_path, replace(RECORD, id=name), HITS, TARGETS)
+    made = [save_as(tmp_path, FULL | {"seed": seed}).name for seed in (1, 2, 3)]
     (tmp_path / "unfinished").mkdir()
-    assert [record.id for record in records.load_all(tmp_path)] == ["a" * 12, "b" * 12]
+    assert [record.id for record in records.load_all(tmp_path)] == sorted(made)
     assert list(records.load_all(tmp_path / "nowhere")) == []
 
 
@@ -128,7 +134,7 @@ def test_a_damaged_record_is_named(tmp_path: Path, damage: str) -> None:
         content["results"] = []
     text = json.dumps(content)
     file.write_text(text[:-9] if damage == "cut" else text)
-    with pytest.raises(ReproError, match=rf"(?s){file} is no record.*delete its folder"):
+    with pytest.raises(ReproError, match=rf"(?s){file} is damaged: .*delete its folder"):
         records.load(tmp_path / RECORD.id)
 
 
@@ -136,9 +142,9 @@ def test_a_damaged_record_is_named(tmp_path: Path, damage: str) -> None:
 def test_parameters_of_another_kind_are_named_even_of_a_plugin_that_is_gone(
     tmp_path: Path, params: object
 ) -> None:
-    save_as(tmp_path, FULL | {"model": {"name": "gone", "params": params}})
-    with pytest.raises(ReproError, match="is no record of this version"):
-        records.load(tmp_path / RECORD.id)
+    folder = save_as(tmp_path, FULL | {"model": {"name": "gone", "params": params}})
+    with pytest.raises(ReproError, match=r"is damaged: experiment\.model\.params"):
+        records.load(folder)
 
 
 def test_an_old_record_does_not_vouch_for_new_hits(
@@ -146,10 +152,7 @@ def test_an_old_record_does_not_vouch_for_new_hits(
 ) -> None:
     records.save(tmp_path, RECORD, HITS, TARGETS)
 
-    def cut_off(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(records, "write_json", cut_off)
+    cut_off_at(records.FILE, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         records.save(tmp_path, RECORD, ~HITS, TARGETS)
     assert not records.exists(tmp_path, RECORD.id)
@@ -158,18 +161,17 @@ def test_an_old_record_does_not_vouch_for_new_hits(
 def test_a_record_from_before_a_parameter_existed_has_its_default(tmp_path: Path) -> None:
     full = replace(EASE, model=model_spec("ease", {"l2": 500.0}, "here")).as_json()
     old = full | {"model": {"name": "ease", "params": {}}}
-    save_as(tmp_path, old)
-    assert records.load(tmp_path / RECORD.id).experiment == Experiment.from_json(full)
+    assert records.load(save_as(tmp_path, old)).experiment == Experiment.from_json(full)
 
 
 @pytest.mark.parametrize("without", ["peak_bytes", "attempts", "cases"])
 def test_a_record_from_before_a_field_existed_is_loaded(tmp_path: Path, without: str) -> None:
-    records.save(tmp_path, RECORD, HITS, TARGETS)
-    file = tmp_path / RECORD.id / records.FILE
-    content = json.loads(file.read_text())
-    del content[without]
-    file.write_text(json.dumps(content))
-    assert records.load(tmp_path / RECORD.id) == RECORD
+    folder = records.save(tmp_path, RECORD, HITS, TARGETS).path
+    rewrite(folder, sealing=False, **{without: None})
+    loaded = records.load(folder)
+    assert loaded == RECORD
+    assert not loaded.seal
+    assert loaded.hits()[0].tolist() == HITS.tolist()
 
 
 def test_the_memory_that_a_run_took_is_kept(tmp_path: Path) -> None:
@@ -178,17 +180,13 @@ def test_the_memory_that_a_run_took_is_kept(tmp_path: Path) -> None:
     assert records.load(tmp_path / RECORD.id).peak_bytes == peak
 
 
-NEW_ID = EASE.id(RECORD.digest)
-FULL = EASE.as_json()
-
-
 def found(runs: Path, **changed: str) -> Record | None:
     return records.find(runs, changed.get("digest", RECORD.digest), EASE)
 
 
 def test_a_record_is_found_under_the_id_of_its_experiment(tmp_path: Path) -> None:
-    records.save(tmp_path, replace(RECORD, id=NEW_ID), HITS, TARGETS)
-    assert found(tmp_path) == replace(RECORD, id=NEW_ID)
+    records.save(tmp_path, RECORD, HITS, TARGETS)
+    assert found(tmp_path) == RECORD
 
 
 def test_nothing_is_found_where_there_is_nothing(tmp_path: Path) -> None:
@@ -211,10 +209,11 @@ def test_nothing_is_found_where_there_is_nothing(tmp_path: Path) -> None:
 def test_a_record_from_before_a_parameter_existed_is_found(
     tmp_path: Path, older: dict[str, object]
 ) -> None:
-    save_as(tmp_path, FULL | older)
+    folder = save_as(tmp_path, FULL | older)
     record = found(tmp_path)
     assert record is not None
-    assert (record.id, record.experiment) == (RECORD.id, EASE)
+    assert (record.id, record.experiment) == (folder.name, EASE)
+    assert record.id != RECORD.id
     hits, _ = record.hits()
     assert hits.tolist() == HITS.tolist()
 
@@ -253,15 +252,21 @@ def test_a_record_that_is_written_anew_is_looked_at_anew(tmp_path: Path) -> None
     assert found(tmp_path) is not None
 
 
-@pytest.mark.parametrize("id", [NEW_ID, RECORD.id], ids=["its own id", "another id"])
-def test_a_damaged_record_is_named_when_one_is_looked_for(tmp_path: Path, id: str) -> None:
-    older = FULL | {"model": {"name": "ease", "params": {}}}
-    save_as(tmp_path, older, id)
-    file = tmp_path / id / records.FILE
+def test_a_damaged_record_is_named_when_it_is_looked_for(tmp_path: Path) -> None:
+    file = save_as(tmp_path, FULL) / records.FILE
     file.write_text(file.read_text()[:-9])
     for _ in range(2):
-        with pytest.raises(ReproError, match=rf"(?s){file} is no record.*delete its folder"):
+        with pytest.raises(ReproError, match=rf"(?s){file} is damaged.*delete its folder"):
             found(tmp_path)
+
+
+def test_a_damaged_record_of_another_run_stops_no_search(tmp_path: Path) -> None:
+    file = save_as(tmp_path, FULL | {"seed": 1}) / records.FILE
+    file.write_text(file.read_text()[:-9])
+    older = save_as(tmp_path, FULL | {"model": {"name": "ease", "params": {}}})
+    record = found(tmp_path)
+    assert record is not None
+    assert record.folder == older
 
 
 FAILED = Failure(
@@ -276,7 +281,7 @@ def test_why_a_run_failed_is_kept_beside_its_checkpoint_and_is_no_record(tmp_pat
     folder = tmp_path / RECORD.id
     assert records.failure(folder) is None
     assert records.save_failure(folder, FAILED).parent == folder
-    checkpoints.save(folder, b"half way")
+    checkpoints.save(folder, b"half way", PLACE)
     assert records.failure(folder) == FAILED
     assert not records.exists(tmp_path, RECORD.id)
     assert list(records.load_all(tmp_path)) == []
@@ -310,18 +315,33 @@ def test_a_damaged_note_of_a_failure_is_named(tmp_path: Path, text: str) -> None
     [
         ("results", {"ndcg@3": {"value": None, "standard_error": 0.1, "epoch": 1}}, "value"),
         ("results", {"ndcg@3": {"value": float("nan"), "standard_error": 0.1, "epoch": 1}}, "NaN"),
-        ("constant", None, "constant"),
-        ("code", None, "code"),
+        ("results", {"ndcg@3": {"value": 10**400, "standard_error": 0.1, "epoch": 1}}, "value"),
+        ("results", {"ndcg@3": {"value": "0.1", "standard_error": 0.1, "epoch": 1}}, "value"),
+        ("constant", True, "constant"),
+        ("constant", "0", "constant"),
+        ("code", [], "code"),
+        ("code", {"version": ["0"]}, "version"),
+        ("began", "yesterday", "began"),
+        ("epoch", 1.5, "epoch"),
+        ("curve", [{"phase": "train"}], "curve"),
+        ("curve", [{"epoch": 1, "test": {"ndcg@3": "0.3"}}], "curve"),
+        ("experiment", FULL | {"seed": "0"}, "experiment.seed"),
+        ("experiment", FULL | {"smoke": 0}, "experiment.smoke"),
+        ("experiment", FULL | {"every": None}, "experiment.every"),
+        ("experiment", FULL | {"dataset": 7}, "experiment.dataset"),
+        ("experiment", FULL | {"protocol": []}, "experiment.protocol"),
+        ("experiment", FULL | {"select": "best"}, "experiment.select"),
+        ("experiment", {"dataset": "toy/split"}, "experiment"),
     ],
 )
+@pytest.mark.parametrize("seal", [True, False], ids=["sealed", "unsealed"])
 def test_a_record_with_a_value_of_another_kind_is_named(
-    tmp_path: Path, key: str, value: object, named: str
+    tmp_path: Path, key: str, value: object, named: str, seal: bool
 ) -> None:
-    records.save(tmp_path, RECORD, HITS, TARGETS)
-    file = tmp_path / RECORD.id / records.FILE
-    file.write_text(json.dumps(json.loads(file.read_text()) | {key: value}))
-    with pytest.raises(ReproError, match=rf"{file} is no record of this version: .*{named}"):
-        records.load(tmp_path / RECORD.id)
+    folder = records.save(tmp_path, RECORD, HITS, TARGETS).path
+    folder = rewrite(folder, sealing=seal, **{key: value})
+    with pytest.raises(ReproError, match=rf"{folder / records.FILE} is damaged: .*{named}"):
+        records.load(folder)
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,10 @@ from repro.models.mult_vae import MultVAE
 from repro.models.neumf import NeuMF
 from repro.split import Cases, Queries, Split
 from repro.training import checkpoints
+from repro.training.checkpoints import Place, reached
 from repro.training.fit import fit
 from repro.training.outcome import Outcome
 from repro.training.progress import Progress
-from repro.training.resume import reached
 
 Build = Callable[..., Interactions]
 
@@ -488,18 +488,18 @@ def test_with_no_checkpoint_that_can_be_read_training_begins_anew_and_says_so(
     said: list[str] = []
     outcome = fitted(MULT_VAE, clusters, Progress(5, CPU, checkpoint, say=said.append))
     assert plain(outcome) == plain(fitted(MULT_VAE, clusters, Progress(5, CPU)))
-    assert [text.count("cannot be read") for text in said] == [1, 1]
+    assert [text.count("cannot be used") for text in said] == [1, 1]
 
 
 def test_a_checkpoint_tells_how_many_epochs_lie_behind_it(
     clusters: Split, checkpoint: Path
 ) -> None:
-    assert reached(checkpoint) == (0, 0)
+    assert reached(checkpoint) is None
     with pytest.raises(CutError):
         fitted(MULT_VAE, clusters, Progress(5, CPU, checkpoint, Interrupted(4)))
-    assert reached(checkpoint) == (0, 3)  # it is written after the report
+    assert reached(checkpoint) == Place(0, 3, 7)  # it is written after the report
     checkpoints.present(checkpoint)[0].write_bytes(b"damaged")
-    assert reached(checkpoint) == (0, 2)
+    assert reached(checkpoint) == Place(0, 2, 7)
     assert len(checkpoints.present(checkpoint)) == 2
 
 
@@ -555,3 +555,29 @@ def test_a_checkpoint_of_another_version_of_a_model_says_what_to_do(
     wider = replace(MULT_VAE, latent_dim=5)
     with pytest.raises(ReproError, match=r"(?s)another version of the model.*--force"):
         fitted(wider, clusters, Progress(5, CPU, checkpoint))
+
+
+def test_a_resumed_run_reports_first_where_it_stands(clusters: Split, checkpoint: Path) -> None:
+    with pytest.raises(CutError):
+        fitted(MULT_VAE, clusters, Progress(5, CPU, checkpoint, Interrupted(4)))
+    told: list[int] = []
+    report = lambda phase, epoch, n: told.append(epoch)  # noqa: E731
+    fitted(MULT_VAE, clusters, Progress(5, CPU, checkpoint, report))
+    assert told == [3, 4, 5, 6, 7]
+
+
+def test_a_checkpoint_that_links_to_itself_is_set_aside_and_the_older_gone_on_from(
+    clusters: Split, checkpoint: Path
+) -> None:
+    whole = fitted(MULT_VAE, clusters, Progress(5, CPU))
+    with pytest.raises(CutError):
+        fitted(MULT_VAE, clusters, Progress(5, CPU, checkpoint, Interrupted(5)))
+    newest, _ = checkpoints.present(checkpoint)
+    newest.unlink()
+    newest.symlink_to(newest)
+    said: list[str] = []
+    progress = Progress(5, CPU, checkpoint, say=said.append)
+    assert len(progress.outcome.curve) == 3
+    assert plain(fitted(MULT_VAE, clusters, progress)) == plain(whole)
+    (text,) = said
+    assert f"the checkpoint {newest} cannot be used (it is not a file)" in text

@@ -1,0 +1,256 @@
+"""A record: what is known of a finished run."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zlib
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from zipfile import BadZipFile, ZipFile
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+from pydantic import AfterValidator, ConfigDict
+
+from repro import metrics
+from repro.errors import ReproError
+from repro.experiment import Experiment, Need
+from repro.interactions import IntArray
+from repro.metrics import Result
+from repro.runs.provenance import n_sources, plugins
+from repro.runs.sealed import REMEDY, opened
+
+FILE = "record.json"
+HITS = "hits.npz"
+EMBEDDINGS = "embeddings.npz"
+
+
+def _of_plain_values(facts: dict[str, Any]) -> dict[str, Any]:
+    """Check that code, machine or a start is described by plain values."""
+    for key, value in facts.items():
+        if not isinstance(value, str | int | float | None):
+            raise ValueError(f"{key} is neither text nor a number")
+    return facts
+
+
+def _of_epochs(curve: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Check that every entry has an epoch, and that losses and metrics are numbers.
+
+    A loss that is no finite number is a word.
+    """
+    for entry in curve:
+        if type(entry.get("epoch")) is not int:
+            raise ValueError("an entry has no epoch")
+        for of, values in entry.items():
+            if isinstance(values, dict):
+                kinds = (int, float, str) if of == "losses" else (int, float)
+                if not all(isinstance(value, kinds) for value in values.values()):
+                    raise ValueError(f"{of} of epoch {entry['epoch']} are not all numbers")
+    return curve
+
+
+def _a_moment(text: str) -> str:
+    datetime.fromisoformat(text)
+    return text
+
+
+Facts = Annotated[dict[str, Any], AfterValidator(_of_plain_values)]
+Curve = Annotated[list[dict[str, Any]], AfterValidator(_of_epochs)]
+Moment = Annotated[str, AfterValidator(_a_moment)]
+
+
+@dataclass(frozen=True)
+class Record:
+    """A finished run."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    id: str
+    experiment: Experiment
+    digest: str
+    """Of the dataset."""
+    verified: bool
+    """Whether the data has the hashes of its manifest."""
+    code: Facts
+    environment: Facts
+    began: Moment
+    seconds: float
+    """Of training and evaluation, over all attempts."""
+    epoch: int
+    """The epoch whose hits are kept."""
+    n_users: int
+    """Test users."""
+    tie_size: float
+    """Mean number of other items that share the deciding score."""
+    constant: float
+    """Share of test users to whom all items score the same."""
+    results: dict[str, Result]
+    curve: Curve
+    cases: str = ""
+    """Digest of the test cases: records that share it were asked the same of the same users."""
+    attempts: list[Facts] = field(default_factory=list)
+    """Each start, the first and one after every interruption: code, device and time."""
+    peak_bytes: dict[str, int] = field(default_factory=dict)
+    """The most memory that the last attempt held, of the "process" and on the "device"."""
+    arrays: dict[str, str] = field(default_factory=dict, compare=False)
+    """The sha256 of each file of arrays beside the record; empty if it is not sealed."""
+    seal: str = field(default="", compare=False)
+    """Digest of its file's content; empty for a record from before records were sealed."""
+    folder: Path | None = field(default=None, compare=False)
+
+    if not TYPE_CHECKING:  # else a misspelt attribute would have a type
+
+        def __getattr__(self, name: str) -> Any:
+            """Read what a list of records leaves out from the record's file, when asked for."""
+            if name not in READ_LATER or "folder" not in vars(self):
+                raise AttributeError(f"a record has no {name}", name=name, obj=self)
+            content, seal = opened(self.path / FILE)
+            if seal != self.seal:
+                raise ReproError(f"{self.path / FILE} has changed since it was listed", "try again")
+            vars(self).update({"curve": content["curve"], "environment": content["environment"]})
+            vars(self)["attempts"] = content.get("attempts", [])
+            vars(self)["peak_bytes"] = content.get("peak_bytes", {})
+            return vars(self)[name]
+
+    @property
+    def path(self) -> Path:
+        """Its folder.
+
+        Raises
+        ------
+        ValueError
+            If it was not read from a file.
+        """
+        if self.folder is None:
+            raise ValueError(f"record {self.id} was not read from a file")
+        return self.folder
+
+    def made_from(self, digest: str, experiment: Experiment) -> bool:
+        """Return whether it is of an experiment on the data with a digest, whatever its id."""
+        own = self.experiment
+        same = self.digest == digest and own.seed == experiment.seed
+        return same and own.seedless == experiment.seedless
+
+    @cached_property
+    def dirty(self) -> bool:
+        """Whether the code differed from its commit, or changed after an interruption."""
+        made = [self.code, *self.attempts]
+        return n_sources(made) > 1 or any(code.get("dirty", False) for code in made)
+
+    @cached_property
+    def outdated(self) -> bool:
+        """Whether a plug-in from outside this package has changed since."""
+        if not any(name.endswith(".py") for name in self.code):
+            return False
+        now = plugins(self.experiment)
+        return any(self.code.get(name, known) != known for name, known in now.items())
+
+    def has(self, metric: str) -> bool:
+        """Return whether the record knows a metric.
+
+        It does not where every metric has its own best epoch, and the run did not follow this one.
+        """
+        return metric in self.results or not self.experiment.selection.each
+
+    def holds(self, need: Need) -> bool:
+        """Return whether the record has what a figure needs."""
+        if need.kind == "embedding":
+            return self.folder is not None and need.name in self.embeddings()
+        if need.kind == "loss":  # maybe of one phase only
+            return any(need.name in entry.get("losses", {}) for entry in self.curve)
+        looks = [entry[need.cases] for entry in self.curve if need.cases in entry]
+        return bool(looks) and all(need.name in look for look in looks)
+
+    def result(self, metric: str) -> Result:
+        """Return a test metric; one that the run was not asked for, from the hits."""
+        if metric in self.results:
+            return self.results[metric]
+        assert self.has(metric), f"run {self.id} did not follow {metric}"
+        hits, n_targets = self.hits()
+        values = metrics.per_user(metric, hits, n_targets)
+        return Result(float(values.mean()), metrics.standard_error(values), self.epoch)
+
+    def hits(self) -> tuple[metrics.Hits, IntArray]:
+        """Return hits, bool of shape (U, K), and targets per user, shape (U,).
+
+        Raises
+        ------
+        ReproError
+            If their file is missing, damaged, or not the one that was saved with the record.
+        """
+        kept = self._arrays(HITS)
+        try:
+            hits = np.unpackbits(kept["hits"], axis=1, count=int(kept["width"]))
+            n_targets = kept["n_targets"]
+            if n_targets.shape != (len(hits),) or n_targets.dtype.kind not in "iu":
+                raise ValueError("hits and targets are not of the same users")
+            return hits.astype(bool), n_targets
+        except (KeyError, ValueError, TypeError, IndexError) as error:
+            raise ReproError(f"{self.path / HITS} is damaged: {error}", REMEDY) from error
+
+    def embeddings(self) -> dict[str, NDArray[np.float32]]:
+        """Return the embeddings of "users" and "items"; nothing if the model has none.
+
+        Raises
+        ------
+        ReproError
+            As `hits`.
+        """
+        there = EMBEDDINGS in self.arrays if self.seal else (self.path / EMBEDDINGS).exists()
+        return self._arrays(EMBEDDINGS) if there else {}
+
+    def _arrays(self, name: str) -> dict[str, NDArray[Any]]:
+        """Return the arrays of a file beside the record."""
+        file = self.path / name
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise ReproError(f"{file} cannot be read: {error.strerror}", REMEDY) from error
+        if self.seal and hashlib.sha256(content).hexdigest() != self.arrays.get(name):
+            raise ReproError(f"{file} is not the file that was saved with its record", REMEDY)
+        try:
+            with ZipFile(io.BytesIO(content)) as kept:
+                return {
+                    member.removesuffix(".npy"): _array(kept.read(member))
+                    for member in kept.namelist()
+                }
+        except _UNREADABLE as error:
+            raise ReproError(f"{file} cannot be read: {error}", REMEDY) from error
+
+
+def _array(content: bytes) -> NDArray[Any]:
+    """Return the array in the bytes of an .npy file.
+
+    A comparison reads thousands; numpy takes most of its time for a header that it has just seen.
+    """
+    start = 10 + int.from_bytes(content[8:10], "little")
+    shape, by_column, kind = _described(content[:start])
+    values = np.frombuffer(content[start:], kind)
+    return (values.reshape(shape[::-1]).T if by_column else values.reshape(shape)).copy()
+
+
+@lru_cache(maxsize=256)
+def _described(head: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return shape, whether columns come first, and type, from the head of an .npy file."""
+    stream = io.BytesIO(head)
+    if npy.read_magic(stream) != (1, 0):
+        raise ValueError("its arrays are of another format")
+    shape, by_column, kind = npy.read_array_header_1_0(stream)
+    if kind.hasobject:
+        raise ValueError("it holds objects, not numbers")
+    return shape, by_column, kind
+
+
+READ_LATER = frozenset({"curve", "environment", "attempts", "peak_bytes"})
+"""What an index of records does not hold, because only a single record is asked for it."""
+
+_UNREADABLE = (
+    *(OSError, ValueError, EOFError, BadZipFile, zlib.error),
+    *(KeyError, TypeError, NotImplementedError, RuntimeError, MemoryError, AttributeError),
+)
+"""What numpy and zipfile raise for bytes that are no arrays."""
