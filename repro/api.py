@@ -1,7 +1,8 @@
 """What `import repro` offers: data, protocols, models, training, papers and results in a notebook.
 
-The commands `list`, `fetch`, `run`, `status` and `compare` do what these functions do. Progress is
-shown only to an audience that is given. `dataset` takes a DataFrame, and `to_frame` returns one.
+The commands `list`, `fetch`, `run`, `status`, `compare` and `claims` do what these functions do.
+Progress is shown only to an audience that is given. `dataset` takes a DataFrame, and `to_frame`
+returns one.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from repro.interactions import Dataset
 from repro.papers import library
 from repro.papers.paper import Paper
 from repro.report import lists
-from repro.report.notebook import Comparison, Records
+from repro.report.notebook import Comparison, Records, claims
 from repro.results.comparison import compare_all
 from repro.runs import batch
 from repro.runs import records as record_files
@@ -42,6 +43,7 @@ __all__ = [
     "Records",
     "TableOf",
     "catalogue",
+    "claims",
     "compare",
     "dataset",
     "evaluate",
@@ -105,10 +107,8 @@ def dataset(data: Any, *, source: str | Path | None = None, **columns: Any) -> D
     if "/" not in data:
         known = ", ".join(f"{data}/{view}" for view in asked.views)
         raise ReproError(f"'{data}' is an archive, not a view of it", f"available: {known}")
-    if source is not None:
-        faults = prepare.fetch(asked, Path(source), False, Silent())
-        if faults:
-            raise faults[0]
+    if source is not None and (faults := prepare.fetch(asked, Path(source), False, Silent())):
+        raise faults[0]
     prepare.prepare(data)
     return views.load(data)
 
@@ -346,5 +346,4 @@ def compare(
         If there is no such paper, table or row.
     """
     chosen = [library.load(name) for name in papers or library.papers()]
-    known = records(runs)
-    return Comparison(compare_all(chosen, known, table=table, smoke=smoke, against=against))
+    return Comparison(compare_all(chosen, records(runs), table=table, smoke=smoke, against=against))

@@ -21,8 +21,10 @@ from repro.data import manifest
 from repro.data.build import Prepared
 from repro.data.cache import Receipt
 from repro.hyperparameters import Field
+from repro.papers.claims import Claim
 from repro.papers.schema import About, Figure, Table, View
 from repro.report.lists import DatasetLine, MetricLine, PaperLine, PluginLine
+from repro.results.claims.judge import JudgedClaim
 from repro.results.summary import Summary
 from repro.results.verdicts import ComparedCell
 from repro.runs.dry_run import DryRun
@@ -40,6 +42,8 @@ class ShownPaper:
     """By printed number."""
     figures: dict[str, Figure]
     """By printed number; empty where one table is asked for."""
+    claims: list[Claim]
+    """Those that rest on the table, where one is asked for."""
 
 
 class ShownView(manifest.View):
@@ -87,6 +91,7 @@ FORMS: dict[str, Any] = {
     "show PROTOCOL": ShownPlugin,
     "status": list[State],
     "compare": list[ComparedCell],
+    "claims": list[JudgedClaim],
     "run PAPER --dry-run": DryRun,
 }
 """What each command prints with ``--json``."""

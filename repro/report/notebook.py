@@ -1,14 +1,19 @@
-"""What a notebook shows: records and comparisons, also as DataFrames."""
+"""What a notebook shows: records, comparisons and claims, also as DataFrames."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from repro import paths
+from repro.papers import library
+from repro.report.claims import claims_text, found
 from repro.report.tables import markdown
+from repro.results.claims.judge import JudgedClaim, judge
 from repro.results.comparison import ComparedTable
 from repro.results.verdicts import ComparedCell
-from repro.runs.records import Record
+from repro.runs.records import Record, load_all
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,3 +68,43 @@ class Comparison:
 
     def _repr_markdown_(self) -> str:
         return str(self)
+
+
+class Claims(list[JudgedClaim]):
+    """Claims of papers, with their verdicts on the printed numbers and on ours."""
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the claims, one per row, with both verdicts and what they rest on."""
+        import pandas as pd
+
+        rows = [
+            {"paper": one.paper, "id": one.id, "section": one.section, "says": one.says}
+            | {"kind": one.kind, "tables": one.tables}
+            | {"printed": one.printed.verdict, "ours": one.ours.verdict, "found": found(one)}
+            for one in self
+        ]
+        return pd.DataFrame(rows)
+
+    def __str__(self) -> str:
+        return claims_text(self)
+
+
+def claims(*papers: str, table: str | None = None, runs: str | Path | None = None) -> Claims:
+    """Return the claims of some papers, judged on the printed numbers and on ours.
+
+    Parameters
+    ----------
+    *papers : str
+        Papers; all if none is named.
+    table : str, optional
+        Only claims that rest on this table, or on "figure 3".
+    runs : path, optional
+        The folder of records; ``REPRO_RUNS``, or ``./runs``.
+
+    Raises
+    ------
+    ReproError
+        If there is no such paper or table, or a record cannot be read.
+    """
+    chosen = [library.load(name) for name in papers or library.papers()]
+    return Claims(judge(chosen, load_all(Path(runs) if runs else paths.runs()), table))

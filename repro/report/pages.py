@@ -10,7 +10,9 @@ from repro.errors import EXIT_CODES
 from repro.papers import library
 from repro.plugins import MODELS, PROTOCOLS
 from repro.report import lists
+from repro.report.claims import summary
 from repro.report.picture import LOOKS
+from repro.results.claims.judge import judge
 from repro.results.frozen import RowName
 from repro.results.summary import Lead, Summary, summaries
 
@@ -54,8 +56,15 @@ def results() -> str:
         columns = [column for column in rows[0] if any(row[column] for row in rows)]
         table = grid(columns, [[row[column] for column in columns] for row in rows])
         title = f"[{about.title}]({about.url})" if about.url else about.title
-        parts.append(f"### {paper}\n\n{title}. Venue: {about.venue}.\n\n{table}")
+        claims = _claims(paper)
+        parts.append(f"### {paper}\n\n{title}. Venue: {about.venue}.\n\n{table}{claims}")
     return "\n".join(parts)
+
+
+def _claims(paper: str) -> str:
+    """Return how many of a paper's claims have which verdict, on the printed numbers and ours."""
+    judged = judge([library.load(paper)], [])
+    return f"\n{summary(judged)}\n" if judged else ""
 
 
 def exit_codes() -> str:

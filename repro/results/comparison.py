@@ -10,9 +10,11 @@ from functools import cache, cached_property
 from repro.errors import ReproError, unknown
 from repro.experiment import Experiment, Spec, loops
 from repro.papers import library
+from repro.papers.claims import label_of
 from repro.papers.paper import Paper
 from repro.papers.rows import Entry
 from repro.plugins import MODELS
+from repro.results.claims.judge import JudgedClaim, judge
 from repro.results.differences import Pair, paired
 from repro.results.frozen import CellKey, Frozen, RowName, load
 from repro.results.verdicts import ComparedCell, compared, digest_here, only_frozen, statistic
@@ -32,6 +34,8 @@ class ComparedTable:
     """Row and note, of rows for which our runs have a number, frozen or not."""
     pairs: tuple[Pair, ...] = ()
     """Rows compared user by user."""
+    claims: tuple[JudgedClaim, ...] = ()
+    """The claims that rest on the table; only where all tables are compared."""
 
 
 def compare_all(
@@ -59,9 +63,14 @@ def compare_all(
         If no paper has the table, or no table the row.
     """
     every = list(records)
+    asked = library.numbered(list(papers), table)
+    claims = judge({paper.id: paper for paper, _ in asked}.values(), every, table)
     found = [
-        compare(paper, number, every, smoke=smoke, against=against)
-        for paper, number in library.numbered(list(papers), table)
+        replace(
+            compare(paper, number, every, smoke=smoke, against=against),
+            claims=tuple(c for c in claims if c.paper == paper.id and number in c.tables),
+        )
+        for paper, number in asked
     ]
     rows = {cell.row for one in found for cell in one.cells}
     if against and against not in rows:
@@ -90,7 +99,7 @@ def compare(
     smoke : bool
         Look for smoke runs, which otherwise never count.
     against : str
-        A row that all others are compared with, user by user, instead of the table's contests.
+        A row that all others are compared with, user by user, instead of the pairs of its claims.
     """
     table = paper.table(number)
     known = _Known(paper, number, [r for r in records if r.experiment.smoke == smoke], smoke)
@@ -102,8 +111,9 @@ def compare(
     rows = {row: n for n, row in enumerate(dict.fromkeys(cell.row for cell in cells))}
     cells.sort(key=lambda cell: rows[cell.row])
     whole = {cell.row: cell.name for cell in reversed(cells) if not cell.shortened}
-    asked = [(contest.row, contest.against) for contest in table.contests]
-    contests = [(whole[row], whole[other]) for row, other in asked if {row, other} <= whole.keys()]
+    asked = [pair for claim in paper.claims if number in claim.tables for pair in claim.pairs]
+    named = dict.fromkeys((label_of(row), label_of(other)) for row, other in asked)
+    contests = [(whole[row], whole[other]) for row, other in named if {row, other} <= whole.keys()]
     if against:
         names = dict.fromkeys(cell.name for cell in cells if against in whole)
         contests = [(name, whole[against]) for name in names if name != whole[against]]

@@ -135,7 +135,7 @@ def compared(
         What the row is called here.
     """
     marks = ""
-    latest, several = _latest_per_seed([r for r in found if r.has(cell.metric)], digest_here)
+    latest, several = latest_per_seed([r for r in found if r.has(cell.metric)], digest_here)
     results = [record.result(cell.metric) for record in latest]
     ours = statistics.fmean(r.value for r in results) if results else None
     spread = statistics.stdev(r.value for r in results) if len(results) > 1 else None
@@ -172,7 +172,7 @@ def _reference(
     entry: Entry, cell: Cell, frozen: dict[CellKey, list[Frozen]], name: RowName
 ) -> dict[str, Any]:
     """Return the fields of a cell's frozen results, which are taken out of `frozen`."""
-    rows = _latest(frozen.pop(CellKey(entry.table, name, entry.group_label, cell.label), []))
+    rows = latest_frozen(frozen.pop(CellKey(entry.table, name, entry.group_label, cell.label), []))
     if not rows:
         return {}
     value = statistics.fmean(one.value for one in rows)
@@ -201,7 +201,7 @@ def _printed(entry: Entry, cell: Cell, name: RowName, **ours: Any) -> ComparedCe
     )
 
 
-def _latest_per_seed(
+def latest_per_seed(
     found: list[Record], digest_here: Callable[[str], str]
 ) -> tuple[list[Record], bool]:
     """Return one record per seed, and whether the choice needs a mark.
@@ -275,7 +275,7 @@ def statistic(entry: Entry, cell: Cell) -> ComparedCell:
 
 def only_frozen(paper: str, place: CellKey, rows: list[Frozen]) -> ComparedCell:
     """Return the cell of a further row that only the frozen results have."""
-    rows = _latest(rows)
+    rows = latest_frozen(rows)
     return ComparedCell(
         paper=paper,
         table=place.table,
@@ -294,7 +294,7 @@ def only_frozen(paper: str, place: CellKey, rows: list[Frozen]) -> ComparedCell:
     )
 
 
-def _latest(frozen: list[Frozen]) -> list[Frozen]:
+def latest_frozen(frozen: list[Frozen]) -> list[Frozen]:
     """Return those of the data that was frozen last."""
     digest = max(frozen, key=lambda row: row.began).digest if frozen else ""
     return [row for row in frozen if row.digest == digest]
