@@ -151,6 +151,7 @@ COMMANDS = {
     "show PROTOCOL": ["show leave_one_out", "show strong_generalization"],
     "status": ["status toy acvae --added"],
     "compare": ["compare toy", "compare acvae dave sevae"],
+    "claims": ["claims", "claims dave --table 4"],
     "run PAPER --dry-run": ["run toy --dry-run --table 1", "run sevae --dry-run --table 2"],
 }
 """What is asked, by the form of its answer."""

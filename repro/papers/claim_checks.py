@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from repro.errors import ReproError, unknown
 from repro.papers.claims import Claim, Fact, RowAt, RowRef, label_of
 from repro.papers.printed import computed, rounded
-from repro.papers.schema import STATISTICS, PaperFile, Table, figure_key
+from repro.papers.schema import STATISTICS, Figure, PaperFile, Table, figure_key
 
 NEEDS = {
     "margin": ("percent",),
@@ -88,7 +88,7 @@ def _place_faults(
     """Yield the faults of groups, columns and rows."""
     of = [tables[name] for name in claim.tables]
     groups = dict.fromkeys(key for table in of for key in table.groups)
-    columns = dict.fromkeys(label for name in claim.tables for label in columns_of(content, name))
+    columns = dict.fromkeys(label for name in claim.tables for label in _columns(content, name))
     for key in [*claim.groups, *(one.group for one in claim.apart_from), *claim.peak]:
         if key not in groups:
             yield str(unknown("column group", key, groups, at))
@@ -102,23 +102,24 @@ def _place_faults(
             yield str(unknown("metric", ref.metric, columns, at))
     if claim.kind in ("trend", "faster"):
         for name in claim.tables:
-            figure = content.figures.get(name.removeprefix(figure_key("")))
+            figure = _figure(content, name)
             if figure is None or figure.kind != {"trend": "sweep", "faster": "curve"}[claim.kind]:
                 yield f"{at}: kind {claim.kind} needs a figure with an axis, and {name} is none"
     for name in claim.tables:
-        figure = content.figures.get(name.removeprefix(figure_key("")))
+        figure = _figure(content, name)
         values = figure.x.values if figure and figure.x else []
         for x in [*claim.peak.values(), *claim.x]:
             if x not in values:
                 yield f"{at}: {x:g} is not on an axis of {name}"
 
 
-def columns_of(content: PaperFile, name: str) -> dict[str, str]:
-    """Return the columns of a table, or what a figure shows."""
-    figure = content.figures.get(name.removeprefix(figure_key("")))
-    if figure is not None and name.startswith(figure_key("")):
-        return figure.metrics
-    return content.tables[name].metrics
+def _figure(content: PaperFile, name: str) -> Figure | None:
+    drawn = name.startswith(figure_key(""))
+    return content.figures[name.removeprefix(figure_key(""))] if drawn else None
+
+
+def _columns(content: PaperFile, name: str) -> dict[str, str]:
+    return (_figure(content, name) or content.tables[name]).metrics
 
 
 def _row_faults(
@@ -129,19 +130,16 @@ def _row_faults(
         yield str(unknown("table", ref.table, tables, at))
         return
     for name in [ref.table] if isinstance(ref, RowAt) and elsewhere else own:
-        labels = rows_of(content, name)
+        labels = _rows(content, name)
         if label_of(ref) not in labels:
             yield str(unknown(f"row of {_called(name)}", label_of(ref), labels, at))
         elif isinstance(ref, RowAt) and ref.group and ref.group not in tables[name].groups:
             yield str(unknown("column group", ref.group, tables[name].groups, at))
 
 
-def rows_of(content: PaperFile, name: str) -> list[str]:
-    """Return the labels of a table's rows, or of a figure's lines."""
-    figure = content.figures.get(name.removeprefix(figure_key("")))
-    if figure is not None and name.startswith(figure_key("")):
-        return [line.label for line in figure.lines]
-    return [row.label for row in content.tables[name].rows]
+def _rows(content: PaperFile, name: str) -> list[str]:
+    figure = _figure(content, name)
+    return [row.label for row in (figure.lines if figure else content.tables[name].rows)]
 
 
 def _called(name: str) -> str:

@@ -122,6 +122,13 @@ class Claim(Strict):
         crossed = [(row, other) for row in self.rows for other in self.against]
         return [*crossed, *((one, other) for one, other in self.pairs)]
 
+    def rests_on(self) -> list[str]:
+        """Return the tables that it rests on, by printed number, and figures: "figure 3"."""
+        refs = [*self.rows, *self.against, *(row for pair in self.pairs for row in pair)]
+        refs += [fact.row for fact in self.facts if fact.row]
+        elsewhere = [ref.table for ref in refs if not isinstance(ref, str) and ref.table]
+        return list(dict.fromkeys([*self.tables, *elsewhere]))
+
 
 def label_of(ref: RowRef) -> str:
     """Return the label of a row that a claim names."""

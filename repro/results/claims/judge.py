@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from repro.errors import unknown
 from repro.papers.claims import Claim, Kind
 from repro.papers.paper import Paper
-from repro.papers.schema import figure_key
 from repro.results.claims.contrasts import contrasts
 from repro.results.claims.estimates import Ours
 from repro.results.claims.facts import facts_on_ours, facts_on_print
@@ -66,16 +65,8 @@ def judge(
     return [
         one
         for paper in every
-        for one in _of(paper, [c for c in paper.claims if table in (None, *rests_on(c))], known)
+        for one in _of(paper, [c for c in paper.claims if table in (None, *c.rests_on())], known)
     ]
-
-
-def rests_on(claim: Claim) -> list[str]:
-    """Return the tables and figures that a claim rests on."""
-    refs = [*claim.rows, *claim.against, *(row for pair in claim.pairs for row in pair)]
-    refs += [fact.row for fact in claim.facts if fact.row]
-    elsewhere = [ref.table for ref in refs if not isinstance(ref, str) and ref.table]
-    return list(dict.fromkeys([*claim.tables, *elsewhere]))
 
 
 def _of(paper: Paper, claims: list[Claim], records: list[Record]) -> list[JudgedClaim]:
@@ -85,7 +76,7 @@ def _of(paper: Paper, claims: list[Claim], records: list[Record]) -> list[Judged
     made = []
     for claim in claims:
         both = _judged(paper, claim, printed, ours)
-        about = paper.id, claim.id, claim.section, claim.says, claim.kind, rests_on(claim)
+        about = paper.id, claim.id, claim.section, claim.says, claim.kind, claim.rests_on()
         made.append(JudgedClaim(*about, *both, claim.note))
     return made
 
@@ -100,9 +91,3 @@ def _judged(paper: Paper, claim: Claim, printed: Print, ours: Ours) -> tuple[Jud
         return facts_on_print(paper, claim), facts_on_ours(paper, claim)
     compared = contrasts(paper, claim)
     return on_print(claim, compared, printed), on_ours(claim, compared, ours, printed)
-
-
-def shown(number: str) -> str:
-    """Return a table's number for people: "Table 2", "Figure 3"."""
-    drawn = number.startswith(figure_key(""))
-    return number.replace(figure_key(""), "Figure ") if drawn else f"Table {number}"

@@ -90,7 +90,7 @@ def by_column(found: Sequence[Outcome]) -> list[list[str]]:
     """Return the verdicts on a row against the others, column by column."""
 
     def column(one: Outcome) -> tuple[str, ...]:
-        return (*one.contrast.column, one.contrast.row.row)
+        return (*one.contrast.column, one.contrast.row.row, str(one.contrast.row.x))
 
     return [[one.verdict for one in same] for _, same in groupby(sorted(found, key=column), column)]
 
