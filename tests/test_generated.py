@@ -59,7 +59,7 @@ PARTS: dict[str, dict[str, Callable[[], str]]] = {
     },
     "repro/models/README.md": {"models": pages.models},
     "data_manifests/README.md": {"datasets": pages.datasets},
-    "tables/README.md": {"results": pages.results},
+    "tables/README.md": {"claim_verdicts": pages.claim_verdicts, "results": pages.results},
 }
 """The generated parts of each page."""
 

@@ -13,6 +13,7 @@ from repro.report import lists
 from repro.report.claims import summary
 from repro.report.picture import LOOKS
 from repro.results.claims.judge import judge
+from repro.results.claims.judgement import CLAIM_VERDICTS
 from repro.results.frozen import RowName
 from repro.results.summary import Lead, Summary, summaries
 
@@ -59,6 +60,11 @@ def results() -> str:
         claims = _claims(paper)
         parts.append(f"### {paper}\n\n{title}. Venue: {about.venue}.\n\n{table}{claims}")
     return "\n".join(parts)
+
+
+def claim_verdicts() -> str:
+    """Return the verdicts on a claim, and what they mean."""
+    return grid(["verdict on a claim", "means"], map(list, CLAIM_VERDICTS.items()))
 
 
 def _claims(paper: str) -> str:

@@ -99,7 +99,7 @@ def compare(
     smoke : bool
         Look for smoke runs, which otherwise never count.
     against : str
-        A row that all others are compared with, user by user, instead of the pairs of its claims.
+        A row that all others are compared with, user by user, instead of the pairs of claims.
     """
     table = paper.table(number)
     known = _Known(paper, number, [r for r in records if r.experiment.smoke == smoke], smoke)
@@ -111,9 +111,8 @@ def compare(
     rows = {row: n for n, row in enumerate(dict.fromkeys(cell.row for cell in cells))}
     cells.sort(key=lambda cell: rows[cell.row])
     whole = {cell.row: cell.name for cell in reversed(cells) if not cell.shortened}
-    asked = [pair for claim in paper.claims if number in claim.tables for pair in claim.pairs]
-    named = dict.fromkeys((label_of(row), label_of(other)) for row, other in asked)
-    contests = [(whole[row], whole[other]) for row, other in named if {row, other} <= whole.keys()]
+    asked = [pair for pair in _claimed(paper) if set(pair) <= whole.keys()]
+    contests = [(whole[row], whole[other]) for row, other in asked]
     if against:
         names = dict.fromkeys(cell.name for cell in cells if against in whole)
         contests = [(name, whole[against]) for name in names if name != whole[against]]
@@ -126,6 +125,18 @@ def compare(
         tuple(dict.fromkeys(notes)),
         tuple(_pairs(cells, known.by_id, contests)),
     )
+
+
+def _claimed(paper: Paper) -> list[tuple[str, str]]:
+    """Return the pairs of rows that claims of the paper compare, each once."""
+    pairs = [
+        (label_of(row), label_of(other))
+        for claim in paper.claims
+        if claim.kind != "equal"
+        for row, other in claim.pairs
+    ]
+    once = {frozenset(pair): pair for pair in reversed(pairs) if len(set(pair)) == 2}
+    return list(reversed(once.values()))
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,11 @@ def _at(paper: Paper, claim: Claim, place: Spot) -> Iterator[Contrast]:
     for one, other in pairs:
         row, against = _spot(paper, place, one), _spot(paper, place, other)
         if row and against:
-            for x in _xs(_figure(paper, place.table), claim):
+            figure = _figure(paper, place.table)
+            if figure is None or figure.x is None:  # a cell, a bar, or a point of a curve
+                yield Contrast(row, against)
+                continue
+            for x in map(float, claim.x or figure.x.values):
                 yield Contrast(replace(row, x=x), replace(against, x=x))
 
 
@@ -121,10 +125,3 @@ def _rows(paper: Paper, table: str) -> list[str]:
 def _figure(paper: Paper, table: str) -> Figure | None:
     drawn = table.startswith(figure_key(""))
     return paper.figure(table.removeprefix(figure_key(""))) if drawn else None
-
-
-def _xs(figure: Figure | None, claim: Claim) -> list[float] | list[None]:
-    """Return the places of a sweep; None for one number: a cell, a bar, or a point of a curve."""
-    if figure is None or figure.x is None:
-        return [None]
-    return [float(x) for x in claim.x or figure.x.values]

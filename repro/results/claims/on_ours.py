@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from repro.papers.claims import Claim
 from repro.papers.printed import Interval, number_in, rounded
@@ -43,7 +44,7 @@ def on_ours(claim: Claim, compared: Sequence[Contrast], ours: Ours, printed: Pri
     if not judged:
         return over_sets(found, "not run")
     if claim.kind == "equal":
-        return replace(over_sets(found, "untestable"), reason="both are one run here")
+        return replace(over_sets(found, "untestable"), reason="it is about printed digits")
     shown, verdict = _decided(claim, found)
     made = replace(over_sets(shown, verdict), stand_in=stand_in)
     return replace(made, **of_ranks(claim, shown)) if _ranked(claim) else made
@@ -67,11 +68,14 @@ def _decided(claim: Claim, found: list[Outcome]) -> tuple[list[Outcome], str]:
     holds = holds if everywhere else significance.holm(holds)
     fails = fails if somewhere else significance.holm(fails)
     verdicts = {
-        id(one): "holds" if p <= alpha else "fails" if q <= significance.ALPHA else "undecided"
+        id(one): "holds" if p <= alpha else "fails"
         for one, p, q in zip(judged, holds, fails, strict=True)
+        if p <= alpha or q <= significance.ALPHA
     }
     shown = [
-        replace(one, compared=replace(one.compared, verdict=verdicts.get(id(one), "missing")))
+        replace(one, compared=replace(one.compared, verdict=verdicts[id(one)]))
+        if id(one) in verdicts
+        else one
         for one in found
     ]
     return shown, combined(claim, [one.verdict for one in shown if one.verdict != "missing"])
@@ -79,33 +83,30 @@ def _decided(claim: Claim, found: list[Outcome]) -> tuple[list[Outcome], str]:
 
 def _outcome(claim: Claim, contrast: Contrast, ours: Ours, printed: Print, view: str) -> Outcome:
     row, against = contrast.row, contrast.against
-    compared = Compared(
-        table=row.table,
-        data=ours.label(row, view),
-        row=named(row, against),
-        against=named(against, row) if against else "",
-        column=row.label,
-        x=row.x,
-        verdict="missing",
-    )
     if claim.kind == "faster":
         found = _faster(contrast, ours, view)
     else:
         found = ours.estimate(contrast, view, claim.at)
+    about: dict[str, Any] = {
+        "table": row.table,
+        "data": ours.label(row, view),
+        "row": named(row, against),
+        "against": named(against, row) if against else "",
+        "column": row.label,
+        "x": row.x,
+    }
     if isinstance(found, str):
-        return Outcome(contrast, replace(compared, why=found))
-    made = replace(
-        compared, verdict="undecided", seeds=found.seeds, paired=found.paired, why=found.doubt
-    )
+        return Outcome(contrast, Compared(**about, verdict="missing", why=found))
     scale = found.base if claim.kind == "margin" and found.base else 1.0
-    made = replace(made, difference=found.value / scale)
+    about |= {"difference": found.value / scale, "seeds": found.seeds, "paired": found.paired}
     if found.error is None:
-        return Outcome(contrast, made)
+        return Outcome(contrast, Compared(**about, verdict="undecided", why=found.doubt))
     low, high = significance.interval(found.value, found.error, found.df)
-    made = replace(made, low=low / scale, high=high / scale)
+    about |= {"low": low / scale, "high": high / scale}
     if claim.kind != "margin":
-        made = _with_ratio(made, contrast, printed, found.value, low, high)
-    return Outcome(contrast, made, *_p(claim, contrast, found))
+        about |= _ratio(contrast, printed, found.value, low, high)
+    compared = Compared(**about, verdict="undecided", why=found.doubt)
+    return Outcome(contrast, compared, *_p(claim, contrast, found))
 
 
 def _p(claim: Claim, contrast: Contrast, found: Estimate) -> tuple[float, float]:
@@ -132,21 +133,21 @@ def _p(claim: Claim, contrast: Contrast, found: Estimate) -> tuple[float, float]
     return (1.0 if claim.kind == "margin" and short <= significance.ALPHA else up), short
 
 
-def _with_ratio(
-    made: Compared, contrast: Contrast, printed: Print, value: float, low: float, high: float
-) -> Compared:
-    """Return a comparison with its effect ratio, if the printed difference cannot be 0."""
+def _ratio(
+    contrast: Contrast, printed: Print, value: float, low: float, high: float
+) -> dict[str, float]:
+    """Return the effect ratio with its interval, unless the printed difference may be 0."""
     a = printed.number(contrast.row)
     b = printed.number(contrast.against) if contrast.against else None
     if a is None or b is None:
-        return made
+        return {}
     theirs: Interval = a - b
     ends = float(theirs.low), float(theirs.high)
     if ends[0] <= 0 <= ends[1]:
-        return made
+        return {}
     ratios = [one / other for one in (low, high) for other in ends]
     middle = value / ((ends[0] + ends[1]) / 2)
-    return replace(made, ratio=middle, ratio_low=min(ratios), ratio_high=max(ratios))
+    return {"ratio": middle, "ratio_low": min(ratios), "ratio_high": max(ratios)}
 
 
 def _faster(contrast: Contrast, ours: Ours, view: str) -> Estimate | str:

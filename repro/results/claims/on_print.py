@@ -99,18 +99,18 @@ def _outcome(claim: Claim, contrast: Contrast, printed: Print) -> Outcome:
     row, against = contrast.row, contrast.against
     a = printed.number(row)
     b = printed.number(against) if against else None
-    about = Compared(
-        table=row.table,
-        data=printed.group(row),
-        row=named(row, against),
-        against=named(against, row) if against else "",
-        column=row.label,
-        x=row.x,
-        verdict="missing",
-    )
+    about: dict[str, Any] = {
+        "table": row.table,
+        "data": printed.group(row),
+        "row": named(row, against),
+        "against": named(against, row) if against else "",
+        "column": row.label,
+        "x": row.x,
+    }
     if a is None or b is None or against is None:
         lacking = row if a is None or against is None else against
-        return Outcome(contrast, replace(about, why=printed.why_not(lacking)))
+        why = printed.why_not(lacking)
+        return Outcome(contrast, Compared(**about, verdict="missing", why=why))
     why = ""
     if claim.kind == "margin":
         value = a / b - Interval(Fraction(1), Fraction(1))
@@ -120,8 +120,8 @@ def _outcome(claim: Claim, contrast: Contrast, printed: Print) -> Outcome:
         value = a - b
         verdict = _plain(claim, value, printed, row, against)
         middle = float(number_in(printed.text(row)) - number_in(printed.text(against)))
-    found = replace(about, difference=middle, low=float(value.low), high=float(value.high))
-    return Outcome(contrast, replace(found, verdict=verdict, why=why))
+    about |= {"difference": middle, "low": float(value.low), "high": float(value.high)}
+    return Outcome(contrast, Compared(**about, verdict=verdict, why=why))
 
 
 def _plain(claim: Claim, value: Interval, printed: Print, row: Spot, against: Spot) -> str:
@@ -156,8 +156,10 @@ def _margin(claim: Claim, label: str, value: Interval) -> tuple[str, str]:
 
 
 def named(spot: Spot, other: Spot | None) -> str:
-    """Return a row's label, with its table or column group if the other's is not the same."""
+    """Return a row's label, with its table, column group or column if the other's is another."""
     where = []
+    if other and other.label != spot.label:
+        where.append(spot.label)
     if other and other.table != spot.table:
         where.append(spot.table if spot.drawn else f"Table {spot.table}")
     if other and other.group != spot.group and other.table == spot.table:
