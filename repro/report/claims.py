@@ -16,6 +16,9 @@ from repro.results.claims.judgement import CLAIM_VERDICTS, Compared, Judgement
 WIDTHS = [22, 13, 11, 10, 56]
 """Of the columns, in characters."""
 
+FINE = 0.0005
+"""Intervals that are narrower have a digit more."""
+
 MOST_NAMED = 3
 """Of what is missing, or does not fit; the others are counted."""
 
@@ -30,7 +33,6 @@ def claims_text(claims: Iterable[JudgedClaim]) -> str:
             [one.id, one.section, one.printed.verdict, one.ours.verdict, found(one)] for one in own
         ]
         head = ["claim", "where", "on print", "on ours", "what it says, and what the numbers say"]
-        # A hyphen is a place to break, so that an id is never cut within a word.
         table = tabulate(rows, head, "simple", disable_numparse=True, maxcolwidths=WIDTHS)
         parts += [f"{paper}: {library.load(paper).about.title}", "", table, "", summary(own), ""]
     seen = {verdict for one in every for verdict in (one.printed.verdict, one.ours.verdict)}
@@ -141,24 +143,31 @@ def _telling(seen: Sequence[Compared], verdict: str, kind: Kind) -> str:
     if kind == "trend":
         named += ", slope" if one.x is None else ""
     at = "" if one.x is None or " at " in one.row else f" at {one.x:g}"
-    value = _number(one.difference, kind)
     inside = one.low is not None and one.high is not None
-    between = f" [{_number(one.low, kind)}, {_number(one.high, kind)}]" if inside else ""
+    fine = inside and (one.high or 0.0) - (one.low or 0.0) < FINE
+    value = _number(one.difference, kind, fine)
+    ends = ", ".join(_number(end, kind, fine) for end in (one.low, one.high)) if inside else ""
+    between = f" [{ends}]" if inside else ""
     what = "largest" if kind in ("level", "equal") or verdict == "fails" else "smallest"
     ratio = ""
     if one.ratio is not None and one.ratio_low is not None and one.ratio_high is not None:
-        ratio = f", effect ratio {one.ratio:.2g} [{one.ratio_low:.2g}, {one.ratio_high:.2g}]"
+        ends = f"[{_ratio(one.ratio_low)}, {_ratio(one.ratio_high)}]"
+        ratio = f", effect ratio {_ratio(one.ratio)} {ends}"
     about = f"{one.column}{at}, {one.data}" if one.data else f"{one.column}{at}"
     return f"{what}: {named} {value}{between} in {about}{ratio}"
 
 
-def _number(value: float | None, kind: Kind) -> str:
+def _number(value: float | None, kind: Kind, fine: bool) -> str:
     number = value or 0.0
     if kind == "margin":
         return f"{number:+.2%}"
     if abs(number) >= 10:
         return f"{number:+.1f}"
-    return f"{number:+.4f}" if abs(number) >= 0.001 or number == 0 else f"{number:+.5f}"
+    return f"{number:+.5f}" if fine or 0 < abs(number) < 0.001 else f"{number:+.4f}"
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.2g}" if abs(value) < 100 else f"{value:,.0f}"
 
 
 def _how(seen: Sequence[Compared]) -> str:
@@ -167,5 +176,5 @@ def _how(seen: Sequence[Compared]) -> str:
     seeds = f"{fewest} seed{'s' * (fewest > 1)}" if fewest == most else f"{fewest} to {most} seeds"
     paired = {one.paired for one in seen}
     how = {True: "paired", False: "unpaired"}.get(paired.pop(), "") if len(paired) == 1 else "mixed"
-    doubts = dict.fromkeys(one.why for one in seen if one.why)
-    return ", ".join([how, seeds, *list(doubts)[:1]])
+    doubts = list(dict.fromkeys(one.why for one in seen if one.why))
+    return f"{how}, {seeds}" + (f" ({doubts[0]})" if doubts else "")

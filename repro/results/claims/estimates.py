@@ -250,5 +250,5 @@ def _unpaired(one: Sample, other: Sample) -> Estimate:
             over = statistics.variance(sample.values) / len(sample.values)
             parts.append((over, len(sample.values) - 1.0))
     error = sum(variance for variance, _ in parts) ** 0.5
-    doubt = "whose spread is not counted" if n == 1 else ""
+    doubt = "one seed: its spread is not counted" if n == 1 else ""
     return Estimate(value, error, freedom(parts), other.mean, n, False, doubt)

@@ -214,7 +214,7 @@ def test_above_on_frozen_runs_of_one_seed_counts_the_users_of_both(
     assert (compared.paired, compared.seeds) == (False, 1)
     assert compared.difference == pytest.approx(a - 0.5)
     assert compared.low == pytest.approx(a - 0.5 - 1.96 * 0.0141, abs=1e-4)
-    assert "whose spread is not counted" in found(one)
+    assert "unpaired, 1 seed (one seed: its spread is not counted)" in found(one)
 
 
 def test_what_the_seeds_vary_is_added(write: Write) -> None:
