@@ -60,7 +60,7 @@ PARTS: dict[str, dict[str, Callable[[], str]]] = {
     },
     "repro/models/README.md": {"models": pages.models},
     "data_manifests/README.md": {"datasets": pages.datasets},
-    "tables/README.md": {"results": pages.results},
+    "tables/README.md": {"claim_verdicts": pages.claim_verdicts, "results": pages.results},
 }
 """The generated parts of each page."""
 
@@ -153,6 +153,7 @@ COMMANDS = {
     "status": ["status toy acvae --added"],
     "compare": ["compare toy", "compare acvae dave sevae"],
     "check": ["check toy", "check"],
+    "claims": ["claims", "claims dave --table 4"],
     "run PAPER --dry-run": ["run toy --dry-run --table 1", "run sevae --dry-run --table 2"],
 }
 """What is asked, by the form of its answer."""

@@ -1,12 +1,13 @@
 """What `import repro` offers: data, protocols, models, training, papers and results in a notebook.
 
-The commands `list`, `fetch`, `run`, `status`, `compare` and `check` do what these functions do.
-Progress is shown only to an audience that is given. `dataset` takes a DataFrame, and `to_frame`
-returns one.
+The commands `list`, `fetch`, `run`, `status`, `compare`, `check` and `claims` do what these
+functions do. Progress is shown only to an audience that is given. `dataset` takes a DataFrame, and
+`to_frame` returns one.
 """
 
 from repro.api.data import catalogue, dataset
 from repro.api.papers import PaperOf, TableOf, paper
+from repro.api.results import claims
 from repro.api.runs import check, compare, records, run, status
 from repro.report.notebook import Comparison, Records
 from repro.runs.batch import Batch
@@ -21,6 +22,7 @@ __all__ = [
     "TableOf",
     "catalogue",
     "check",
+    "claims",
     "compare",
     "dataset",
     "evaluate",

@@ -54,10 +54,6 @@ def faults_of(content: PaperFile) -> Iterator[str]:
         labels = [row.label for row in table.rows]
         for label in {label for label in labels if labels.count(label) > 1}:
             yield f'{at}: two rows are called "{label}"'
-        for contest in table.contests:
-            for name in (contest.row, contest.against):
-                if name not in labels:
-                    yield str(unknown("row of this table", name, labels, f"{at}.contests"))
         for row in table.rows:
             yield from _row_faults(content, table, row, f'{at}, row "{row.label}"')
 

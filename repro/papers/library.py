@@ -12,6 +12,7 @@ from repro import paths, strict_toml
 from repro.data import manifest
 from repro.errors import ReproError, unknown
 from repro.papers.checks import faults_of
+from repro.papers.claim_checks import claim_faults
 from repro.papers.paper import Paper
 from repro.papers.schema import (
     PaperFile,
@@ -77,7 +78,7 @@ def numbered(
 @cache
 def _load(paper: str, path: Path, _changed: int) -> Paper:
     content = strict_toml.read(path, PaperFile)
-    faults = list(faults_of(content))
+    faults = list(faults_of(content)) + list(claim_faults(content))
     if faults:
         raise strict_toml.faulty(path, faults)
     for key, view in content.views.items():

@@ -12,6 +12,7 @@ from typing import Any
 from repro.data import manifest
 from repro.errors import unknown
 from repro.experiment import Experiment
+from repro.papers.claims import Claim
 from repro.papers.resolve import Resolver
 from repro.papers.rows import Entry
 from repro.papers.schema import About, Figure, PaperFile, Table, View
@@ -30,6 +31,8 @@ class Paper:
     views: dict[str, View]
     tables: dict[str, Table]
     figures: dict[str, Figure]
+    claims: tuple[Claim, ...]
+    """In the order of the file."""
     resolvers: dict[str, Resolver]
     """Tables and figures, by number and key."""
     entries: dict[str, tuple[Entry, ...]]
@@ -43,7 +46,7 @@ class Paper:
             for number, table in content.with_figures().items()
         }
         entries = {number: tuple(resolver.entries()) for number, resolver in resolvers.items()}
-        given = content.paper, content.views, content.tables, content.figures
+        given = content.paper, content.views, content.tables, content.figures, tuple(content.claims)
         return cls(paper, path, *given, resolvers, entries)
 
     def figure(self, number: str) -> Figure:

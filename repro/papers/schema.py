@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from repro.papers.claims import Claim
 from repro.strict_toml import Name, Strict
 
 STATISTICS = ("users", "items", "interactions", "sparsity", "mean_length")
@@ -111,15 +112,6 @@ class View(Strict):
     """What the paper leaves open or contradicts."""
 
 
-class Contest(Strict):
-    """Two rows of a table whose difference supports a claim."""
-
-    row: str
-    """The label of the row that should be ahead."""
-    against: str
-    """The label of the other."""
-
-
 class Grid(Strict):
     """What tables and figures share: what they show, and how it is run."""
 
@@ -159,8 +151,6 @@ class Table(Grid):
     """The paper prints our rows as columns."""
     needs: list[str] = []
     """What a record must hold besides the metrics, as `repro.runs.records.Record.holds` has it."""
-    contests: list[Contest] = []
-    """Rows that are compared user by user."""
     rows: list[Row]
     """In printed order; added ones among them."""
 
@@ -251,6 +241,7 @@ class PaperFile(Strict):
     views: dict[str, View]
     tables: dict[Name, Table] = Field(min_length=1)
     figures: dict[Name, Figure] = {}
+    claims: list[Claim] = []
 
     def with_figures(self) -> dict[str, Table]:
         """Return the tables, and the figures as tables: "figure 3"."""

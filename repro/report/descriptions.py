@@ -52,6 +52,7 @@ def paper_json(found: Paper, number: str | None = None) -> str:
         "views": {key: view.model_dump() for key, view in found.views.items()},
         "tables": {n: found.table(n).model_dump() for n in chosen},
         "figures": {} if number else {n: one.model_dump() for n, one in found.figures.items()},
+        "claims": [one.model_dump() for one in found.claims if number in (None, *one.rests_on())],
     }
     return json.dumps(content, indent=1)
 

@@ -21,9 +21,11 @@ from repro.data import manifest
 from repro.data.build import Prepared
 from repro.data.cache import Receipt
 from repro.hyperparameters import Field
+from repro.papers.claims import Claim
 from repro.papers.schema import About, Figure, Table, View
 from repro.report.lists import DatasetLine, MetricLine, PaperLine, PluginLine
 from repro.results.checking import Checked
+from repro.results.claims.judge import JudgedClaim
 from repro.results.summary import Summary
 from repro.results.verdicts import ComparedCell
 from repro.runs.dry_run import DryRun
@@ -41,6 +43,8 @@ class ShownPaper:
     """By printed number."""
     figures: dict[str, Figure]
     """By printed number; empty where one table is asked for."""
+    claims: list[Claim]
+    """Those that rest on the table, where one is asked for."""
 
 
 class ShownView(manifest.View):
@@ -88,6 +92,7 @@ FORMS: dict[str, Any] = {
     "show PROTOCOL": ShownPlugin,
     "status": list[State],
     "compare": list[ComparedCell],
+    "claims": list[JudgedClaim],
     "run PAPER --dry-run": DryRun,
     "check": list[Checked],
 }

@@ -1,11 +1,13 @@
-"""What a notebook shows: records and comparisons, also as DataFrames."""
+"""What a notebook shows: records, comparisons and claims, also as DataFrames."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from repro.report.claims import claims_text, found
 from repro.report.tables import markdown
+from repro.results.claims.judge import JudgedClaim
 from repro.results.comparison import ComparedTable
 from repro.results.verdicts import ComparedCell
 from repro.runs import records
@@ -65,3 +67,22 @@ class Comparison:
 
     def _repr_markdown_(self) -> str:
         return str(self)
+
+
+class Claims(list[JudgedClaim]):
+    """Claims of papers, with their verdicts on the printed numbers and on ours."""
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the claims, one per row, with both verdicts and what they rest on."""
+        import pandas as pd
+
+        rows = [
+            {"paper": one.paper, "id": one.id, "section": one.section, "says": one.says}
+            | {"kind": one.kind, "tables": one.tables}
+            | {"printed": one.printed.verdict, "ours": one.ours.verdict, "found": found(one)}
+            for one in self
+        ]
+        return pd.DataFrame(rows)
+
+    def __str__(self) -> str:
+        return claims_text(self)

@@ -10,7 +10,10 @@ from repro.errors import EXIT_CODES
 from repro.papers import library
 from repro.plugins import MODELS, PROTOCOLS
 from repro.report import lists
+from repro.report.claims import summary
 from repro.report.picture import LOOKS
+from repro.results.claims.judge import judge
+from repro.results.claims.judgement import CLAIM_VERDICTS
 from repro.results.frozen import RowName
 from repro.results.summary import Lead, Summary, summaries
 from repro.text import in_cell, in_markdown
@@ -57,10 +60,24 @@ def results() -> str:
         rows = [_summary(one) for one in groups]
         columns = [column for column in rows[0] if any(row[column] for row in rows)]
         table = grid(columns, [[in_cell(row[column]) for column in columns] for row in rows])
+        claims = _claims(paper)
         title = in_markdown(about.title)
         title = f"[{title}]({about.url})" if about.url else title
-        parts.append(f"### {paper}\n\n{title}. Venue: {in_markdown(about.venue)}.\n\n{table}")
+        parts.append(
+            f"### {paper}\n\n{title}. Venue: {in_markdown(about.venue)}.\n\n{table}{claims}"
+        )
     return "\n".join(parts)
+
+
+def claim_verdicts() -> str:
+    """Return the verdicts on a claim, and what they mean."""
+    return grid(["verdict on a claim", "means"], map(list, CLAIM_VERDICTS.items()))
+
+
+def _claims(paper: str) -> str:
+    """Return how many of a paper's claims have which verdict, on the printed numbers and ours."""
+    judged = judge([library.load(paper)], [])
+    return f"\n{summary(judged)}\n" if judged else ""
 
 
 def exit_codes() -> str:

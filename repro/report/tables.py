@@ -14,6 +14,7 @@ from tabulate import tabulate
 
 from repro.papers.paper import Paper
 from repro.papers.printed import unit_in
+from repro.report.claims import decided
 from repro.results.comparison import ComparedTable
 from repro.results.differences import Pair
 from repro.results.frozen import RowName
@@ -131,6 +132,7 @@ def _prose(table: ComparedTable, form: str, heading: str, strong: str) -> str:
         pairs = [f"- {plain(_paired(pair))}" for pair in table.pairs if pair.group == label]
         parts += [*pairs, ""] if pairs else []
     parts += [legend(table.cells), ""]
+    parts += [decided(table.claims), ""] if table.claims else []
     reasons = _reasons(table.cells)
     if reasons:
         parts += [f"- {plain(reason)}" for reason in reasons] + [""]

@@ -10,9 +10,11 @@ from functools import cache, cached_property
 from repro.errors import ReproError, unknown
 from repro.experiment import Experiment, Spec, departures, loops
 from repro.papers import library
+from repro.papers.claims import label_of
 from repro.papers.paper import Paper
 from repro.papers.rows import Entry
 from repro.plugins import MODELS
+from repro.results.claims.judge import JudgedClaim, judge
 from repro.results.differences import Pair, paired
 from repro.results.found import Found, digest_here
 from repro.results.frozen import CellKey, Frozen, RowName, load
@@ -35,6 +37,8 @@ class ComparedTable:
     """Rows compared user by user."""
     faults: tuple[str, ...] = ()
     """Damaged hits, for which rows were not compared user by user."""
+    claims: tuple[JudgedClaim, ...] = ()
+    """The claims that rest on the table; only where all tables are compared."""
 
 
 def compare_all(
@@ -62,10 +66,16 @@ def compare_all(
     ReproError
         If no paper has the table, or no table the row.
     """
-    every = _Runs.of(records, damaged, smoke)
+    every = list(records)
+    runs = _Runs.of(every, damaged, smoke)
+    asked = library.numbered(list(papers), table)
+    claims = judge({paper.id: paper for paper, _ in asked}.values(), every, table)
     found = [
-        _compare(paper, number, every, against)
-        for paper, number in library.numbered(list(papers), table)
+        replace(
+            _compare(paper, number, runs, against),
+            claims=tuple(c for c in claims if c.paper == paper.id and number in c.tables),
+        )
+        for paper, number in asked
     ]
     rows = {cell.row for one in found for cell in one.cells}
     if against and against not in rows:
@@ -97,7 +107,7 @@ def compare(
     smoke : bool
         Look for smoke runs, which otherwise never count.
     against : str
-        A row that all others are compared with, user by user, instead of the table's contests.
+        A row that all others are compared with, user by user, instead of the pairs of claims.
     """
     return _compare(paper, number, _Runs.of(records, damaged, smoke), against)
 
@@ -113,8 +123,8 @@ def _compare(paper: Paper, number: str, runs: _Runs, against: str) -> ComparedTa
     rows = {row: n for n, row in enumerate(dict.fromkeys(cell.row for cell in cells))}
     cells.sort(key=lambda cell: rows[cell.row])
     whole = {cell.row: cell.name for cell in reversed(cells) if not cell.shortened}
-    asked = [(contest.row, contest.against) for contest in table.contests]
-    contests = [(whole[row], whole[other]) for row, other in asked if {row, other} <= whole.keys()]
+    asked = [pair for pair in _claimed(paper) if set(pair) <= whole.keys()]
+    contests = [(whole[row], whole[other]) for row, other in asked]
     if against:
         names = dict.fromkeys(cell.name for cell in cells if against in whole)
         contests = [(name, whole[against]) for name in names if name != whole[against]]
@@ -130,6 +140,18 @@ def _compare(paper: Paper, number: str, runs: _Runs, against: str) -> ComparedTa
         pairs,
         tuple(dict.fromkeys(faults)),
     )
+
+
+def _claimed(paper: Paper) -> list[tuple[str, str]]:
+    """Return the pairs of rows that claims of the paper compare, each once."""
+    pairs = [
+        (label_of(row), label_of(other))
+        for claim in paper.claims
+        if claim.kind != "equal"
+        for row, other in claim.pairs
+    ]
+    once = {frozenset(pair): pair for pair in reversed(pairs) if len(set(pair)) == 2}
+    return list(reversed(once.values()))
 
 
 @dataclass(frozen=True)

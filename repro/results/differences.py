@@ -5,13 +5,39 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from repro import metrics
+from repro.experiment import Experiment
+from repro.interactions import IntArray
 from repro.metrics import Values
 from repro.results.frozen import RowName
-from repro.runs.records import Record
+from repro.results.significance import freedom
+
+
+class PerUser(Protocol):
+    """The hits of every test user of a run: a record, or what was kept of one."""
+
+    @property
+    def experiment(self) -> Experiment:
+        """What was run."""
+
+    @property
+    def digest(self) -> str:
+        """Of the dataset."""
+
+    @property
+    def cases(self) -> str:
+        """Digest of the test cases; "" if it was not kept."""
+
+    @property
+    def n_users(self) -> int:
+        """Test users."""
+
+    def hits(self) -> tuple[metrics.Hits, IntArray]:
+        """Return hits, bool of shape (U, K), and targets per user, shape (U,)."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +50,8 @@ class Difference:
     """Mean over users and seeds."""
     standard_error: float | None
     """Over users and seeds; with one seed, over users alone."""
+    df: float
+    """Its degrees of freedom; 0 without one."""
     of_seeds: tuple[float, ...]
     """Mean over the users, by seed."""
 
@@ -42,8 +70,8 @@ class Pair:
 
 def paired(
     group: str,
-    row: tuple[RowName, Iterable[Record]],
-    against: tuple[RowName, Iterable[Record]],
+    row: tuple[RowName, Iterable[PerUser]],
+    against: tuple[RowName, Iterable[PerUser]],
     columns: Mapping[str, str],
 ) -> Pair | None:
     """Return how far one row is above another; None if no seed has the same test cases in both.
@@ -52,9 +80,9 @@ def paired(
     ----------
     group : str
         The column group's label.
-    row, against : tuple of RowName and iterable of Record
-        Name and records, one per seed. A record where each metric has its own best epoch keeps no
-        hits of these epochs, and is left out.
+    row, against : tuple of RowName and iterable of PerUser
+        Name and runs, one per seed. A run where each metric has its own best epoch keeps no hits of
+        these epochs, and is left out.
     columns : mapping
         Metric by printed label.
     """
@@ -79,30 +107,33 @@ def paired(
             ]
         )
         of_seeds = values.mean(axis=1)
-        error = _standard_error(values)
-        made.append(Difference(label, float(values.mean()), error, tuple(of_seeds.tolist())))
+        error, df = _standard_error(values)
+        made.append(Difference(label, float(values.mean()), error, df, tuple(of_seeds.tolist())))
     return Pair(group, row[0], against[0], values.shape[1], tuple(hits), tuple(made))
 
 
-def _standard_error(values: Values) -> float | None:
-    """Return the standard error of the mean of values, shape (S seeds, U users); None for one user.
+def _standard_error(values: Values) -> tuple[float | None, float]:
+    """Return the standard error of the mean of values, shape (S seeds, U users), and its freedom.
 
     Users and seeds are crossed, and both are samples (two-way random effects). The users' part is
     the variance of the users' means. The seeds' part is what the seeds' means vary beyond the
-    residual; no number of users makes it smaller.
+    residual; no number of users makes it smaller. One user has no standard error.
     """
     of_users = metrics.standard_error(values.mean(axis=0))
     n_seeds, n_users = values.shape
-    if of_users is None or n_seeds == 1:
-        return of_users
+    if of_users is None:
+        return None, 0.0
+    if n_seeds == 1:
+        return of_users, n_users - 1.0
     means = values.mean(axis=1)
     rest = values - values.mean(axis=0) - means[:, None] + values.mean()
     noise = (rest**2).sum() / ((n_seeds - 1) * (n_users - 1)) / n_users
     of_seeds = max(0.0, float(means.var(ddof=1) - noise)) / n_seeds
-    return math.sqrt(of_users**2 + of_seeds)
+    df = freedom([(of_users**2, n_users - 1.0), (of_seeds, n_seeds - 1.0)])
+    return math.sqrt(of_users**2 + of_seeds), df
 
 
-def _asked_the_same(one: Record, other: Record) -> bool:
+def _asked_the_same(one: PerUser, other: PerUser) -> bool:
     """Return whether the test cases of two records are the same.
 
     The digest of equal cases may differ between versions of this code, but a protocol makes the

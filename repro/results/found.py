@@ -28,7 +28,7 @@ class Found:
         """
         able = tuple(n for n, record in enumerate(self.records) if record.has(metric))
         if able not in self._latest:
-            latest, several = _latest_per_seed([self.records[n] for n in able], digest_here)
+            latest, several = latest_per_seed([self.records[n] for n in able], digest_here)
             self._latest[able] = latest, several, _marks(latest)
         return self._latest[able]
 
@@ -62,7 +62,7 @@ def results_of(
     return good, results
 
 
-def _latest_per_seed(
+def latest_per_seed(
     found: list[Record], digest_here: Callable[[str], str]
 ) -> tuple[list[Record], bool]:
     """Return one record per seed, and whether the choice needs a mark.

@@ -159,7 +159,7 @@ def _reference(
     entry: Entry, cell: Cell, frozen: dict[CellKey, list[Frozen]], name: RowName
 ) -> tuple[dict[str, Any], Judged]:
     """Return the fields of a cell's frozen results, which are taken out of `frozen`."""
-    rows = _latest(frozen.pop(CellKey(entry.table, name, entry.group_label, cell.label), []))
+    rows = latest_frozen(frozen.pop(CellKey(entry.table, name, entry.group_label, cell.label), []))
     if not rows:
         return {}, Judged("unrun")
     results = [Result(row.value, row.standard_error, row.epoch or 0) for row in rows]
@@ -203,7 +203,7 @@ def statistic(entry: Entry, cell: Cell) -> ComparedCell:
 
 def only_frozen(paper: str, place: CellKey, rows: list[Frozen]) -> ComparedCell:
     """Return the cell of a further row that only the frozen results have."""
-    rows = _latest(rows)
+    rows = latest_frozen(rows)
     return ComparedCell(
         paper=paper,
         table=place.table,
@@ -222,7 +222,7 @@ def only_frozen(paper: str, place: CellKey, rows: list[Frozen]) -> ComparedCell:
     )
 
 
-def _latest(frozen: list[Frozen]) -> list[Frozen]:
+def latest_frozen(frozen: list[Frozen]) -> list[Frozen]:
     """Return those of the data that was frozen last."""
     digest = max(frozen, key=lambda row: row.began).digest if frozen else ""
     return [row for row in frozen if row.digest == digest]

@@ -77,6 +77,12 @@ def line(figure: str, label: str, model: str, *, group: str = "toy", **more: obj
     return section(f"[figures.{figure}.lines]", label=label, model=model, **more) + at(group)
 
 
+def claim(id: str = "a-claim", kind: str = "above", **more: object) -> str:
+    """Return a claim; these stand at the end of a file."""
+    about = {"id": id, "section": "1", "says": "It is so.", "kind": kind}
+    return section("[claims]", **about | more)
+
+
 def blocked(name: str, dataset: str, protocol: str | None = "given_split") -> str:
     return view(name, dataset, protocol, blocked="the owner withdrew it")
 

@@ -171,11 +171,11 @@ def test_rows_are_compared_user_by_user_with_the_one_that_is_named() -> None:
     assert "no row is called 'EAES'" in wrong
 
 
-def test_against_a_row_that_a_table_lacks_shows_no_contest_of_that_table(write: Write) -> None:
-    one = table(contests=[{"row": "A", "against": "B"}])
-    one += papers.row("A", "popularity") + papers.row("B", "random")
+def test_against_a_row_that_a_table_lacks_shows_no_pair_of_that_table(write: Write) -> None:
+    one = table() + papers.row("A", "popularity") + papers.row("B", "random")
     two = table("2") + papers.row("C", "ease", table="2")
-    write("tables/mine.toml", papers.paper(view(), one, two))
+    claim = papers.claim(tables=["1"], pairs=[["A", "B"]])
+    write("tables/mine.toml", papers.paper(view(), one, two, claim))
     repro_("run", "mine")
     assert "A minus B" in repro_("compare", "mine").stdout
     against = repro_("compare", "mine", "--against", "C")

@@ -48,7 +48,7 @@ def compared(text: str) -> ComparedTable:
         replace(first, row=f"{text}!", origin="other", published="", verdict="ours"),
         replace(first, row="gone", ours=None, verdict="blocked", seeds=0),
     )
-    difference = Difference(text, 0.1, 0.01, (0.1,))
+    difference = Difference(text, 0.1, 0.01, 3.0, (0.1,))
     pair = Pair(text, RowName(text), RowName("EASE"), 4, (0,), (difference,))
     return ComparedTable("mine", text, text, text, cells, ((text, text),), (pair,))
 
