@@ -19,7 +19,7 @@ FLOORS = [
     ["api", "testing"],
     ["report"],
     ["results"],
-    ["runs"],
+    ["audit", "runs"],
     ["papers", "training"],
     ["data", "protocols", "models"],
     ["nn"],
