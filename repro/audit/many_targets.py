@@ -72,7 +72,7 @@ def over_cutoffs(row: PrintedRow) -> Iterator[Bound]:
 
 @rule("M2", one_target=False)
 def counts_of_hits(row: PrintedRow) -> Iterator[Bound]:
-    """Yield that Metrics that count hits in different ways fit together.
+    """Yield that metrics that count hits in different ways fit together.
 
     Notes
     -----

@@ -1,0 +1,314 @@
+"""Audit a paper: every rule that applies to its print, what was tested, and what could not be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+
+from repro.audit import counts, many_targets, multiples, one_target  # noqa: F401 - they enter rules
+from repro.audit.columns import decimals, falling_ndcg
+from repro.audit.copies import equal_rows, plain, printed_twice, quoted
+from repro.audit.findings import HARD, SEVERITIES, Finding, Forced, Severity, at, half_units
+from repro.audit.intervals import TOLERANCE
+from repro.audit.marks import bold, improvements, significance
+from repro.audit.programme import certificate, feasible, forced
+from repro.audit.read import Print
+from repro.audit.rows import Bound, PrintedRow
+from repro.audit.rules import RULES, Rule
+from repro.papers.printed_facts import ByHand
+
+
+@dataclass(frozen=True)
+class Tested:
+    """How much a rule tested."""
+
+    rule: str
+    comparisons: int
+    cells: int
+    """Numbers that it looked at; each once."""
+
+
+@dataclass(frozen=True)
+class Untested:
+    """Rules that could not be applied to tables, and why."""
+
+    tables: tuple[str, ...]
+    rules: tuple[str, ...]
+    why: str
+
+
+@dataclass
+class _Count:
+    comparisons: int = 0
+    cells: set[object] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Audited:
+    """What the rules say of a paper's print."""
+
+    paper: str
+    findings: tuple[Finding, ...]
+    """By table, the worst first."""
+    by_hand: tuple[ByHand, ...]
+    """Faults noted by hand that no rule can find."""
+    tested: tuple[Tested, ...]
+    untested: tuple[Untested, ...]
+
+    @property
+    def hard(self) -> list[Finding]:
+        """The findings that no honest table has."""
+        return [one for one in self.findings if one.severity in HARD]
+
+
+class _Audit:
+    """Collects while the rules run."""
+
+    def __init__(self, found: Print) -> None:
+        self.print = found
+        self.findings: list[Finding] = []
+        self.counts: dict[str, _Count] = {}
+        self.untested: dict[tuple[str, str], list[str]] = {}
+
+    def count(self, rule: str, cells: Iterable[object], comparisons: int = 1) -> None:
+        one = self.counts.setdefault(rule, _Count())
+        one.comparisons += comparisons
+        one.cells.update(cells)
+
+    def skip(self, table: str, rule: str, why: str) -> None:
+        rules = self.untested.setdefault((table, why), [])
+        if rule not in rules:
+            rules.append(rule)
+
+    def take(self, rule: str, findings: Iterable[Finding | None], cells: Sequence[object]) -> None:
+        """Keep the findings of a rule; each one, found or None, is a comparison."""
+        all_ = list(findings)
+        self.findings += [one for one in all_ if one]
+        if all_:
+            self.count(rule, cells, len(all_))
+
+    def hold(self, rule: str, findings: Iterable[Finding], cells: Sequence[object]) -> None:
+        """Keep the findings of a rule that looks at many numbers at once."""
+        self.findings += findings
+        if cells:
+            self.count(rule, cells)
+
+
+def audit(found: Print, tables: Sequence[str] = ()) -> Audited:
+    """Return what the rules say of a paper's print.
+
+    Parameters
+    ----------
+    found : Print
+        A table file.
+    tables : sequence of str
+        Numbers of the tables whose findings are wanted; all if there is none.
+    """
+    run = _Audit(found)
+    every = [row for number in found.content.tables for row in found.rows(number)]
+    for number, table in found.content.tables.items():
+        rows = [row for row in every if row.table == number]
+        if rows:
+            _rows(run, number, rows)
+            _shares(run, number, rows, table.runs)
+            cells = [cell for row in rows for cell in at(row)]
+            run.hold("P5", decimals(rows), cells)
+            run.hold(
+                "M6", falling_ndcg(rows), [c for c in cells if "ndcg" in table.metrics[c.label]]
+            )
+            run.take("P4", bold(rows, table), cells)
+            run.take("G1", improvements(rows, table), cells)
+            run.take("S8", significance(rows, table), cells)
+            for rule, there in (("P4", any(row.bold for row in rows)), ("G1", table.improvements),
+                                ("S8", table.significance), ("M5", any(r.errors for r in rows)),
+                                ("P1", any(row.source for row in rows))):  # fmt: skip
+                if not there:
+                    run.skip(number, rule, _ABSENT)
+    _copies(run, every)
+    for statistics in counts.all_of(found):
+        derived = list(counts.recomputed(statistics))
+        for one in derived:
+            rule = one.rule if one else "D1"
+            run.take(rule, [one], statistics.at(*statistics.printed))
+        faulty = {c.label for one in derived if one for c in one.cells[:1]}
+        names = {
+            name for name in statistics.printed for c in statistics.at(name) if c.label in faulty
+        }
+        run.take("D3", counts.sizes(statistics), statistics.at(*counts.COUNTS))
+        run.take("D4", counts.as_counted(statistics, names), statistics.at(*statistics.printed))
+    return _result(run, tables)
+
+
+_ABSENT = (
+    "the file holds no bold marks (bold), digits of a source (source), standard errors (errors), "
+    "improvements or tests (significance) of this table"
+)
+
+
+def _result(run: _Audit, tables: Sequence[str]) -> Audited:
+    order = list(run.print.content.tables)
+    worst = list(SEVERITIES)
+
+    def place(one: Finding) -> tuple[int, int]:
+        at_ = order.index(one.table) if one.table in order else len(order)
+        return at_, worst.index(one.severity)
+
+    def wanted(table: str) -> bool:
+        return not tables or table in tables
+
+    return Audited(
+        run.print.paper,
+        tuple(f.of(run.print.paper) for f in sorted(run.findings, key=place) if wanted(f.table)),
+        tuple(one for one in run.print.content.by_hand if wanted(one.table)),
+        tuple(Tested(rule, c.comparisons, len(c.cells)) for rule, c in sorted(run.counts.items())),
+        tuple(_merged(run, wanted)),
+    )
+
+
+def _merged(run: _Audit, wanted: Callable[[str], bool]) -> Iterator[Untested]:
+    """Yield what could not be applied, once for all tables with the same reason."""
+    tables: dict[tuple[tuple[str, ...], str], list[str]] = {}
+    for (table, why), rules in run.untested.items():
+        if wanted(table):
+            tables.setdefault((tuple(sorted(rules)), why), []).append(table)
+    for (rules, why), where in tables.items():
+        yield Untested(tuple(where), rules, why)
+
+
+def _why_not(rule: Rule, row: PrintedRow) -> str:
+    """Return why an inequality does not apply to a row; "" if it does."""
+    if rule.one_target and not row.known.one_target:
+        return f"nothing says that each user of the view {row.view} has one target"
+    if rule.one_epoch and not row.one_epoch:
+        return "each metric has its own epoch (test:each)"
+    if rule.key == "M5" and any(row.errors) and not row.known.users:
+        return f"the number of test users of the view {row.view} is not known"
+    return ""
+
+
+def _rows(run: _Audit, number: str, rows: Sequence[PrintedRow]) -> None:
+    """Test the inequalities of each row; with one target all of them at once, too."""
+    ready: list[PrintedRow] = []
+    broken: dict[int, list[tuple[str, Bound]]] = {}
+    for row in rows:
+        one = row.known.one_target
+        for rule in RULES.values():
+            if one and not rule.one_target and rule.key != "M5":
+                continue  # what these say of one target is contained in the others
+            if why := _why_not(rule, row):
+                run.skip(number, rule.key, why)
+                continue
+            bounds = list(rule.bounds(row))
+            for bound in bounds:
+                run.count(rule.key, at(row, *bound.labels))
+            off = [b for b in bounds if b.left > b.right + TOLERANCE]
+            if off:
+                worst = max(off, key=lambda b: b.left - b.right)
+                broken.setdefault(id(row), []).append((rule.key, worst))
+        if one and row.one_epoch and len(row.cells) > 1:
+            ready.append(row)
+        elif why := _why_not(Rule("S7", lambda _: iter(()), True, True), row):
+            run.skip(number, "S7", why)
+    possible = dict(zip(map(id, ready), feasible(ready), strict=True))
+    for row in ready:
+        run.count("S7", at(row))
+    for row in rows:
+        off = broken.get(id(row), [])
+        whole = not possible.get(id(row), True)
+        if whole:
+            run.findings.append(_infeasible(row, off))
+            off = [one for one in off if one[0] == "M5"]
+        run.findings += [_broken(row, rule, bound) for rule, bound in off]
+
+
+def _severity(row: PrintedRow, rule: str, bound: Bound) -> Severity:
+    """Return whether an inequality still fails for numbers that were cut instead of rounded."""
+    wide = next(b for b in RULES[rule].bounds(row.widened()) if b.says == bound.says)
+    return HARD[not wide.left > wide.right + TOLERANCE]
+
+
+def _broken(row: PrintedRow, rule: str, bound: Bound) -> Finding:
+    severity = _severity(row, rule, bound)
+    return Finding(
+        "", row.table, rule, severity, at(row, *bound.labels),
+        f"{row.group_label}, {row.label}: {_fails(bound)}",
+        bound.says, bound.left, bound.right, rounding=half_units(severity),
+    )  # fmt: skip
+
+
+def _fails(bound: Bound) -> str:
+    return (
+        f"{bound.says} fails: the left side is at least {bound.left:.5f}, the right at most "
+        f"{bound.right:.5f}"
+    )
+
+
+def _infeasible(row: PrintedRow, off: Sequence[tuple[str, Bound]]) -> Finding:
+    """Return the finding on a row that no ranks can give, with the cells that may be at fault."""
+    alone = [(cell, forced(row, cell.label)) for cell in row.cells]
+    ranges = {cell: of for cell, of in alone if of}
+
+    def move(label: str) -> float:
+        (cell,) = (one for one in ranges if one.label == label)
+        value, of = row.of(cell.function)[cell.k].of, ranges[cell]
+        return max(of.low - value.high, value.low - of.high)
+
+    labels = sorted((cell.label for cell in ranges), key=move)
+    rule, bound = max(off, key=lambda one: one[1].left - one[1].right, default=("S7", None))
+    bound = bound or certificate(row)
+    severity = HARD[feasible([row.widened()])[0]]
+    by_label = {cell.label: of for cell, of in ranges.items()}
+    parts = [f"{name} in {by_label[name].low:.4f} to {by_label[name].high:.4f}" for name in labels]
+    fix = (
+        f"; the other cells allow {' or '.join(parts)}" if parts else "; no single cell explains it"
+    )
+    named = (*labels, *(one for one in (bound.labels if bound else ()) if one not in labels))
+    reason = "no ranks of the targets give this row"
+    if bound:
+        reason = _fails(bound)
+    return Finding(
+        "", row.table, rule, severity, at(row, *named),
+        f"{row.group_label}, {row.label}: {reason}{fix}",
+        *(bound.says, bound.left, bound.right) if bound else ("", None, None),
+        forced=tuple(Forced(name, by_label[name].low, by_label[name].high) for name in labels),
+        rounding=half_units(severity),
+    )  # fmt: skip
+
+
+def _shares(run: _Audit, number: str, rows: Sequence[PrintedRow], runs: int | None) -> None:
+    """Test each column group's shares of users, where the number of users is known."""
+    for group in dict.fromkeys(row.group for row in rows):
+        own = [row for row in rows if row.group == group]
+        users = own[0].known.users
+        found = multiples.shares(own, users or 1)
+        if not found:
+            continue
+        if not users:
+            run.skip(
+                number, "S1", f"the number of test users of the view {own[0].view} is not known"
+            )
+        elif not runs and not multiples.informative(found):
+            run.skip(number, "S1", f"too few digits for {users:,} users: chance explains them")
+        else:
+            cells = [cell for one in found for cell in at(one.row, one.cell.label)]
+            run.count("S1", cells, len(found))
+            run.findings += multiples.whole_users(own, users, runs)
+
+
+def _copies(run: _Audit, rows: Sequence[PrintedRow]) -> None:
+    for row in rows:
+        run.take("P1", quoted(row), at(row))
+    for a, b in _same_name(run.print, rows):
+        run.take("P2", printed_twice(a, b), (*at(a), *at(b)))
+    run.findings += equal_rows(rows)
+    run.count("P3", [cell for row in rows for cell in at(row)], len(rows) * (len(rows) - 1) // 2)
+
+
+def _same_name(found: Print, rows: Sequence[PrintedRow]) -> Iterator[tuple[PrintedRow, PrintedRow]]:
+    """Yield rows of one name in two tables, on one view and in columns that are views."""
+    for a, b in combinations(rows, 2):
+        columns = [row.group in found.content.tables[row.table].group for row in (a, b)]
+        same = a.view == b.view and plain(a.label) == plain(b.label)
+        if same and a.table != b.table and not any(columns):
+            yield a, b
