@@ -1,7 +1,7 @@
 """What `import repro` offers: data, protocols, models, training, papers and results in a notebook.
 
-The commands `list`, `fetch`, `run`, `status` and `compare` do what these functions do. Progress is
-shown only to an audience that is given. `dataset` takes a DataFrame, and `to_frame` returns one.
+The commands `list`, `fetch`, `run`, `status`, `compare` and `audit` do what these functions do. To
+an audience that is given, progress is shown. `dataset` takes a DataFrame, `to_frame` returns one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from repro.interactions import Dataset
 from repro.papers import library
 from repro.papers.paper import Paper
 from repro.report import lists
-from repro.report.notebook import Comparison, Records
+from repro.report.notebook import Comparison, Records, audit
 from repro.results.comparison import compare_all
 from repro.runs import batch
 from repro.runs import records as record_files
@@ -41,6 +41,7 @@ __all__ = [
     "PaperOf",
     "Records",
     "TableOf",
+    "audit",
     "catalogue",
     "compare",
     "dataset",
@@ -346,5 +347,4 @@ def compare(
         If there is no such paper, table or row.
     """
     chosen = [library.load(name) for name in papers or library.papers()]
-    known = records(runs)
-    return Comparison(compare_all(chosen, known, table=table, smoke=smoke, against=against))
+    return Comparison(compare_all(chosen, records(runs), table=table, smoke=smoke, against=against))

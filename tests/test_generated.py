@@ -21,6 +21,7 @@ import pytest
 from pydantic import ConfigDict, TypeAdapter
 
 from builders.commands import json_of, repro_
+from repro.auditing import page as audit_page
 from repro.cli import GROUPS
 from repro.report import json_forms, pages, picture
 from repro.results.verdicts import MARKS, VERDICTS
@@ -60,6 +61,7 @@ PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "repro/models/README.md": {"models": pages.models},
     "data_manifests/README.md": {"datasets": pages.datasets},
     "tables/README.md": {"results": pages.results},
+    "repro/auditing/README.md": {"rules": audit_page.rules},
 }
 """The generated parts of each page."""
 
@@ -151,6 +153,7 @@ COMMANDS = {
     "show PROTOCOL": ["show leave_one_out", "show strong_generalization"],
     "status": ["status toy acvae --added"],
     "compare": ["compare toy", "compare acvae dave sevae"],
+    "audit": ["audit", "audit dave --table 4"],
     "run PAPER --dry-run": ["run toy --dry-run --table 1", "run sevae --dry-run --table 2"],
 }
 """What is asked, by the form of its answer."""

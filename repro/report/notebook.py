@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from repro.auditing.audit import Audited, audit_all
+from repro.report import audits
 from repro.report.tables import markdown
 from repro.results.comparison import ComparedTable
 from repro.results.verdicts import ComparedCell
@@ -63,3 +65,36 @@ class Comparison:
 
     def _repr_markdown_(self) -> str:
         return str(self)
+
+
+class Audits(list[Audited]):
+    """Audits of papers, in a list; shown as `repro audit` prints them."""
+
+    def __repr__(self) -> str:
+        return audits.text(self)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the findings, one per row."""
+        import pandas as pd
+
+        names = ["paper", "table", "rule", "severity", "says", "inequality", "left", "right"]
+        rows = [{name: getattr(f, name) for name in names} for one in self for f in one.findings]
+        return pd.DataFrame(rows, columns=names)
+
+
+def audit(*papers: str, table: str | None = None) -> Audits:
+    """Return what the printed numbers of some papers show alone, without runs or data.
+
+    Parameters
+    ----------
+    *papers : str
+        Papers by id, or table files by path; all papers if none is named.
+    table : str, optional
+        One table, by its printed number.
+
+    Raises
+    ------
+    ReproError
+        If there is no such paper, file or table, or a file has faults.
+    """
+    return Audits(audit_all(papers, table))

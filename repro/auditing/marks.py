@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from repro.audit.findings import At, Finding, Severity, at, half_units
-from repro.audit.intervals import improvement, interval, share
-from repro.audit.one_target import z_allowed
-from repro.audit.rows import PrintedRow
-from repro.audit.rules import documented
+from repro.auditing.findings import At, Finding, Severity, at, half_units
+from repro.auditing.intervals import improvement, interval, share
+from repro.auditing.one_target import z_allowed
+from repro.auditing.rows import PrintedRow
+from repro.auditing.rules import documented
 from repro.papers.printed import number_in
 from repro.papers.schema import Table
 
 
 def bold(rows: Sequence[PrintedRow], table: Table) -> Iterator[Finding | None]:
-    """Yield a finding, or None, for each set of numbers of which the best should be in bold.
+    """Yield that the best numbers, and no others, are in bold.
 
     Notes
     -----
@@ -69,7 +69,7 @@ def _rivals(rows: Sequence[PrintedRow], table: Table) -> Iterator[list[tuple[Pri
 
 
 def improvements(rows: Sequence[PrintedRow], table: Table) -> Iterator[Finding | None]:
-    """Yield a finding, or None, for each printed improvement in per cent.
+    """Yield that a printed improvement in per cent follows from the two numbers.
 
     Notes
     -----
@@ -113,7 +113,17 @@ def _improved(of: At, over: At, text: str) -> Finding | None:
 
 
 def significance(rows: Sequence[PrintedRow], table: Table) -> Iterator[Finding | None]:
-    """Yield a finding, or None, for each printed test of two hit rates."""
+    """Yield that a printed test of two hit rates is one that they allow.
+
+    Notes
+    -----
+    Demands: with D = H_a - H_b > 0, D sqrt(n - 1) / sqrt(min(H_a + H_b, 2 - H_a - H_b) - D^2) <= z
+    <= D sqrt(n) / sqrt(D - D^2).
+    Source: a user's difference is -1, 0 or 1; at least a share D of the users differs, and at most
+    as many as have a hit, or a miss, in either.
+    Assumes: a paired test, z or t, of one run over the same n users; each user has one target, or
+    the metric is the hit rate.
+    """
     for test in table.significance:
         pair = [
             next((row for row in rows if (row.group, row.label) == (test.group, name)), None)
@@ -130,7 +140,8 @@ def significance(rows: Sequence[PrintedRow], table: Table) -> Iterator[Finding |
         if printed.low <= allowed.high and printed.high >= allowed.low:
             yield None
             continue
-        wide = z_allowed(*(share(cell.printed, "cut") for cell in cells), a.known.users)
+        first, second = (share(cell.printed, "cut") for cell in cells)
+        wide = z_allowed(first, second, a.known.users)
         cut = not interval(test.z, "cut").outside(wide)
         severity: Severity = "impossible unless truncated or rounded up" if cut else "impossible"
         ends = (
@@ -147,7 +158,7 @@ def significance(rows: Sequence[PrintedRow], table: Table) -> Iterator[Finding |
         )  # fmt: skip
 
 
-documented("S8", z_allowed)
+documented("S8", significance)
 
 
 def _share_of_users(metric: str, row: PrintedRow) -> bool:

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
-from repro.audit.findings import Finding, at
-from repro.audit.intervals import TOLERANCE, interval
-from repro.audit.rows import PrintedRow
-from repro.audit.rules import documented
+from repro.auditing.findings import Finding, at
+from repro.auditing.intervals import TOLERANCE, interval
+from repro.auditing.rows import PrintedRow
+from repro.auditing.rules import documented
 from repro.papers.printed import number_in, unit_in
 
 FEWEST_CELLS, FEWEST_DIGITS = 3, 8
@@ -32,7 +32,7 @@ def as_cut(short: str, long: str) -> str:
 
 
 def quoted(row: PrintedRow) -> Iterator[Finding | None]:
-    """Yield a finding, or None, for each number whose source is known digit by digit.
+    """Yield that a quoted number is the one of its source.
 
     Notes
     -----
@@ -65,7 +65,7 @@ def plain(label: str) -> str:
 
 
 def printed_twice(a: PrintedRow, b: PrintedRow) -> Iterator[Finding | None]:
-    """Yield a finding, or None, for rows of one name on one view in two tables.
+    """Yield that a model has the same numbers in two tables.
 
     Notes
     -----
@@ -102,7 +102,7 @@ documented("P2", printed_twice)
 
 
 def equal_rows(rows: Sequence[PrintedRow]) -> Iterator[Finding]:
-    """Yield rows that carry the numbers of another row.
+    """Yield that no row carries the numbers of another.
 
     Notes
     -----

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import log2, sqrt
 
-from repro.audit.gains import first, gain, highest_ndcg, last
-from repro.audit.intervals import share
-from repro.audit.rows import Bound, PrintedRow, Value, at_most, pairs
-from repro.audit.rules import rule
+from repro.auditing.gains import first, gain, highest_ndcg, last
+from repro.auditing.intervals import share
+from repro.auditing.rows import Bound, PrintedRow, Value, at_most, pairs
+from repro.auditing.rules import rule
 
 F1 = ("f1", "f1_of_means")
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from repro import paths, strict_toml
-from repro.audit.intervals import interval
-from repro.audit.rows import Cell, Known, PrintedRow
+from repro.auditing.intervals import interval
+from repro.auditing.rows import Cell, Known, PrintedRow
 from repro.data import manifest
 from repro.errors import ReproError, unknown
 from repro.papers.checks import faults_in_print
@@ -84,8 +84,8 @@ class Print:
             users, source = cases.users, cases.source
             return Known(users, source, cases.fewest_targets, most, mean, source)
         if name == "strong_generalization":
-            users = view.protocol and view.protocol.get("heldout_users")
-            return Known(users if isinstance(users, int) else None, f"the protocol {name}")
+            heldout = (view.protocol or {}).get("heldout_users")
+            return Known(heldout if isinstance(heldout, int) else None, f"the protocol {name}")
         if name == "leave_one_out":
             return Known(*self._users(key, view), most=1, targets_from=f"the protocol {name}")
         return Known()

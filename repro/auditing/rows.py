@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from repro import metrics
-from repro.audit.intervals import Interval, Rounding, share
+from repro.auditing.intervals import Interval, Rounding, share
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from repro.audit.rows import PrintedRow
+from repro.auditing.rows import PrintedRow
 
 Severity = Literal["impossible", "impossible unless truncated or rounded up", "differs", "notable"]
 
@@ -18,7 +18,7 @@ SEVERITIES: dict[str, str] = {
 }
 """What each severity means, the worst first."""
 
-HARD = tuple(SEVERITIES)[:2]
+HARD: tuple[Severity, Severity] = ("impossible", "impossible unless truncated or rounded up")
 """With --strict these count as failures."""
 
 
@@ -85,6 +85,6 @@ def at(row: PrintedRow, *labels: str) -> tuple[At, ...]:
 
 def half_units(severity: Severity) -> str:
     """Return the rounding assumption of a finding on inequalities."""
-    if severity == "impossible":
-        return "off by less than one unit of the last digit, as if truncated or rounded up"
-    return "rounded to the nearest digit: off by half a unit at most"
+    nearest = "rounded to the nearest digit, off by half a unit at most"
+    also = "; it fails for truncated or rounded up numbers, too, off by less than a unit"
+    return nearest + also * (severity == "impossible")

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import inf, sqrt
 
-from repro.audit.gains import gain, highest_ndcg_of_one
-from repro.audit.intervals import Interval
-from repro.audit.rows import Bound, PrintedRow, at_most, pairs
-from repro.audit.rules import rule
+from repro.auditing.gains import gain, highest_ndcg_of_one
+from repro.auditing.intervals import Interval
+from repro.auditing.rows import Bound, PrintedRow, at_most, pairs
+from repro.auditing.rules import rule
 
 
 @rule("S0", one_target=True)
@@ -140,22 +140,13 @@ def ndcg_given_mrr(row: PrintedRow) -> Iterator[Bound]:
 
 
 def z_allowed(a: Interval, b: Interval, users: int) -> Interval:
-    """Return the z that a paired test of two hit rates can have (rule S8).
-
-    Notes
-    -----
-    Demands: with D = H_a - H_b > 0, D sqrt(n) / sqrt(min(H_a + H_b, 2 - H_a - H_b) - D^2) <= z <=
-    D sqrt(n) / sqrt(D - D^2).
-    Source: a user's difference is -1, 0 or 1; at least a share D of the users differs, and at most
-    as many as have a hit, or a miss, in either.
-    Assumes: each user has one target; both rows have the same n users and one run.
-    """
+    """Return the z that a paired test of two shares of users can have (rule S8, see `marks`)."""
     low, high = a.low - b.high, min(a.high - b.low, 1.0)
     together = Interval(a.low + b.low, a.high + b.high)
     most = max(min(one, 2 - one) for one in (*_inside(together), together.low, together.high))
     least_z = 0.0
     if low > 0:
-        least_z = low * sqrt(users) / sqrt(max(most - low**2, 1e-300))
+        least_z = low * sqrt(users - 1) / sqrt(max(most - low**2, 1e-300))
     if high >= 1 or high <= 0:
         return Interval(least_z, inf if high > 0 else 0.0)
     return Interval(least_z, sqrt(users * high / (1 - high)))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from repro.audit.findings import Finding, at, half_units
-from repro.audit.rows import PrintedRow, pairs
-from repro.audit.rules import documented
+from repro.auditing.findings import Finding, at, half_units
+from repro.auditing.rows import PrintedRow, pairs
+from repro.auditing.rules import documented
 from repro.papers.printed import unit_in
 
 MOSTLY = 0.9
@@ -15,7 +15,7 @@ MOSTLY = 0.9
 
 
 def decimals(rows: Sequence[PrintedRow]) -> Iterator[Finding]:
-    """Yield the numbers printed with fewer or more decimals than nearly all others of a table.
+    """Yield that the numbers of a table have the same number of decimals.
 
     Notes
     -----
@@ -41,7 +41,7 @@ documented("P5", decimals)
 
 
 def falling_ndcg(rows: Sequence[PrintedRow]) -> Iterator[Finding]:
-    """Yield that NDCG falls with k, which shows how its ideal was taken.
+    """Yield that a falling NDCG shows how its ideal was taken.
 
     Notes
     -----

@@ -6,16 +6,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
-from repro.audit import counts, many_targets, multiples, one_target  # noqa: F401 - they enter rules
-from repro.audit.columns import decimals, falling_ndcg
-from repro.audit.copies import equal_rows, plain, printed_twice, quoted
-from repro.audit.findings import HARD, SEVERITIES, Finding, Forced, Severity, at, half_units
-from repro.audit.intervals import TOLERANCE
-from repro.audit.marks import bold, improvements, significance
-from repro.audit.programme import certificate, feasible, forced
-from repro.audit.read import Print
-from repro.audit.rows import Bound, PrintedRow
-from repro.audit.rules import RULES, Rule
+from repro import paths
+from repro.auditing import counts, many_targets, multiples, one_target  # noqa: F401 - they enter rules
+from repro.auditing.columns import decimals, falling_ndcg
+from repro.auditing.copies import equal_rows, plain, printed_twice, quoted
+from repro.auditing.findings import HARD, SEVERITIES, Finding, Forced, Severity, at, half_units
+from repro.auditing.intervals import TOLERANCE
+from repro.auditing.marks import bold, improvements, significance
+from repro.auditing.programme import certificate, feasible, forced
+from repro.auditing.read import Print, named
+from repro.auditing.rows import Bound, PrintedRow
+from repro.auditing.rules import RULES, Rule
+from repro.errors import unknown
 from repro.papers.printed_facts import ByHand
 
 
@@ -146,6 +148,23 @@ _ABSENT = (
 )
 
 
+def audit_all(names: Sequence[str] = (), table: str | None = None) -> list[Audited]:
+    """Return the audits of papers by id, or of table files by path; of all papers if none is named.
+
+    Raises
+    ------
+    ReproError
+        If there is no such paper, file or table, or a file has faults.
+    """
+    found = [named(name) for name in names or paths.files("tables")]
+    if table is None:
+        return [audit(one) for one in found]
+    having = [one for one in found if table in one.content.tables]
+    if not having:
+        raise unknown("table", table, {n for one in found for n in one.content.tables})
+    return [audit(one, [table]) for one in having]
+
+
 def _result(run: _Audit, tables: Sequence[str]) -> Audited:
     order = list(run.print.content.tables)
     worst = list(SEVERITIES)
@@ -172,8 +191,8 @@ def _merged(run: _Audit, wanted: Callable[[str], bool]) -> Iterator[Untested]:
     for (table, why), rules in run.untested.items():
         if wanted(table):
             tables.setdefault((tuple(sorted(rules)), why), []).append(table)
-    for (rules, why), where in tables.items():
-        yield Untested(tuple(where), rules, why)
+    for (names, why), where in tables.items():
+        yield Untested(tuple(where), names, why)
 
 
 def _why_not(rule: Rule, row: PrintedRow) -> str:
@@ -202,9 +221,9 @@ def _rows(run: _Audit, number: str, rows: Sequence[PrintedRow]) -> None:
             bounds = list(rule.bounds(row))
             for bound in bounds:
                 run.count(rule.key, at(row, *bound.labels))
-            off = [b for b in bounds if b.left > b.right + TOLERANCE]
-            if off:
-                worst = max(off, key=lambda b: b.left - b.right)
+            failed = [b for b in bounds if b.left > b.right + TOLERANCE]
+            if failed:
+                worst = max(failed, key=lambda b: b.left - b.right)
                 broken.setdefault(id(row), []).append((rule.key, worst))
         if one and row.one_epoch and len(row.cells) > 1:
             ready.append(row)
@@ -255,8 +274,8 @@ def _infeasible(row: PrintedRow, off: Sequence[tuple[str, Bound]]) -> Finding:
         return max(of.low - value.high, value.low - of.high)
 
     labels = sorted((cell.label for cell in ranges), key=move)
-    rule, bound = max(off, key=lambda one: one[1].left - one[1].right, default=("S7", None))
-    bound = bound or certificate(row)
+    worst = max(off, key=lambda one: one[1].left - one[1].right, default=None)
+    rule, bound = worst or ("S7", certificate(row))
     severity = HARD[feasible([row.widened()])[0]]
     by_label = {cell.label: of for cell, of in ranges.items()}
     parts = [f"{name} in {by_label[name].low:.4f} to {by_label[name].high:.4f}" for name in labels]
@@ -270,9 +289,9 @@ def _infeasible(row: PrintedRow, off: Sequence[tuple[str, Bound]]) -> Finding:
     return Finding(
         "", row.table, rule, severity, at(row, *named),
         f"{row.group_label}, {row.label}: {reason}{fix}",
-        *(bound.says, bound.left, bound.right) if bound else ("", None, None),
-        forced=tuple(Forced(name, by_label[name].low, by_label[name].high) for name in labels),
-        rounding=half_units(severity),
+        bound.says if bound else "", bound.left if bound else None, bound.right if bound else None,
+        tuple(Forced(name, by_label[name].low, by_label[name].high) for name in labels),
+        half_units(severity),
     )  # fmt: skip
 
 

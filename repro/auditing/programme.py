@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from repro.audit.gains import gain
-from repro.audit.intervals import Interval
-from repro.audit.rows import OF_ONE_HIT, Bound, Cell, PrintedRow
-from repro.audit.rules import documented
+from repro.auditing.gains import gain
+from repro.auditing.intervals import Interval
+from repro.auditing.rows import OF_ONE_HIT, Bound, Cell, PrintedRow
+from repro.auditing.rules import documented
 
 Matrix = NDArray[np.float64]
 
@@ -61,7 +61,7 @@ def _constant(value: float) -> Callable[[int], float]:
 
 
 def feasible(rows: Sequence[PrintedRow]) -> list[bool]:
-    """Return for each row whether ranks of the targets can give it.
+    """Return for each row whether any ranks of the targets can give it.
 
     Notes
     -----

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from math import ceil, floor
 from statistics import median
 
-from repro.audit.findings import HARD, Finding, at, half_units
-from repro.audit.intervals import TOLERANCE, Interval, share
-from repro.audit.rows import Cell, PrintedRow
-from repro.audit.rules import documented
+from repro.auditing.findings import HARD, Finding, at, half_units
+from repro.auditing.intervals import TOLERANCE, Interval, share
+from repro.auditing.rows import Cell, PrintedRow
+from repro.auditing.rules import documented
 from repro.papers.printed import number_in, unit_in
 
 SURE = 0.001
@@ -63,7 +63,7 @@ def _by_chance(hits: int, found: Sequence[Share]) -> float:
 
 
 def whole_users(rows: Sequence[PrintedRow], users: int, runs: int | None) -> Iterator[Finding]:
-    """Yield what the digits of shares of users tell of the number of runs.
+    """Yield that shares of users are whole multiples of one over their number.
 
     Notes
     -----

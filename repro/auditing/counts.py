@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from repro.audit.findings import At, Finding, Severity
-from repro.audit.intervals import Interval, Rounding, count, interval
-from repro.audit.read import Print, counted
-from repro.audit.rules import documented
+from repro.auditing.findings import At, Finding, Severity
+from repro.auditing.intervals import Interval, Rounding, count, interval
+from repro.auditing.read import Print, counted
+from repro.auditing.rules import documented
 from repro.papers.schema import View
 
 COUNTS = ("users", "items", "interactions")
@@ -79,12 +79,12 @@ def _recomputed(found: Statistics, name: str, rounding: Rounding) -> Interval | 
 
 
 def recomputed(found: Statistics) -> Iterator[Finding | None]:
-    """Yield a finding, or None, for each printed statistic that follows from others.
+    """Yield that sparsity, density and mean length follow from the counts.
 
     Notes
     -----
-    Demands: D1: sparsity = 1 - interactions / (users x items), and density is the rest; D2: mean
-    length = interactions / users.
+    Demands: sparsity = 1 - interactions / (users x items), and density is the rest (D1); mean
+    length = interactions / users (D2).
     Source: their definitions, over the intervals of the printed counts.
     Assumes: a count without K or M is exact. Where the print is on the side that repeated
     interactions explain (sparser or shorter than the counts), it only "differs".
@@ -134,12 +134,11 @@ def _range(name: str, of: Interval) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-documented("D1", recomputed)
-documented("D2", recomputed)
+documented("D1, D2", recomputed)
 
 
 def sizes(found: Statistics) -> Iterator[Finding | None]:
-    """Yield a finding, or None, for counts of users, items and interactions together.
+    """Yield that counts of users, items and interactions belong together.
 
     Notes
     -----
@@ -175,7 +174,7 @@ documented("D3", sizes)
 
 
 def as_counted(found: Statistics, faulty: set[str]) -> Iterator[Finding | None]:
-    """Yield a finding, or None, for each printed statistic that the manifest also knows.
+    """Yield that printed counts agree with those of the dataset's manifest.
 
     Notes
     -----

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from repro.audit.rows import Bound, PrintedRow
+from repro.auditing.rows import Bound, PrintedRow
 
 Row = Callable[[PrintedRow], Iterator[Bound]]
 
