@@ -61,7 +61,7 @@ PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "repro/models/README.md": {"models": pages.models},
     "data_manifests/README.md": {"datasets": pages.datasets},
     "tables/README.md": {"results": pages.results},
-    "repro/auditing/README.md": {"rules": audit_page.rules},
+    "repro/auditing/README.md": {"severities": audit_page.severities, "rules": audit_page.rules},
 }
 """The generated parts of each page."""
 

@@ -179,10 +179,18 @@ def _result(run: _Audit, tables: Sequence[str]) -> Audited:
     return Audited(
         run.print.paper,
         tuple(f.of(run.print.paper) for f in sorted(run.findings, key=place) if wanted(f.table)),
-        tuple(one for one in run.print.content.by_hand if wanted(one.table)),
+        tuple(_labelled(run.print, one) for one in run.print.content.by_hand if wanted(one.table)),
         tuple(Tested(rule, c.comparisons, len(c.cells)) for rule, c in sorted(run.counts.items())),
         tuple(_merged(run, wanted)),
     )
+
+
+def _labelled(found: Print, fault: ByHand) -> ByHand:
+    """Return a fault noted by hand with its column group as printed."""
+    table = found.content.tables.get(fault.table)
+    if not (table and fault.group):
+        return fault
+    return fault.model_copy(update={"group": found.groups(table)[fault.group].label})
 
 
 def _merged(run: _Audit, wanted: Callable[[str], bool]) -> Iterator[Untested]:
@@ -251,9 +259,16 @@ def _broken(row: PrintedRow, rule: str, bound: Bound) -> Finding:
     severity = _severity(row, rule, bound)
     return Finding(
         "", row.table, rule, severity, at(row, *bound.labels),
-        f"{row.group_label}, {row.label}: {_fails(bound)}",
+        f"{row.group_label}, {row.label}: {_fails(bound)}"
+        f"{IDEAL_OF_HITS if bound.says.rpartition(' ≤ ')[2].startswith('U_') else ''}",
         bound.says, bound.left, bound.right, rounding=half_units(severity),
     )  # fmt: skip
+
+
+IDEAL_OF_HITS = (
+    ". An NDCG above this but below the hit rate is left behind by an ideal over the hits found, "
+    "instead of over min(k, targets)"
+)
 
 
 def _fails(bound: Bound) -> str:

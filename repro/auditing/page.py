@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from repro.auditing import audit  # noqa: F401 - it enters every rule
+from repro.auditing.findings import SEVERITIES
 from repro.auditing.rules import DOCS
 
 
@@ -16,6 +17,12 @@ def rules() -> str:
         cells = [key, says, demands, source, assumes]
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def severities() -> str:
+    """Return what each severity means, in Markdown."""
+    lines = [f"| `{severity}` | {meaning} |" for severity, meaning in SEVERITIES.items()]
+    return "\n".join(["| severity | means |", "|:--|:--|", *lines]) + "\n"
 
 
 def described(key: str) -> tuple[str, str, str, str]:

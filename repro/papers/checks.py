@@ -73,6 +73,15 @@ def faults_in_print(content: PaperFile) -> Iterator[str]:
         for row in table.rows:
             yield from _print_faults(content, table, row, f'{at}, row "{row.label}"')
         yield from _marks_faults(table, labels, at)
+    for place, fault in enumerate(content.by_hand):
+        at, noted = f"by_hand.{place}", content.tables.get(fault.table)
+        if noted and fault.group and fault.group not in noted.groups:
+            yield str(unknown("column group", fault.group, noted.groups, at))
+        if noted and fault.metric and fault.metric not in noted.metrics:
+            yield str(unknown("metric of this table", fault.metric, noted.metrics, at))
+        labels = [row.label for row in noted.rows] if noted else []
+        if noted and fault.row and fault.row not in labels:
+            yield str(unknown("row of this table", fault.row, labels, at))
 
 
 def _print_faults(content: PaperFile, table: Table, row: Row, at: str) -> Iterator[str]:

@@ -44,9 +44,8 @@ def _place(table: str) -> str:
 
 
 def _where(fault: ByHand) -> str:
-    return ", ".join(
-        one for one in (_place(fault.table), fault.row, fault.group, fault.metric) if one
-    )
+    parts = (_place(fault.table), fault.group, fault.row, fault.metric)
+    return ", ".join(dict.fromkeys(part for part in parts if part))
 
 
 def _item(said: str) -> list[str]:

@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+import repro
 from builders.commands import json_of, repro_
 from repro.errors import EXIT_CODES
 
-UNDER_REVIEW = """\
-[paper]
-title   = "A paper under review"
-authors = ""
-venue   = ""
-url     = ""
+PAGE = Path(repro.__file__).parent / "auditing" / "README.md"
 
-[views.data]
-label = "Some data"
-cases = { users = 943, most_targets = 1, source = "Section 4" }
-
-[tables.1]
-caption = "Results"
-groups  = ["data"]
-metrics = { "HR@10" = "hit_rate@10", "NDCG@10" = "ndcg@10" }
-
-[[tables.1.rows]]
-label   = "Baseline"
-at.data = { published = ["60.3%", "34.0%"] }
-
-[[tables.1.rows]]
-label   = "Ours"
-at.data = { published = ["66.3%", "39.7%"] }
-"""
+(UNDER_REVIEW,) = re.findall(r"```toml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+"""The file that the page shows."""
 
 
 @pytest.fixture
@@ -44,7 +26,7 @@ def mine(tmp_path: Path) -> Path:
 def test_a_file_of_ones_own_needs_no_model_manifest_or_data(mine: Path) -> None:
     text = repro_("audit", str(mine), "--strict").stdout
     assert text.startswith("mine: nothing found")
-    assert "S7 2 (4)" in text
+    assert "S7 1 (2)" in text
     assert repro_("audit", "--file", str(mine)).stdout == text
     repro_("compare", "mine", code=1)  # for the other commands it is no paper
 
@@ -52,7 +34,7 @@ def test_a_file_of_ones_own_needs_no_model_manifest_or_data(mine: Path) -> None:
 def test_strict_exits_1_where_a_number_is_impossible(mine: Path) -> None:
     mine.write_text(UNDER_REVIEW.replace('"39.7%"', '"69.7%"'), encoding="utf-8")
     text = repro_("audit", str(mine)).stdout
-    assert "impossible [S3] Some data, Ours: NDCG@10 ≤ HR@10 fails" in " ".join(text.split())
+    assert "impossible [S3] MovieLens 100K, Ours: NDCG@10 ≤ HR@10 fails" in " ".join(text.split())
     repro_("audit", str(mine), "--strict", code=1)
     assert "audit" in EXIT_CODES[1]
     repro_("audit", "mvae", "--strict")
@@ -64,8 +46,8 @@ def test_what_is_not_known_switches_rules_off_and_is_said(mine: Path) -> None:
     unknown = UNDER_REVIEW.replace("cases =", "# cases =").replace('"39.7%"', '"20.0%"')
     mine.write_text(unknown, encoding="utf-8")
     text = " ".join(repro_("audit", str(mine), "--strict").stdout.split())
-    assert "nothing says that each user of the view data has one target" in text
-    assert "the number of test users of the view data is not known" in text
+    assert "nothing says that each user of the view ml100k has one target" in text
+    assert "the number of test users of the view ml100k is not known" in text
 
 
 @pytest.mark.parametrize(
@@ -76,6 +58,26 @@ def test_what_is_not_known_switches_rules_off_and_is_said(mine: Path) -> None:
         ('"hit_rate@10"', '"hitrate@10"', "did you mean hit_rate?"),
         ('published = ["66.3%", "39.7%"]', 'published = ["66.3%"]', "1 published values for 2"),
         ("users = 943", "user = 943", "did you mean users?"),
+        ('"39.7%"] }', '"39.7%"], source = ["0.1"] }', "source: 1 numbers for 2 metrics"),
+        ('"39.7%"] }', '"39.7%"], errors = ["x", ""] }', "'x' is not a number"),
+        ('"39.7%"] }', '"39.7%"], bold = ["HR@1"] }', "did you mean HR@10?"),
+        ("[[tables.1.rows]]", "bold_among = [['Our']]\n[[tables.1.rows]]", "did you mean Ours?"),
+        (
+            "[[tables.1.rows]]",
+            "improvements = [{ of = 'Our', at = { ml100k = ['1%'] } }]\n[[tables.1.rows]]",
+            "1 numbers for 2 metrics",
+        ),
+        (
+            "[[tables.1.rows]]",
+            "significance = [{ row = 'Ours', against = 'Ours', group = 'ml', metric = 'HR@10', "
+            "z = '2' }]\n[[tables.1.rows]]",
+            "no column group is called 'ml'",
+        ),
+        (
+            "[tables.1]",
+            "[[by_hand]]\ntable = '1'\nsays = 'x'\nwhy = 'y'\nrow = 'Our'\n[tables.1]",
+            "did you mean Ours?",
+        ),
         (
             "[tables.1]",
             '[[by_hand]]\ntable = "1"\nsays = "x"\n[tables.1]',
@@ -116,8 +118,6 @@ def test_faults_noted_by_hand_are_printed_with_the_reason() -> None:
 
 
 def test_a_notebook_has_the_same() -> None:
-    import repro
-
     found = repro.audit("dave", table="4")
     assert repr(found) == repro_("audit", "dave", "--table", "4").stdout.rstrip("\n")
     assert found.to_frame()["rule"].tolist()[0] == "S4"

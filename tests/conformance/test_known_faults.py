@@ -144,15 +144,3 @@ def test_the_printed_avb_numbers_are_confined_to_what_the_other_cells_allow(
     }
     assert ranges["4"]["NDCG@20"] == (0.3412, 0.3507)
     assert ranges["5"] == {"NDCG@20": (0.3575, 0.3668)}
-
-
-def test_a_fault_noted_by_hand_names_a_row_and_a_metric_that_exist() -> None:
-    for paper in PAPERS:
-        content = named(paper).content
-        for one in content.by_hand:
-            if table := content.tables.get(one.table):
-                assert one.row in ["", *(row.label for row in table.rows)]
-                assert one.metric in ["", *table.metrics]
-                assert one.group in ["", *table.groups]
-            else:
-                assert one.table.startswith("Section")

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders.printed import ONE, audited, digits, measured
+from repro.auditing.audit import Audited
 from repro.auditing.gains import gain
 
 CUTS = (1, 5, 10, 20)
@@ -82,12 +83,50 @@ def test_an_honest_table_is_never_accused(
 
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10**6), decimals=st.integers(3, 5))
-def test_honest_statistics_and_improvements_are_never_accused(seed: int, decimals: int) -> None:
+def test_an_honest_improvement_is_never_accused(seed: int, decimals: int) -> None:
     rng = np.random.default_rng(seed)
     a, b = rng.uniform(0.01, 1, 2)
     published = {"A": [digits(a, decimals)], "B": [digits(b, decimals)]}
     gains = [{"of": "A", "over": "B", "at": {"v": [f"{(a / b - 1) * 100:.2f}%"]}}]
     assert audited(["ndcg@10"], published, improvements=gains).hard == []
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 10**6), rounded=st.booleans(), decimals=st.integers(0, 4))
+def test_honest_statistics_are_never_accused(seed: int, rounded: bool, decimals: int) -> None:
+    users, items, interactions = counts_of(seed)
+    a, b, c = (letters(n) if rounded else f"{n:,}" for n in (users, items, interactions))
+    sparsity = digits(1 - interactions / (users * items), decimals, per_cent=True)
+    found = of_statistics(a, b, c, sparsity, f"{interactions / users:.{decimals}f}")
+    assert [one.rule for one in found.findings] == []
+    assert {one.rule for one in found.tested} >= {"D1", "D3"}
+
+
+@pytest.mark.parametrize("per_cent", [-0.02, 0.02])
+def test_a_wrong_sparsity_is_found(per_cent: float) -> None:
+    users, items, interactions = counts_of(1)
+    sparsity = f"{(1 - interactions / (users * items)) * 100 + per_cent:.2f}%"
+    length = f"{interactions / users + 0.5:.1f}"
+    found = of_statistics(str(users), str(items), str(interactions), sparsity, length)
+    assert {one.rule for one in found.findings} == {"D1", "D2"}
+
+
+def counts_of(seed: int) -> tuple[int, int, int]:
+    rng = np.random.default_rng(seed)
+    users, items = rng.integers(100, 200_000, 2)
+    return int(users), int(items), int(rng.integers(users, users * items))
+
+
+def letters(number: int) -> str:
+    """Return a count with two or three digits and a letter, as papers print it."""
+    scale, letter = (1_000_000, "M") if number >= 1_000_000 else (1000, "K")
+    return f"{number / scale:.1f}{letter}"
+
+
+def of_statistics(users: str, items: str, interactions: str, sparsity: str, length: str) -> Audited:
+    names = ["users", "items", "interactions", "sparsity", "mean_length"]
+    numbers = {"V": [users, items, interactions, sparsity, length]}
+    return audited(names, numbers, kind="statistics")
 
 
 ROW = {

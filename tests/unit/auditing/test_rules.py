@@ -272,3 +272,16 @@ def test_an_odd_number_of_decimals_is_notable() -> None:
     rows["r3"][0] = "0.500"
     (one,) = [f for f in audited(["hit_rate@10", "ndcg@10"], rows).findings if f.rule == "P5"]
     assert one.cells[0].printed == "0.500"
+
+
+def test_an_ideal_over_the_hits_found_is_recognised() -> None:
+    rng = np.random.default_rng(0)
+    hits, targets = rng.uniform(size=(200, 10)) < 0.2, np.full(200, 10)
+    found = hits.sum(axis=1)
+    names = ["ndcg@10", "capped_recall@10", "hit_rate@10"]
+    honest = measured(names, hits, targets)
+    assert audited(names, {"A": [f"{x:.4f}" for x in honest]}).hard == []
+    some = found > 0
+    wrong = float(metrics.per_user("ndcg@10", hits[some], found[some]).sum()) / 200
+    (one,) = audited(names, {"A": [f"{x:.4f}" for x in (wrong, *honest[1:])]}).hard
+    assert (one.rule, "ideal over the hits" in one.says) == ("M4", True)
