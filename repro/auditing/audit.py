@@ -8,17 +8,19 @@ from itertools import combinations
 
 from repro import paths
 from repro.auditing import counts, many_targets, multiples, one_target  # noqa: F401 - they enter rules
+from repro.auditing.broken import broken_by, infeasible
 from repro.auditing.columns import decimals, falling_ndcg
 from repro.auditing.copies import equal_rows, plain, printed_twice, quoted
-from repro.auditing.findings import HARD, SEVERITIES, Finding, Forced, Severity, at, half_units
+from repro.auditing.findings import HARD, SEVERITIES, Finding, at
 from repro.auditing.intervals import TOLERANCE
 from repro.auditing.marks import bold, improvements, significance
-from repro.auditing.programme import certificate, feasible, forced
+from repro.auditing.programme import feasible
 from repro.auditing.read import Print, named
 from repro.auditing.rows import Bound, PrintedRow
 from repro.auditing.rules import RULES, Rule
 from repro.errors import unknown
 from repro.papers.printed_facts import ByHand
+from repro.papers.schema import Table
 
 
 @dataclass(frozen=True)
@@ -122,11 +124,7 @@ def audit(found: Print, tables: Sequence[str] = ()) -> Audited:
             run.take("P4", bold(rows, table), cells)
             run.take("G1", improvements(rows, table), cells)
             run.take("S8", significance(rows, table), cells)
-            for rule, there in (("P4", any(row.bold for row in rows)), ("G1", table.improvements),
-                                ("S8", table.significance), ("M5", any(r.errors for r in rows)),
-                                ("P1", any(row.source for row in rows))):  # fmt: skip
-                if not there:
-                    run.skip(number, rule, _ABSENT)
+            _absent(run, number, rows, table)
     _copies(run, every)
     for statistics in counts.all_of(found):
         derived = list(counts.recomputed(statistics))
@@ -142,10 +140,20 @@ def audit(found: Print, tables: Sequence[str] = ()) -> Audited:
     return _result(run, tables)
 
 
-_ABSENT = (
-    "the file holds no bold marks (bold), digits of a source (source), standard errors (errors), "
-    "improvements or tests (significance) of this table"
-)
+def _absent(run: _Audit, number: str, rows: Sequence[PrintedRow], table: Table) -> None:
+    """Note the rules for which a table holds nothing to test, and the keys that would hold it."""
+    held = {
+        "P1": ("source", any(row.source for row in rows)),
+        "M5": ("errors", any(row.errors for row in rows)),
+        "P4": ("bold", any(row.bold for row in rows)),
+        "G1": ("improvements", bool(table.improvements)),
+        "S8": ("significance", bool(table.significance)),
+    }
+    absent = {rule: key for rule, (key, there) in held.items() if not there}
+    for rule in absent:
+        run.skip(
+            number, rule, f"the file does not have what they test: {', '.join(absent.values())}"
+        )
 
 
 def audit_all(names: Sequence[str] = (), table: str | None = None) -> list[Audited]:
@@ -244,70 +252,9 @@ def _rows(run: _Audit, number: str, rows: Sequence[PrintedRow]) -> None:
         off = broken.get(id(row), [])
         whole = not possible.get(id(row), True)
         if whole:
-            run.findings.append(_infeasible(row, off))
+            run.findings.append(infeasible(row, off))
             off = [one for one in off if one[0] == "M5"]
-        run.findings += [_broken(row, rule, bound) for rule, bound in off]
-
-
-def _severity(row: PrintedRow, rule: str, bound: Bound) -> Severity:
-    """Return whether an inequality still fails for numbers that were cut instead of rounded."""
-    wide = next(b for b in RULES[rule].bounds(row.widened()) if b.says == bound.says)
-    return HARD[not wide.left > wide.right + TOLERANCE]
-
-
-def _broken(row: PrintedRow, rule: str, bound: Bound) -> Finding:
-    severity = _severity(row, rule, bound)
-    return Finding(
-        "", row.table, rule, severity, at(row, *bound.labels),
-        f"{row.group_label}, {row.label}: {_fails(bound)}"
-        f"{IDEAL_OF_HITS if bound.says.rpartition(' ≤ ')[2].startswith('U_') else ''}",
-        bound.says, bound.left, bound.right, rounding=half_units(severity),
-    )  # fmt: skip
-
-
-IDEAL_OF_HITS = (
-    ". An NDCG above this but below the hit rate is left behind by an ideal over the hits found, "
-    "instead of over min(k, targets)"
-)
-
-
-def _fails(bound: Bound) -> str:
-    return (
-        f"{bound.says} fails: the left side is at least {bound.left:.5f}, the right at most "
-        f"{bound.right:.5f}"
-    )
-
-
-def _infeasible(row: PrintedRow, off: Sequence[tuple[str, Bound]]) -> Finding:
-    """Return the finding on a row that no ranks can give, with the cells that may be at fault."""
-    alone = [(cell, forced(row, cell.label)) for cell in row.cells]
-    ranges = {cell: of for cell, of in alone if of}
-
-    def move(label: str) -> float:
-        (cell,) = (one for one in ranges if one.label == label)
-        value, of = row.of(cell.function)[cell.k].of, ranges[cell]
-        return max(of.low - value.high, value.low - of.high)
-
-    labels = sorted((cell.label for cell in ranges), key=move)
-    worst = max(off, key=lambda one: one[1].left - one[1].right, default=None)
-    rule, bound = worst or ("S7", certificate(row))
-    severity = HARD[feasible([row.widened()])[0]]
-    by_label = {cell.label: of for cell, of in ranges.items()}
-    parts = [f"{name} in {by_label[name].low:.4f} to {by_label[name].high:.4f}" for name in labels]
-    fix = (
-        f"; the other cells allow {' or '.join(parts)}" if parts else "; no single cell explains it"
-    )
-    named = (*labels, *(one for one in (bound.labels if bound else ()) if one not in labels))
-    reason = "no ranks of the targets give this row"
-    if bound:
-        reason = _fails(bound)
-    return Finding(
-        "", row.table, rule, severity, at(row, *named),
-        f"{row.group_label}, {row.label}: {reason}{fix}",
-        bound.says if bound else "", bound.left if bound else None, bound.right if bound else None,
-        tuple(Forced(name, by_label[name].low, by_label[name].high) for name in labels),
-        half_units(severity),
-    )  # fmt: skip
+        run.findings += [broken_by(row, rule, bound) for rule, bound in off]
 
 
 def _shares(run: _Audit, number: str, rows: Sequence[PrintedRow], runs: int | None) -> None:

@@ -36,7 +36,13 @@ class Statistics:
     def at(self, *names: str) -> tuple[At, ...]:
         """Return where some statistics stand."""
         return tuple(
-            At(self.table, self.group, self.row, self.labels.get(name, name), self.printed[name])
+            At(
+                self.table,
+                self.group,
+                self.row,
+                self.labels.get(name, name.replace("_", " ")),
+                self.printed[name],
+            )
             for name in names
             if name in self.printed
         )

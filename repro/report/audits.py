@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from repro.auditing.audit import Audited
-from repro.auditing.findings import SEVERITIES
+from repro.auditing.findings import HARD, SEVERITIES
 from repro.papers.printed_facts import ByHand
 
 WIDTH = 100
@@ -25,7 +25,7 @@ def _lines(audited: Audited) -> Iterator[str]:
         yield f"\n{_place(table)}"
         for one in audited.findings:
             if one.table == table:
-                rounding = f" ({one.rounding})" if one.rounding else ""
+                rounding = f" ({one.rounding})" if one.severity in HARD else ""
                 yield from _item(f"{one.severity} [{one.rule}] {one.says}.{rounding}")
     if audited.by_hand:
         yield "\nNoted by hand, not found by a rule"

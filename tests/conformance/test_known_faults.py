@@ -46,7 +46,7 @@ KNOWN: dict[tuple[str, str, str, tuple[str, ...]], str] = {
     ("sevae", "1", "H+Vamp (Gated) [9]", ("NDCG@100", "Recall@50", "Recall@20")): "P2",
     ("sevae", "1", "Multi-VAE [14]", ("Recall@50",)): "P2",
     ("sevae", "Section 4.2", "in the text", ("users",)): "D4",
-    ("sevae", "Section 4.2", "in the text", ("mean_length",)): "D2",
+    ("sevae", "Section 4.2", "in the text", ("mean length",)): "D2",
     ("sevae", "Section 4.2", "in the text", ("density",)): "D1",
     ("sevae", "Section 4.2", "in the text", ("items",)): "D4",
 }
