@@ -13,7 +13,7 @@ from repro.auditing.columns import decimals, falling_ndcg
 from repro.auditing.copies import equal_rows, plain, printed_twice, quoted
 from repro.auditing.findings import HARD, SEVERITIES, Finding, at
 from repro.auditing.intervals import TOLERANCE
-from repro.auditing.marks import bold, improvements, significance
+from repro.auditing.marks import averages, bold, improvements, significance
 from repro.auditing.programme import feasible
 from repro.auditing.read import Print, named
 from repro.auditing.rows import Bound, PrintedRow
@@ -122,6 +122,9 @@ def audit(found: Print, tables: Sequence[str] = ()) -> Audited:
                 "M6", falling_ndcg(rows), [c for c in cells if "ndcg" in table.metrics[c.label]]
             )
             run.take("P4", bold(rows, table), cells)
+            run.take(
+                "G2", averages(rows), [cell for row in rows if row.average_of for cell in at(row)]
+            )
             run.take("G1", improvements(rows, table), cells)
             run.take("S8", significance(rows, table), cells)
             _absent(run, number, rows, table)
@@ -147,7 +150,8 @@ def _absent(run: _Audit, number: str, rows: Sequence[PrintedRow], table: Table) 
         "M5": ("errors", any(row.errors for row in rows)),
         "P4": ("bold", any(row.bold for row in rows)),
         "G1": ("improvements", bool(table.improvements)),
-        "S8": ("significance", bool(table.significance)),
+        "S8": ("significance with runs = 1", bool(table.significance) and table.runs == 1),
+        "G2": ("average_of", any(row.average_of for row in rows)),
     }
     absent = {rule: key for rule, (key, there) in held.items() if not there}
     for rule in absent:

@@ -209,8 +209,8 @@ def error_given_mean(row: PrintedRow) -> Iterator[Bound]:
 
     Notes
     -----
-    Demands: error <= sqrt(x (1 - x) / (n - 1)) for a mean of x over n users; for a hit rate also
-    error >= sqrt(x (1 - x) / n).
+    Demands: error <= sqrt(x (1 - x) / (n - 1)) for a mean of x over n users; for the hit
+    rate of one run also error >= sqrt(x (1 - x) / n).
     Source: the variance of numbers in [0, 1] with mean x is at most x (1 - x), and equal to it if
     all are 0 or 1.
     Assumes: the error is one over users, of one run or averaged over runs; F* is left out, which is
@@ -228,6 +228,6 @@ def error_given_mean(row: PrintedRow) -> Iterator[Bound]:
         most = sqrt((0.25 if x.low <= 0.5 <= x.high else max(ends)) / (n - 1))
         term = f"the standard error of {cell.label}"
         yield at_most((term, spread.low), (f"sqrt(x (1 − x) / {n - 1})", most), value)
-        if cell.function == "hit_rate":
+        if cell.function == "hit_rate" and row.runs == 1:
             least = sqrt(max(min(ends), 0.0) / n)
             yield at_most((f"sqrt(x (1 − x) / {n})", least), (term, spread.high), value)

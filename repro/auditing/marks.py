@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from repro.auditing.findings import At, Finding, Severity, at, half_units
-from repro.auditing.intervals import improvement, interval, share
+from repro.auditing.intervals import Interval, improvement, interval, share
 from repro.auditing.one_target import z_allowed
 from repro.auditing.rows import PrintedRow
 from repro.auditing.rules import documented
@@ -68,6 +68,49 @@ def _rivals(rows: Sequence[PrintedRow], table: Table) -> Iterator[list[tuple[Pri
                 yield found
 
 
+def averages(rows: Sequence[PrintedRow]) -> Iterator[Finding | None]:
+    """Yield that a printed average follows from the numbers that it averages.
+
+    Notes
+    -----
+    Demands: the average lies between the average of the lowest values and that of the highest.
+    Source: an average of numbers known to half a digit is known to half a digit.
+    Assumes: a plain average over the rows named (`average_of`).
+    """
+    for row in rows:
+        parts = [one for one in rows if one.label in row.average_of and one.group == row.group]
+        for cell in at(row):
+            own = [c for one in parts for c in at(one) if c.label == cell.label]
+            if not own or len(own) != len(row.average_of):
+                continue
+            allowed = _average([share(c.printed) for c in own])
+            if not share(cell.printed).outside(allowed):
+                yield None
+                continue
+            wide = _average([share(c.printed, "cut") for c in own])
+            cut = not share(cell.printed, "cut").outside(wide)
+            severity: Severity = (
+                "impossible unless truncated or rounded up" if cut else "impossible"
+            )
+            printed = share(cell.printed)
+            ends = (printed.low, allowed.high) if printed.low > allowed.high else (
+                allowed.low, printed.high)  # fmt: skip
+            yield Finding(
+                "", row.table, "G2", severity, (cell, *own),
+                f"{cell.group}, {cell.row}, {cell.label}: {cell.printed} is printed, but the "
+                f"{len(own)} rows average {allowed.low:.5f} to {allowed.high:.5f}",
+                "the average of the rows is the printed one", *ends, rounding=half_units(severity),
+            )  # fmt: skip
+
+
+documented("G2", averages)
+
+
+def _average(parts: Sequence[Interval]) -> Interval:
+    n = len(parts)
+    return Interval(sum(one.low for one in parts) / n, sum(one.high for one in parts) / n)
+
+
 def improvements(rows: Sequence[PrintedRow], table: Table) -> Iterator[Finding | None]:
     """Yield that a printed improvement in per cent follows from the two numbers.
 
@@ -121,10 +164,10 @@ def significance(rows: Sequence[PrintedRow], table: Table) -> Iterator[Finding |
     <= D sqrt(n) / sqrt(D - D^2).
     Source: a user's difference is -1, 0 or 1; at least a share D of the users differs, and at most
     as many as have a hit, or a miss, in either.
-    Assumes: a paired test, z or t, of one run over the same n users; each user has one target, or
-    the metric is the hit rate.
+    Assumes: a test, z or t, of one run over the same n users (`runs = 1`), paired or not; each user
+    has one target, or the metric is the hit rate.
     """
-    for test in table.significance:
+    for test in table.significance if table.runs == 1 else []:
         pair = [
             next((row for row in rows if (row.group, row.label) == (test.group, name)), None)
             for name in (test.row, test.against)

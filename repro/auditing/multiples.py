@@ -32,6 +32,8 @@ def shares(rows: Sequence[PrintedRow], users: int) -> list[Share]:
     """Return the cells that are shares of users."""
     found = []
     for row in rows:
+        if row.average_of:
+            continue
         functions = ["hit_rate", *(["recall", "capped_recall"] if row.known.one_target else [])]
         for cell in row.cells:
             if cell.function in functions:

@@ -70,6 +70,8 @@ class Print:
             source=kept(place.source),
             errors=kept(place.errors),
             bold=tuple(place.bold),
+            average_of=tuple(row.average_of),
+            runs=table.runs,
         )
 
     def known(self, key: str) -> Known:

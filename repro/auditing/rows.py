@@ -81,6 +81,10 @@ class PrintedRow:
     """Printed standard errors over users, by cell."""
     bold: tuple[str, ...] = ()
     """Labels of the cells in bold."""
+    average_of: tuple[str, ...] = ()
+    """The rows that it averages, if so."""
+    runs: int | None = None
+    """How many runs its numbers average, if the paper says so."""
     rounding: Rounding = "rounded"
 
     def widened(self) -> PrintedRow:

@@ -140,6 +140,7 @@ def _marks_faults(table: Table, labels: list[str], at: str) -> Iterator[str]:
         if test.metric not in table.metrics:
             yield str(unknown("metric of this table", test.metric, table.metrics, here))
         yield from _number_faults(test.z, f"{here}: z")
+    named += [(f"{at}.average_of", name) for row in table.rows for name in row.average_of]
     for here, name in named:
         if name not in labels:
             yield str(unknown("row of this table", name, labels, here))

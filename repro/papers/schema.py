@@ -77,6 +77,8 @@ class Row(RowSettings):
     """A row of ours, which the paper does not have."""
     quoted_from: str = ""
     """Where the paper took the numbers from, if not from a run of its own."""
+    average_of: list[str] = []
+    """Of a printed row of averages: the labels of the rows that it averages."""
     at_popularity: bool = False
     """The printed numbers are at the level of the most popular items, as the note says."""
     at: dict[str, Place]
