@@ -11,7 +11,7 @@ import repro
 from builders.commands import json_of, repro_
 from repro.errors import EXIT_CODES
 
-PAGE = Path(repro.__file__).parent / "auditing" / "README.md"
+PAGE = Path(__file__).parents[2] / "repro" / "auditing" / "README.md"
 
 (UNDER_REVIEW,) = re.findall(r"```toml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
 """The file that the page shows."""
