@@ -8,7 +8,7 @@ from repro.text import in_lines, one_line
 
 EXIT_CODES = {
     0: "success",
-    1: "an error, or with --strict: a cell is higher or lower",
+    1: "an error, or with --strict: a cell is higher or lower (compare), impossible (audit)",
     2: "invalid command line",
     3: "data must be obtained by hand; the message says how",
     4: "some runs failed; the others are recorded",

@@ -21,6 +21,7 @@ import pytest
 from pydantic import ConfigDict, TypeAdapter
 
 from builders.commands import json_of, repro_
+from repro.auditing import page as audit_page
 from repro.cli import GROUPS
 from repro.report import json_forms, pages, picture
 from repro.results.judgement import VERDICTS
@@ -61,6 +62,7 @@ PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "repro/models/README.md": {"models": pages.models},
     "data_manifests/README.md": {"datasets": pages.datasets},
     "tables/README.md": {"claim_verdicts": pages.claim_verdicts, "results": pages.results},
+    "repro/auditing/README.md": {"severities": audit_page.severities, "rules": audit_page.rules},
 }
 """The generated parts of each page."""
 
@@ -154,6 +156,7 @@ COMMANDS = {
     "compare": ["compare toy", "compare acvae dave sevae"],
     "check": ["check toy", "check"],
     "claims": ["claims", "claims dave --table 4"],
+    "audit": ["audit", "audit dave --table 4"],
     "run PAPER --dry-run": ["run toy --dry-run --table 1", "run sevae --dry-run --table 2"],
 }
 """What is asked, by the form of its answer."""

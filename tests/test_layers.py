@@ -20,7 +20,7 @@ FLOORS = [
     ["testing"],
     ["report"],
     ["results"],
-    ["runs"],
+    ["auditing", "runs"],
     ["papers", "training"],
     ["data", "protocols", "models"],
     ["nn"],
@@ -141,7 +141,9 @@ def test_the_command_line_prints_through_one_function() -> None:
         assert prints == (path.name in ("echo.py", "progress.py")), path.name
 
 
-@pytest.mark.parametrize("command", ["--help", "list models", "show mult_vae", "compare toy"])
+@pytest.mark.parametrize(
+    "command", ["--help", "list models", "show mult_vae", "compare toy", "audit"]
+)
 def test_commands_that_only_read_start_without_torch(command: str) -> None:
     program = (
         "import sys; from repro.cli import app; "

@@ -1,13 +1,13 @@
 """What `import repro` offers: data, protocols, models, training, papers and results in a notebook.
 
-The commands `list`, `fetch`, `run`, `status`, `compare`, `check` and `claims` do what these
+The commands `list`, `fetch`, `run`, `status`, `compare`, `claims`, `audit` and `check` do what these
 functions do. Progress is shown only to an audience that is given. `dataset` takes a DataFrame, and
 `to_frame` returns one.
 """
 
 from repro.api.data import catalogue, dataset
 from repro.api.papers import PaperOf, TableOf, paper
-from repro.api.results import claims
+from repro.api.results import audit, claims
 from repro.api.runs import check, compare, records, run, status
 from repro.report.notebook import Comparison, Records
 from repro.runs.batch import Batch
@@ -20,6 +20,7 @@ __all__ = [
     "PaperOf",
     "Records",
     "TableOf",
+    "audit",
     "catalogue",
     "check",
     "claims",

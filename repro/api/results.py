@@ -1,12 +1,13 @@
-"""What the results say: claims of papers, judged on the printed numbers and on ours."""
+"""What papers say and print, judged: claims on both sides, and the printed numbers alone."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from repro.api.runs import records
+from repro.auditing.audit import audit_all
 from repro.papers import library
-from repro.report.notebook import Claims
+from repro.report.notebook import Audits, Claims
 from repro.results.claims.judge import judge
 
 
@@ -29,3 +30,21 @@ def claims(*papers: str, table: str | None = None, runs: str | Path | None = Non
     """
     chosen = [library.load(name) for name in papers or library.papers()]
     return Claims(judge(chosen, records(runs), table))
+
+
+def audit(*papers: str, table: str | None = None) -> Audits:
+    """Return what the printed numbers of some papers show alone, without runs or data.
+
+    Parameters
+    ----------
+    *papers : str
+        Papers by id, or table files by path; all papers if none is named.
+    table : str, optional
+        One table, by its printed number.
+
+    Raises
+    ------
+    ReproError
+        If there is no such paper, file or table, or a file has faults.
+    """
+    return Audits(audit_all(papers, table))

@@ -16,7 +16,7 @@ from repro.errors import EXIT_CODES, ReproError, of_the_system
 GROUPS = {
     "Papers and data": ("list", "show", "fetch"),
     "Runs": ("run", "status", "clean"),
-    "Results": ("compare", "claims", "figure", "freeze", "check"),
+    "Results": ("compare", "claims", "audit", "figure", "freeze", "check"),
 }
 """The commands, as `repro --help` groups them."""
 
@@ -121,4 +121,17 @@ def main() -> None:
     app()
 
 
-from repro.cli import check, claims, clean, compare, fetch, figure, freeze, list_, run, show, status  # noqa: E402, F401 - they register themselves
+from repro.cli import (  # noqa: E402, F401 - they register themselves
+    audit,
+    check,
+    claims,
+    clean,
+    compare,
+    fetch,
+    figure,
+    freeze,
+    list_,
+    run,
+    show,
+    status,
+)

@@ -15,6 +15,8 @@ def faults_of(content: PaperFile) -> Iterator[str]:
     """Yield the faults that pydantic cannot see: references between the parts of a file."""
     for key, view in content.views.items():
         at, whose = f"views.{key}", view.added_for
+        if not view.dataset:
+            yield f"{at}.dataset: missing"
         if whose and whose not in content.views:
             yield str(unknown("view", whose, content.views, f"{at}.added_for"))
         elif whose and content.views[whose].added_for:
@@ -33,6 +35,17 @@ def faults_of(content: PaperFile) -> Iterator[str]:
             yield f"figures.{number}: only bars can show parts"
         if figure.x and bool(figure.x.param) == bool(figure.x.cases):
             yield f"figures.{number}.x: needs either param or cases"
+    yield from faults_in_print(content)
+    for number, table in content.with_figures().items():
+        at = f"tables.{number}"
+        for tolerance in table.tolerance:
+            yield from _tolerance_faults(tolerance, f"{at}.tolerance", table)
+        for row in table.rows:
+            yield from _row_faults(content, table, row, f'{at}, row "{row.label}"')
+
+
+def faults_in_print(content: PaperFile) -> Iterator[str]:
+    """Yield the faults in what is printed: column groups, metrics, rows and their numbers."""
     for number, table in content.with_figures().items():
         at = f"tables.{number}"
         for key, group in table.group.items():
@@ -49,23 +62,25 @@ def faults_of(content: PaperFile) -> Iterator[str]:
                     raise unknown("statistic", metric, STATISTICS, f"{at}.metrics.{label}")
             except ReproError as error:
                 yield str(error)
-        for tolerance in table.tolerance:
-            yield from _tolerance_faults(tolerance, f"{at}.tolerance", table)
         labels = [row.label for row in table.rows]
         for label in {label for label in labels if labels.count(label) > 1}:
             yield f'{at}: two rows are called "{label}"'
         for row in table.rows:
-            yield from _row_faults(content, table, row, f'{at}, row "{row.label}"')
+            yield from _print_faults(content, table, row, f'{at}, row "{row.label}"')
+        yield from _marks_faults(table, labels, at)
+    for place, fault in enumerate(content.by_hand):
+        at, noted = f"by_hand.{place}", content.tables.get(fault.table)
+        if noted and fault.group and fault.group not in noted.groups:
+            yield str(unknown("column group", fault.group, noted.groups, at))
+        if noted and fault.metric and fault.metric not in noted.metrics:
+            yield str(unknown("metric of this table", fault.metric, noted.metrics, at))
+        labels = [row.label for row in noted.rows] if noted else []
+        if noted and fault.row and fault.row not in labels:
+            yield str(unknown("row of this table", fault.row, labels, at))
 
 
-def _names(table: Table) -> Iterator[str]:
-    for row in table.rows:
-        models = [row.model, *(place.model for place in row.at.values())]
-        yield from (name for name in [row.label, *models] if name)
-        yield from (MODELS.today(name) for name in models if name)
-
-
-def _row_faults(content: PaperFile, table: Table, row: Row, at: str) -> Iterator[str]:
+def _print_faults(content: PaperFile, table: Table, row: Row, at: str) -> Iterator[str]:
+    """Yield the faults in a row's numbers and marks."""
     for key, place in row.at.items():
         here = f"{at}, at.{key}"
         if key not in table.groups:
@@ -78,23 +93,72 @@ def _row_faults(content: PaperFile, table: Table, row: Row, at: str) -> Iterator
             yield (
                 f"{here}: {len(place.published)} published values for {len(table.metrics)} metrics"
             )
+        for name, numbers in (("source", place.source), ("errors", place.errors)):
+            if numbers and len(numbers) != len(table.metrics):
+                yield f"{here}.{name}: {len(numbers)} numbers for {len(table.metrics)} metrics"
+        for texts in (place.published, place.source, place.errors):
+            for label, text in zip(table.metrics, texts, strict=False):
+                if text:
+                    yield from _number_faults(text, f"{here}: {label}")
+        for label in (*place.notes, *place.misprints, *place.bold):
+            if label not in table.metrics:
+                yield str(unknown("metric of this table", label, table.metrics, here))
+        for label in place.misprints:
+            if label in table.metrics and not (row.note or place.note or place.notes.get(label)):
+                yield f"{here}.misprints: no note says why {label} cannot be this row's"
+
+
+def _marks_faults(table: Table, labels: list[str], at: str) -> Iterator[str]:
+    """Yield the faults in what a table says of improvements, tests and bold print."""
+    named = [
+        (f"{at}.bold_among", one)
+        for rows in table.bold_among
+        if isinstance(rows, list)
+        for one in rows
+    ]
+    for gain in table.improvements:
+        here = f"{at}.improvements"
+        named += [(here, name) for name in (gain.of, gain.over) if name]
+        for key, numbers in gain.at.items():
+            if key not in table.groups:
+                yield str(unknown("column group", key, table.groups, here))
+            if len(numbers) != len(table.metrics):
+                yield f"{here}: {len(numbers)} numbers for {len(table.metrics)} metrics"
+            for label, text in zip(table.metrics, numbers, strict=False):
+                if text:
+                    yield from _number_faults(text, f"{here}: {label}")
+    for test in table.significance:
+        here = f"{at}.significance"
+        named += [(here, test.row), (here, test.against)]
+        if test.group not in table.groups:
+            yield str(unknown("column group", test.group, table.groups, here))
+        if test.metric not in table.metrics:
+            yield str(unknown("metric of this table", test.metric, table.metrics, here))
+        yield from _number_faults(test.z, f"{here}: z")
+    named += [(f"{at}.average_of", name) for row in table.rows for name in row.average_of]
+    for here, name in named:
+        if name not in labels:
+            yield str(unknown("row of this table", name, labels, here))
+
+
+def _names(table: Table) -> Iterator[str]:
+    for row in table.rows:
+        models = [row.model, *(place.model for place in row.at.values())]
+        yield from (name for name in [row.label, *models] if name)
+        yield from (MODELS.today(name) for name in models if name)
+
+
+def _row_faults(content: PaperFile, table: Table, row: Row, at: str) -> Iterator[str]:
+    for key, place in row.at.items():
+        here = f"{at}, at.{key}"
         for label, text in zip(table.metrics, place.published, strict=False):
-            if text:
-                yield from _number_faults(text, f"{here}: {label}", table)
+            yield from _per_cent_faults(text, f"{here}: {label}", table)
         rule = place.select or row.select or table.select
         own = place.patience or row.patience
         if own and rule in ("last", "test:each"):
             yield f"{here}: patience has no effect with select = '{rule}'"
         if (place.patience_from or row.patience_from) and not (own or table.patience):
             yield f"{here}: patience_from has no effect without patience"
-        for label in place.notes:
-            if label not in table.metrics:
-                yield str(unknown("metric of this table", label, table.metrics, here))
-        for label in place.misprints:
-            if label not in table.metrics:
-                yield str(unknown("metric of this table", label, table.metrics, here))
-            elif not (row.note or place.note or place.notes.get(label)):
-                yield f"{here}.misprints: no note says why {label} cannot be this row's"
         if place.tolerance:
             yield from _tolerance_faults(place.tolerance, here, table)
         view = content.views.get(place.view or _view_of(table, key))
@@ -107,12 +171,16 @@ def _row_faults(content: PaperFile, table: Table, row: Row, at: str) -> Iterator
         yield f"{at}: needs a model, or quoted_from"
 
 
-def _number_faults(text: str, at: str, table: Table) -> Iterator[str]:
-    """Yield why a text cannot be a number of a table; only statistics may be in per cent."""
+def _number_faults(text: str, at: str) -> Iterator[str]:
+    """Yield why a text is no number."""
     try:
         number_in(text)
     except ReproError as error:
         yield f"{at}: {error}"
+
+
+def _per_cent_faults(text: str, at: str, table: Table) -> Iterator[str]:
+    """Yield that a result is in per cent, which only statistics may be where runs are compared."""
     if table.kind == "results" and "%" in text:
         yield f"{at}: '{text}' is in per cent, but results are compared as shares, such as 0.5"
 
@@ -122,7 +190,8 @@ def _view_of(table: Table, key: str) -> str:
 
 
 def _tolerance_faults(tolerance: Tolerance, at: str, table: Table) -> Iterator[str]:
-    yield from _number_faults(tolerance.within, f"{at}.within", table)
+    yield from _number_faults(tolerance.within, f"{at}.within")
+    yield from _per_cent_faults(tolerance.within, f"{at}.within", table)
     for key in tolerance.groups or []:
         if key not in table.groups:
             yield str(unknown("column group", key, table.groups, f"{at}.groups"))

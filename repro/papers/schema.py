@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from repro.papers.claims import Claim
+from repro.papers.printed_facts import ByHand, Cases, Improvement, Significance, Stated
 from repro.strict_toml import Name, Strict
 
 STATISTICS = ("users", "items", "interactions", "sparsity", "mean_length")
@@ -61,6 +62,12 @@ class Place(RowSettings):
     """Metric labels whose printed number cannot be this row's result; a note says why."""
     tolerance: Tolerance | None = None
     """Instead of the table's."""
+    source: list[str] = []
+    """Of a quotation: the digits in the source, one per metric; "" where nobody has looked."""
+    errors: list[str] = []
+    """The printed standard errors over users, one per metric; "" where none is printed."""
+    bold: list[str] = []
+    """The labels of the metrics whose number is in bold."""
 
 
 class Row(RowSettings):
@@ -72,6 +79,8 @@ class Row(RowSettings):
     """A row of ours, which the paper does not have."""
     quoted_from: str = ""
     """Where the paper took the numbers from, if not from a run of its own."""
+    average_of: list[str] = []
+    """Of a printed row of averages: the labels of the rows that it averages."""
     at_popularity: bool = False
     """The printed numbers are at the level of the most popular items, as the note says."""
     at: dict[str, Place]
@@ -92,8 +101,8 @@ class View(Strict):
 
     label: str
     """As printed."""
-    dataset: str
-    """Archive and view of ``data_manifests/``."""
+    dataset: str = ""
+    """Archive and view of ``data_manifests/``; `repro audit` needs none."""
     protocol: dict[str, Any] | None = None
     """None where a table only counts the data."""
     redraw: float = Field(default=1.0, ge=0)
@@ -108,6 +117,10 @@ class View(Strict):
     """Hyper-parameters that must differ on this view, by model or by a row's label."""
     select: str | None = None
     """Which epoch counts on this view, whatever the rows say."""
+    cases: Cases | None = None
+    """What is known of the test cases."""
+    stated: Stated | None = None
+    """What the text says of the data."""
     note: str = ""
     """What the paper leaves open or contradicts."""
 
@@ -151,6 +164,15 @@ class Table(Grid):
     """The paper prints our rows as columns."""
     needs: list[str] = []
     """What a record must hold besides the metrics, as `repro.runs.records.Record.holds` has it."""
+    runs: int | None = Field(default=None, ge=1)
+    """How many runs a printed number averages, if the paper says so."""
+    bold_among: Literal["column", "row"] | list[list[str]] = "column"
+    """Among which numbers bold marks the best: those of a column, of a row over all column groups,
+    or of one of these lists of rows."""
+    improvements: list[Improvement] = []
+    """Printed improvements of one row over another."""
+    significance: list[Significance] = []
+    """Printed tests of one row against another."""
     rows: list[Row]
     """In printed order; added ones among them."""
 
@@ -242,6 +264,8 @@ class PaperFile(Strict):
     tables: dict[Name, Table] = Field(min_length=1)
     figures: dict[Name, Figure] = {}
     claims: list[Claim] = []
+    by_hand: list[ByHand] = []
+    """Faults of the print that were noted by hand, and that no rule of `repro audit` can find."""
 
     def with_figures(self) -> dict[str, Table]:
         """Return the tables, and the figures as tables: "figure 3"."""

@@ -17,6 +17,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel
 
+from repro.auditing.audit import Audited
 from repro.data import manifest
 from repro.data.build import Prepared
 from repro.data.cache import Receipt
@@ -93,6 +94,7 @@ FORMS: dict[str, Any] = {
     "status": list[State],
     "compare": list[ComparedCell],
     "claims": list[JudgedClaim],
+    "audit": list[Audited],
     "run PAPER --dry-run": DryRun,
     "check": list[Checked],
 }

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from repro.auditing.audit import Audited
+from repro.report import audits
 from repro.report.claims import claims_text, found
 from repro.report.tables import markdown
 from repro.results.claims.judge import JudgedClaim
@@ -86,3 +88,18 @@ class Claims(list[JudgedClaim]):
 
     def __str__(self) -> str:
         return claims_text(self)
+
+
+class Audits(list[Audited]):
+    """Audits of papers, in a list; shown as `repro audit` prints them."""
+
+    def __repr__(self) -> str:
+        return audits.text(self)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the findings, one per row."""
+        import pandas as pd
+
+        names = ["paper", "table", "rule", "severity", "says", "inequality", "left", "right"]
+        rows = [{name: getattr(f, name) for name in names} for one in self for f in one.findings]
+        return pd.DataFrame(rows, columns=names)

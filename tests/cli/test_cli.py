@@ -30,7 +30,18 @@ from repro.experiment import Spec
 from repro.results import frozen
 from repro.runs import records
 
-COMMANDS = ["list", "show", "fetch", "run", "status", "compare", "figure", "freeze", "clean"]
+COMMANDS = [
+    "list",
+    "show",
+    "fetch",
+    "run",
+    "status",
+    "compare",
+    "audit",
+    "figure",
+    "freeze",
+    "clean",
+]
 
 BREAKING = breaking('raise ValueError("negative dimensions are not allowed")')
 

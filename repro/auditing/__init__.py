@@ -1,0 +1,1 @@
+"""Printed numbers tested on their own: without records, data, models or torch."""
