@@ -24,7 +24,7 @@ class EASE:
     """Item-item regression with a zero diagonal, in closed form."""
 
     l2: NonNegative = 500.0
-    """Lambda; the paper's value for ML-20M."""
+    """Lambda; the value for ML-20M. [paper]"""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["ItemWeights"]:
         """Solve once; there is one epoch."""
