@@ -216,6 +216,12 @@ class Field:
             return _kinds(self.annotation)
         return self.range.refuses(value) if self.range and value is not None else ""
 
+    def choices(self) -> list[Any]:
+        """Return the values that it can have, if these are few: of a Literal or a bool."""
+        if self.annotation.startswith("Literal["):
+            return list(_choices(self.annotation.partition(" | ")[0]))
+        return [True, False] if self.annotation == "bool" else []
+
     def plain(self, value: Any) -> Any:
         """Return a value in its one JSON form: tuples are lists, a float's 500 is 500.0."""
         if isinstance(value, tuple):

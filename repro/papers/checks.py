@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from repro import metrics
 from repro.errors import ReproError, unknown
 from repro.papers.printed import number_in
-from repro.papers.settings import source_faults
 from repro.papers.schema import STATISTICS, PaperFile, Row, Table, Tolerance
+from repro.papers.settings import source_faults
 from repro.plugins import MODELS
 
 

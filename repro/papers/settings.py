@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ from repro.errors import ReproError, unknown
 from repro.hyperparameters import Condition, Source, Sources, sources_in
 from repro.papers.paper import Paper
 from repro.papers.rows import Entry
-from repro.papers.schema import PaperFile, Row, Sourced, View
+from repro.papers.schema import Grid, PaperFile, Row, Sourced, View
 from repro.plugins import MODELS, PROTOCOLS
 
 Part = Literal["data", "split", "selection", "seeds", "model"]
@@ -146,40 +146,39 @@ def _of(
 
 def source_faults(content: PaperFile) -> Iterator[str]:
     """Yield the faults of a table file's `sources`: unknown sources, and settings of nothing."""
-    yield from _faults(content.paper, "paper", content)
-    for key, view in content.views.items():
-        yield from _faults(view, f"views.{key}", content)
-    grids = {"tables": content.tables, "figures": content.figures}
-    for kind, numbered in grids.items():
-        for number, grid in numbered.items():
-            yield from _faults(grid, f"{kind}.{number}", content)
-            for row in grid.lines if kind == "figures" else grid.rows:  # type: ignore[attr-defined]
-                at = f'{kind}.{number}, row "{row.label}"'
-                for where, part in [(at, row), *((f"{at}, at.{k}", p) for k, p in row.at.items())]:
-                    yield from _faults(part, where, content)
+    parts: list[tuple[str, Sourced]] = [("paper", content.paper)]
+    parts += [(f"views.{key}", view) for key, view in content.views.items()]
+    grids: list[tuple[str, Grid, Sequence[Row]]] = [
+        *((f"tables.{n}", one, one.rows) for n, one in content.tables.items()),
+        *((f"figures.{n}", one, one.lines) for n, one in content.figures.items()),
+    ]
+    for at, grid, rows in grids:
+        parts.append((at, grid))
+        for row in rows:
+            here = f'{at}, row "{row.label}"'
+            parts += [(here, row), *((f"{here}, at.{k}", one) for k, one in row.at.items())]
+    known: dict[str, set[str]] = {}
+    for at, part in parts:
+        for text, names in part.sources.items():
+            try:
+                sources_in(text)
+            except ReproError as error:
+                yield f"{at}.sources: {error}"
+            for name in names:
+                owner, _, setting = name.rpartition(".")
+                if owner not in known:
+                    known[owner] = _known(owner, [row for _, _, rows in grids for row in rows])
+                if setting not in known[owner]:
+                    kind = f"setting of {owner}" if owner else "setting"
+                    yield str(unknown(kind, setting, known[owner], f"{at}.sources"))
 
 
-def _faults(part: Sourced, at: str, content: PaperFile) -> Iterator[str]:
-    for text, names in part.sources.items():
-        try:
-            sources_in(text)
-        except ReproError as error:
-            yield f"{at}.sources: {error}"
-        for name in names:
-            owner, _, setting = name.rpartition(".")
-            known = _known(owner, content)
-            if setting not in known:
-                kind = f"setting of {owner}" if owner else "setting"
-                yield str(unknown(kind, setting, known, f"{at}.sources"))
-
-
-def _known(owner: str, content: PaperFile) -> set[str]:
+def _known(owner: str, rows: Sequence[Row]) -> set[str]:
     """Return the settings that can stand after a model, a row's label, "protocol", or alone."""
     if owner in MODELS:
         return {field.name for field in MODELS.entry(owner).fields}
     if owner == "protocol":
         return {f.name for name in PROTOCOLS.names() for f in PROTOCOLS.entry(name).fields}
-    rows = [row for table in content.with_figures().values() for row in table.rows]
     chosen = [row for row in rows if not owner or row.label == owner]
     models = {m for row in chosen for m in [row.model, *(p.model for p in row.at.values())] if m}
     own = {field.name for m in models if m in MODELS for field in MODELS.entry(m).fields}

@@ -79,12 +79,12 @@ def paired(
             ]
         )
         of_seeds = values.mean(axis=1)
-        error = _standard_error(values)
+        error = standard_error(values)
         made.append(Difference(label, float(values.mean()), error, tuple(of_seeds.tolist())))
     return Pair(group, row[0], against[0], values.shape[1], tuple(hits), tuple(made))
 
 
-def _standard_error(values: Values) -> float | None:
+def standard_error(values: Values) -> float | None:
     """Return the standard error of the mean of values, shape (S seeds, U users); None for one user.
 
     Users and seeds are crossed, and both are samples (two-way random effects). The users' part is
