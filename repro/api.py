@@ -1,6 +1,6 @@
 """What `import repro` offers: data, protocols, models, training, papers and results in a notebook.
 
-The commands `list`, `fetch`, `run`, `status` and `compare` do what these functions do. Progress is
+Most commands, such as `list`, `fetch`, `run` and `compare`, do what these functions do. Progress is
 shown only to an audience that is given. `dataset` takes a DataFrame, and `to_frame` returns one.
 """
 
@@ -20,7 +20,7 @@ from repro.interactions import Dataset
 from repro.papers import library
 from repro.papers.paper import Paper
 from repro.report import lists
-from repro.report.notebook import Comparison, Records
+from repro.report.notebook import Comparison, Records, explain, ledger
 from repro.results.comparison import compare_all
 from repro.runs import batch
 from repro.runs import records as record_files
@@ -45,7 +45,9 @@ __all__ = [
     "compare",
     "dataset",
     "evaluate",
+    "explain",
     "fit",
+    "ledger",
     "paper",
     "rank",
     "records",
@@ -278,8 +280,7 @@ def run(
         run failed. Finished runs are recorded.
     """
     asked = asked_for(paper, table, figure, rows, added, views, seeds, settings, model, smoke)
-    folder = Path(runs) if runs else paths.runs()
-    how = How(folder, device, threads, jobs, engine, deterministic, force)
+    how = How(Path(runs or paths.runs()), device, threads, jobs, engine, deterministic, force)
     quiet = Quiet()
     done = replace(batch.run(asked, how, audience or quiet), messages=tuple(quiet.said))
     if done.exit_code:
@@ -346,5 +347,4 @@ def compare(
         If there is no such paper, table or row.
     """
     chosen = [library.load(name) for name in papers or library.papers()]
-    known = records(runs)
-    return Comparison(compare_all(chosen, known, table=table, smoke=smoke, against=against))
+    return Comparison(compare_all(chosen, records(runs), table=table, smoke=smoke, against=against))

@@ -15,7 +15,7 @@ from repro.errors import EXIT_CODES, ReproError, of_the_system
 GROUPS = {
     "Papers and data": ("list", "show", "fetch"),
     "Runs": ("run", "status", "clean"),
-    "Results": ("compare", "figure", "freeze"),
+    "Results": ("compare", "explain", "ledger", "figure", "freeze"),
 }
 """The commands, as `repro --help` groups them."""
 
@@ -113,4 +113,5 @@ def main() -> None:
     app()
 
 
-from repro.cli import clean, compare, fetch, figure, freeze, list_, run, show, status  # noqa: E402, F401 - they register themselves
+from repro.cli import clean, compare, explain, fetch, figure, freeze, ledger  # noqa: E402, F401, I001
+from repro.cli import list_, run, show, status  # noqa: E402, F401 - all of them register themselves

@@ -23,6 +23,8 @@ from repro.data.cache import Receipt
 from repro.hyperparameters import Field
 from repro.papers.schema import About, Figure, Table, View
 from repro.report.lists import DatasetLine, MetricLine, PaperLine, PluginLine
+from repro.results.explanation import Explanation
+from repro.results.ledger import Reading
 from repro.results.summary import Summary
 from repro.results.verdicts import ComparedCell
 from repro.runs.dry_run import DryRun
@@ -87,6 +89,8 @@ FORMS: dict[str, Any] = {
     "show PROTOCOL": ShownPlugin,
     "status": list[State],
     "compare": list[ComparedCell],
+    "explain PAPER --table NUMBER --row LABEL": list[Explanation],
+    "ledger": list[Reading],
     "run PAPER --dry-run": DryRun,
 }
 """What each command prints with ``--json``."""

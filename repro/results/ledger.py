@@ -81,7 +81,7 @@ class Reading:
         return self.variations[0].effects[0] if self.variations else None
 
 
-def ledger(papers: Iterable[Paper], records: Iterable[Record]) -> list[Reading]:
+def readings(papers: Iterable[Paper], records: Iterable[Record]) -> list[Reading]:
     """Return the open readings of some papers' rows, the largest effects first.
 
     Effects are ordered by their size in standard errors, then by their size; those without a known
@@ -95,7 +95,7 @@ def ledger(papers: Iterable[Paper], records: Iterable[Record]) -> list[Reading]:
         All there are.
     """
     every = list(records)
-    found = [reading for paper in papers for reading in _of(paper, every)]
+    found = [one for paper in papers for one in _of(paper, every)]
     return sorted(found, key=lambda one: (not one.variations, *_order(one.largest)))
 
 
@@ -105,7 +105,7 @@ def of_row(paper: Paper, entry: Entry, records: Iterable[Record]) -> list[Readin
     Parameters
     ----------
     paper, records
-        As in `ledger`.
+        As in `readings`.
     entry : Entry
         The row, on one of the paper's own views.
     """
@@ -286,8 +286,22 @@ def _finished(paper: Paper, one: _Kept) -> Reading:
         sources=[list(s.sources) for s in one.settings],
         places=list(one.places),
         variations=variations,
-        command="" if variations else _command(paper, one),
+        command="" if variations else _planned(paper, one) or _command(paper, one),
     )
+
+
+def _planned(paper: Paper, one: _Kept) -> str:
+    """Return the run of a row of ours that varies a reading alone; "" if there is none."""
+    made = one.entry.experiment()
+    assert made is not None, "it has a reading"
+    aside = {_key(s) for s in settings(paper, one.entry) if _aside(s)}
+    for other in paper.entries[one.entry.table]:
+        if other.added == ("row",) and other.at == one.entry.at and other.model == one.entry.model:
+            its = other.experiment()
+            d = differing(flat(made), flat(its)) - aside if its else set()
+            if d == {_key(s) for s in one.settings}:
+                return run_command(paper, other)
+    return ""
 
 
 def _command(paper: Paper, one: _Kept) -> str:

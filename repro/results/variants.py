@@ -181,7 +181,7 @@ def epochs(metric: str, published: str, records: Sequence[Record]) -> list[Varia
             continue
         chosen = {"the last epoch": looks[-1]}
         if any(metric in one.get("valid", {}) for one in looks):
-            chosen["the best on validation"] = max(
+            chosen["the best on validation by this metric"] = max(
                 (one for one in looks if metric in one.get("valid", {})),
                 key=lambda one: one["valid"][metric],
             )
