@@ -147,8 +147,15 @@ _CONDITION = re.compile(r"if (\w+)(?:=([\w|]+))?")
 
 
 @cache  # the same few for every row of every table
-def sources_in(text: str) -> Sources:
+def sources_in(text: str, where: str = "") -> Sources:
     """Read sources: "paper 4.3; code", "ours; not paper Eq. 11", "ours; if optimizer=sgd".
+
+    Parameters
+    ----------
+    text : str
+        The sources.
+    where : str
+        File and key, for the message.
 
     Raises
     ------
@@ -169,7 +176,7 @@ def sources_in(text: str) -> Sources:
             used_if = Condition(found[1], tuple(found[2].split("|")) if found[2] else ())
         else:
             raise ReproError(
-                f"'{part}' is no source of a setting",
+                f"{where and f'{where}: '}'{part}' is no source of a setting",
                 f"begin with {', '.join(KINDS)}; as in 'paper 4.3; not code' or 'ours'",
             )
     return Sources(tuple(stated), used_if)
@@ -178,8 +185,15 @@ def sources_in(text: str) -> Sources:
 _AT_THE_END = re.compile(r"(.*?) ?\[((?:not )?(?:{}).*)\]".format("|".join(KINDS)))
 
 
-def split_doc(doc: str) -> tuple[str, Sources]:
+def split_doc(doc: str, where: str = "") -> tuple[str, Sources]:
     """Return a field's docstring without the sources in brackets at its end, and the sources.
+
+    Parameters
+    ----------
+    doc : str
+        The docstring, in one line.
+    where : str
+        File and field, for the message.
 
     Examples
     --------
@@ -188,7 +202,7 @@ def split_doc(doc: str) -> tuple[str, Sources]:
     ('Of z at each step.', '4.3')
     """
     found = _AT_THE_END.fullmatch(doc)
-    return (found[1], sources_in(found[2])) if found else (doc, Sources())
+    return (found[1], sources_in(found[2], where)) if found else (doc, Sources())
 
 
 @dataclass(frozen=True)

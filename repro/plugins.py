@@ -228,12 +228,7 @@ def _read(name: str, path: Path, attribute: str, _changed: int) -> Plugin:
         if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
             doc = " ".join(str(after.value.value).split())
         required = node.value is None
-        try:
-            doc, sources = split_doc(doc)
-        except ReproError as error:
-            raise ReproError(
-                f"{path}, line {after.lineno}: {node.target.id}: {error.message}", error.hint
-            ) from error
+        doc, sources = split_doc(doc, f"{path}, line {after.lineno}: {node.target.id}")
         fields.append(Field(node.target.id, annotation, default, doc, required, limits, sources))
     return Plugin(
         name,

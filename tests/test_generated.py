@@ -151,6 +151,12 @@ COMMANDS = {
     "show PROTOCOL": ["show leave_one_out", "show strong_generalization"],
     "status": ["status toy acvae --added"],
     "compare": ["compare toy", "compare acvae dave sevae"],
+    "explain PAPER --table NUMBER --row LABEL": [
+        "explain toy --table 1 --row EASE",
+        "explain dave --table 4 --row DAVE",
+        "explain acvae --table 2 --row ACVAE --metric NDCG@10",
+    ],
+    "ledger": ["ledger dave mvae"],
     "run PAPER --dry-run": ["run toy --dry-run --table 1", "run sevae --dry-run --table 2"],
 }
 """What is asked, by the form of its answer."""

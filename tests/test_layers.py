@@ -131,7 +131,17 @@ def test_files_and_functions_are_short_and_the_root_holds_the_nouns() -> None:
                 assert length <= LONGEST_FUNCTION, f"{room(path)}.{node.name}: {length} lines"
 
 
-@pytest.mark.parametrize("command", ["--help", "list models", "show mult_vae", "compare toy"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "--help",
+        "list models",
+        "show mult_vae",
+        "compare toy",
+        "explain dave --table 4 --row DAVE",
+        "ledger mvae",
+    ],
+)
 def test_commands_that_only_read_start_without_torch(command: str) -> None:
     program = (
         "import sys; from repro.cli import app; "

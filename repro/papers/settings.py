@@ -161,9 +161,9 @@ def source_faults(content: PaperFile) -> Iterator[str]:
     for at, part in parts:
         for text, names in part.sources.items():
             try:
-                sources_in(text)
+                sources_in(text, f"{at}.sources")
             except ReproError as error:
-                yield f"{at}.sources: {error}"
+                yield str(error)
             for name in names:
                 owner, _, setting = name.rpartition(".")
                 if owner not in known:

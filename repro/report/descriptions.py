@@ -18,6 +18,7 @@ from repro.papers import library
 from repro.papers.paper import Paper
 from repro.plugins import MODELS, PROTOCOLS, Plugin
 from repro.report import tables
+from repro.report.explanations import source
 from repro.report.tables import WIDTH
 from repro.results import verdicts
 from repro.runs.leftovers import Leftover
@@ -173,7 +174,9 @@ def plugin(entry: Plugin) -> str:
         default = "" if field.required else f" = {field.default!r}"
         limits = f", {field.range.words}" if field.range else ""
         parts.append(f"  {field.name}: {field.annotation}{default}{limits}")
-        parts += [f"      {field.doc}"] if field.doc else []
+        stated = f"[{source(field.sources.stated)}]" if field.sources.stated else ""
+        said = " ".join(filter(None, [field.doc, stated]))
+        parts += [f"      {said}"] if said else []
     return "\n".join(parts)
 
 

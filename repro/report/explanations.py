@@ -14,9 +14,10 @@ from repro.hyperparameters import Source
 from repro.papers.settings import Setting
 from repro.report.runs import duration
 from repro.report.tables import WIDTH, bullets
-from repro.results.explanation import Data, ExplainedCell, Explanation, Ran
+from repro.results.explanation import ExplainedCell, Explanation
 from repro.results.ledger import Reading, Variation
 from repro.results.measured import Effect
+from repro.results.origins import Data, Ran
 from repro.results.variants import Variant
 from repro.results.verdicts import MARKS
 
@@ -133,7 +134,8 @@ def _data(data: Data, stated: list[Setting]) -> list[str]:
     rows = []
     for file in data.files:
         hashes = [f"{kind} {value[:12]}…" for kind, value in file.hashes.items()]
-        rows.append(["file", f"{file.name}: {file.state}", ", ".join(hashes) or "no hash is known"])
+        unknown = "" if file.state == "generated" else "no hash is known"
+        rows.append(["file", f"{file.name}: {file.state}", ", ".join(hashes) or unknown])
     lines = tabulate(rows, tablefmt="plain").splitlines()
     steps = "; ".join(data.steps) or "none"
     if data.variants:

@@ -6,73 +6,21 @@ import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from repro.data import cache, manifest, views
 from repro.errors import ReproError, unknown
 from repro.metrics import parse
 from repro.papers.paper import Paper
 from repro.papers.rows import Cell, Entry
 from repro.papers.settings import Setting, settings
-from repro.results import frozen
 from repro.results.comparison import compare
 from repro.results.frozen import Frozen
 from repro.results.ledger import Reading, of_row, run_command
-from repro.results.variants import Variant, epochs, judged, variants
+from repro.results.origins import Data, Ran, data_of, frozen_rows, of_frozen, of_record
+from repro.results.variants import Variant, epochs, has_hits, judged, variants
 from repro.results.verdicts import ComparedCell
 from repro.runs.plan import place_names
 from repro.runs.records import Record
-
-
-@dataclass(frozen=True)
-class DataFile:
-    """A file that the data comes in."""
-
-    name: str
-    hashes: dict[str, str]
-    """The manifest's, by kind."""
-    state: Literal["verified", "not verified", "not in the cache", "generated"]
-
-
-@dataclass(frozen=True)
-class Data:
-    """Where a row's data comes from."""
-
-    dataset: str
-    """Archive and view."""
-    title: str
-    files: list[DataFile]
-    source: str
-    """Who says how the view is made."""
-    steps: list[str]
-    """In order, with the counts expected after each."""
-    variants: list[str]
-    """What the manifest tries after them, where the source leaves it open."""
-    digest: str
-    """Of the view that is in the cache; empty if none is."""
-
-
-@dataclass(frozen=True)
-class Ran:
-    """A run of the row: its record, or the frozen line of one."""
-
-    kind: Literal["record", "frozen"]
-    id: str
-    seed: int
-    epoch: int | None
-    """The one that counts; null where each metric has its own."""
-    seconds: float
-    began: str
-    version: str
-    commit: str
-    dirty: bool
-    """Whether the code differed from its commit."""
-    device: str
-    cpu: str
-    threads: int | None
-    verified: bool
-    """Whether the data had the hashes of its manifest."""
-    digest: str
 
 
 @dataclass(frozen=True)
@@ -212,9 +160,9 @@ def _explained(
     ids = {id for cell in chosen for id in cell.runs}
     own = sorted((r for r in records if r.id in ids), key=lambda r: r.experiment.seed)
     shortened = next((cell.shortened for cell in chosen), "")
-    frozen_rows = [] if own else _frozen(paper, entry, shortened)
-    by_seed = {one.seed: _of_frozen(one) for one in frozen_rows}
-    runs = [_of_record(r) for r in own] or [by_seed[seed] for seed in sorted(by_seed)]
+    kept = [] if own else frozen_rows(paper, entry, shortened)
+    by_seed = {one.seed: of_frozen(one) for one in kept}
+    runs = [of_record(r) for r in own] or [by_seed[seed] for seed in sorted(by_seed)]
     table, obstacle = paper.table(entry.table), entry.obstacle()
     cutoffs = sorted({parse(name)[1] for name in table.metrics.values()})
     each = any(r.experiment.selection.each for r in own)
@@ -231,15 +179,15 @@ def _explained(
         quoted_from=entry.quoted_from,
         command="" if obstacle else run_command(paper, entry),
         obstacle=obstacle[1] if obstacle else "",
-        data=_data(entry.dataset),
+        data=data_of(entry.dataset),
         n_users=own[0].n_users if own else None,
         settings=settings(paper, entry),
         shortened=shortened,
         runs=runs,
-        evidence=("last" if each else "chosen") if own else "",
+        evidence=("last" if each else "chosen") if any(map(has_hits, own)) else "",
         tie_size=statistics.fmean(r.tie_size for r in own) if own else None,
         constant=statistics.fmean(r.constant for r in own) if own else None,
-        cells=[_cell(cell, chosen, own, frozen_rows, cutoffs) for cell in asked],
+        cells=[_cell(cell, chosen, own, kept, cutoffs) for cell in asked],
         ledger=readings,
         notes=[text for _, text in entry.notes],
         missing=_missing(entry, runs, own, shortened, run_command(paper, entry)),
@@ -257,92 +205,6 @@ def _chosen(cells: list[ComparedCell]) -> list[ComparedCell]:
     return [cell for cell in cells if not cell.shortened]
 
 
-def _data(dataset: str) -> Data | None:
-    archive, name = manifest.split_id(dataset)
-    if archive not in manifest.names():
-        return None
-    found = manifest.load(archive)
-    view, have, known = found.view(name), cache.receipts(found), views.prepared(dataset)
-    read = [found.read[part] for part in view.read.values()]
-    members = dict.fromkeys(m for one in read for choice in one.choices() for m in choice)
-    files = [DataFile(found.archive.file_name, found.archive.stated(), _whole(found, have))]
-    files = files if found.archive.url else []
-    for member in members:
-        stated = found.members[member].stated() if member in found.members else {}
-        receipt = have.get(member)
-        state: Any = "generated" if found.generate else "not in the cache"
-        if receipt and not found.generate:
-            state = "verified" if receipt.verified else "not verified"
-        files.append(DataFile(member, stated, state))
-    recipes = view.recipes()
-    return Data(
-        dataset=dataset,
-        title=found.archive.title,
-        files=files,
-        source=view.source,
-        steps=[_step(one) for one in view.steps],
-        variants=list(recipes) if "" not in recipes else [],
-        digest=known.digest if known else "",
-    )
-
-
-def _whole(found: manifest.Manifest, have: dict[str, cache.Receipt]) -> Any:
-    """Return the state of an archive, which is not kept: that of the members it gave."""
-    given = [have[name] for name in found.all_members() if name in have]
-    if not given:
-        return "not in the cache"
-    return "verified" if all(one.verified for one in given) else "not verified"
-
-
-def _step(step: dict[str, Any]) -> str:
-    expected = ", ".join(f"{n:,} {kind}" for kind, n in step.get("expect", {}).items())
-    text = ", ".join(f"{k} = {v}" for k, v in step.items() if k != "expect")
-    return f"{text} (gives {expected})" if expected else text
-
-
-def _of_record(record: Record) -> Ran:
-    made = record.environment
-    return Ran(
-        kind="record",
-        id=record.id,
-        seed=record.experiment.seed,
-        epoch=None if record.experiment.selection.each else record.epoch,
-        seconds=record.seconds,
-        began=record.began,
-        version=record.code.get("version", ""),
-        commit=record.code.get("commit", ""),
-        dirty=record.dirty,
-        device=made.get("device", ""),
-        cpu=made.get("cpu", ""),
-        threads=made.get("threads"),
-        verified=record.verified,
-        digest=record.digest,
-    )
-
-
-def _frozen(paper: Paper, entry: Entry, shortened: str) -> list[Frozen]:
-    """Return the frozen numbers of a row, of the data that was frozen last."""
-    origin = "added" if "row" in entry.added else "paper"
-    place = entry.table, entry.row, entry.group_label, origin, shortened
-    found = [
-        one
-        for one in frozen.load(paper.id)
-        if (one.table, one.row, one.group, one.origin, one.shortened) == place
-    ]
-    newest = max(found, key=lambda one: one.began).digest if found else ""
-    return [one for one in found if one.digest == newest]
-
-
-def _of_frozen(one: Frozen) -> Ran:
-    shared = Ran.__dataclass_fields__.keys() - {"kind", "id", "epoch"}
-    return Ran(
-        kind="frozen",
-        id=one.experiment,
-        epoch=None if one.select == "test:each" else one.epoch,
-        **{name: getattr(one, name) for name in shared},
-    )
-
-
 def _cell(
     cell: Cell,
     compared: list[ComparedCell],
@@ -352,7 +214,7 @@ def _cell(
 ) -> ExplainedCell:
     of_cell = next((c for c in compared if c.label == cell.label), None)
     metric, ours, spread = cell.metric, None, None
-    found = variants(metric, cell.published, [r for r in own if r.folder], cutoffs)
+    found = variants(metric, cell.published, own, cutoffs)
     numbers = [
         (r.value, r.standard_error) for one in own if one.has(metric) for r in [one.result(metric)]
     ]

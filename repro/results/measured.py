@@ -20,6 +20,7 @@ from repro.plugins import MODELS
 from repro.results import figures, frozen
 from repro.results.differences import paired
 from repro.results.frozen import Frozen, RowName
+from repro.results.variants import has_hits
 from repro.runs.records import Record
 
 Numbers = dict[int, tuple[float, float | None]]
@@ -51,7 +52,7 @@ class Measured:
         """Return the results in a metric; one that a record was not asked for, from its hits."""
         known = dict(self.numbers.get(metric, {}))
         for record in self.records:
-            if record.experiment.seed not in known and record.has(metric) and record.folder:
+            if record.experiment.seed not in known and record.has(metric) and has_hits(record):
                 found = record.result(metric)
                 known[record.experiment.seed] = found.value, found.standard_error
         return known
@@ -217,9 +218,10 @@ def effect(base: Measured, other: Measured, label: str, metric: str) -> Effect |
     label, metric : str
         The metric as printed, and as ours.
     """
-    if base.records and other.records:
-        named = RowName(other.row), other.records
-        found = paired(base.group, named, (RowName(base.row), base.records), {label: metric})
+    before, after = (list(filter(has_hits, one.records)) for one in (base, other))
+    if before and after:
+        named = RowName(other.row), after
+        found = paired(base.group, named, (RowName(base.row), before), {label: metric})
         if found:
             one = found.differences[0]
             return _effect(label, one.value, one.standard_error, True, len(found.seeds))
@@ -228,9 +230,9 @@ def effect(base: Measured, other: Measured, label: str, metric: str) -> Effect |
         return None
     shared = sorted(mine.keys() & theirs.keys())
     ours = [mine[seed] for seed in shared] if shared else list(mine.values())
-    before = [theirs[seed] for seed in shared] if shared else list(theirs.values())
-    value = statistics.fmean(v for v, _ in ours) - statistics.fmean(v for v, _ in before)
-    return _effect(label, value, _unpaired(ours, before, bool(shared)), False, len(shared))
+    of_base = [theirs[seed] for seed in shared] if shared else list(theirs.values())
+    value = statistics.fmean(v for v, _ in ours) - statistics.fmean(v for v, _ in of_base)
+    return _effect(label, value, _unpaired(ours, of_base, bool(shared)), False, len(shared))
 
 
 def _unpaired(
