@@ -86,7 +86,8 @@ class _Row:
         yield self._setting("split", "protocol", made.protocol.name, of_view, ours)
         for name, value in made.protocol.params.items():
             stated = self._stated(of_view, (f"protocol.{name}", "protocol"))
-            yield _of("split", f"protocol.{name}", value, *stated, ours)
+            part: Part = "seeds" if name == "seed" else "split"  # chance, and no reading
+            yield _of(part, f"protocol.{name}", value, *stated, ours)
         for name in SELECTION:
             value = getattr(made, name)
             if name == "select" or value != type(made).__dataclass_fields__[name].default:
@@ -139,7 +140,7 @@ def _of(
     part: Part, name: str, value: Any, found: Sources, where: str, ours: bool, used: bool = True
 ) -> Setting:
     if not where and ours:
-        found, where = OURS, "view" if part in ("data", "split") else "row"
+        found, where = OURS, "view" if name == "dataset" or "protocol" in name else "row"
     stated: Any = where
     return Setting(part, name, value, found.stated, stated, used)
 

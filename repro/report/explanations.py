@@ -141,7 +141,7 @@ def _data(data: Data, stated: list[Setting]) -> list[str]:
     if data.variants:
         steps += f"; then the first of {len(data.variants)} readings that gives the expected counts"
     about = [("data", data.title), ("view", data.dataset), ("as", data.source), ("steps", steps)]
-    about += [("by", _who(one)) for one in stated]
+    about += [("stated", _who(one)) for one in stated]
     about += [("digest", data.digest or "not in the cache")]
     return [*_pairs(about), *lines]
 
@@ -156,7 +156,12 @@ def _pairs(about: Iterable[tuple[str, str]]) -> list[str]:
 
 def _settings(settings: list[Setting]) -> list[str]:
     rows = [
-        [s.name.removeprefix("protocol."), value(s.value), _who(s), "" if s.used else "unused"]
+        [
+            s.name.removeprefix("protocol.") if s.part == "split" else s.name,
+            value(s.value),
+            _who(s),
+            "" if s.used else "unused",
+        ]
         for s in settings
     ]
     return tabulate(rows, tablefmt="plain", disable_numparse=True).splitlines()
@@ -236,6 +241,8 @@ def _readings(cell: ExplainedCell, one: Explanation) -> list[str]:
     lines += grid.splitlines()
     if len(cell.readings) > SHOWN:
         lines.append(f"{len(cell.readings) - SHOWN} more are farther away; --json has them")
+    if cell.same:
+        lines.append(f"the same for every user here: {', '.join(cell.same)}")
     exact = [v.name for v in shown if v.prints]
     if cell.published and not (cell.ours and cell.ours.prints):
         said = f"The printed {cell.published} is what {' and '.join(exact)} give" if exact else ""

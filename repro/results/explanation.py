@@ -45,6 +45,8 @@ class ExplainedCell:
     readings: list[Variant]
     """The metric under other formulas, cut-offs and denominators, nearest to the printed number
     first."""
+    same: list[str]
+    """Readings that give every test user the same here."""
     note: str
 
 
@@ -214,7 +216,7 @@ def _cell(
 ) -> ExplainedCell:
     of_cell = next((c for c in compared if c.label == cell.label), None)
     metric, ours, spread = cell.metric, None, None
-    found = variants(metric, cell.published, own, cutoffs)
+    found, same = variants(metric, cell.published, own, cutoffs)
     numbers = [
         (r.value, r.standard_error) for one in own if one.has(metric) for r in [one.result(metric)]
     ]
@@ -239,6 +241,7 @@ def _cell(
         marks="".join(dict.fromkeys(marks + cell.doubts)),
         epochs=epochs(metric, cell.published, own),
         readings=found[1:],
+        same=same,
         note=cell.note,
     )
 

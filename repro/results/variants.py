@@ -59,10 +59,10 @@ def judged(
 
 def variants(
     metric: str, published: str, records: Sequence[Record], cutoffs: Sequence[int] = ()
-) -> list[Variant]:
+) -> tuple[list[Variant], list[str]]:
     """Return the readings of a cell, its own first, then by distance from the printed number.
 
-    A reading whose users all have the values of the cell's own is left out.
+    Those that give every user the same as the cell's own follow apart, by name.
 
     Parameters
     ----------
@@ -77,20 +77,22 @@ def variants(
     """
     hits = [record.hits() for record in records if has_hits(record)]
     if not hits or any(len(n) != len(hits[0][1]) for _, n in hits):
-        return []
+        return [], []
     width = hits[0][0].shape[1]
 
     def made(compute: _PerUser) -> Values:
         return np.stack([compute(h, n) for h, n in hits])
 
     own = made(lambda h, n: metrics.per_user(metric, h, n))
-    found = [_variant("own", metric, own, published)]
+    found, same = [_variant("own", metric, own, published)], []
     for kind, name, compute in _readings(metric, width, cutoffs):
         values = made(compute)
-        if not np.allclose(values, own, rtol=0, atol=1e-12):
+        if np.allclose(values, own, rtol=0, atol=1e-12):
+            same.append(name)
+        else:
             found.append(_variant(kind, name, values, published))
     target = float(number_in(published)) if published else found[0].value
-    return [found[0], *sorted(found[1:], key=lambda one: abs(one.value - target))]
+    return [found[0], *sorted(found[1:], key=lambda one: abs(one.value - target))], same
 
 
 _PerUser = Callable[[Hits, Counts], Values]

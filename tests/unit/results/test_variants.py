@@ -36,7 +36,7 @@ def by_name(found: list[Variant]) -> dict[str, float]:
 
 
 def test_readings_worked_by_hand(tmp_path: Path) -> None:
-    found = by_name(variants("ndcg@2", "", [saved(tmp_path)]))
+    found = by_name(variants("ndcg@2", "", [saved(tmp_path)])[0])
     two, three = 1 / log2(3), 1 / log2(4)
     assert found["ndcg@2"] == pytest.approx((1 / (1 + two) + two) / 3)
     assert found["ndcg@1"] == pytest.approx(1 / 3)
@@ -53,13 +53,13 @@ def test_readings_worked_by_hand(tmp_path: Path) -> None:
 
 
 def test_recall_over_pairs_worked_by_hand(tmp_path: Path) -> None:
-    found = by_name(variants("recall@3", "", [saved(tmp_path)]))
+    found = by_name(variants("recall@3", "", [saved(tmp_path)])[0])
     assert found["recall@3"] == pytest.approx((2 / 4 + 1 + 0) / 3)
     assert found["hits of all users over targets of all users"] == pytest.approx(3 / 7)
 
 
 def test_the_printed_number_is_recognised_in_another_recall(tmp_path: Path) -> None:
-    found = variants("capped_recall@2", "0.4167", [saved(tmp_path)])
+    found, _ = variants("capped_recall@2", "0.4167", [saved(tmp_path)])
     own, nearest = found[0], found[1]
     assert (own.kind, own.name, own.prints) == ("own", "capped_recall@2", False)
     assert (nearest.kind, nearest.name, nearest.prints) == ("formula", "recall@2", True)
@@ -69,20 +69,22 @@ def test_the_printed_number_is_recognised_in_another_recall(tmp_path: Path) -> N
     assert own.z == pytest.approx((own.value - 0.4167) / own.standard_error)
 
 
-def test_readings_that_are_the_same_for_every_user_are_left_out(tmp_path: Path) -> None:
-    one_target = variants("hit_rate@2", "0.5", [saved(tmp_path, targets=[1, 1, 1])])
-    assert {"recall@2", "capped_recall@2"}.isdisjoint(one.name for one in one_target)
+def test_readings_that_are_the_same_for_every_user_stand_apart(tmp_path: Path) -> None:
+    one_target = [[1, 0, 0], [0, 1, 0], [0, 0, 0]]
+    found, same = variants("hit_rate@2", "0.5", [saved(tmp_path, one_target, [1, 1, 1])])
+    assert {"recall@2", "capped_recall@2"} <= set(same)
+    assert set(same).isdisjoint(one.name for one in found)
 
 
 def test_seeds_are_averaged_and_their_spread_counts(tmp_path: Path) -> None:
     two = [saved(tmp_path), saved(tmp_path, [[0, 0, 0], [1, 0, 0], [1, 1, 0]], seed=1)]
-    alone, both = variants("hit_rate@2", "", two[:1])[0], variants("hit_rate@2", "", two)[0]
+    alone, both = (variants("hit_rate@2", "", some)[0][0] for some in (two[:1], two))
     assert both.value == pytest.approx((2 / 3 + 2 / 3) / 2)
     assert alone.standard_error == pytest.approx(np.std([1, 1, 0], ddof=1) / np.sqrt(3))
 
 
 def test_without_a_record_there_is_no_reading() -> None:
-    assert variants("ndcg@10", "0.5", []) == []
+    assert variants("ndcg@10", "0.5", []) == ([], [])
 
 
 @settings(deadline=None)
@@ -96,10 +98,10 @@ def test_every_reading_is_a_mean_that_its_printed_form_finds(
 ) -> None:
     targets = np.maximum(hits.sum(axis=1) + more, 1)
     made = saved(tmp_path_factory.mktemp("run"), hits, targets)
-    for one in variants(metric, "", [made]):
+    for one in variants(metric, "", [made])[0]:
         assert np.isfinite(one.value)
         printed = f"{one.value:.4f}"
-        again = variants(metric, printed, [made])
+        again, _ = variants(metric, printed, [made])
         assert next(v for v in again if v.name == one.name).prints
 
 
