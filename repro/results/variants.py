@@ -173,8 +173,9 @@ def _pooled(k: int) -> _PerUser:
 def epochs(metric: str, published: str, records: Sequence[Record]) -> list[Variant]:
     """Return the metric at other epochs of the same runs, mean over seeds.
 
-    These are the last evaluation, the best on validation, and the best on test; as far as the
-    curves have them. The standard error of the cell's own epoch stands for theirs.
+    These are the last evaluation, the best on validation, and the best on test, all of the last
+    phase of training; as far as the curves have them. The standard error of the cell's own epoch
+    stands for theirs.
 
     Parameters
     ----------
@@ -183,7 +184,9 @@ def epochs(metric: str, published: str, records: Sequence[Record]) -> list[Varia
     """
     found: dict[str, list[tuple[float, int]]] = {}
     for record in records:
-        looks = [one for one in record.curve if metric in one.get("test", {})]
+        phase = record.curve[-1].get("phase") if record.curve else None  # before it nothing counts
+        own = [one for one in record.curve if one.get("phase") == phase]
+        looks = [one for one in own if metric in one.get("test", {})]
         if not looks:
             continue
         chosen = {"the last epoch": looks[-1]}

@@ -120,4 +120,8 @@ def test_the_epochs_of_a_curve(tmp_path: Path) -> None:
         ("the best on validation by this metric, epoch 1", 0.2, False),
         ("the best on test, epoch 3", 0.4, True),
     ]
+    before = [{"phase": "first", "epoch": 1, "test": {"ndcg@2": 0.9}}]
+    later = [{**one, "phase": "second"} for one in CURVE]
+    both = epochs("ndcg@2", "0.40", [saved(tmp_path, curve=before + later)])
+    assert both == found
     assert epochs("ndcg@3", "0.40", [saved(tmp_path, curve=CURVE)]) == []
