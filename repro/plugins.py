@@ -228,7 +228,7 @@ def _read(name: str, path: Path, attribute: str, _changed: int) -> Plugin:
         if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
             doc = " ".join(str(after.value.value).split())
         required = node.value is None
-        doc, sources = split_doc(doc, f"{path}, line {after.lineno}: {node.target.id}")
+        doc, sources = split_doc(doc, f"{path}, line {node.lineno}: {node.target.id}")
         fields.append(Field(node.target.id, annotation, default, doc, required, limits, sources))
     return Plugin(
         name,
