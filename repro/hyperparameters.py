@@ -9,15 +9,22 @@ below state a type together with its range, and stand in annotations as any type
     patience: Count | None = None
 
 A plain ``int`` or ``float`` takes any number.
+
+The docstring below a field ends with the source of its default in square brackets, such as
+[paper 4.3; code], [code; not paper Eq. 8] or [ours; if optimizer=sgd]; see `sources_in`.
 """
 
 from __future__ import annotations
 
 import ast
 import math
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
+
+from repro.errors import ReproError
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,121 @@ _RANGES = {
 }
 
 
+SourceKind = Literal["paper", "code", "other", "ours", "technical"]
+
+KINDS: dict[str, str] = {
+    "paper": "the paper says so; of a model's default, the model's own paper",
+    "code": "the authors' code, or that of the model's authors",
+    "other": "another paper or program, which is named",
+    "ours": "our choice: nobody says",
+    "technical": "how it is computed or logged; changes no result",
+}
+"""Where a setting can come from."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Who states a setting."""
+
+    kind: SourceKind
+    """A key of `KINDS`."""
+    place: str = ""
+    """Where it is stated: "4.3" for a section, "Eq. 11", "Rendle et al. 2022"."""
+    disagrees: bool = False
+    """Whether it states another value than ours."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """When a setting is used: another one has one of some values, or is not 0, false or none."""
+
+    name: str
+    values: tuple[str, ...] = ()
+
+    def holds(self, params: Mapping[str, Any]) -> bool:
+        """Return whether the setting is used beside other settings."""
+        value = params.get(self.name)
+        return str(value).lower() in self.values if self.values else bool(value)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where a setting comes from, and when it is used."""
+
+    stated: tuple[Source, ...] = ()
+    """Empty: not stated."""
+    used_if: Condition | None = None
+    """None: always."""
+
+    @property
+    def open(self) -> bool:
+        """Whether it is an open reading: our choice, or one where sources disagree."""
+        return any(one.kind == "ours" or one.disagrees for one in self.stated)
+
+
+_SOURCE = re.compile(rf"(not )?({'|'.join(KINDS)})(?: (.+))?")
+_CONDITION = re.compile(r"if (\w+)(?:=([\w|]+))?")
+
+
+@cache  # the same few for every row of every table
+def sources_in(text: str, where: str = "") -> Sources:
+    """Read sources: "paper 4.3; code", "ours; not paper Eq. 11", "ours; if optimizer=sgd".
+
+    Parameters
+    ----------
+    text : str
+        The sources.
+    where : str
+        File and key, for the message.
+
+    Raises
+    ------
+    ReproError
+        If a part is neither a source nor a condition.
+
+    Examples
+    --------
+    >>> sources_in("code; not paper 4.3").stated[1]
+    Source(kind='paper', place='4.3', disagrees=True)
+    """
+    stated: list[Source] = []
+    used_if = None
+    for part in text.split("; "):
+        if found := _SOURCE.fullmatch(part):
+            stated.append(Source(found[2], found[3] or "", bool(found[1])))  # type: ignore[arg-type]
+        elif found := _CONDITION.fullmatch(part):
+            used_if = Condition(found[1], tuple(found[2].split("|")) if found[2] else ())
+        else:
+            raise ReproError(
+                f"{where and f'{where}: '}'{part}' is no source of a setting",
+                f"begin with {', '.join(KINDS)}; as in 'paper 4.3; not code' or 'ours'",
+            )
+    return Sources(tuple(stated), used_if)
+
+
+_AT_THE_END = re.compile(r"(.*?) ?\[((?:not )?(?:{}).*)\]".format("|".join(KINDS)))
+
+
+def split_doc(doc: str, where: str = "") -> tuple[str, Sources]:
+    """Return a field's docstring without the sources in brackets at its end, and the sources.
+
+    Parameters
+    ----------
+    doc : str
+        The docstring, in one line.
+    where : str
+        File and field, for the message.
+
+    Examples
+    --------
+    >>> doc, sources = split_doc("Of z at each step. [paper 4.3]")
+    >>> doc, sources.stated[0].place
+    ('Of z at each step.', '4.3')
+    """
+    found = _AT_THE_END.fullmatch(doc)
+    return (found[1], sources_in(found[2], where)) if found else (doc, Sources())
+
+
 @dataclass(frozen=True)
 class Field:
     """One hyper-parameter: its type, range and default, and where the default comes from."""
@@ -94,17 +216,25 @@ class Field:
     default: Any
     """Null of one that is required."""
     doc: str
-    """What it is, and where the default comes from."""
+    """What it is."""
     required: bool
     """Whether it has no default."""
     range: Range | None = None
     """The numbers that it may have; null: any."""
+    sources: Sources = Sources()
+    """Where the default comes from."""
 
     def refuses(self, value: Any) -> str:
         """Return what a value must be, if it has another type or lies outside; else ""."""
         if not _fits(value, self.annotation):
             return _kinds(self.annotation)
         return self.range.refuses(value) if self.range and value is not None else ""
+
+    def choices(self) -> list[Any]:
+        """Return the values that it can have, if these are few: of a Literal or a bool."""
+        if self.annotation.startswith("Literal["):
+            return list(_choices(self.annotation.partition(" | ")[0]))
+        return [True, False] if self.annotation == "bool" else []
 
     def plain(self, value: Any) -> Any:
         """Return a value in its one JSON form: tuples are lists, a float's 500 is 500.0."""

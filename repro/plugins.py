@@ -21,7 +21,7 @@ from typing import Any
 
 from repro import paths
 from repro.errors import ReproError, unknown
-from repro.hyperparameters import Field, resolved
+from repro.hyperparameters import Field, resolved, split_doc
 
 
 @dataclass(frozen=True)
@@ -247,7 +247,8 @@ def _read(name: str, path: Path, attribute: str, _changed: int) -> Plugin:
         if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
             doc = " ".join(str(after.value.value).split())
         required = node.value is None
-        fields.append(Field(node.target.id, annotation, default, doc, required, limits))
+        doc, sources = split_doc(doc, f"{path}, line {node.lineno}: {node.target.id}")
+        fields.append(Field(node.target.id, annotation, default, doc, required, limits, sources))
     return Plugin(
         name,
         path,

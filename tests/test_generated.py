@@ -157,6 +157,12 @@ COMMANDS = {
     "check": ["check toy", "check"],
     "claims": ["claims", "claims dave --table 4"],
     "audit": ["audit", "audit dave --table 4"],
+    "explain PAPER --table NUMBER --row LABEL": [
+        "explain toy --table 1 --row EASE",
+        "explain dave --table 4 --row DAVE",
+        "explain acvae --table 2 --row ACVAE --metric NDCG@10",
+    ],
+    "ledger": ["ledger dave mvae"],
     "run PAPER --dry-run": ["run toy --dry-run --table 1", "run sevae --dry-run --table 2"],
 }
 """What is asked, by the form of its answer."""

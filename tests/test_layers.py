@@ -142,7 +142,17 @@ def test_the_command_line_prints_through_one_function() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["--help", "list models", "show mult_vae", "compare toy", "audit"]
+    "command",
+    [
+        "--help",
+        "list models",
+        "show mult_vae",
+        "compare toy",
+        "explain dave --table 4 --row DAVE",
+        "ledger mvae",
+        "audit",
+        "claims dave",
+    ],
 )
 def test_commands_that_only_read_start_without_torch(command: str) -> None:
     program = (

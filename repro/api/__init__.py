@@ -1,13 +1,12 @@
 """What `import repro` offers: data, protocols, models, training, papers and results in a notebook.
 
-The commands `list`, `fetch`, `run`, `status`, `compare`, `claims`, `audit` and `check` do what these
-functions do. Progress is shown only to an audience that is given. `dataset` takes a DataFrame, and
-`to_frame` returns one.
+Most commands, such as `list`, `fetch`, `run` and `compare`, do what these functions do. Progress is
+shown only to an audience that is given. `dataset` takes a DataFrame, and `to_frame` returns one.
 """
 
 from repro.api.data import catalogue, dataset
 from repro.api.papers import PaperOf, TableOf, paper
-from repro.api.results import audit, claims
+from repro.api.results import audit, claims, explain, ledger
 from repro.api.runs import check, compare, records, run, status
 from repro.report.notebook import Comparison, Records
 from repro.runs.batch import Batch
@@ -27,7 +26,9 @@ __all__ = [
     "compare",
     "dataset",
     "evaluate",
+    "explain",
     "fit",
+    "ledger",
     "paper",
     "rank",
     "records",

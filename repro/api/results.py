@@ -1,4 +1,4 @@
-"""What papers say and print, judged: claims on both sides, and the printed numbers alone."""
+"""What papers say and print, judged and explained: claims, printed numbers, rows, open readings."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from pathlib import Path
 from repro.api.runs import records
 from repro.auditing.audit import audit_all
 from repro.papers import library
-from repro.report.notebook import Audits, Claims
+from repro.report.notebook import Audits, Claims, Explanations, Ledger
 from repro.results.claims.judge import judge
+from repro.results.explanation import explain_row
+from repro.results.ledger import readings
 
 
 def claims(*papers: str, table: str | None = None, runs: str | Path | None = None) -> Claims:
@@ -48,3 +50,51 @@ def audit(*papers: str, table: str | None = None) -> Audits:
         If there is no such paper, file or table, or a file has faults.
     """
     return Audits(audit_all(papers, table))
+
+
+def explain(
+    paper: str,
+    table: str,
+    row: str,
+    *,
+    view: str = "",
+    metric: str = "",
+    runs: str | Path | None = None,
+) -> Explanations:
+    """Explain a row: settings and who states them, runs, other readings of its numbers.
+
+    Parameters
+    ----------
+    paper, table, row : str
+        The paper's id, the table's printed number, the row's label.
+    view, metric : str
+        One dataset or column group, one metric by its label; else all.
+    runs : path, optional
+        The folder of records; ``REPRO_RUNS``, or ``./runs``.
+
+    Raises
+    ------
+    ReproError
+        If one of them does not exist.
+    """
+    chosen = library.load(paper)
+    return Explanations(explain_row(chosen, table, row, records(runs), view=view, metric=metric))
+
+
+def ledger(*papers: str, runs: str | Path | None = None) -> Ledger:
+    """Return what the papers leave open, with the effect that our runs measured.
+
+    Parameters
+    ----------
+    *papers : str
+        Papers; all if none is named.
+    runs : path, optional
+        The folder of records; ``REPRO_RUNS``, or ``./runs``.
+
+    Raises
+    ------
+    ReproError
+        If there is no such paper.
+    """
+    chosen = [library.load(name) for name in papers or library.papers()]
+    return Ledger(readings(chosen, records(runs)))

@@ -16,7 +16,7 @@ from repro.errors import EXIT_CODES, ReproError, of_the_system
 GROUPS = {
     "Papers and data": ("list", "show", "fetch"),
     "Runs": ("run", "status", "clean"),
-    "Results": ("compare", "claims", "audit", "figure", "freeze", "check"),
+    "Results": ("compare", "claims", "audit", "explain", "ledger", "figure", "freeze", "check"),
 }
 """The commands, as `repro --help` groups them."""
 
@@ -127,9 +127,11 @@ from repro.cli import (  # noqa: E402, F401 - they register themselves
     claims,
     clean,
     compare,
+    explain,
     fetch,
     figure,
     freeze,
+    ledger,
     list_,
     run,
     show,

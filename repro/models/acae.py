@@ -41,27 +41,27 @@ class ACAE:
     """
 
     hidden_dim: Count = 200
-    """Units of the one hidden layer."""
+    """Units of the one hidden layer. [code]"""
     epsilon: NonNegative = 1.0
-    """Norm of a perturbation, over the whole weight matrix."""
+    """Norm of a perturbation, over the whole weight matrix. [code]"""
     encoder_adversarial_weight: NonNegative = 0.0
-    """Lambda 1: weight of the loss with the encoder's weights perturbed."""
+    """Lambda 1: weight of the loss with the encoder's weights perturbed. [code]"""
     decoder_adversarial_weight: NonNegative = 100.0
-    """Lambda 2: weight of the loss with the decoder's weights perturbed."""
+    """Lambda 2: weight of the loss with the decoder's weights perturbed. [code]"""
     l2: NonNegative = 0.015
-    """Strength of half the squared norm of all weights, biases and user vectors."""
+    """Strength of half the squared norm of all weights, biases and user vectors. [code]"""
     optimizer: Literal["sgd", "adagrad", "adam"] = "sgd"
-    """AdaGrad is the earlier commit's, with a learning rate of 0.02."""
+    """AdaGrad is the earlier commit's, with a learning rate of 0.02. [code]"""
     learning_rate: NonNegative = 0.001
-    """Of the auto-encoder alone, in the first phase."""
+    """Of the auto-encoder alone, in the first phase. [code]"""
     finetune_learning_rate: NonNegative = 0.001
-    """Of adversarial training."""
+    """Of adversarial training. [code]"""
     batch_size: Count = 128
-    """Users."""
+    """Users. [code]"""
     n_pretrain_epochs: Natural = 500
-    """Of the auto-encoder alone; the earlier commit has 2000."""
+    """Of the auto-encoder alone; the earlier commit has 2000. [code]"""
     n_epochs: Natural = 500
-    """Of adversarial training, which starts from the auto-encoder's weights."""
+    """Of adversarial training, which starts from the auto-encoder's weights. [code]"""
 
     KNOWN_USERS_ONLY: ClassVar[bool] = True
 

@@ -41,54 +41,57 @@ class ACVAE:
     """A sequential VAE with an adversarially learned KL term and a contrastive loss."""
 
     embedding_dim: Count = 128
-    """Of items; also the width of the decoder's hidden layer (Section 4.3; code)."""
+    """Of items; also the width of the decoder's hidden layer. [paper 4.3; code]"""
     hidden_dim: Count = 100
-    """Of GRU and encoder (Section 4.3)."""
+    """Of GRU and encoder. [paper 4.3]"""
     latent_dim: Count = 64
-    """Of z at each step (Section 4.3)."""
+    """Of z at each step. [paper 4.3]"""
     discriminator_dim: Count = 128
-    """Width of T and G (code)."""
+    """Width of T and G. [code]"""
     alpha: NonNegative = 0.05
-    """Weight of the AVB term (code); 0 is Section 4.6's "w/o AVB": no T, but the noise stays."""
+    """Weight of the AVB term; 0 is Section 4.6's "w/o AVB": no T, but the noise stays. [code]"""
     beta: NonNegative = 0.1
-    """Weight of the contrastive loss (code); 0 is Section 4.6's "w/o contrastive loss"."""
+    """Weight of the contrastive loss; 0 is Section 4.6's "w/o contrastive loss". Section 4.7 finds
+    0.5 best on ML-1m. [code; not paper 4.7]"""
     alpha_anneal_steps: Natural = 0
     """Updates in which alpha rises from 0; 0: alpha is constant (code, which also has an unused
-    value of 2,000,000)."""
+    value of 2,000,000). [code]"""
     posterior: Literal["implicit", "gaussian"] = "implicit"
-    """"gaussian" is another reading of "w/o AVB": mean, variance, and alpha times the analytic
-    KL."""
+    """"gaussian" is another reading of "w/o AVB": mean, variance, and alpha times the analytic KL.
+    [paper; code]"""
     encoder: Literal["cnn", "fc"] = "cnn"
-    """"fc" is Section 4.6's "w/o CNN": two linear layers with less dropout (code)."""
+    """"fc" is Section 4.6's "w/o CNN": two linear layers with less dropout (code). [paper 3.4.2;
+    code]"""
     filter_height: Count = 5
-    """m of Section 3.4.2 (code)."""
+    """m of Section 3.4.2. [code]"""
     dropout: Dropout = 0.5
-    """Of the embedding before the GRU, and in the CNN encoder (code)."""
+    """Of the embedding before the GRU, and in the CNN encoder. [code]"""
     light_dropout: Dropout = 0.2
-    """In T, and in the encoder without CNN (code)."""
+    """In T, and in the encoder without CNN. [code]"""
     updates: Literal["code", "paper"] = "code"
     """"code": every batch updates everything: the VAE by AdamW, its encoder again and G by SGD, T
     by SGD. "paper": even batches update the VAE by Adam and G by SGD, odd ones T by SGD (Section
-    4.3)."""
+    4.3). [code; not paper 4.3]"""
     learning_rate: NonNegative | None = None
-    """Of the VAE; None: 1e-3 as in the code, or 1e-4 as in the paper, by `updates`."""
+    """Of the VAE; None: 1e-3 as in the code, or 1e-4 as in the paper, by `updates`. [code; not
+    paper 4.3]"""
     g_learning_rate: NonNegative | None = None
     """Of G and of the encoder's second update; None: 3e-4 as in the code, or 5e-4 as in the paper,
-    by `updates`."""
+    by `updates`. [code; not paper 4.3]"""
     t_learning_rate: NonNegative = 0.0005
-    """Of T (Section 4.3; code)."""
+    """Of T. [paper 4.3; code]"""
     weight_decay: NonNegative = 0.01
-    """Of the VAE: AdamW's in the code, Adam's L2 term in the paper."""
+    """Of the VAE: AdamW's in the code, Adam's L2 term in the paper. [paper 4.3; code]"""
     sgd_weight_decay: NonNegative = 0.1
-    """Of T, of G and of the encoder's second update (Section 4.3; code)."""
+    """Of T, of G and of the encoder's second update. [paper 4.3; code]"""
     test_latent: Literal["sample", "mean"] = "sample"
-    """"sample": the noise stays on at test time (code); "mean": it is replaced by zeros."""
+    """"sample": the noise stays on at test time (code); "mean": it is replaced by zeros. [code]"""
     log_corr: bool = False
-    """Log `correlation` after every epoch."""
+    """Log `correlation` after every epoch. [technical]"""
     batch_size: Count = 64
-    """Users (code)."""
+    """Users. [code]"""
     n_epochs: Natural = 300
-    """On ML-latest; 200 on ML-1m, 100 on ML-10m, 40 on Yelp (Section 4.3)."""
+    """On ML-latest; 200 on ML-1m, 100 on ML-10m, 40 on Yelp. [paper 4.3]"""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["ACVAENet"]:
         """Train on every user's sequence once per epoch (Algorithm 1)."""

@@ -37,23 +37,23 @@ class APR:
     """
 
     embedding_dim: Count = 64
-    """Of users and items."""
+    """Of users and items. [code]"""
     learning_rate: NonNegative = 0.05
-    """Of AdaGrad."""
+    """Of AdaGrad. [code]"""
     initial_accumulator: Positive = 0.1
-    """Where AdaGrad's sums of squares start, in both phases: TensorFlow's value."""
+    """Where AdaGrad's sums of squares start, in both phases: TensorFlow's value. [code]"""
     batch_size: Count = 512
-    """Pairs, each with one negative."""
+    """Pairs, each with one negative. [code]"""
     drop_last: bool = True
-    """Skip the incomplete last batch; it has other pairs in every epoch (code)."""
+    """Skip the incomplete last batch; it has other pairs in every epoch. [code]"""
     epsilon: NonNegative = 0.5
-    """Norm of the perturbation of an embedding."""
+    """Norm of the perturbation of an embedding. [code]"""
     adversarial_weight: NonNegative = 1.0
-    """Lambda: weight of the loss on perturbed embeddings."""
+    """Lambda: weight of the loss on perturbed embeddings. [code]"""
     n_pretrain_epochs: Natural = 1000
-    """Of BPR alone."""
+    """Of BPR alone. [code]"""
     n_epochs: Natural = 1000
-    """Of adversarial training, which starts from BPR's weights."""
+    """Of adversarial training, which starts from BPR's weights. [code]"""
 
     KNOWN_USERS_ONLY: ClassVar[bool] = True
 

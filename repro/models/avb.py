@@ -38,38 +38,38 @@ class AVB:
     """A VAE with an implicit posterior, whose KL term is estimated by a discriminator."""
 
     hidden_dims: Layers = (300, 300)
-    """Of the encoder, softplus (code)."""
+    """Of the encoder, softplus. [code]"""
     latent_dim: Count = 32
-    """Of z; 8 or 32 in the code."""
+    """Of z; 8 or 32 in the code. [code]"""
     decoder_dims: tuple[Count, ...] = (300, 300)
-    """Hidden layers between z and the logits, softplus (code); none: a linear decoder."""
+    """Hidden layers between z and the logits, softplus (code); none: a linear decoder. [code]"""
     adaptive_contrast: bool = True
-    """Whether T compares q with a Gaussian of q's mean and variance instead of the prior."""
+    """Whether T compares q with a Gaussian of q's mean and variance instead of the prior. [code]"""
     noise_dim: Count = 64
-    """Of each noise vector (code)."""
+    """Of each noise vector. [code]"""
     n_noises: Natural = 32
-    """How many v_i are added up, with adaptive contrast (code)."""
+    """How many v_i are added up, with adaptive contrast. [code]"""
     discriminator_dims: tuple[Count, ...] = (1024, 1024, 1024)
-    """Of T, leaky ReLU (code)."""
+    """Of T, leaky ReLU. [code]"""
     updates: Literal["adversary_first", "simultaneous"] = "adversary_first"
     """Whether T is updated before encoder and decoder, or together with them from one state
-    (Algorithm 1)."""
+    (Algorithm 1). [code; not paper Algorithm 1]"""
     beta: NonNegative = 1.0
-    """Weight of the KL term; 1 is the evidence lower bound."""
+    """Weight of the KL term; 1 is the evidence lower bound. [paper]"""
     anneal_steps: Natural = 0
-    """Updates in which that weight would rise from 0 to 1; it stops at beta. 0: none (code)."""
+    """Updates in which that weight would rise from 0 to 1; it stops at beta. 0: none. [code]"""
     learning_rate: NonNegative = 0.00005
-    """Of encoder and decoder (code)."""
+    """Of encoder and decoder. [code]"""
     discriminator_learning_rate: NonNegative = 0.0001
-    """Of T (code)."""
+    """Of T. [code]"""
     adam_beta1: Momentum = 0.5
-    """Decay of the first moment, in both Adam optimizers (code)."""
+    """Decay of the first moment, in both Adam optimizers. [code]"""
     n_test_draws: Count = 10
-    """Noises that the logits are averaged over; our choice."""
+    """Noises that the logits are averaged over. [ours]"""
     batch_size: Count = 128
-    """Users; the code has as many images."""
+    """Users; the code has as many images. [code]"""
     n_epochs: Natural = 200
-    """Our choice; the code makes 2.5 million updates."""
+    """The code makes 2.5 million updates. [ours]"""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["AVBNet"]:
         """Maximise the lower bound with T's estimate of the KL term; every user once per epoch."""

@@ -40,43 +40,45 @@ class BERT4Rec:
     """A bidirectional Transformer that predicts masked items from both sides."""
 
     embedding_dim: Count = 64
-    """Of items, positions and hidden layers."""
+    """Of items, positions and hidden layers. [paper]"""
     n_layers: Natural = 2
-    """Transformer layers (Section 4.3)."""
+    """Transformer layers. [paper 4.3]"""
     n_heads: Count = 2
-    """Attention heads (Section 4.3); the code has 4 at width 128, so that a head is 32 wide."""
+    """Attention heads (Section 4.3); the code has 4 at width 128, so that a head is 32 wide. [paper
+    4.3]"""
     inner_dim: Count = 256
-    """Of the feed-forward layers: four times the width."""
+    """Of the feed-forward layers: four times the width. [paper]"""
     dropout: Dropout = 0.2
     """Of embeddings and of both parts of a layer; the code's for ML-1M, where it has 0.5 at width
-    128."""
+    128. [code]"""
     attention_dropout: Dropout = 0.2
-    """Of the attention weights (code)."""
+    """Of the attention weights. [code]"""
     mask_rate: Share = 0.2
-    """Share of a sequence that is masked, at least one item; 0.2 for MovieLens (Section 4.3)."""
+    """Share of a sequence that is masked, at least one item; 0.2 for MovieLens. [paper 4.3]"""
     max_len: Count = 200
-    """Items in a window; a longer sequence has several. At test time the mask takes one place
-    (Section 4.3)."""
+    """Items in a window; a longer sequence has several. At test time the mask takes one place.
+    [paper 4.3]"""
     window_step: Share = 0.5
-    """From one window to the next, as a share of max_len (code)."""
+    """From one window to the next, as a share of max_len. [code]"""
     n_copies: Natural = 10
-    """How often each window is masked in an epoch (code)."""
+    """How often each window is masked in an epoch. [code]"""
     mask_last: bool = True
-    """Add a copy of which only the last item is masked, as at test time (Section 3.6)."""
+    """Add a copy of which only the last item is masked, as at test time. [paper 3.6]"""
     average: Literal["batch", "sequence"] = "batch"
-    """Average the loss over a mini-batch's masks (code), or first over each sequence's (Eq. 8)."""
+    """Average the loss over a mini-batch's masks (code), or first over each sequence's (Eq. 8).
+    [code; not paper Eq. 8]"""
     learning_rate: NonNegative = 0.0001
-    """Falls linearly to 0 over the run (Section 4.3)."""
+    """Falls linearly to 0 over the run. [paper 4.3]"""
     warmup_steps: Natural = 100
-    """Updates in which the learning rate rises from 0 (code)."""
+    """Updates in which the learning rate rises from 0. [code]"""
     weight_decay: NonNegative = 0.01
-    """Decoupled; biases and normalisation layers have none (code)."""
+    """Decoupled; biases and normalisation layers have none. [code]"""
     max_norm: Positive = 5.0
-    """The gradient of all weights together is clipped to this norm (Section 4.3)."""
+    """The gradient of all weights together is clipped to this norm. [paper 4.3]"""
     batch_size: Count = 256
-    """Copies of windows (code)."""
+    """Copies of windows. [code]"""
     n_epochs: Natural = 905
-    """These are the code's 400,000 updates on ML-1M."""
+    """These are the code's 400,000 updates on ML-1M. [code]"""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["BERT4RecNet"]:
         """Train on all copies of the users' windows once per epoch."""

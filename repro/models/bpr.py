@@ -28,17 +28,17 @@ class BPR:
     """Matrix factorisation trained to rank a user's items above sampled negatives."""
 
     embedding_dim: Count = 64
-    """The largest in the paper's Figure 5."""
+    """The largest in the paper's Figure 5. [paper Figure 5]"""
     learning_rate: NonNegative = 0.001
-    """Adam's own default; the paper states none."""
+    """Adam's own default; the paper states none. [ours]"""
     batch_size: Count = 1024
-    """Pairs, each with one negative; our choice."""
+    """Pairs, each with one negative. [ours]"""
     l2: NonNegative = 1e-5
-    """Strength per triple; the paper tunes it and states no value."""
+    """Strength per triple; the paper tunes it and states no value. [ours]"""
     item_bias: bool = False
-    """Add a bias per item; Section 5.1 has none."""
+    """Add a bias per item; Section 5.1 has none. [paper 5.1]"""
     n_epochs: Natural = 200
-    """MVAE's paper trains all models so long (its Section V-C)."""
+    """Passes over the pairs. [other MVAE's paper, Section V-C]"""
 
     KNOWN_USERS_ONLY: ClassVar[bool] = True
 

@@ -37,33 +37,33 @@ class Caser:
     """Convolutions over the embeddings of the last items, joined with a user embedding."""
 
     embedding_dim: Count = 50
-    """The paper's d (authors' code, as all defaults below that name no source)."""
+    """The paper's d. [code]"""
     history_len: Count = 5
-    """The paper's L: how many of the last items are read."""
+    """The paper's L: how many of the last items are read. [code]"""
     n_targets: Count = 3
-    """The paper's T: how many of the next items are predicted."""
+    """The paper's T: how many of the next items are predicted. [code]"""
     n_vertical: Natural = 4
-    """Vertical filters."""
+    """Vertical filters. [code]"""
     n_horizontal: Natural = 16
-    """Horizontal filters of each height from 1 to L."""
+    """Horizontal filters of each height from 1 to L. [code]"""
     dropout: Dropout = 0.5
-    """Of the convolutions' output."""
+    """Of the convolutions' output. [code]"""
     n_negatives: Count = 3
-    """Per window, drawn again in every epoch."""
+    """Per window, drawn again in every epoch. [code]"""
     learning_rate: NonNegative = 0.001
-    """Adam's."""
+    """Adam's. [code]"""
     batch_size: Count = 512
-    """Windows; 256 in NeuRec 2."""
+    """Windows; 256 in NeuRec 2. [code]"""
     l2: NonNegative = 1e-6
-    """Times half the squared norm, added to the loss of every batch; 0.001 in NeuRec 2."""
+    """Times half the squared norm, added to the loss of every batch; 0.001 in NeuRec 2. [code]"""
     l2_on: Literal["all", "tables"] = "all"
     """"all": every weight. "tables": the embeddings of users and items and the item biases, but not
-    the layers between (NeuRec 2, and NeuRec 3 on TensorFlow)."""
+    the layers between (NeuRec 2, and NeuRec 3 on TensorFlow). [code]"""
     bias_at_test: bool = True
     """Whether scores contain the item bias. NeuRec 2, and NeuRec 3 on TensorFlow, train it and
-    leave it out of the scores."""
+    leave it out of the scores. [code]"""
     n_epochs: Natural = 50
-    """1000 in NeuRec 2, 500 in NeuRec 3."""
+    """1000 in NeuRec 2, 500 in NeuRec 3. [code]"""
 
     KNOWN_USERS_ONLY: ClassVar[bool] = True
 

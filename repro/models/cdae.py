@@ -48,48 +48,54 @@ class CDAE:
     """
 
     hidden_dim: Count = 50
-    """Hidden units (script); the source has 10."""
+    """Hidden units (script); the source has 10. [code]"""
     activation: Literal["sigmoid", "tanh", "linear"] = "sigmoid"
-    """Of the hidden layer."""
+    """Of the hidden layer. [code]"""
     output_activation: Literal["linear", "sigmoid", "tanh"] = "linear"
-    """Of the output, before the loss; the cross-entropy adds a sigmoid of its own."""
+    """Of the output, before the loss; the cross-entropy adds a sigmoid of its own. [code]"""
     tied: bool = False
-    """Decode with the encoder's weights; the paper has two matrices, the script tries both."""
+    """Decode with the encoder's weights; the paper has two matrices, the script tries both.
+    [paper]"""
     user_vector: bool = True
-    """Add a vector per user to the hidden layer."""
+    """Add a vector per user to the hidden layer. [paper; code]"""
     dropout: Share = 0.5
-    """Share of a user's items dropped from the input (source); 1: no input, also when scoring."""
+    """Share of a user's items dropped from the input (source); 1: no input, also when scoring.
+    [code]"""
     scaled: bool = True
-    """Divide the rest of the input by 1 - dropout (source)."""
+    """Divide the rest of the input by 1 - dropout. [code]"""
     loss: Literal["cross_entropy", "square"] = "cross_entropy"
-    """The script tries both; the source's own default is the logistic loss, see Deviations."""
+    """The script tries both; the source's own default is the logistic loss, see Deviations. [code;
+    ours]"""
     all_items: bool = False
-    """Take the loss over all items instead of the positives and their sampled negatives."""
+    """Take the loss over all items instead of the positives and their sampled negatives. [code]"""
     n_negatives: Count = 5
-    """For each positive, drawn again in every epoch (script); none are drawn with `all_items`."""
+    """For each positive, drawn again in every epoch (script); none are drawn with `all_items`.
+    [code; if all_items=false]"""
     positive_weight: NonNegative = 1.0
-    """Of a positive's loss, where a zero has weight 1; used by Liang et al. with all items."""
+    """Of a positive's loss, where a zero has weight 1; used by Liang et al. with all items.
+    [code]"""
     optimizer: Literal["adagrad", "adam"] = "adagrad"
-    """AdaGrad is the authors' (source), Adam that of Liang et al."""
+    """AdaGrad is the authors' (source), Adam that of Liang et al. [code]"""
     learning_rate: NonNegative = 0.1
-    """Of either optimiser; AdaGrad's in the source."""
+    """Of either optimiser; AdaGrad's in the source. [code]"""
     beta: NonNegative = 1.0
-    """AdaGrad adds it to the root of the summed squares, which start at 0.0001 (script)."""
+    """AdaGrad adds it to the root of the summed squares, which start at 0.0001. [code]"""
     l2: NonNegative = 0.01
-    """Strength of half the squared norm (source)."""
+    """Strength of half the squared norm. [code]"""
     l2_on: Literal["touched", "all"] = "touched"
-    """What is regularised in an update: each row as often as it is used, or all weights once."""
+    """What is regularised in an update: each row as often as it is used, or all weights once.
+    [code]"""
     init_scale: NonNegative = 4.0
-    """Weights and vectors start uniform within this times sqrt(6 / (I + H)) (source)."""
+    """Weights and vectors start uniform within this times sqrt(6 / (I + H)). [code]"""
     stranger_steps: Natural = 0
     """Adam steps that fit the vector of a user unknown to training, on the history's loss over all
-    items and with the network fixed; with 0 that vector is zero."""
+    items and with the network fixed; with 0 that vector is zero. [ours]"""
     stranger_learning_rate: NonNegative = 0.1
-    """Of those steps."""
+    """Of those steps. [ours; if stranger_steps]"""
     batch_size: Count = 1
-    """Users whose gradients are added up for one update (source)."""
+    """Users whose gradients are added up for one update. [code]"""
     n_epochs: Natural = 50
-    """As in the authors' program for Yelp."""
+    """As in the authors' program for Yelp. [code]"""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["CDAENet"]:
         """Reconstruct every user's row from a corrupted copy, once per epoch."""

@@ -43,41 +43,42 @@ class CFGAN:
     """
 
     mode: Literal["item", "user"] = "item"
-    """Whose vectors are generated: every item's over the users, or every user's over the items."""
+    """Whose vectors are generated: every item's over the users, or every user's over the items.
+    [code]"""
     scheme: Literal["zp", "zr", "pm"] = "zp"
-    """Zero-reconstruction, partial masking, or both ("zp")."""
+    """Zero-reconstruction, partial masking, or both ("zp"). [code]"""
     zr_share: Share = 0.9
-    """Share of a vector's zeros that the generator must reconstruct (N_ZR)."""
+    """Share of a vector's zeros that the generator must reconstruct (N_ZR). [code]"""
     zr_weight: NonNegative = 0.03
-    """Alpha: weight of these zeros' squared errors, summed over the vector."""
+    """Alpha: weight of these zeros' squared errors, summed over the vector. [code]"""
     zr_positives: bool = False
-    """Whether the positives are pulled to zero as well, as in NeuRec."""
+    """Whether the positives are pulled to zero as well, as in NeuRec. [code]"""
     pm_share: Share = 0.9
-    """Share of the zeros that the discriminator sees besides the positives (N_PM)."""
+    """Share of the zeros that the discriminator sees besides the positives (N_PM). [code]"""
     objective: Literal["non_saturating", "minimax"] = "non_saturating"
-    """What the generator minimises: -ln D (code) or ln(1 - D) (paper)."""
+    """What the generator minimises: -ln D (code) or ln(1 - D) (paper). [code; not paper]"""
     generator_hidden_dims: Layers = (300,)
-    """Of the generator; sigmoid units."""
+    """Of the generator; sigmoid units. [code]"""
     generator_learning_rate: NonNegative = 0.0001
-    """Of the generator's Adam."""
+    """Of the generator's Adam. [code]"""
     generator_l2: NonNegative = 0.001
-    """Strength of half the squared norm of all weights and biases."""
+    """Strength of half the squared norm of all weights and biases. [code]"""
     generator_batch_size: Count = 256
-    """Vectors in an update of the generator."""
+    """Vectors in an update of the generator. [code]"""
     generator_steps: Natural = 1
-    """Passes over all vectors in a round."""
+    """Passes over all vectors in a round. [code]"""
     discriminator_hidden_dims: Layers = (250,)
-    """Of the discriminator; sigmoid units."""
+    """Of the discriminator; sigmoid units. [code]"""
     discriminator_learning_rate: NonNegative = 0.00005
-    """Of the discriminator's Adam."""
+    """Of the discriminator's Adam. [code]"""
     discriminator_l2: NonNegative = 0.00005
-    """Strength of half the squared norm of all the discriminator's weights and biases."""
+    """Strength of half the squared norm of all the discriminator's weights and biases. [code]"""
     discriminator_batch_size: Count = 512
-    """Vectors in an update of the discriminator."""
+    """Vectors in an update of the discriminator. [code]"""
     discriminator_steps: Natural = 1
-    """Passes over all vectors in a round, before the generator's."""
+    """Passes over all vectors in a round, before the generator's. [code]"""
     n_epochs: Natural = 1500
-    """Rounds; the authors draw from 1475 to 1550."""
+    """Rounds; the authors draw from 1475 to 1550. [code]"""
 
     @property
     def KNOWN_USERS_ONLY(self) -> bool:  # noqa: N802 - the contract's name; it depends on the mode

@@ -38,31 +38,32 @@ class CVAEGAN:
     """A VAE-GAN whose generator matches the discriminator's features, per vector and on average."""
 
     hidden_dims: Layers = (200,)
-    """Hidden layers of the encoder E, tanh; our choice."""
+    """Hidden layers of the encoder E, tanh. [ours]"""
     latent_dim: Count = 64
-    """Size of z; our choice."""
+    """Size of z. [ours]"""
     decoder_dims: tuple[Count, ...] = ()
-    """Hidden layers of the generator G, tanh; none: a linear generator. Our choice."""
+    """Hidden layers of the generator G, tanh; none: a linear generator. [ours]"""
     discriminator_dims: Layers = (200,)
-    """Hidden layers of D, leaky ReLU; the last one gives the features f_D. Our choice."""
+    """Hidden layers of D, leaky ReLU; the last one gives the features f_D. [ours]"""
     likelihood: Literal["squared", "bernoulli"] = "squared"
-    """Of the reconstruction: half the squared error (Eq. 7), or the binary cross-entropy."""
+    """Of the reconstruction: half the squared error (Eq. 7), or the binary cross-entropy. [paper
+    Eq. 7]"""
     kl_weight: NonNegative = 3.0
-    """lambda_1 (Section 4)."""
+    """lambda_1. [paper 4]"""
     reconstruction_weight: NonNegative = 1.0
-    """lambda_2, of reconstruction and pairwise feature matching (Section 4)."""
+    """lambda_2, of reconstruction and pairwise feature matching. [paper 4]"""
     mean_matching_weight: NonNegative = 0.001
-    """lambda_3 (Section 4)."""
+    """lambda_3. [paper 4]"""
     learning_rate: NonNegative = 0.001
-    """Of E and G; our choice."""
+    """Of E and G. [ours]"""
     discriminator_learning_rate: NonNegative = 0.0001
-    """Of D; our choice."""
+    """Of D. [ours]"""
     adam_beta1: Momentum = 0.5
-    """Decay of the first moment, in both Adam optimizers; our choice, as usual for GANs."""
+    """Decay of the first moment, in both Adam optimizers; 0.5 is usual for GANs. [ours]"""
     batch_size: Count = 128
-    """Users; our choice."""
+    """Users. [ours]"""
     n_epochs: Natural = 200
-    """Our choice."""
+    """Passes over the users. [ours]"""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["CVAEGANNet"]:
         """Train D, then E and G, on every batch of users (Algorithm 1)."""

@@ -57,54 +57,57 @@ class DAVE:
     """A user VAE and an item VAE with adversarial regularisation, and an MLP over both."""
 
     latent_dim: Count = 64
-    """d; 32 on Yelp (Section 4.1.4)."""
+    """d; 32 on Yelp. [paper 4.1.4]"""
     hidden_dims: Layers = (200,)
-    """Of both encoders; our choice, the smallest that works."""
+    """Of both encoders; the smallest that works. [ours]"""
     decoder_hidden_dims: tuple[Count, ...] = ()
-    """Of both decoders; empty: linear decoders, as in RecVAE; our choice."""
+    """Of both decoders; empty: linear decoders, as in RecVAE. [ours]"""
     activation: Literal["tanh", "relu"] = "tanh"
-    """Of encoders and decoders; our choice."""
+    """Of encoders and decoders. [ours]"""
     normalize: bool = True
-    """Whether input vectors are scaled to length 1; our choice, as they have 18 to 2,000 ones."""
+    """Whether input vectors are scaled to length 1; they have 18 to 2,000 ones. [ours]"""
     mask_target: bool = False
     """Whether a training pair is removed from both its input vectors, as it is missing from them at
-    test time; the paper keeps it. In the trial HR@10 was 0.617 kept, 0.628 masked."""
+    test time; the paper keeps it. In the trial HR@10 was 0.617 kept, 0.628 masked. [paper]"""
     reconstruction: Literal["mean", "sum"] = "mean"
-    """How Bernoulli log-likelihoods are reduced over a vector; our choice, see Findings."""
+    """How Bernoulli log-likelihoods are reduced over a vector; see Findings. [ours]"""
     decoder: Literal["full", "sampled"] = "full"
     """"sampled": an unbiased estimate from a vector's ones and some of its zeros, for vectors as
-    long as Pinterest's; it is slower on short ones."""
+    long as Pinterest's; it is slower on short ones. [paper]"""
     sampled_entries: Count = 1000
-    """Drawn per batch by "sampled"; our choice."""
+    """Drawn per batch by "sampled". [ours; if decoder=sampled]"""
     regularizer: Literal["marginal", "conditional", "kl"] = "marginal"
     """D(x) as in the paper, D(u, x), or no D and the KL divergence to the prior in closed form. The
-    last is divided by n where the reconstruction is: both are then 1/n of the ELBO's terms."""
+    last is divided by n where the reconstruction is: both are then 1/n of the ELBO's terms. [paper;
+    not paper Eq. 8]"""
     regularizer_weight: NonNegative = 1.0
     """Of D's logit (Eq. 11) or of the KL divergence. The logit is not divided by n: with a mean
-    reconstruction, 1 is n times its weight in Eq. 11."""
+    reconstruction, 1 is n times its weight in Eq. 11. [ours; not paper Eq. 11]"""
     encoder_loss: Literal["logit", "non_saturating"] = "logit"
-    """-D(x) (Eq. 11), or -log sigmoid(D(x)) as in an AAE (Makhzani et al. 2015)."""
+    """-D(x) (Eq. 11), or -log sigmoid(D(x)) as in an AAE (Makhzani et al. 2015). [paper Eq. 11]"""
     stochastic: bool = True
-    """False: encoders give a point instead of mean and variance (Table 3: DAVE+aae)."""
+    """False: encoders give a point instead of mean and variance (Table 3: DAVE+aae). [paper]"""
     discriminator_dims: Layers = (50, 100)
-    """Hidden layers of D_u and D_v (Section 4.1.4); ReLU is our choice."""
+    """Hidden layers of D_u and D_v (Section 4.1.4); ReLU is our choice. [paper 4.1.4]"""
     prediction_dims: Layers = (32, 32, 32)
-    """Hidden layers of F, ReLU (Section 4.1.4)."""
+    """Hidden layers of F, ReLU. [paper 4.1.4]"""
     prediction_weight: NonNegative = 1.0
-    """Of F's loss, a mean over the pairs; Eq. 1 has no weights, Eq. 16 has a sum."""
+    """Of F's loss, a mean over the pairs; Eq. 1 has no weights, Eq. 16 has a sum. [ours; not paper
+    Eq. 16]"""
     n_negatives: Natural = 4
-    """Per positive, drawn again in every epoch; 3 on ML-1M, 2 on Digital Music and Pinterest."""
+    """Per positive, drawn again in every epoch; 3 on ML-1M, 2 on Digital Music and Pinterest.
+    [paper 4.1.4]"""
     batch_size: Count = 256
-    """Pairs; 128 on Yelp and Digital Music (Section 4.1.4)."""
+    """Pairs; 128 on Yelp and Digital Music. [paper 4.1.4]"""
     learning_rate: NonNegative = 0.001
-    """Adam's; our choice: Section 4.1.4's "0.0001" follows the clause on RMSprop."""
+    """Adam's; Section 4.1.4's "0.0001" follows the clause on RMSprop. [ours; not paper 4.1.4]"""
     discriminator_learning_rate: NonNegative = 0.0001
-    """RMSprop's, for D_u and D_v (Section 4.1.4)."""
+    """RMSprop's, for D_u and D_v. [paper 4.1.4]"""
     test_samples: Natural = 0
-    """0: the means are used at test time; our choice, as Section 4.2.2 does not say when it
-    samples. Otherwise F's logit is averaged over so many draws."""
+    """0: the means are used at test time; Section 4.2.2 does not say when it samples. Otherwise F's
+    logit is averaged over so many draws. [ours]"""
     n_epochs: Natural = 50
-    """At most; our choice."""
+    """At most. [ours]"""
 
     def __post_init__(self) -> None:
         if self.regularizer == "kl" and not self.stochastic:

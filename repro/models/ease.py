@@ -25,7 +25,7 @@ class EASE:
     """Item-item regression with a zero diagonal, in closed form."""
 
     l2: NonNegative = 500.0
-    """Lambda; the paper's value for ML-20M."""
+    """Lambda; the value for ML-20M. [paper]"""
 
     RANDOM: ClassVar[bool] = False
 

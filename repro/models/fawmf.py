@@ -36,27 +36,28 @@ class FAWMF:
     """
 
     latent_dim: Count = 20
-    """Factors of a user or an item."""
+    """Factors of a user or an item. [code]"""
     n_communities: Count = 20
-    """D; a user belongs to all of them, in shares that sum to one."""
+    """D; a user belongs to all of them, in shares that sum to one. [code]"""
     learning_rate: NonNegative = 0.1
-    """Adam's, for the factors."""
+    """Adam's, for the factors. [code]"""
     weight_learning_rate: NonNegative = 0.1
-    """Adam's, for the parameters of the weights."""
+    """Adam's, for the parameters of the weights. [code]"""
     l2: NonNegative = 0.01
-    """Strength of half the squared norm of the factors."""
+    """Strength of half the squared norm of the factors. [code]"""
     community_l2: NonNegative = 0.001
-    """The same for the logits of a user's communities."""
+    """The same for the logits of a user's communities. [code]"""
     weight_l2: NonNegative = 0.01
-    """The same for the items' slopes and offsets."""
+    """The same for the items' slopes and offsets. [code]"""
     eta: NonNegative = 1.0
-    """Weight of the loss of a user who does not know the item, which is subtracted in each cell."""
+    """Weight of the loss of a user who does not know the item, which is subtracted in each cell.
+    [code]"""
     epsilon: Share = 1e-5
-    """Expected value of a cell whose user does not know the item."""
+    """Expected value of a cell whose user does not know the item. [code]"""
     prediction: Literal["product", "weighted"] = "product"
-    """Score by u . v, or by this product times the cell's weight."""
+    """Score by u . v, or by this product times the cell's weight. [code]"""
     n_epochs: Natural = 1000
-    """Full-batch steps."""
+    """Full-batch steps. [code]"""
 
     KNOWN_USERS_ONLY: ClassVar[bool] = True
 

@@ -40,23 +40,25 @@ class FPMC:
     """Matrix factorisation plus a factorised Markov chain from the last item to the next."""
 
     embedding_dim: Count = 64
-    """Of all four tables (NeuRec 3, as all defaults below that name no source)."""
+    """Of all four tables. [other NeuRec 3]"""
     loss: Literal["bpr", "pointwise"] = "bpr"
     """"bpr": the paper's S-BPR, the next item against a negative. "pointwise": the cross-entropy of
-    single items and negatives, the default of NeuRec 2."""
+    single items and negatives, the default of NeuRec 2. [paper; other NeuRec 3]"""
     reduction: Literal["sum", "mean"] = "sum"
     """Of the loss over a batch; "mean" is NeuRec 2's with the pointwise loss. The regularisation is
-    always summed: Adam cancels a factor of both, but not one of the loss alone."""
+    always summed: Adam cancels a factor of both, but not one of the loss alone. [other NeuRec 3]"""
     n_negatives: Count = 1
-    """Per transition, drawn again in every epoch; 4 in NeuRec 2."""
+    """Per transition, drawn again in every epoch; 4 in NeuRec 2. [other NeuRec 3]"""
     learning_rate: NonNegative = 0.001
-    """Adam's."""
+    """Adam's. [other NeuRec 3]"""
     batch_size: Count = 1024
-    """Transitions, each with one negative; with the pointwise loss, positives and negatives."""
+    """Transitions, each with one negative; with the pointwise loss, positives and negatives. [other
+    NeuRec 3]"""
     l2: NonNegative = 0.001
-    """Times half the squared norm of the rows that a batch uses, counted once per use."""
+    """Times half the squared norm of the rows that a batch uses, counted once per use. [other
+    NeuRec 3]"""
     n_epochs: Natural = 500
-    """Also in NeuRec 2; 40 to 300 in ACVAE's paper (its Section 4.3)."""
+    """Also in NeuRec 2; 40 to 300 in ACVAE's paper (its Section 4.3). [other NeuRec 3]"""
 
     KNOWN_USERS_ONLY: ClassVar[bool] = True
 

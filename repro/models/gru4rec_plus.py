@@ -41,38 +41,41 @@ class GRU4RecPlus:
     """A GRU over a user's items, trained with ranking-max losses on many sampled negatives."""
 
     hidden_dim: Count = 100
-    """Of the GRU and of both item tables (both codes)."""
+    """Of the GRU and of both item tables (both codes). [code]"""
     loss: Literal["bpr_max", "top1_max"] = "bpr_max"
-    """The paper's better one; default of both codes."""
+    """The paper's better one; default of both codes. [paper; code]"""
     bpr_max_l2: NonNegative = 1.0
-    """Weight of the squared scores of the negatives in BPR-max (both codes)."""
+    """Weight of the squared scores of the negatives in BPR-max (both codes). [code]"""
     final_elu: NonNegative = 0.0
     """Alpha of an ELU on the scores before the loss; 0: none (NeuRec). The authors have 0.5 on
-    RSC15, and document 1 as default."""
+    RSC15, and document 1 as default. [other NeuRec; not code]"""
     dropout: Dropout = 0.0
-    """Share of the hidden units that is dropped, also from the state passed to the next step."""
+    """Share of the hidden units that is dropped, also from the state passed to the next step.
+    [other NeuRec]"""
     n_negatives: Natural = 2048
     """Drawn per update, in addition to the other users' next items; an item may be drawn twice, and
-    may be the target itself, as in both codes."""
+    may be the target itself, as in both codes. [code]"""
     negative_power: float = 0.75
-    """A negative is drawn in proportion to its training interactions to this power."""
+    """A negative is drawn in proportion to its training interactions to this power. [code]"""
     negative_numbers: Literal["items", "ranks"] = "items"
     """"ranks": the rank of a drawn item among the training items is used as its number (NeuRec);
-    where some items are not in training, most draws give another item than was meant."""
+    where some items are not in training, most draws give another item than was meant. [code; not
+    other NeuRec]"""
     optimizer: Literal["adam", "adagrad"] = "adam"
-    """Adam is NeuRec's, Adagrad the authors'."""
+    """Adam is NeuRec's, Adagrad the authors'. [other NeuRec; not code]"""
     learning_rate: NonNegative = 0.01
-    """NeuRec's, for Adam; the authors have 0.05 to 0.2, for Adagrad."""
+    """NeuRec's, for Adam; the authors have 0.05 to 0.2, for Adagrad. [other NeuRec; not code]"""
     batch_size: Count = 256
-    """Users in parallel; 32 in the authors' code."""
+    """Users in parallel; 32 in the authors' code. [other NeuRec; not code]"""
     unfinished: Literal["drop", "train"] = "drop"
     """What happens when no user is left to take a free place: the epoch ends, and the other users'
-    last steps are dropped (NeuRec), or it continues with fewer and fewer users (authors)."""
+    last steps are dropped (NeuRec), or it continues with fewer and fewer users (authors). [other
+    NeuRec; not code]"""
     gate_bias: float = 1.0
     """Initial bias of both gates: 1 in TensorFlow's cell (NeuRec), which favours the old state; the
-    authors have 0."""
+    authors have 0. [other NeuRec; not code]"""
     n_epochs: Natural = 10
-    """The authors' default; NeuRec's is 1000."""
+    """The authors' default; NeuRec's is 1000. [code; not other NeuRec]"""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["GRU4RecNet"]:
         """Train on every step of the users once per epoch, in mini-batches of parallel users."""

@@ -36,13 +36,13 @@ class ItemKNN:
     """Item-based nearest neighbours with cosine similarity."""
 
     n_neighbors: Count = 100
-    """k, per item; our choice (Ferrari Dacrema et al. tune it from 5 to 1,000)."""
+    """k, per item; Ferrari Dacrema et al. tune it from 5 to 1,000. [ours]"""
     shrink: NonNegative = 0.0
     """Added to the product of the norms, which lowers the similarities of rare items; 0 is the
-    plain cosine of Sarwar et al."""
+    plain cosine of Sarwar et al. [paper]"""
     normalize: bool = False
     """Divide an item's score by the sum of its neighbours' similarities, as Sarwar et al. do for
-    ratings ("weighted sum")."""
+    ratings ("weighted sum"). [ours]"""
 
     RANDOM: ClassVar[bool] = False
 

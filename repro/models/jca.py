@@ -34,17 +34,17 @@ class JCA:
     """
 
     hidden_dim: Count = 160
-    """Hidden units on each side."""
+    """Hidden units on each side. [code]"""
     margin: NonNegative = 0.15
-    """By which a pair's score should be above its negative's."""
+    """By which a pair's score should be above its negative's. [code]"""
     l2: NonNegative = 0.001
-    """Strength of half the squared norm of all weights and biases, once per update."""
+    """Strength of half the squared norm of all weights and biases, once per update. [code]"""
     learning_rate: NonNegative = 0.003
-    """Adam's."""
+    """Adam's. [code]"""
     block_size: Count = 1500
-    """Users, and items, in an update; their whole rows and columns are read."""
+    """Users, and items, in an update; their whole rows and columns are read. [code]"""
     n_epochs: Natural = 200
-    """MVAE's paper also trains all models so long (its Section V-C)."""
+    """MVAE's paper also trains all models so long (its Section V-C). [code]"""
 
     KNOWN_USERS_ONLY: ClassVar[bool] = True
 

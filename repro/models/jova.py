@@ -35,27 +35,27 @@ class JoVA:
     """A user VAE and an item VAE, trained jointly with a pairwise hinge loss."""
 
     hidden_dim: Count = 320
-    """Of an encoder's two hidden layers, tanh then sigmoid, and of a decoder's one, tanh."""
+    """Of an encoder's two hidden layers, tanh then sigmoid, and of a decoder's one, tanh. [code]"""
     latent_dim: Count = 80
-    """Of z on both sides (code)."""
+    """Of z on both sides. [code]"""
     beta: NonNegative = 0.02
-    """KL weight (code)."""
+    """KL weight. [code]"""
     hinge_weight: NonNegative = 0.01
-    """0: JoVA. Otherwise JoVA-Hinge: 0.01 on MovieLens 1M and Pinterest, 0.001 on Yelp (code)."""
+    """0: JoVA. Otherwise JoVA-Hinge: 0.01 on MovieLens 1M and Pinterest, 0.001 on Yelp. [code]"""
     margin: NonNegative = 0.15
-    """By which a pair's score should be above its negative's."""
+    """By which a pair's score should be above its negative's. [code]"""
     learning_rate: NonNegative = 0.003
-    """Adam's, initially (code)."""
+    """Adam's, initially. [code]"""
     decay: NonNegative = 0.96
-    """Factor on the learning rate every 50 * ceil(U / 1500) updates."""
+    """Factor on the learning rate every 50 * ceil(U / 1500) updates. [code]"""
     block_size: Count = 1500
-    """Users, and items, in an update; their whole rows and columns are read."""
+    """Users, and items, in an update; their whole rows and columns are read. [code]"""
     skip_last_block: bool = False
-    """Leave an epoch's last block of items out, as the code does."""
+    """Leave an epoch's last block of items out, as the code does. [ours; not code]"""
     test_latent: Literal["mean", "sample"] = "mean"
-    """"sample": z is drawn as in the code, the items' once per epoch."""
+    """"sample": z is drawn as in the code, the items' once per epoch. [ours; not code]"""
     n_epochs: Natural = 200
-    """In the code; MVAE's paper also trains all models so long (its Section V-C)."""
+    """In the code; MVAE's paper also trains all models so long (its Section V-C). [code]"""
 
     KNOWN_USERS_ONLY: ClassVar[bool] = True
 

@@ -35,43 +35,50 @@ class MultVAE:
     """A variational autoencoder of user rows with a multinomial likelihood."""
 
     hidden_dims: Layers = (600,)
-    """Encoder widths, starting from the input; the decoder mirrors them (Section 4.3)."""
+    """Encoder widths, starting from the input; the decoder mirrors them. [paper 4.3]"""
     latent_dim: Count = 200
-    """Of z (code); 300 is the ablation's Table II."""
+    """Of z (code); 300 is the ablation's Table II. [code]"""
     activation: Literal["tanh", "relu"] = "tanh"
-    """Of the hidden layers; ReLU is the ablation's Table VII."""
+    """Of the hidden layers; ReLU is the ablation's Table VII. [code]"""
     dropout: Dropout = 0.5
-    """Share of the input that is dropped (Section 4.3)."""
+    """Share of the input that is dropped. [paper 4.3]"""
     beta: NonNegative = 0.2
-    """Cap of the KL weight (code)."""
+    """Cap of the KL weight. [code]"""
     schedule: Literal["linear", "cyclical", "activity", "constant"] = "linear"
     """"linear": min(beta, step / anneal_steps). "cyclical": Fu et al. 2019. "activity": gamma times
-    the user's interactions, not annealed. "constant": beta."""
+    the user's interactions, not annealed. "constant": beta. [code]"""
     anneal_steps: Natural = 200_000
-    """Updates until the weight would reach 1 (code); 0: it is beta from the start."""
+    """Updates until the weight would reach 1 (code); 0: it is beta from the start. [code; if
+    schedule=linear]"""
     n_cycles: Count = 10
-    """Of the cyclical schedule over all epochs (ablation, Section III.C)."""
+    """Of the cyclical schedule over all epochs (ablation, Section III.C). [other the ablation,
+    III.C; if schedule=cyclical]"""
     cycle_ratio: Share = 0.5
-    """Share of a cycle in which the weight rises."""
+    """Share of a cycle in which the weight rises. [other the ablation, III.C; if
+    schedule=cyclical]"""
     cycle_cap: Literal["clip", "scale", "replace"] = "clip"
     """How beta caps a cycle that rises to 1: clip the weight, scale it, or replace only the ones;
-    the ablation's text allows all three for its Table V."""
+    the ablation's text allows all three for its Table V. [ours; if schedule=cyclical]"""
     cycle_unit: Literal["epoch", "update"] = "epoch"
-    """How often the weight changes in a cycle; Fu et al.'s helper gives one value per epoch."""
+    """How often the weight changes in a cycle; Fu et al.'s helper gives one value per epoch. [ours;
+    other Fu et al. 2019; if schedule=cyclical]"""
     gamma: NonNegative = 0.005
-    """KL weight per interaction of the user (ablation, Table VI)."""
+    """KL weight per interaction of the user (ablation, Table VI). [other the ablation, Table VI; if
+    schedule=activity]"""
     gamma_cap: NonNegative | None = None
-    """The largest of these weights; the ablation names none: 500 interactions have 2.5."""
+    """The largest of these weights; the ablation names none: 500 interactions have 2.5. [other the
+    ablation; if schedule=activity]"""
     optimizer: Literal["adam", "sgd"] = "adam"
-    """SGD is for the ablation's Table VIII, which states no learning rate."""
+    """SGD is for the ablation's Table VIII, which states no learning rate. [code]"""
     momentum: Momentum = 0.0
-    """SGD's; the ablation states none, and its Eq. 10 has none."""
+    """SGD's; the ablation states none, and its Eq. 10 has none. [other the ablation, Eq. 10; if
+    optimizer=sgd]"""
     learning_rate: NonNegative = 0.001
-    """Of either optimiser: the code's for Adam, kept for SGD."""
+    """Of either optimiser: the code's for Adam, kept for SGD. [code]"""
     batch_size: Count = 500
-    """Users (code)."""
+    """Users. [code]"""
     n_epochs: Natural = 200
-    """In the code, and in the ablation (its Section III)."""
+    """In the code, and in the ablation (its Section III). [code]"""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["MultVAENet"]:
         """Maximise the annealed evidence lower bound, every user once per epoch."""

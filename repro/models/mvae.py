@@ -47,68 +47,76 @@ class MVAE:
 
     completion: Literal["svd", "als_observed", "wals", "none"] = "svd"
     """How R' is made. "svd": from the 0/1 matrix. "als_observed": Eq. 2 to the letter. "wals": Hu
-    et al. 2008. "none": R' is R itself."""
+    et al. 2008. "none": R' is R itself. [ours; not paper Eq. 2]"""
     rank: Count = 80
-    """Of the completion; the paper uses the letter K for it and for the latent size."""
+    """Of the completion; the paper uses the letter K for it and for the latent size. [ours; if
+    completion=svd|als_observed|wals]"""
     completion_l2: NonNegative = 1.0
-    """k_i and k_j of Eq. 2, if not "svd"; the paper states no value."""
+    """k_i and k_j of Eq. 2, if not "svd"; the paper states no value. [ours; if
+    completion=als_observed|wals]"""
     confidence: NonNegative = 40.0
-    """Alpha of "wals": an observed cell has weight 1 + alpha (Hu et al.)."""
+    """Alpha of "wals": an observed cell has weight 1 + alpha (Hu et al.). [other Hu et al. 2008; if
+    completion=wals]"""
     n_sweeps: Natural = 8
-    """Of alternating least squares, if not "svd"."""
+    """Of alternating least squares, if not "svd". [ours; if completion=als_observed|wals]"""
     keep_observed: bool = True
-    """Whether observed cells of R' stay 1 ("complete the missing values") or are P Q^T as well."""
+    """Whether observed cells of R' stay 1 ("complete the missing values") or are P Q^T as well.
+    [ours; if completion=svd|als_observed|wals]"""
     clip: bool = True
-    """Whether R' is clipped to [0, 1] as input; as a target it always is."""
+    """Whether R' is clipped to [0, 1] as input; as a target it always is. [ours; if
+    completion=svd|als_observed|wals]"""
     mask_share: Share = 0.04
-    """Share of cells (Section V-C)."""
+    """Share of cells. [paper V-C]"""
     mask_mode: Literal["zero", "keep"] = "zero"
     """The share is set to 0 ("the mask ratio is 4 %"), or is all that is kept ("we sample one of
-    the submatrices and mask the remaining", Section IV-B)."""
+    the submatrices and mask the remaining", Section IV-B). [ours; not paper IV-B]"""
     mask_cells: Literal["all", "observed", "filled"] = "all"
-    """Which cells can be masked."""
+    """Which cells can be masked. [ours]"""
     mask_refresh: Literal["epoch", "step"] = "epoch"
-    """When a new mask is drawn; "for each epoch" (Section V-C)."""
+    """When a new mask is drawn; "for each epoch". [paper V-C]"""
     mask_shared: bool = True
-    """Whether both sides see the same mask."""
+    """Whether both sides see the same mask. [ours]"""
     target: Literal["observed", "pseudo", "masked"] = "observed"
-    """What is reconstructed: R (Eq. 8), R', or R' at masked cells only."""
+    """What is reconstructed: R (Eq. 8), R', or R' at masked cells only. [ours; paper Eq. 8]"""
     likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
-    """Of the sigmoid outputs; the paper names none."""
+    """Of the sigmoid outputs; the paper names none. [ours]"""
     positive_weight: NonNegative = 1.0
-    """Weight of the ones in the Bernoulli likelihood."""
+    """Weight of the ones in the Bernoulli likelihood. [ours]"""
     reduction: Literal["mean", "sum"] = "mean"
-    """Over a side's batch; outputs are summed. "sum" is Eq. 8 to the letter."""
+    """Over a side's batch; outputs are summed. "sum" is Eq. 8 to the letter. [ours; not paper Eq.
+    8]"""
     hidden_dim: Count = 320
-    """Of two hidden layers in each encoder and decoder (Section V-C)."""
+    """Of two hidden layers in each encoder and decoder. [paper V-C]"""
     latent_dim: Count = 80
-    """Of z on both sides (Section V-C)."""
+    """Of z on both sides. [paper V-C]"""
     second_activation: Literal["tanh", "sigmoid"] = "tanh"
-    """Of the encoder's second hidden layer; "sigmoid" as in JoVA's code."""
+    """Of the encoder's second hidden layer; "sigmoid" as in JoVA's code. [paper V-C]"""
     beta: NonNegative = 0.15
-    """KL weight (Section V-C); 0.3 under the convention of JoVA's code, which omits the 1/2."""
+    """KL weight (Section V-C); 0.3 under the convention of JoVA's code, which omits the 1/2. [paper
+    V-C]"""
     anneal_steps: Natural = 0
-    """Updates over which the KL weight rises to beta; 0: constant."""
+    """Updates over which the KL weight rises to beta; 0: constant. [paper V-C]"""
     block: Literal["full", "literal", "once"] = "full"
     """What "1500 x 1500 submatrices" are. "full": as in JCA and JoVA, each pairs 1500 whole rows
     with 1500 whole columns. "literal": in training a side sees the submatrix only. "once": a block
-    of rows, or of columns, is in one update of an epoch, not in one per block of the other side."""
+    of rows, or of columns, is in one update of an epoch, not in one per block of the other side.
+    [ours]"""
     block_size: Count = 1500
-    """Users, and items, in a block (Section V-C)."""
+    """Users, and items, in a block. [paper V-C]"""
     skip_last_block: bool = False
-    """Leave an epoch's last block of items out, as JoVA's code does."""
+    """Leave an epoch's last block of items out, as JoVA's code does. [ours]"""
     learning_rate: NonNegative = 0.003
-    """Adam's (Section V-C)."""
+    """Adam's. [paper V-C]"""
     decay: NonNegative = 1.0
-    """Factor on the learning rate every 50 * ceil(U / 1500) updates; 0.96 in JoVA's code."""
+    """Factor on the learning rate every 50 * ceil(U / 1500) updates; 0.96 in JoVA's code. [ours]"""
     alpha: Share = 0.5
-    """Weight of uVAE's output in a score (Eq. 7); 1 is uVAE alone, 0 iVAE alone."""
+    """Weight of uVAE's output in a score (Eq. 7); 1 is uVAE alone, 0 iVAE alone. [paper Eq. 7]"""
     test_input: Literal["pseudo", "observed", "masked"] = "pseudo"
-    """What is encoded at test time: R', R, or R' under a mask."""
+    """What is encoded at test time: R', R, or R' under a mask. [ours]"""
     test_latent: Literal["mean", "sample"] = "mean"
-    """"sample": z is drawn as in JoVA's code, the items' once per epoch."""
+    """"sample": z is drawn as in JoVA's code, the items' once per epoch. [ours]"""
     n_epochs: Natural = 200
-    """Section V-C."""
+    """Passes over the blocks of users and items. [paper V-C]"""
 
     KNOWN_USERS_ONLY: ClassVar[bool] = True
 

@@ -32,23 +32,25 @@ class NeuMF:
     """Generalised matrix factorisation and an MLP, fused in one output unit."""
 
     gmf_dim: Count = 8
-    """Size of the GMF embeddings, the "predictive factors" (README's example)."""
+    """Size of the GMF embeddings, the "predictive factors". [code README]"""
     mlp_dims: Layers = (64, 32, 16, 8)
-    """Tower widths; the first is of the joined user and item embeddings (README's example)."""
+    """Tower widths; the first is of the joined user and item embeddings. [code README]"""
     n_negatives: Natural = 4
-    """Per positive, drawn again in every epoch (Section 4.1)."""
+    """Per positive, drawn again in every epoch. [paper 4.1]"""
     learning_rate: NonNegative = 0.001
-    """Adam's (Section 4.1)."""
+    """Adam's. [paper 4.1]"""
     batch_size: Count = 256
-    """Positives and negatives (code)."""
+    """Positives and negatives. [code]"""
     n_epochs: Natural = 20
-    """README's example; with pre-training, the epochs after it."""
+    """With pre-training, the epochs after it. [code README]"""
     n_pretrain_epochs: Natural = 0
-    """Epochs of GMF alone and of the MLP alone before they are joined; 0: no pre-training."""
+    """Epochs of GMF alone and of the MLP alone before they are joined; 0: no pre-training. [code
+    README]"""
     finetune: Literal["sgd", "adam"] = "sgd"
-    """Optimiser after pre-training (Section 3.4.1)."""
+    """Optimiser after pre-training. [paper 3.4.1; if n_pretrain_epochs]"""
     finetune_learning_rate: NonNegative = 0.001
-    """Of that optimiser; Ferrari Dacrema et al. 2021 use the same for SGD."""
+    """Of that optimiser; Ferrari Dacrema et al. 2021 use the same for SGD. [other Ferrari Dacrema
+    et al. 2021; if n_pretrain_epochs]"""
 
     KNOWN_USERS_ONLY: ClassVar[bool] = True
 

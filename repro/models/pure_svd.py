@@ -34,7 +34,7 @@ class PureSVD:
     """Truncated SVD: a user's row is projected onto the leading right singular vectors."""
 
     latent_dim: Count = 50
-    """f; the better of the paper's 50 and 150 on MovieLens."""
+    """f; the better of the paper's 50 and 150 on MovieLens. [paper]"""
 
     RANDOM: ClassVar[bool] = False  # the seed changes the last digits only
 

@@ -44,37 +44,40 @@ class RaCT:
     """
 
     hidden_dim: Count = 600
-    """Of the actor's encoder and decoder (code)."""
+    """Of the actor's encoder and decoder. [code]"""
     latent_dim: Count = 200
-    """Of z (code)."""
+    """Of z. [code]"""
     dropout: Dropout = 0.5
-    """Probability that an item is left out of the input; the items left out must be found."""
+    """Probability that an item is left out of the input; the items left out must be found.
+    [code]"""
     beta: NonNegative = 0.2
-    """Cap of the KL weight in phase 1 (code); there is no KL term in phase 3."""
+    """Cap of the KL weight in phase 1 (code); there is no KL term in phase 3. [code]"""
     anneal_steps: Natural = 200_000
-    """Updates until the weight would reach 1 (code); 0: it is beta from the start."""
+    """Updates until the weight would reach 1 (code); 0: it is beta from the start. [code]"""
     critic_dims: Layers = (100, 100, 10)
-    """Hidden widths of the critic (code)."""
+    """Hidden widths of the critic. [code]"""
     critic_l2: NonNegative = 0.0001
-    """Times the critic's squared weights and biases, over the batch size, in its loss (code)."""
+    """Times the critic's squared weights and biases, over the batch size, in its loss. [code]"""
     cutoff: Count = 100
-    """Of the NDCG that the critic predicts (code)."""
+    """Of the NDCG that the critic predicts. [code]"""
     renormalize: bool = True
-    """Whether the statistics of the critic's inputs move in phase 1; otherwise inputs are raw."""
+    """Whether the statistics of the critic's inputs move in phase 1; otherwise inputs are raw.
+    [paper; not code]"""
     learning_rate: NonNegative = 0.001
-    """Of Adam in phase 1 (code)."""
+    """Of Adam in phase 1. [code]"""
     critic_learning_rate: NonNegative = 0.0001
-    """Of Adam in phases 2 and 3 (code)."""
+    """Of Adam in phases 2 and 3. [code]"""
     joint_learning_rate: NonNegative = 0.000002
-    """Of the actor's new Adam in phase 3 (code)."""
+    """Of the actor's new Adam in phase 3. [code]"""
     batch_size: Count = 500
-    """Users (code)."""
+    """Users. [code]"""
     n_actor_epochs: Natural = 200
-    """Phase 1; the authors' script has 100, their log on MovieLens 20M 200 and on Netflix 100."""
+    """Phase 1; the authors' script has 100, their log on MovieLens 20M 200 and on Netflix 100.
+    [code]"""
     n_critic_epochs: Natural = 50
-    """Phase 2."""
+    """Phase 2. [code]"""
     n_joint_epochs: Natural = 100
-    """Phase 3; the script has 50, the log on MovieLens 20M 100 and on Netflix 50."""
+    """Phase 3; the script has 50, the log on MovieLens 20M 100 and on Netflix 50. [code]"""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["Actor"]:
         """Train the actor, then the critic, then both.

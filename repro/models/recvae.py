@@ -42,32 +42,33 @@ class RecVAE:
     """
 
     hidden_dim: Count = 600
-    """Of each of the encoder's five layers (code)."""
+    """Of each of the encoder's five layers. [code]"""
     latent_dim: Count = 200
-    """Of z (code)."""
+    """Of z. [code]"""
     dropout: Dropout = 0.5
-    """Share of the input that is dropped while the encoder is trained (code)."""
+    """Share of the input that is dropped while the encoder is trained. [code]"""
     gamma: NonNegative = 0.005
-    """KL weight per interaction of the user; not annealed (code). 0.0035 on Netflix (paper)."""
+    """KL weight per interaction of the user; not annealed. The paper has 0.0035 on Netflix.
+    [code]"""
     prior_weights: tuple[Positive, ...] = (0.15, 0.75, 0.1)
-    """Of the composite prior: standard normal, old posterior, wide normal (code)."""
+    """Of the composite prior: standard normal, old posterior, wide normal. [code]"""
     wide_logvar: float = 10.0
-    """Log variance of the wide normal (code)."""
+    """Log variance of the wide normal. [code]"""
     old_posterior: Literal["stored", "copy"] = "stored"
-    """Stored for every training user, or computed by a frozen copy of the encoder, which before
-    the first epoch is another random encoder (master)."""
+    """Stored for every training user, or computed by a frozen copy of the encoder, which before the
+    first epoch is another random encoder (master). [code]"""
     layer_norm_eps: NonNegative = 0.00001
-    """Added to the variance by the layer norms; 0.1 in master."""
+    """Added to the variance by the layer norms; 0.1 in master. [code]"""
     n_encoder_passes: Natural = 3
-    """Passes over all users that train the encoder, first in an epoch (code)."""
+    """Passes over all users that train the encoder, first in an epoch. [code]"""
     n_decoder_passes: Natural = 1
-    """Passes over all users that train the decoder, without dropout and KL term (code)."""
+    """Passes over all users that train the decoder, without dropout and KL term. [code]"""
     learning_rate: NonNegative = 0.0005
-    """Of both Adam optimizers (code)."""
+    """Of both Adam optimizers. [code]"""
     batch_size: Count = 500
-    """Users (code)."""
+    """Users. [code]"""
     n_epochs: Natural = 50
-    """Each with all these passes (code)."""
+    """Each with all these passes. [code]"""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["RecVAENet"]:
         """Train the encoder, renew the prior, train the decoder."""

@@ -62,68 +62,75 @@ class SEVAE:
 
     family: Literal["hvamp", "multi_vae"] = "hvamp"
     """"hvamp": latent variables z2 and z1, with a VampPrior over z2. "multi_vae": one z, with the
-    prior N(0, I)."""
+    prior N(0, I). [code]"""
     gated: bool = True
-    """Whether hidden layers are (W x + b) * sigmoid(V x + c), without a tanh."""
+    """Whether hidden layers are (W x + b) * sigmoid(V x + c), without a tanh. [code]"""
     n_layers: Count = 2
-    """Hidden layers of every network; H+Vamp has at least 2 (SE-VAE, Section 5.2; code)."""
+    """Hidden layers of every network; H+Vamp has at least 2. [paper 5.2; code]"""
     hidden_dim: Count = 600
-    """Of every hidden layer (SE-VAE, Section 4.1; code)."""
+    """Of every hidden layer. [paper 4.1; code]"""
     latent_dim: Count = 200
-    """K, of z or of both z2 and z1 (SE-VAE, Section 4.1)."""
+    """K, of z or of both z2 and z1. [paper 4.1]"""
     dropout: Dropout = 0.5
-    """Share of the input that is dropped (code), also of the pseudo-inputs."""
+    """Share of the input that is dropped (code), also of the pseudo-inputs. [code]"""
     n_pseudo_inputs: Count = 1000
-    """Components of the VampPrior (code)."""
+    """Components of the VampPrior. [code; if family=hvamp]"""
     pseudo_input_mean: float = 0.05
-    """Mean of their initial entries (code), before these are clipped to [0, 1]."""
+    """Mean of their initial entries (code), before these are clipped to [0, 1]. [code; if
+    family=hvamp]"""
     pseudo_input_std: NonNegative = 0.01
-    """Standard deviation of their initial entries (code)."""
+    """Standard deviation of their initial entries. [code; if family=hvamp]"""
     likelihood: Literal["multinomial", "bernoulli"] = "multinomial"
     """EVCF took the better one per model and data set: "bernoulli" for H+Vamp (Gated) on Netflix
-    (README), otherwise unpublished. SE-VAE's Section 3.1 is multinomial."""
+    (README), otherwise unpublished. SE-VAE's Section 3.1 is multinomial. [ours]"""
     beta: NonNegative = 0.2
-    """KL weight after the warm-up; 0.3 on Netflix (README), otherwise unpublished: our choice."""
+    """KL weight after the warm-up; 0.3 on Netflix (README), otherwise unpublished. [ours]"""
     warmup_epochs: Natural = 100
-    """Epochs in which the KL weight rises; in the first it is beta / warmup_epochs (code)."""
+    """Epochs in which the KL weight rises; in the first it is beta / warmup_epochs. [code]"""
     kl: Literal["sample", "analytic"] = "sample"
     """Whether KL terms between Gaussians are estimated from the sample of z (code) or in closed
-    form (SE-VAE, Section 3.3). The VampPrior's is always an estimate."""
+    form (SE-VAE, Section 3.3). The VampPrior's is always an estimate. [code; not paper 3.3]"""
     expert: Literal["none", "stochastic", "mixture"] = "none"
     """"stochastic": SE-VAE. "mixture": the control of its Section 5.3, which does not define it:
-    the same networks, with the log of the mixture. "none": one expert."""
+    the same networks, with the log of the mixture. "none": one expert. [code]"""
     n_experts: Count = 3
-    """M (SE-VAE, Section 4.1)."""
+    """M. [paper 4.1; if expert=stochastic|mixture]"""
     select: Literal["click", "user", "expected"] = "click"
     """What an expert is drawn for: every click (Section 3.1), every user (Eq. 5), or nothing: its
-    probability weighs the likelihood. With `hard` the expected objective is the same for all."""
+    probability weighs the likelihood. With `hard` the expected objective is the same for all.
+    [paper 3.1; not paper Eq. 5; if expert=stochastic]"""
     temperature: Positive = 1.0
-    """Of the Gumbel-softmax; the paper gives none."""
+    """Of the Gumbel-softmax; the paper gives none. [ours; if expert=stochastic]"""
     hard: bool = True
     """Whether the choice is one-hot in training (Section 3.3), with the gradient of the soft choice
-    (the paper gives none)."""
+    (the paper gives none). [paper 3.3; if expert=stochastic]"""
     selector: Literal["own", "trunk"] = "own"
     """Whether the network of w reads the input itself, with one hidden layer, or is a pair of heads
-    on the (first) encoder's hidden units. Section 3.3 says "additional"."""
+    on the (first) encoder's hidden units. Section 3.3 says "additional". [ours; if
+    expert=stochastic|mixture]"""
     selector_kl_weight: NonNegative = 1.0
-    """Of w's KL term, times the KL weight (Eq. 4)."""
+    """Of w's KL term, times the KL weight. [paper Eq. 4; if expert=stochastic|mixture]"""
     experts_kl: Literal["sum", "mean"] = "sum"
-    """How the experts' KL terms are combined (in Eq. 4, z stands for all of them)."""
+    """How the experts' KL terms are combined (in Eq. 4, z stands for all of them). [ours; paper Eq.
+    4; if expert=stochastic|mixture]"""
     share_output: bool = False
     """Whether the experts share one output layer. Section 3.1 says no; the number of parameters in
-    Table 3 would need it, and the selector on the trunk."""
+    Table 3 would need it, and the selector on the trunk. [paper 3.1; not paper Table 3; if
+    expert=stochastic|mixture]"""
     individual_encoders: bool = False
-    """Whether every expert has its own encoder (Section 5.3)."""
+    """Whether every expert has its own encoder (Section 5.3). [paper 3.1; if
+    expert=stochastic|mixture]"""
     test_mixture: Literal["probabilities", "log_probabilities", "logits"] = "probabilities"
-    """What the experts' "soft mixtures" mix at test time; Section 3.3 does not say."""
+    """What the experts' "soft mixtures" mix at test time; Section 3.3 does not say. [ours; if
+    expert=stochastic|mixture]"""
     optimizer: Literal["normalized_adam", "adam"] = "normalized_adam"
-    """EVCF's code divides each tensor's gradient by its norm."""
+    """EVCF's code divides each tensor's gradient by its norm. [code; not paper Algorithm 1]"""
     learning_rate: NonNegative = 0.0005
-    """Of the optimiser (code; SE-VAE keeps it, Section 4.1)."""
+    """Of the optimiser. [paper 4.1; code]"""
     batch_size: Count = 200
-    """Users (code; SE-VAE keeps it, Section 4.1)."""
+    """Users. [paper 4.1; code]"""
     n_epochs: Natural = 400
-    """At most (code); the table says when to stop earlier."""
+    """At most (code); the table says when to stop earlier. [code]"""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["SEVAENet"]:
         """Maximise the evidence lower bound with a KL warm-up, every user once per epoch."""

@@ -39,17 +39,17 @@ class SLIM:
     """Sparse, non-negative item-item regression with a zero diagonal."""
 
     l1: NonNegative = 1.0
-    """Lambda; the paper tunes it, and Liang et al. 2018 search 0.1, 0.5, 1, 5."""
+    """Lambda; the paper tunes it, and Liang et al. 2018 search 0.1, 0.5, 1, 5. [ours]"""
     l2: NonNegative = 5.0
     """Beta; the paper tunes it, and Liang et al. 2018 search the same values. Ferrari Dacrema et
-    al. have far more for ML-20M, 136, from the smallest alpha that they allowed."""
+    al. have far more for ML-20M, 136, from the smallest alpha that they allowed. [ours]"""
     n_sweeps: Natural = 100
-    """Passes over the weights of a column, at most."""
+    """Passes over the weights of a column, at most. [technical]"""
     tolerance: NonNegative = 1e-4
-    """A column is solved when no weight of it moves by more than this in a sweep."""
+    """A column is solved when no weight of it moves by more than this in a sweep. [technical]"""
     block_size: Count = 1024
     """Columns that are solved together. It changes the solution only within the tolerance; it sets
-    the memory, 16 bytes for every item and column."""
+    the memory, 16 bytes for every item and column. [technical]"""
 
     RANDOM: ClassVar[bool] = False
 

@@ -36,38 +36,40 @@ class SVAE:
     """A recurrent VAE: each step's latent variable predicts the next items."""
 
     embedding_dim: Count = 256
-    """Of items (code)."""
+    """Of items. [code]"""
     hidden_dim: Count = 200
-    """Of the GRU."""
+    """Of the GRU. [code]"""
     dense_dim: Count = 150
-    """Of the layers before and after the latent variable."""
+    """Of the layers before and after the latent variable. [code]"""
     latent_dim: Count = 64
-    """Of z at each step (code)."""
+    """Of z at each step. [code]"""
     next_k: Count = 4
-    """How many of the next items each step predicts; 4 on ML-1M (Section 4.5)."""
+    """How many of the next items each step predicts; 4 on ML-1M. [paper 4.5]"""
     beta: NonNegative = 0.2
-    """Cap of the KL weight."""
+    """Cap of the KL weight. [code]"""
     anneal_steps: Natural = 200_000
-    """Updates until the weight would reach 1; it stops at beta. 0: it is beta from the start."""
+    """Updates until the weight would reach 1; it stops at beta. 0: it is beta from the start.
+    [code]"""
     anneal: Literal["run", "epoch"] = "run"
-    """Whether updates are counted over the run, or from 0 in every epoch, as in the code."""
+    """Whether updates are counted over the run, or from 0 in every epoch, as in the code. [paper;
+    not code]"""
     log_sigma: Literal["code", "consistent"] = "code"
     """"code": the KL term reads the log standard deviation as a log variance. "consistent": it does
-    not."""
+    not. [code; not paper]"""
     test_latent: Literal["sample", "mean"] = "sample"
-    """Whether z is drawn at test time, as in the code, or is its mean."""
+    """Whether z is drawn at test time, as in the code, or is its mean. [code]"""
     test_history: Literal["whole", "without_last"] = "whole"
     """Which known items are read. "whole": all of them. "without_last": all but the newest, as in
     the code (`iter_eval`), which thus scores a step that is already known. In both cases the
-    evaluation, not the model, masks all known items."""
+    evaluation, not the model, masks all known items. [ours; not code]"""
     learning_rate: NonNegative = 0.001
-    """Adam's (code)."""
+    """Adam's. [code]"""
     weight_decay: NonNegative = 0.005
-    """Adam's L2 term."""
+    """Adam's L2 term. [code]"""
     batch_size: Count = 1
-    """Users; one in the code."""
+    """Users; one in the code. [code]"""
     n_epochs: Natural = 25
-    """In the code; 40 to 300 in ACVAE's paper (its Section 4.3)."""
+    """40 to 300 in ACVAE's paper (its Section 4.3). [code]"""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["SVAENet"]:
         """Train on every user's sequence once per epoch."""

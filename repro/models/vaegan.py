@@ -42,49 +42,51 @@ class VAEGAN:
     """AVB with a discriminator of interaction vectors and a contractive encoder."""
 
     hidden_dims: Layers = (200,)
-    """Hidden layers of the encoder, softplus."""
+    """Hidden layers of the encoder, softplus. [ours]"""
     latent_dim: Count = 64
-    """Of z; DAVE's tables have 32 on Yelp."""
+    """Of z; DAVE's tables have 32 on Yelp. [ours]"""
     decoder_dims: tuple[Count, ...] = ()
-    """Hidden layers between z and the logits, softplus; none: a linear decoder."""
+    """Hidden layers between z and the logits, softplus; none: a linear decoder. [ours]"""
     dropout: Dropout = 0.0
-    """Share of the input that is dropped."""
+    """Share of the input that is dropped. [ours]"""
     likelihood: Literal["bernoulli", "multinomial"] = "bernoulli"
-    """Of the reconstruction; our choice, multinomial in SE-VAE's table."""
+    """Of the reconstruction; multinomial in SE-VAE's table. [ours]"""
     adaptive_contrast: bool = True
-    """Whether T compares q with a Gaussian of q's mean and variance instead of the prior (AVB)."""
+    """Whether T compares q with a Gaussian of q's mean and variance instead of the prior (AVB).
+    [ours]"""
     noise_dim: Count = 64
-    """Of each noise vector."""
+    """Of each noise vector. [other AVB's code]"""
     n_noises: Natural = 32
-    """Noise networks of the encoder with adaptive contrast."""
+    """Noise networks of the encoder with adaptive contrast. [other AVB's code; if
+    adaptive_contrast]"""
     discriminator_dims: tuple[Count, ...] = (200, 200)
-    """Of T, leaky ReLU."""
+    """Of T, leaky ReLU. [ours]"""
     beta: NonNegative = 1.0
-    """Largest weight of the KL term."""
+    """Largest weight of the KL term. [ours]"""
     anneal_steps: Natural = 0
-    """Updates in which that weight would rise from 0 to 1; it stops at beta. 0: none."""
+    """Updates in which that weight would rise from 0 to 1; it stops at beta. 0: none. [ours]"""
     profile_discriminator_dims: Layers = (200,)
-    """Of D, leaky ReLU."""
+    """Of D, leaky ReLU. [ours]"""
     generated: Literal["masked", "softmax"] = "masked"
     """What D must tell from real vectors. "masked": the probabilities of the user's own items, with
     the others masked as in CFGAN, against ones. "softmax": the softmax of all logits, against rows
-    that sum to 1."""
+    that sum to 1. [ours]"""
     adversarial_weight: NonNegative = 0.1
-    """Of the non-saturating loss, by which generated vectors should fool D."""
+    """Of the non-saturating loss, by which generated vectors should fool D. [ours]"""
     contractive_weight: NonNegative = 0.001
-    """Of the squared Frobenius norm of the Jacobian of the encoder's first layer."""
+    """Of the squared Frobenius norm of the Jacobian of the encoder's first layer. [ours]"""
     learning_rate: NonNegative = 0.001
-    """Of encoder and decoder; our choice."""
+    """Of encoder and decoder. [ours]"""
     discriminator_learning_rate: NonNegative = 0.0001
-    """Of T and D."""
+    """Of T and D. [ours]"""
     adam_beta1: Momentum = 0.5
-    """Decay of the first moment, in both Adam optimizers (AVB's code)."""
+    """Decay of the first moment, in both Adam optimizers. [other AVB's code]"""
     n_test_draws: Count = 10
-    """Noises that the logits are averaged over."""
+    """Noises that the logits are averaged over. [ours]"""
     batch_size: Count = 128
-    """Users; our choice."""
+    """Users. [ours]"""
     n_epochs: Natural = 200
-    """Our choice."""
+    """Passes over the users. [ours]"""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["VAEGANNet"]:
         """Train T and D, then encoder and decoder against both, on every batch of users."""

@@ -38,27 +38,29 @@ class WMF:
     """Weighted matrix factorisation of the 0/1 matrix (iALS) by alternating least squares."""
 
     latent_dim: Count = 200
-    """f; the largest of Hu et al."""
+    """f; the largest of Hu et al. [paper]"""
     positive_weight: NonNegative = 41.0
-    """Of a one: 1 + alpha r with Hu et al.'s alpha of 40. Rendle et al. have 1."""
+    """Of a one: 1 + alpha r with Hu et al.'s alpha of 40. Rendle et al. have 1. [paper]"""
     unobserved_weight: NonNegative = 1.0
-    """Alpha_0, of a zero: 1 in Hu et al.; Rendle et al. tune it (0.1 on ML-20M)."""
+    """Alpha_0, of a zero: 1 in Hu et al.; Rendle et al. tune it (0.1 on ML-20M). [paper]"""
     weighting: Literal["replace", "add"] = "replace"
     """Whether a one has positive_weight instead of unobserved_weight (Hu et al., Eq. 3), or counts
-    as a zero, like all pairs, and in addition as a one (Rendle et al.)."""
+    as a zero, like all pairs, and in addition as a one (Rendle et al.). [paper Eq. 3]"""
     l2: NonNegative = 100.0
     """Lambda; Hu et al. find it by cross-validation. Ours is near that of Rendle et al. on ML-20M
-    divided by their alpha_0: 62 for a user with the mean number of items, 360 for an item."""
+    divided by their alpha_0: 62 for a user with the mean number of items, 360 for an item.
+    [ours]"""
     l2_exponent: float = 0.0
     """Nu: lambda is multiplied by (ones + unobserved_weight * all)^nu of the user or item. Hu et
-    al. have 0, Rendle et al. 1."""
+    al. have 0, Rendle et al. 1. [paper]"""
     init_std: Positive = 0.1
     """Sigma*: factors start normal with standard deviation sigma* / sqrt(latent_dim) (Rendle et
-    al.); Hu et al. do not say."""
+    al.); Hu et al. do not say. [other Rendle et al. 2022]"""
     n_epochs: Natural = 10
-    """Sweeps over users and items (Hu et al., Section 4); Rendle et al. make 16 on ML-20M."""
+    """Sweeps over users and items (Hu et al., Section 4); Rendle et al. make 16 on ML-20M. [paper
+    4]"""
     precision: Literal["float32", "float64"] = "float32"
-    """Of factors and systems."""
+    """Of factors and systems. [technical]"""
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["WMFNet"]:
         """Solve for all users, then for all items, once per epoch."""

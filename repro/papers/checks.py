@@ -8,11 +8,13 @@ from repro import metrics
 from repro.errors import ReproError, unknown
 from repro.papers.printed import number_in
 from repro.papers.schema import STATISTICS, PaperFile, Row, Table, Tolerance
+from repro.papers.settings import source_faults
 from repro.plugins import MODELS
 
 
 def faults_of(content: PaperFile) -> Iterator[str]:
     """Yield the faults that pydantic cannot see: references between the parts of a file."""
+    yield from source_faults(content)
     for key, view in content.views.items():
         at, whose = f"views.{key}", view.added_for
         if not view.dataset:

@@ -69,7 +69,7 @@ class Resolver:
 
     def _entry(self, row: Row, key: str, own: str = "") -> Entry:
         """Return a row in a column group; with `own`, on that added view instead."""
-        place, group = row.at[key], self._group(key)
+        place, group, at = row.at[key], self._group(key), key
         if own:
             printed = {"published": [], "notes": {}, "note": "", "misprints": []}
             place = place.model_copy(update={"view": own, **printed})
@@ -87,6 +87,7 @@ class Resolver:
             table=self.number,
             group=key,
             group_label=group.label,
+            at=at,
             view=view_key,
             dataset=view.dataset,
             redraw=view.redraw,

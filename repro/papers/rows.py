@@ -20,6 +20,8 @@ class Entry:
     table: str
     group: str
     group_label: str
+    at: str
+    """The key of its numbers in the table file: the group, or the one that an added view is for."""
     view: str
     dataset: str
     redraw: float

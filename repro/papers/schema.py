@@ -32,7 +32,17 @@ class Tolerance(Strict):
     """The column groups it holds for; None: all."""
 
 
-class RowSettings(Strict):
+class Sourced(Strict):
+    """A part of a table file that says where its settings come from."""
+
+    sources: dict[str, list[str]] = {}
+    """Settings by their sources, which are written as `repro.hyperparameters.sources_in` reads
+    them: ours = ["patience"], "paper 4.1" = ["dave.latent_dim"]. Where several rows share the
+    part, MODEL or LABEL before the dot limits a hyper-parameter to the rows of that model or
+    label."""
+
+
+class RowSettings(Sourced):
     """A row's settings for its runs, in all column groups or in one."""
 
     model: str | None = None
@@ -96,7 +106,7 @@ class Group(Strict):
     """The key of its view."""
 
 
-class View(Strict):
+class View(Sourced):
     """A dataset under a protocol, as the paper's column heads name it."""
 
     label: str
@@ -125,7 +135,7 @@ class View(Strict):
     """What the paper leaves open or contradicts."""
 
 
-class Grid(Strict):
+class Grid(Sourced):
     """What tables and figures share: what they show, and how it is run."""
 
     caption: str
@@ -244,7 +254,7 @@ def point(line: str, x: float | None) -> str:
     return line if x is None else f"{line} at {x:g}"
 
 
-class About(Strict):
+class About(Sourced):
     """The paper itself."""
 
     title: str

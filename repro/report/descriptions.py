@@ -17,6 +17,7 @@ from repro.papers import library
 from repro.papers.paper import Paper
 from repro.plugins import MODELS, PROTOCOLS, Plugin
 from repro.report import tables
+from repro.report.explanations import source
 from repro.report.tables import WIDTH
 from repro.results import verdicts
 from repro.results.checking import Checked
@@ -177,7 +178,9 @@ def plugin(entry: Plugin) -> str:
         default = "" if field.required else f" = {field.default!r}"
         limits = f", {field.range.words}" if field.range else ""
         parts.append(one_line(f"  {field.name}: {field.annotation}{default}{limits}"))
-        parts += [one_line(f"      {field.doc}")] if field.doc else []
+        stated = f"[{source(field.sources.stated)}]" if field.sources.stated else ""
+        said = " ".join(filter(None, [field.doc, stated]))
+        parts += [one_line(f"      {said}")] if said else []
     return visible("\n".join(parts))
 
 

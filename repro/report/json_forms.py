@@ -27,6 +27,8 @@ from repro.papers.schema import About, Figure, Table, View
 from repro.report.lists import DatasetLine, MetricLine, PaperLine, PluginLine
 from repro.results.checking import Checked
 from repro.results.claims.judge import JudgedClaim
+from repro.results.explanation import Explanation
+from repro.results.ledger import Reading
 from repro.results.summary import Summary
 from repro.results.verdicts import ComparedCell
 from repro.runs.dry_run import DryRun
@@ -95,6 +97,8 @@ FORMS: dict[str, Any] = {
     "compare": list[ComparedCell],
     "claims": list[JudgedClaim],
     "audit": list[Audited],
+    "explain PAPER --table NUMBER --row LABEL": list[Explanation],
+    "ledger": list[Reading],
     "run PAPER --dry-run": DryRun,
     "check": list[Checked],
 }

@@ -1,16 +1,18 @@
-"""What a notebook shows: records, comparisons and claims, also as DataFrames."""
+"""What a notebook shows: records, comparisons and judgements, also as DataFrames."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from repro.auditing.audit import Audited
-from repro.report import audits
+from repro.report import audits, explanations
 from repro.report.claims import claims_text, found
 from repro.report.tables import markdown
 from repro.results.claims.judge import JudgedClaim
 from repro.results.comparison import ComparedTable
+from repro.results.explanation import Explanation
+from repro.results.ledger import Reading
 from repro.results.verdicts import ComparedCell
 from repro.runs import records
 
@@ -103,3 +105,40 @@ class Audits(list[Audited]):
         names = ["paper", "table", "rule", "severity", "says", "inequality", "left", "right"]
         rows = [{name: getattr(f, name) for name in names} for one in self for f in one.findings]
         return pd.DataFrame(rows, columns=names)
+
+
+class Explanations(list[Explanation]):
+    """A row explained, once for each column group."""
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row for each reading of each cell: ours, other epochs, other formulas."""
+        import pandas as pd
+
+        rows = [
+            {"group": one.group, "label": cell.label, "published": cell.published, **asdict(v)}
+            for one in self
+            for cell in one.cells
+            for v in [*([cell.ours] if cell.ours else []), *cell.epochs, *cell.readings]
+        ]
+        return pd.DataFrame(rows)
+
+    def __str__(self) -> str:
+        return explanations.text(self)
+
+
+class Ledger(list[Reading]):
+    """Open readings, the largest measured effect first."""
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row for each reading, with the first effect of the run that measures it best."""
+        import pandas as pd
+
+        rows: list[dict[str, Any]] = []
+        for one in self:
+            largest = asdict(one.largest) if one.largest else {}
+            about = {"paper": one.paper, "row": one.row, "reading": ", ".join(one.names)}
+            rows.append(about | largest | {"command": one.command})
+        return pd.DataFrame(rows)
+
+    def __str__(self) -> str:
+        return explanations.ledger(self)

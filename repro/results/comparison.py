@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 from repro.errors import ReproError, unknown
-from repro.experiment import Experiment, Spec, departures, loops
+from repro.experiment import Experiment, Spec
 from repro.papers import library
 from repro.papers.claims import label_of
 from repro.papers.paper import Paper
@@ -18,6 +18,7 @@ from repro.results.claims.judge import JudgedClaim, judge
 from repro.results.differences import Pair, paired
 from repro.results.found import Found, digest_here
 from repro.results.frozen import CellKey, Frozen, RowName, load
+from repro.results.naming import departures_of, named
 from repro.results.verdicts import ComparedCell, compared, only_frozen, statistic
 from repro.runs.records import Damaged, Record
 
@@ -274,63 +275,16 @@ def _others(known: _Known) -> list[ComparedCell]:
         own = Found(runs.by_experiment[key])
         first = own.records[0]
         run = first.experiment
-        rows = sorted(places[run.place], key=lambda row: len(_departures(run, row)))
-        if _departures(run, rows[0]) and key in known.paper.recipes:
+        rows = sorted(places[run.place], key=lambda row: len(departures_of(run, row)))
+        if departures_of(run, rows[0]) and key in known.paper.recipes:
             continue  # a figure's
         whole = all(first.has(cell.metric) for cell in rows[0].cells)  # not a figure's
         if key not in printed and whole and run.model.name in MODELS:
-            name = _named(run, rows, runs)
+            name = named(run, rows, runs.rows_elsewhere)
             for cell in rows[0].cells:
                 ours = replace(cell, published="", tolerance=None, note="", doubts="")
                 cells.append(compared(rows[0], ours, own, known.frozen, here, name))
     return sorted(cells, key=lambda cell: cell.name)
-
-
-def _departures(run: Experiment, row: Entry) -> list[str]:
-    """Return the rules of evaluation in which a run differs from a row."""
-    planned = row.under(run.model)
-    assert planned is not None, "its place is known"
-    return departures(run, planned)
-
-
-def _named(run: Experiment, rows: list[Entry], runs: _Runs) -> RowName:
-    """Return the name of the row of a run that is in no row of the table, on the rows' view.
-
-    Parameters
-    ----------
-    run : Experiment
-        What was run.
-    rows : list of Entry
-        Those on its view, the nearest in their rules of evaluation first.
-    runs : _Runs
-        All runs.
-    """
-    other = _departures(run, rows[0])
-    apart = ", ".join([*rows[0].apart, *other])
-    for row in rows:
-        made = row.experiment()
-        same = bool(other and made and made.model == run.model)
-        if (fewer := _fewer_epochs(row, run.model)) or same:
-            return RowName(row.row, "added" if "row" in row.added else "paper", fewer, apart)
-    known = runs.rows_elsewhere.get(run.seedless)
-    return RowName(known or _label(run.model), "other", apart=apart)
-
-
-def _fewer_epochs(entry: Entry, model: Spec) -> str:
-    """Return "n_epochs = 20 of 200" if a model differs from the row's only in fewer epochs."""
-    made = entry.experiment()
-    if made is None or made.model.name != model.name:
-        return ""
-    full, own = loops(made.model.params), loops(model.params)
-    if made.model.params != {**model.params, **full} or any(own[k] > n for k, n in full.items()):
-        return ""
-    return ", ".join(f"{key} = {own[key]} of {n}" for key, n in full.items() if own[key] < n)
-
-
-def _label(model: Spec) -> str:
-    defaults = MODELS.entry(model.name).defaults()
-    changed = [f"{k}={v}" for k, v in model.params.items() if defaults.get(k) != v]
-    return f"{model.name} [{', '.join(changed)}]" if changed else model.name
 
 
 def _pairs(

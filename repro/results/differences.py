@@ -107,12 +107,12 @@ def paired(
             ]
         )
         of_seeds = values.mean(axis=1)
-        error, df = _standard_error(values)
+        error, df = standard_error(values)
         made.append(Difference(label, float(values.mean()), error, df, tuple(of_seeds.tolist())))
     return Pair(group, row[0], against[0], values.shape[1], tuple(hits), tuple(made))
 
 
-def _standard_error(values: Values) -> tuple[float | None, float]:
+def standard_error(values: Values) -> tuple[float | None, float]:
     """Return the standard error of the mean of values, shape (S seeds, U users), and its freedom.
 
     Users and seeds are crossed, and both are samples (two-way random effects). The users' part is

@@ -177,7 +177,7 @@ def _entries(asked: Asked, settings: Mapping[str, Any]) -> Iterator[Entry]:
     any_both = False
     for paper, number in _numbered(asked):
         for entry in _table_entries(paper, number, asked, settings):
-            names = {n.lower(): n for n in _places(paper, entry, asked)}
+            names = {n.lower(): n for n in place_names(paper, entry, asked.added)}
             rows[entry.row.lower()] = entry.row
             places |= names
             if (not wanted or entry.row.lower() in wanted) and (not where or where & set(names)):
@@ -203,13 +203,14 @@ def _entries(asked: Asked, settings: Mapping[str, Any]) -> Iterator[Entry]:
         raise ReproError(f"row '{rows_named}' has no numbers under view '{views_named}'")
 
 
-def _places(paper: Paper, entry: Entry, asked: Asked) -> set[str]:
+def place_names(paper: Paper, entry: Entry, added: bool) -> set[str]:
     """Return what an entry's place may be called: group, view, or data.
 
-    Data that the paper has a view of means that view, not an added view on the same data.
+    Data that the paper has a view of means that view, and only with `added` also an added view on
+    the same data.
     """
     data = {entry.dataset, manifest.split_id(entry.dataset)[0]}
-    if "view" in entry.added and not asked.added:
+    if "view" in entry.added and not added:
         data -= {*paper.datasets, *paper.archives}
     return {entry.group, entry.group_label, entry.view, *data}
 

@@ -106,6 +106,35 @@ def test_every_hyper_parameter_says_what_it_is(catalogue: Catalogue, name: str) 
     assert not [field.name for field in catalogue.entry(name).fields if not field.doc]
 
 
+def sourced(sources: str) -> str:
+    return PLUGIN.replace("and why.", f"and why. {sources}")
+
+
+def test_the_brackets_at_the_end_of_a_field_are_its_sources(own: Own) -> None:
+    text = sourced("[paper 4.3; not code; if size]")
+    rate = own(text).entry("mine").fields[1]
+    assert rate.doc == "How fast, and why."
+    assert [(one.kind, one.place, one.disagrees) for one in rate.sources.stated] == [
+        ("paper", "4.3", False),
+        ("code", "", True),
+    ]
+    assert rate.sources.open
+    assert rate.sources.used_if is not None
+    assert rate.sources.used_if.holds({"size": 2})
+    assert not rate.sources.used_if.holds({"size": 0})
+
+
+def test_other_brackets_are_no_sources(own: Own) -> None:
+    rate = own(sourced("[0, 1]")).entry("mine").fields[1]
+    assert rate.doc == "How fast, and why. [0, 1]"
+    assert not rate.sources.stated
+
+
+def test_a_slip_in_a_source_names_the_line(own: Own) -> None:
+    with pytest.raises(ReproError, match=r"mine\.py, line \d+: rate: 'papers 4' is no source"):
+        own(sourced("[ours; papers 4]")).entry("mine")
+
+
 def entry_of(own: Own) -> Plugin:
     return own().entry("mine")
 
