@@ -82,11 +82,11 @@ class Selection:
 class Need:
     """What a record must hold besides its test metrics, for a figure.
 
-    Written as "embedding:users", "loss:NAME", or as cases and a metric that every evaluation of
-    them must include: "valid:ndcg@10", "noise 0.1:ndcg@10".
+    Written as "embedding:users", "loss:NAME", "lists", or as cases and a metric that every
+    evaluation of them must include: "valid:ndcg@10", "noise 0.1:ndcg@10".
     """
 
-    kind: Literal["embedding", "loss", "metric"]
+    kind: Literal["embedding", "loss", "lists", "metric"]
     name: str
     """The name of the embedding, the loss or the metric."""
     cases: str = ""
@@ -95,6 +95,8 @@ class Need:
     @classmethod
     def of(cls, text: str) -> "Need":
         """Read a need."""
+        if text == "lists":
+            return cls("lists", "")
         of, _, name = text.rpartition(":")
         if of in ("embedding", "loss"):
             return cls(of, name)  # type: ignore[arg-type]
@@ -188,7 +190,7 @@ class Experiment:
 
     def of_seed(self, seed: int) -> "Experiment":
         """Return the experiment with another seed; it shares what has been found of this one."""
-        found = {name: getattr(self, name) for name in ("selection", "seedless", "modelless")}
+        found = {name: getattr(self, name) for name in ("selection", "seedless", "place")}
         made = object.__new__(Experiment)  # thousands are listed at a time
         vars(made).update(vars(self) | found, seed=seed)
         return made

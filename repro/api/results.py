@@ -9,6 +9,7 @@ from repro.auditing.audit import audit_all
 from repro.papers import library
 from repro.report.notebook import Audits, Claims, Explanations, Ledger
 from repro.results.claims.judge import judge
+from repro.results.evidence import beside
 from repro.results.explanation import explain_row
 from repro.results.ledger import readings
 
@@ -78,7 +79,8 @@ def explain(
         If one of them does not exist.
     """
     chosen = library.load(paper)
-    return Explanations(explain_row(chosen, table, row, records(runs), view=view, metric=metric))
+    known = beside(records(runs), [paper])
+    return Explanations(explain_row(chosen, table, row, known, view=view, metric=metric))
 
 
 def ledger(*papers: str, runs: str | Path | None = None) -> Ledger:
@@ -97,4 +99,4 @@ def ledger(*papers: str, runs: str | Path | None = None) -> Ledger:
         If there is no such paper.
     """
     chosen = [library.load(name) for name in papers or library.papers()]
-    return Ledger(readings(chosen, records(runs)))
+    return Ledger(readings(chosen, beside(records(runs), [one.id for one in chosen])))

@@ -38,6 +38,7 @@ def run(
     select: str | None = None,
     every: int | None = None,
     patience: int | None = None,
+    keep: str = "",
     smoke: bool = False,
     device: str = "auto",
     threads: int = 0,
@@ -72,6 +73,8 @@ def run(
     select, every, patience
         As in `repro.experiment.Experiment`, instead of the tables' own; patience 0 never stops
         early.
+    keep : str
+        "lists": also keep what is recommended to each test user, for `repro.beyond`.
     smoke : bool
         Toy data and two epochs: shows that the code runs, and nothing else.
     device, threads, jobs, engine, deterministic, force, memory_check
@@ -101,6 +104,7 @@ def run(
         select,
         every,
         patience,
+        keep,
     )
     folder = Path(runs) if runs else paths.runs()
     how = How(folder, device, threads, jobs, engine, deterministic, force, memory_check)

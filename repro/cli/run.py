@@ -59,6 +59,10 @@ Patience = Annotated[
 Model = Annotated[
     str | None, typer.Option(help="Run this model under the table's protocol, instead of its rows.")
 ]
+Keep = Annotated[
+    str,
+    typer.Option(metavar="WHAT", help="lists: keep what is recommended, for `repro beyond`."),
+]
 Where = Annotated[Device, typer.Option(help="Where to run.")]
 Smoke = Annotated[
     bool, typer.Option(help="Toy data and two epochs; without a paper: all papers and models.")
@@ -100,6 +104,7 @@ def run(
     select: Select = None,
     every: Every = None,
     patience: Patience = None,
+    keep: Keep = "",
     device: Where = Device.auto,
     smoke: Smoke = False,
     threads: Threads = 0,
@@ -134,6 +139,7 @@ def run(
         select,
         every,
         patience,
+        keep,
     )
     folder = runs or paths.runs()
     how = How(folder, device.value, threads, jobs, engine, deterministic, force, memory_check)

@@ -237,8 +237,6 @@ def _ties(one: Explanation) -> str:
 
 def _readings(cell: ExplainedCell, one: Explanation) -> list[str]:
     lines = []
-    if one.evidence == "last":
-        lines.append("The hits are those of the last evaluation, not of each metric's best epoch.")
     shown = [*cell.epochs, *cell.readings[:SHOWN]]
     rows = [_row(v, cell.published) for v in ([cell.ours] if cell.ours else []) + shown]
     head = ["reading", "value", "standard error", "z", ""]

@@ -12,7 +12,7 @@ from pathlib import Path
 from repro.data import manifest, prepare
 from repro.errors import ReproError, unknown
 from repro.papers import library
-from repro.results import frozen
+from repro.results import evidence, frozen
 from repro.results.figures import Point
 from repro.results.frozen import DIGEST, Frozen
 from repro.runs import index, records
@@ -25,7 +25,8 @@ class Checked:
     """A thing that was verified."""
 
     kind: str
-    """"file", "view", "record", "frozen", "table", "manifest", "model", "protocol" or "check"."""
+    """"file", "view", "record", "frozen", "evidence", "table", "manifest", "model", "protocol" or
+    "check"."""
     name: str
     """Its id, or its path."""
     state: str
@@ -200,10 +201,26 @@ def _frozen_file(path: Path, runs: Path) -> Iterator[Checked]:
                 )
     for fault in faults:
         yield _damaged("frozen", str(path), f"{fault}; {frozen.REMEDY}")
+    yield from _evidence(path, [row for row in rows if isinstance(row, Frozen) and row.evidence])
     if not faults:
         how = "" if digests else " without digests"
         more = f", {traced} compared with their records" if traced else ""
         yield Checked("frozen", str(path), f"{_counted(line=len(rows))}{how} intact{more}")
+
+
+def _evidence(path: Path, rows: list[Frozen]) -> Iterator[Checked]:
+    """Yield the state of the evidence of frozen results."""
+    found: dict[Path, str] = {}
+    for row in rows:
+        found[path.parent / "evidence" / f"{row.experiment}.zip"] = row.evidence
+    for file, digest in found.items():
+        try:
+            if faults := evidence.faults(evidence.load(file, digest).path):
+                yield _damaged("evidence", str(file), f"{faults[0]}; {evidence.REMEDY}")
+        except ReproError as error:
+            yield _damaged("evidence", str(file), error)
+    if found:
+        yield Checked("evidence", str(path.parent / "evidence"), f"of {_counted(run=len(found))}")
 
 
 def _origin(row: Frozen, runs: Path, known: dict[str, Record | None]) -> Record | None:

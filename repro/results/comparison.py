@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -14,6 +14,7 @@ from repro.papers.claims import label_of
 from repro.papers.paper import Paper
 from repro.papers.rows import Entry
 from repro.plugins import MODELS
+from repro.results import evidence
 from repro.results.claims.judge import JudgedClaim, judge
 from repro.results.differences import Pair, paired
 from repro.results.found import Found, digest_here
@@ -130,7 +131,7 @@ def _compare(paper: Paper, number: str, runs: _Runs, against: str) -> ComparedTa
         names = dict.fromkeys(cell.name for cell in cells if against in whole)
         contests = [(name, whole[against]) for name in names if name != whole[against]]
     faults: list[str] = []
-    pairs = tuple(_pairs(cells, runs.by_id, contests, faults))
+    pairs = tuple(_pairs(cells, known, contests, faults))
     return ComparedTable(
         paper.id,
         number,
@@ -240,6 +241,19 @@ class _Known:
                 found.setdefault(row.place, []).append(row)
         return found
 
+    @cached_property
+    def evidence(self) -> dict[str, Record]:
+        """The evidence of the table's frozen results, by the id of the run."""
+        lines = [] if self.runs.smoke else load(self.paper.id)
+        of_table = [line for line in lines if line.table == self.number]
+        return {record.id: record for record in evidence.of_lines(self.paper.id, of_table)}
+
+    def users_of(self, cell: ComparedCell) -> list[Record]:
+        """Return the runs of a cell, each with the hits of its users: ours, else the frozen."""
+        if cell.runs:
+            return [self.runs.by_id[run] for run in cell.runs]
+        return [self.evidence[run] for run in cell.reference_runs if run in self.evidence]
+
 
 def _own(known: _Known) -> tuple[list[ComparedCell], list[tuple[str, str]]]:
     """Return the cells of the table's rows, added rows included, and their notes."""
@@ -289,7 +303,7 @@ def _others(known: _Known) -> list[ComparedCell]:
 
 def _pairs(
     cells: list[ComparedCell],
-    known: Mapping[str, Record],
+    known: _Known,
     contests: list[tuple[RowName, RowName]],
     faults: list[str],
 ) -> Iterator[Pair]:
@@ -299,10 +313,11 @@ def _pairs(
     """
     for group in dict.fromkeys(cell.group for cell in cells):
         own = [cell for cell in cells if cell.group == group]
-        found = {cell.name: [known[run] for run in cell.runs] for cell in own if cell.runs}
+        names = {name for pair in contests for name in pair}
+        found = {cell.name: known.users_of(cell) for cell in own if cell.name in names}
         columns = {cell.label: cell.metric for cell in own}
         for row, against in contests:
-            if row in found and against in found:
+            if found.get(row) and found.get(against):
                 try:
                     made = paired(group, (row, found[row]), (against, found[against]), columns)
                 except ReproError as error:

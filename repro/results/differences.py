@@ -36,8 +36,11 @@ class PerUser(Protocol):
     def n_users(self) -> int:
         """Test users."""
 
-    def hits(self) -> tuple[metrics.Hits, IntArray]:
-        """Return hits, bool of shape (U, K), and targets per user, shape (U,)."""
+    def keeps(self, metric: str) -> bool:
+        """Return whether the hits of the epoch are kept that counts for a metric."""
+
+    def hits(self, metric: str = "") -> tuple[metrics.Hits, IntArray]:
+        """Return hits, bool of shape (U, K), and targets per user, shape (U,), at that epoch."""
 
 
 @dataclass(frozen=True)
@@ -81,35 +84,35 @@ def paired(
     group : str
         The column group's label.
     row, against : tuple of RowName and iterable of PerUser
-        Name and runs, one per seed. A run where each metric has its own best epoch keeps no hits of
-        these epochs, and is left out.
+        Name and runs, one per seed. A run that kept no hits of the epochs that count is left out.
     columns : mapping
         Metric by printed label.
     """
     mine, theirs = (
-        {r.experiment.seed: r for r in records if not r.experiment.selection.each}
+        {r.experiment.seed: r for r in records if all(map(r.keeps, columns.values()))}
         for _, records in (row, against)
     )
-    hits = {}
-    for seed in sorted(mine.keys() & theirs.keys()):
-        if _asked_the_same(mine[seed], theirs[seed]):
-            own, others = mine[seed].hits(), theirs[seed].hits()
-            if np.array_equal(own[1], others[1]):
-                hits[seed] = own, others
-    if not hits:
+    same = {
+        seed: (mine[seed], theirs[seed])
+        for seed in sorted(mine.keys() & theirs.keys())
+        if _asked_the_same(mine[seed], theirs[seed])
+        and np.array_equal(mine[seed].hits()[1], theirs[seed].hits()[1])
+    }
+    if not same:
         return None
     made = []
     for label, metric in columns.items():
         values = np.stack(
             [
-                metrics.per_user(metric, *own) - metrics.per_user(metric, *others)
-                for own, others in hits.values()
+                metrics.per_user(metric, *own.hits(metric))
+                - metrics.per_user(metric, *other.hits(metric))
+                for own, other in same.values()
             ]
         )
         of_seeds = values.mean(axis=1)
         error, df = standard_error(values)
         made.append(Difference(label, float(values.mean()), error, df, tuple(of_seeds.tolist())))
-    return Pair(group, row[0], against[0], values.shape[1], tuple(hits), tuple(made))
+    return Pair(group, row[0], against[0], values.shape[1], tuple(same), tuple(made))
 
 
 def standard_error(values: Values) -> tuple[float | None, float]:

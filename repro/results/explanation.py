@@ -6,7 +6,6 @@ import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from repro.errors import ReproError, unknown
 from repro.metrics import parse
@@ -17,7 +16,7 @@ from repro.results.comparison import compare
 from repro.results.frozen import Frozen
 from repro.results.ledger import Reading, of_row, run_command
 from repro.results.origins import Data, Ran, data_of, frozen_rows, of_frozen, of_record
-from repro.results.variants import Variant, epochs, has_hits, judged, variants
+from repro.results.variants import Variant, epochs, judged, variants
 from repro.results.verdicts import ComparedCell
 from repro.runs.plan import place_names
 from repro.runs.records import Record
@@ -75,8 +74,8 @@ class Explanation:
     shortened: str
     """The epochs of a shorter run, where there is no other."""
     runs: list[Ran]
-    evidence: Literal["", "chosen", "last"]
-    """Whose hits there are: of the chosen epoch, of the last evaluation, or none."""
+    evidence: bool
+    """Whether the hits of the epochs that count are kept."""
     tie_size: float | None
     """Mean number of other items that share the deciding score."""
     constant: float | None
@@ -167,7 +166,6 @@ def _explained(
     runs = [of_record(r) for r in own] or [by_seed[seed] for seed in sorted(by_seed)]
     table, obstacle = paper.table(entry.table), entry.obstacle()
     cutoffs = sorted({parse(name)[1] for name in table.metrics.values()})
-    each = any(r.experiment.selection.each for r in own)
     asked = [cell for cell in entry.cells if label in ("", cell.label)]
     readings = of_row(paper, entry, records) if "view" not in entry.added else []
     return Explanation(
@@ -186,7 +184,7 @@ def _explained(
         settings=settings(paper, entry),
         shortened=shortened,
         runs=runs,
-        evidence=("last" if each else "chosen") if any(map(has_hits, own)) else "",
+        evidence=any(r.keeps(cell.metric) for r in own for cell in entry.cells),
         tie_size=statistics.fmean(r.tie_size for r in own) if own else None,
         constant=statistics.fmean(r.constant for r in own) if own else None,
         cells=[_cell(cell, chosen, own, kept, cutoffs) for cell in asked],
@@ -226,8 +224,7 @@ def _cell(
     if numbers:
         values = [value for value, _ in numbers]
         spread = statistics.stdev(values) if len(values) > 1 else None
-        each = any(r.experiment.selection.each for r in own)
-        error = found[0].standard_error if found and not each else _error(numbers, spread)
+        error = found[0].standard_error if found else _error(numbers, spread)
         ours = judged("own", metric, statistics.fmean(values), error, cell.published)
     marks = (of_cell.marks or of_cell.reference_marks) if of_cell else ""
     return ExplainedCell(
@@ -274,8 +271,9 @@ def _missing(
     if lacking:
         seeds = ",".join(map(str, lacking))
         said.append(f"seeds {seeds} of {len(entry.seeds)}: {command} --seeds {seeds}")
-    if own and any(r.experiment.selection.each for r in own):
+    if any(not r.keeps(cell.metric) for r in own for cell in entry.cells):
         said.append(
-            "the hits at each metric's own best epoch: a record keeps those of the last evaluation"
+            "hits at each metric's own best epoch: this record is of version 0.2, which kept those "
+            f"of the last evaluation: {command} --force"
         )
     return said

@@ -11,9 +11,9 @@ from repro.errors import ReproError
 from repro.files import write_atomically
 from repro.papers import library
 from repro.papers.paper import Paper
-from repro.results import figures
+from repro.results import evidence, figures
 from repro.results.comparison import compare
-from repro.results.frozen import CellKey, Frozen, checked, frozen, save
+from repro.results.frozen import CellKey, Frozen, checked, file, frozen, save
 from repro.runs.records import FILE, Record
 from repro.runs.records import load as load_record
 from repro.runs.sealed import REMEDY
@@ -56,7 +56,9 @@ def freeze(paper: Paper, records: Iterable[Record], table: str | None = None) ->
     every = (library.load(name).experiments for name in library.papers())
     elsewhere = {made.seedless for experiments in every for made in experiments} | paper.recipes
     elsewhere -= {made.seedless for made in paper.experiments}
+    checked(file(paper.id))
     rows: list[Frozen] = []
+    kept = cache(lambda id: evidence.save(paper.id, whole(id)))
     whole = cache(lambda id: verified(known[id].path))  # read once, whatever its cells
     for number in [table] if table else paper.tables:
         for cell in compare(paper, number, known.values()).cells:
@@ -64,10 +66,12 @@ def freeze(paper: Paper, records: Iterable[Record], table: str | None = None) ->
             for id in cell.runs:
                 if known[id].experiment.seedless not in elsewhere:
                     record = whole(id)
-                    rows.append(frozen(place, cell.metric, record.result(cell.metric), record))
+                    result = record.result(cell.metric)
+                    rows.append(frozen(place, cell.metric, result, record, kept(id)))
     if not rows:
         raise ReproError(f"there is no record for {paper.id}", f"repro run {paper.id}")
     path = save(paper.id, rows)
+    evidence.tidy(paper.id)
     runs = frozenset(row.experiment for row in rows)
     dirty = frozenset(row.experiment for row in rows if row.dirty)
     return Written("numbers", len(rows), runs, dirty, path)

@@ -97,6 +97,8 @@ class Frozen:
     seconds: float
     seal: str = ""
     """The seal of the record; empty for a result from before records were sealed."""
+    evidence: str = ""
+    """The digest of the evidence, see `repro.results.evidence`; empty if none is kept."""
 
     @property
     def place(self) -> CellKey:
@@ -105,8 +107,10 @@ class Frozen:
         return CellKey(self.table, name, self.group, self.label)
 
 
-def frozen(place: CellKey, metric: str, result: Result, record: Record) -> Frozen:
-    """Return one run's number for a cell."""
+def frozen(
+    place: CellKey, metric: str, result: Result, record: Record, evidence: str = ""
+) -> Frozen:
+    """Return one run's number for a cell, with the digest of its evidence."""
     made = record.environment
     told = ("device", "cpu", "threads", "python", "torch", "numpy")
     if missing := [key for key in told if key not in made]:
@@ -133,6 +137,7 @@ def frozen(place: CellKey, metric: str, result: Result, record: Record) -> Froze
         began=record.began,
         seconds=record.seconds,
         seal=record.seal,
+        evidence=evidence,
     )
 
 
@@ -215,8 +220,9 @@ def parsed(path: Path, kind: type[Kept]) -> tuple[list[Kept], list[str]]:
         reader = csv.DictReader(stream, restkey=MORE)
         try:
             names = reader.fieldnames or []
-            if DIGEST not in names:  # both came together
-                kinds = {name: parse for name, parse in kinds.items() if name != "seal"}
+            if DIGEST not in names:  # they came together
+                later = ("seal", "evidence")
+                kinds = {name: parse for name, parse in kinds.items() if name not in later}
             if missing := [name for name in kinds if name not in names]:
                 raise ReproError(
                     f"{path} lacks the columns {', '.join(missing)}",

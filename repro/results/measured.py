@@ -20,7 +20,6 @@ from repro.plugins import MODELS
 from repro.results import figures, frozen
 from repro.results.differences import paired
 from repro.results.frozen import Frozen, RowName
-from repro.results.variants import has_hits
 from repro.runs.records import Record
 
 Numbers = dict[int, tuple[float, float | None]]
@@ -52,7 +51,7 @@ class Measured:
         """Return the results in a metric; one that a record was not asked for, from its hits."""
         known = dict(self.numbers.get(metric, {}))
         for record in self.records:
-            if record.experiment.seed not in known and record.has(metric) and has_hits(record):
+            if record.experiment.seed not in known and record.has(metric) and record.keeps(metric):
                 found = record.result(metric)
                 known[record.experiment.seed] = found.value, found.standard_error
         return known
@@ -218,7 +217,7 @@ def effect(base: Measured, other: Measured, label: str, metric: str) -> Effect |
     label, metric : str
         The metric as printed, and as ours.
     """
-    before, after = (list(filter(has_hits, one.records)) for one in (base, other))
+    before, after = base.records, other.records
     if before and after:
         named = RowName(other.row), after
         found = paired(base.group, named, (RowName(base.row), before), {label: metric})

@@ -9,6 +9,7 @@ from repro.data import cache, manifest, views
 from repro.papers.paper import Paper
 from repro.papers.rows import Entry
 from repro.results import frozen
+from repro.results.evidence import Evidence
 from repro.results.frozen import Frozen
 from repro.runs.records import Record
 
@@ -112,7 +113,7 @@ def of_record(record: Record) -> Ran:
     """Return the run of a record."""
     made = record.environment
     return Ran(
-        kind="record",
+        kind="frozen" if isinstance(record, Evidence) else "record",
         id=record.id,
         seed=record.experiment.seed,
         epoch=None if record.experiment.selection.each else record.epoch,

@@ -37,11 +37,6 @@ class Variant:
     """Whether it rounds to the printed digits."""
 
 
-def has_hits(record: Record) -> bool:
-    """Return whether a record knows its hits: they are beside it, or it brings them itself."""
-    return record.folder is not None or type(record).hits is not Record.hits
-
-
 def judged(
     kind: Literal["own", "formula", "cut-off", "denominator", "epoch"],
     name: str,
@@ -75,7 +70,7 @@ def variants(
     cutoffs : sequence of int
         Further cut-offs, such as those of the table.
     """
-    hits = [record.hits() for record in records if has_hits(record)]
+    hits = [record.hits(metric) for record in records if record.keeps(metric)]
     if not hits or any(len(n) != len(hits[0][1]) for _, n in hits):
         return [], []
     width = hits[0][0].shape[1]

@@ -83,6 +83,8 @@ class ComparedCell:
     """Marks of `reference`."""
     reference_seeds: int = 0
     """How many seeds `reference` is the mean of."""
+    reference_runs: tuple[str, ...] = ()
+    """The ids of its runs."""
 
     @property
     def name(self) -> RowName:
@@ -169,6 +171,7 @@ def _reference(
         "reference_verdict": judged.verdict,
         "reference_marks": _frozen_marks(rows) + ("a" if entry.view in entry.apart else ""),
         "reference_seeds": len(rows),
+        "reference_runs": tuple(row.experiment for row in rows),
     }, judged
 
 
@@ -218,6 +221,7 @@ def only_frozen(paper: str, place: CellKey, rows: list[Frozen]) -> ComparedCell:
         reference_verdict="ours",
         reference_marks=_frozen_marks(rows),
         reference_seeds=len(rows),
+        reference_runs=tuple(row.experiment for row in rows),
         planned=len(rows),
     )
 

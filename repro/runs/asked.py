@@ -9,7 +9,7 @@ from itertools import product
 from typing import Any
 
 from repro import strict_toml
-from repro.errors import ReproError
+from repro.errors import ReproError, unknown
 from repro.experiment import Selection
 from repro.hyperparameters import Field
 from repro.papers import library
@@ -43,6 +43,8 @@ class Asked:
     every: int | None = None
     patience: int | None = None
     """0: never stop early."""
+    keep_lists: bool = False
+    """Keep the ranked items of every test user; a record without them does not count."""
     model: str | None = None
     """A model to run under the tables' protocols, instead of their own rows."""
     every_model: bool = False
@@ -65,6 +67,7 @@ def asked_for(
     select: str | None = None,
     every: int | None = None,
     patience: int | None = None,
+    keep: str = "",
 ) -> Asked:
     """Return a selection of runs, as a command line or a notebook states it.
 
@@ -78,6 +81,8 @@ def asked_for(
         Seeds, or as text: "0,1,2", "0..4".
     settings : iterable of str or mapping, optional
         Hyper-parameters, by name or as "KEY=VALUE"; several values, as in "KEY=1,2", run each.
+    keep : str
+        "lists": keep the ranked items, see `Asked.keep_lists`.
 
     Raises
     ------
@@ -88,6 +93,8 @@ def asked_for(
         raise ReproError("which paper?", f"available: {', '.join(library.papers())}")
     if select:
         Selection.of(select, "--select")
+    if keep not in ("", "lists"):
+        raise unknown("thing to keep", keep, ["lists"], "--keep")
     if every is not None and every < 1:
         raise ReproError(f"--every is {every}", "evaluate every 1, 2, … epochs")
     if patience is not None and patience < 0:
@@ -108,6 +115,7 @@ def asked_for(
         select=select,
         every=every,
         patience=patience,
+        keep_lists=bool(keep),
     )
 
 

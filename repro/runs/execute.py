@@ -11,9 +11,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from repro.data import views
 from repro.errors import ReproError, UnsupportedError
-from repro.experiment import Spec, canonical
+from repro.experiment import Need, Spec, canonical
 from repro.interactions import Dataset
 from repro.locks import BusyError
 from repro.plugins import MODELS, PROTOCOLS
@@ -21,6 +23,7 @@ from repro.runs import locks, machine, memory, records
 from repro.runs.locks import Holder
 from repro.runs.plan import Job
 from repro.runs.provenance import code_version, n_sources, plugins
+from repro.runs.record import Lists
 from repro.runs.records import Failure, Record
 from repro.runs.settings import Report, Settings
 from repro.split import Split, Splitter
@@ -28,6 +31,7 @@ from repro.training import checkpoints
 from repro.training.fit import fit
 from repro.training.outcome import Outcome
 from repro.training.progress import Progress
+from repro.training.ranking import Ranking
 
 
 def attempt(
@@ -123,13 +127,35 @@ def _run(
         return known
     if known:  # another table asked for other metrics; keep them
         job = replace(job, metrics=tuple(dict.fromkeys([*job.metrics, *known.results])))
+        lists = Need.of("lists")
+        if known.holds(lists) and lists not in job.needs:
+            job = replace(job, needs=(*job.needs, lists))
     _forget_checkpoints(settings.runs / job.id, settings)
     record, outcome = _trained(job, settings, told, lock.check, say)
     ranking = outcome.ranking
     assert ranking is not None, "`_trained` has made sure"
     embeddings = {name: rows.numpy() for name, rows in outcome.embeddings.items()}
-    arrays = ranking.hits, ranking.n_targets, embeddings
-    return records.save(settings.runs, record, *arrays, may_write=lock.check)
+    each = {at: hits for at, hits in outcome.hits_at.items() if at != outcome.epoch}
+    return records.save(
+        settings.runs,
+        record,
+        ranking.hits,
+        ranking.n_targets,
+        embeddings,
+        lock.check,
+        each=each,
+        lists=_lists(job, ranking),
+    )
+
+
+def _lists(job: Job, ranking: Ranking) -> Lists | None:
+    """Return what was recommended, if it is kept."""
+    if ranking.items is None:
+        return None
+    split = split_of(job)
+    popularity = np.bincount(split.train.item, minlength=split.train.n_items)
+    activity = split.test.queries.history.counts
+    return Lists(ranking.items, popularity, split.train.n_users, activity)
 
 
 def _known(job: Job, settings: Settings) -> Record | None:
@@ -191,6 +217,7 @@ def _trained(
             patience=experiment.patience,
             patience_from=experiment.patience_from,
             curve=tuple(need.name for need in job.needs if need.kind == "metric"),
+            keep_lists=Need.of("lists") in job.needs,
         )
     ranking = outcome.ranking
     if ranking is None:

@@ -136,7 +136,7 @@ def plan(asked: Asked) -> Plan:
                     made_of,
                     tuple(cell.metric for cell in entry.cells),
                     " | ".join([label, *changed, *["smoke"] * asked.smoke, f"seed {seed}"]),
-                    entry.needs,
+                    (*entry.needs, *[Need.of("lists")] * asked.keep_lists),
                     RunPlace(entry.paper, entry.table, entry.row, entry.group_label),
                 )
                 known = jobs.get(made_of.key())

@@ -28,6 +28,14 @@ from repro.runs.sealed import REMEDY, opened
 FILE = "record.json"
 HITS = "hits.npz"
 EMBEDDINGS = "embeddings.npz"
+LISTS = "lists.npz"
+
+HITS_OF_LAST = "hits"
+
+
+def hits_at(epoch: int) -> str:
+    """Return the name of the array with the hits of an epoch."""
+    return f"hits {epoch}"
 
 
 def _of_plain_values(facts: dict[str, Any]) -> dict[str, Any]:
@@ -62,6 +70,24 @@ def _a_moment(text: str) -> str:
 Facts = Annotated[dict[str, Any], AfterValidator(_of_plain_values)]
 Curve = Annotated[list[dict[str, Any]], AfterValidator(_of_epochs)]
 Moment = Annotated[str, AfterValidator(_a_moment)]
+
+
+@dataclass(frozen=True, eq=False)
+class Lists:
+    """What a model recommended to the test users, and what was known of items and users."""
+
+    items: IntArray
+    """Shape (U, K): the item at each rank, best first; -1 where there is none."""
+    popularity: IntArray
+    """Shape (I,): training users of each item."""
+    n_train_users: int
+    activity: IntArray
+    """Shape (U,): items in each test user's history."""
+
+    def top(self, k: int) -> IntArray:
+        """Return the items of the first k ranks of all users, one after the other."""
+        found = self.items[:, :k]
+        return found[found >= 0]
 
 
 @dataclass(frozen=True)
@@ -109,13 +135,18 @@ class Record:
             """Read what a list of records leaves out from the record's file, when asked for."""
             if name not in READ_LATER or "folder" not in vars(self):
                 raise AttributeError(f"a record has no {name}", name=name, obj=self)
-            content, seal = opened(self.path / FILE)
-            if seal != self.seal:
-                raise ReproError(f"{self.path / FILE} has changed since it was listed", "try again")
+            content = self._later()
             vars(self).update({"curve": content["curve"], "environment": content["environment"]})
             vars(self)["attempts"] = content.get("attempts", [])
             vars(self)["peak_bytes"] = content.get("peak_bytes", {})
             return vars(self)[name]
+
+    def _later(self) -> dict[str, Any]:
+        """Return the content of its file again, with what a list of records leaves out."""
+        content, seal = opened(self.path / FILE)
+        if seal != self.seal:
+            raise ReproError(f"{self.path / FILE} has changed since it was listed", "try again")
+        return content
 
     @property
     def path(self) -> Path:
@@ -159,6 +190,8 @@ class Record:
 
     def holds(self, need: Need) -> bool:
         """Return whether the record has what a figure needs."""
+        if need.kind == "lists":
+            return LISTS in self.arrays
         if need.kind == "embedding":
             return self.folder is not None and need.name in self.embeddings()
         if need.kind == "loss":  # maybe of one phase only
@@ -171,12 +204,39 @@ class Record:
         if metric in self.results:
             return self.results[metric]
         assert self.has(metric), f"run {self.id} did not follow {metric}"
-        hits, n_targets = self.hits()
-        values = metrics.per_user(metric, hits, n_targets)
+        values = self.per_user(metric)
         return Result(float(values.mean()), metrics.standard_error(values), self.epoch)
 
-    def hits(self) -> tuple[metrics.Hits, IntArray]:
+    def per_user(self, metric: str) -> metrics.Values:
+        """Return a test metric of every user at the epoch that counts for it.
+
+        Raises
+        ------
+        ReproError
+            As `hits`.
+        """
+        return metrics.per_user(metric, *self.hits(metric))
+
+    def keeps(self, metric: str) -> bool:
+        """Return whether the hits of the epoch are kept that counts for a metric.
+
+        With "test:each", a record of version 0.2 has those of the last evaluation only.
+        """
+        name = self._hits_of(metric)
+        return self.folder is not None and (name == HITS_OF_LAST or name in self._arrays(HITS))
+
+    def _hits_of(self, metric: str) -> str:
+        """Return the name of the array with the hits of the epoch that counts for a metric."""
+        epoch = self.results[metric].epoch if metric in self.results else self.epoch
+        return HITS_OF_LAST if epoch == self.epoch else hits_at(epoch)
+
+    def hits(self, metric: str = "") -> tuple[metrics.Hits, IntArray]:
         """Return hits, bool of shape (U, K), and targets per user, shape (U,).
+
+        Parameters
+        ----------
+        metric : str
+            With "test:each", whose best epoch; without a metric, the last evaluation.
 
         Raises
         ------
@@ -185,13 +245,28 @@ class Record:
         """
         kept = self._arrays(HITS)
         try:
-            hits = np.unpackbits(kept["hits"], axis=1, count=int(kept["width"]))
+            hits = np.unpackbits(kept[self._hits_of(metric)], axis=1, count=int(kept["width"]))
             n_targets = kept["n_targets"]
             if n_targets.shape != (len(hits),) or n_targets.dtype.kind not in "iu":
                 raise ValueError("hits and targets are not of the same users")
             return hits.astype(bool), n_targets
         except (KeyError, ValueError, TypeError, IndexError) as error:
             raise ReproError(f"{self.path / HITS} is damaged: {error}", REMEDY) from error
+
+    def lists(self) -> Lists:
+        """Return what was recommended to each test user.
+
+        Raises
+        ------
+        ReproError
+            If the run was not asked to keep it, or its file is missing or damaged.
+        """
+        if LISTS not in self.arrays:
+            raise ReproError(f"run {self.id} kept no lists", "run it again with --keep lists")
+        kept = self._arrays(LISTS)
+        return Lists(
+            kept["items"], kept["popularity"], int(kept["n_train_users"]), kept["activity"]
+        )
 
     def embeddings(self) -> dict[str, NDArray[np.float32]]:
         """Return the embeddings of "users" and "items"; nothing if the model has none.
@@ -207,20 +282,30 @@ class Record:
     def _arrays(self, name: str) -> dict[str, NDArray[Any]]:
         """Return the arrays of a file beside the record."""
         file = self.path / name
-        try:
-            content = file.read_bytes()
-        except OSError as error:
-            raise ReproError(f"{file} cannot be read: {error.strerror}", REMEDY) from error
+        content = self._bytes(name)
         if self.seal and hashlib.sha256(content).hexdigest() != self.arrays.get(name):
             raise ReproError(f"{file} is not the file that was saved with its record", REMEDY)
         try:
-            with ZipFile(io.BytesIO(content)) as kept:
-                return {
-                    member.removesuffix(".npy"): _array(kept.read(member))
-                    for member in kept.namelist()
-                }
+            return _unpacked(content)
         except _UNREADABLE as error:
             raise ReproError(f"{file} cannot be read: {error}", REMEDY) from error
+
+    def _bytes(self, name: str) -> bytes:
+        """Return the content of a file beside the record."""
+        file = self.path / name
+        try:
+            return file.read_bytes()
+        except OSError as error:
+            raise ReproError(f"{file} cannot be read: {error.strerror}", REMEDY) from error
+
+
+@lru_cache(maxsize=32)  # rows are compared column by column, and with several others
+def _unpacked(content: bytes) -> dict[str, NDArray[Any]]:
+    """Return the arrays in the bytes of an .npz file."""
+    with ZipFile(io.BytesIO(content)) as kept:
+        return {
+            member.removesuffix(".npy"): _array(kept.read(member)) for member in kept.namelist()
+        }
 
 
 def _array(content: bytes) -> NDArray[Any]:
@@ -231,7 +316,9 @@ def _array(content: bytes) -> NDArray[Any]:
     start = 10 + int.from_bytes(content[8:10], "little")
     shape, by_column, kind = _described(content[:start])
     values = np.frombuffer(content[start:], kind)
-    return (values.reshape(shape[::-1]).T if by_column else values.reshape(shape)).copy()
+    made = (values.reshape(shape[::-1]).T if by_column else values.reshape(shape)).copy()
+    made.flags.writeable = False
+    return made
 
 
 @lru_cache(maxsize=256)

@@ -30,7 +30,17 @@ from repro.files import json_bytes, read_json, unfinished, whole, write_json
 from repro.interactions import IntArray
 from repro.metrics import Result
 from repro.runs import index
-from repro.runs.record import EMBEDDINGS, FILE, HITS, READ_LATER, Record
+from repro.runs.record import (
+    EMBEDDINGS,
+    FILE,
+    HITS,
+    HITS_OF_LAST,
+    LISTS,
+    READ_LATER,
+    Lists,
+    Record,
+    hits_at,
+)
 from repro.runs.sealed import damaged, later, opened, read_object, sealed
 from repro.training import checkpoints
 
@@ -100,6 +110,9 @@ def save(
     n_targets: IntArray,
     embeddings: Mapping[str, NDArray[np.float32]] | None = None,
     may_write: Callable[[], None] = lambda: None,
+    *,
+    each: Mapping[int, metrics.Hits] | None = None,
+    lists: Lists | None = None,
 ) -> Record:
     """Write a record, its hits and embeddings; the record comes last, so that it vouches for them.
 
@@ -115,6 +128,10 @@ def save(
         Of "users" and "items", a row for each.
     may_write : callable, optional
         Called before anything of the run is changed; raises if it is another process's by now.
+    each : mapping, optional
+        Hits at further epochs, by epoch, where each metric has its own best.
+    lists : Lists, optional
+        What was recommended, if it is to be kept.
 
     Returns
     -------
@@ -122,9 +139,13 @@ def save(
         The same, with the digests of what was written.
     """
     folder = runs / record.id
-    before = [folder / name for name in (FILE, HITS, EMBEDDINGS) if os.path.lexists(folder / name)]
-    packed = {"hits": np.packbits(hits, axis=1), "width": hits.shape[1], "n_targets": n_targets}
-    kept = {EMBEDDINGS: embeddings} if embeddings else {}
+    files = (FILE, HITS, EMBEDDINGS, LISTS)
+    before = [folder / name for name in files if os.path.lexists(folder / name)]
+    packed = {"width": hits.shape[1], "n_targets": n_targets}
+    epochs = {HITS_OF_LAST: hits} | {hits_at(at): own for at, own in (each or {}).items()}
+    packed |= {name: np.packbits(own, axis=1) for name, own in epochs.items()}
+    kept: dict[str, Mapping[str, Any]] = {EMBEDDINGS: embeddings} if embeddings else {}
+    kept |= {LISTS: vars(lists)} if lists else {}
     with ExitStack() as written:  # it renames the last first
         file = written.enter_context(whole(folder / FILE))
         arrays = {
@@ -139,7 +160,7 @@ def save(
             _delete(old)
     may_write()
     checkpoints.clear(folder)
-    for cut_off in (path for name in (HITS, EMBEDDINGS, FILE) for path in unfinished(folder, name)):
+    for cut_off in (path for name in files for path in unfinished(folder, name)):
         cut_off.unlink()
     (folder / FAILURE).unlink(missing_ok=True)
     return replace(record, seal=content["seal"])

@@ -40,8 +40,9 @@ class Verified:
 def verify(record: Record) -> Verified:
     """Compare a record's results with its hits and its curve.
 
-    With "test:each" every metric has its own best epoch, and the hits of one epoch are kept. The
-    results of other epochs are compared with the curve; their standard errors with nothing.
+    With "test:each" every metric has its own best epoch. A record of version 0.2 kept the hits of
+    one epoch: the results of others are compared with the curve, their standard errors with
+    nothing.
 
     Parameters
     ----------
@@ -69,16 +70,20 @@ def verify(record: Record) -> Verified:
                 f"results.{metric}.value is {result.value}, and the curve has "
                 f"{' or '.join(map(str, seen))} at epoch {result.epoch}"
             )
-        if result.epoch == record.epoch:
+        if record.keeps(metric) and (result.epoch == record.epoch or _is_each(record)):
             found.recomputed += 1
-            found.faults += _different(metric, result, hits, n_targets)
-        elif not record.experiment.selection.each:
+            found.faults += _different(metric, result, *record.hits(metric))
+        elif not _is_each(record):
             found.faults.append(f"results.{metric} is of epoch {result.epoch}, not {record.epoch}")
         elif seen:
             found.followed += 1
         else:
             found.faults.append(f"results.{metric}: the curve lacks epoch {result.epoch}")
     return found
+
+
+def _is_each(record: Record) -> bool:
+    return record.experiment.selection.each
 
 
 def _impossible(record: Record, hits: Hits, n_targets: IntArray) -> Iterator[str]:

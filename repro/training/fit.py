@@ -40,6 +40,7 @@ def fit(
     patience_from: int = 0,
     curve: tuple[str, ...] = (),
     keep_scorer: bool = False,
+    keep_lists: bool = False,
 ) -> Outcome:
     """Train a model, and return its test metrics at the epoch that `select` names.
 
@@ -62,6 +63,8 @@ def fit(
         used.
     keep_scorer : bool
         Keep a copy of the scorer of the epoch that counts; a checkpoint does not hold it.
+    keep_lists : bool
+        Keep the ranked items of the epoch that counts; a checkpoint without them is not used.
 
     Raises
     ------
@@ -77,6 +80,9 @@ def fit(
             "select = 'last', or give the protocol a validation part",
         )
     check_users(model, split, name)
+    ranking = progress.outcome.ranking
+    if keep_lists and ranking is not None and ranking.items is None:
+        progress.begin_anew()
     metrics = _followed(progress, metrics, curve, rule)
     wanted = (*metrics, rule.metric) if rule.metric else metrics
     with progress.interrupts:
@@ -84,7 +90,7 @@ def fit(
             if progress.epoch % every and not progress.final:
                 continue
             best = BestEpoch(rule, progress.outcome, patience, patience_from)
-            test, progress.look = _look(scorer, split, name, wanted)
+            test, progress.look = _look(scorer, split, name, wanted, keep_lists)
             if best.looked(progress.look, progress.epoch + 1):
                 _keep(scorer, split, test, progress, name, metrics)
                 if keep_scorer:
@@ -186,12 +192,12 @@ def _others(
 
 
 def _look(
-    scorer: Scorer, split: Split, name: str, wanted: tuple[str, ...]
+    scorer: Scorer, split: Split, name: str, wanted: tuple[str, ...], keep_lists: bool
 ) -> tuple[Ranking, dict[str, Any]]:
     """Return the ranking of the test cases, and the metrics of all cases for the curve."""
     metrics = dict.fromkeys(wanted)
     with torch.random.fork_rng():  # a scorer that samples must not change the training to come
-        test = rank(scorer, split.test, name)
+        test = rank(scorer, split.test, name, keep_items=keep_lists)
         look = {"test": {metric: test.value(metric) for metric in metrics}}
         if split.valid:
             valid = rank(scorer, split.valid, name)

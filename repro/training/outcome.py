@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from repro.metrics import Result
+from repro.metrics import Hits, Result
 from repro.model import Scorer
 from repro.training.ranking import Ranking
 
@@ -21,6 +21,8 @@ class Outcome:
     """Of the test cases at the selected epoch; with "test:each", at the last evaluation."""
     epoch: int = 0
     """That epoch, from 1."""
+    hits_at: dict[int, Hits] = field(default_factory=dict)
+    """With "test:each", the hits of the test cases at each epoch that is some metric's best."""
     selected: float = -np.inf
     """The value there of the metric that `select` names."""
     stale: int = 0
@@ -44,4 +46,4 @@ class Outcome:
     def forget(self) -> None:
         """Forget the best epoch; the curve stays."""
         self.ranking, self.epoch, self.selected, self.stale = None, 0, -np.inf, 0
-        self.results, self.embeddings, self.scorer = {}, {}, None
+        self.results, self.embeddings, self.scorer, self.hits_at = {}, {}, None, {}

@@ -19,7 +19,7 @@ from repro.training.checkpoints import Place
 from repro.training.outcome import Outcome
 from repro.training.ranking import Ranking
 
-KEPT_APART = ("ranking", "results", "embeddings", "scorer")
+KEPT_APART = ("ranking", "hits_at", "results", "embeddings", "scorer")
 """Fields of an outcome that are not plain JSON."""
 
 
@@ -46,8 +46,13 @@ def outcome_of(saved: dict[str, Any]) -> Outcome:
     return Outcome(
         ranking=kept
         and Ranking(
-            kept["hits"].numpy(), kept["n_targets"].numpy(), kept["tie_size"], kept["constant"]
+            kept["hits"].numpy(),
+            kept["n_targets"].numpy(),
+            kept["tie_size"],
+            kept["constant"],
+            None if kept["items"] is None else kept["items"].numpy(),
         ),
+        hits_at={epoch: hits.numpy() for epoch, hits in saved["hits_at"].items()},
         results={k: Result(**v) for k, v in json.loads(saved["results"]).items()},
         embeddings=saved.get("embeddings", {}),
         **json.loads(saved["outcome"]),
@@ -82,7 +87,9 @@ def packed(outcome: Outcome, state: Mapping[str, Stateful], run: Run) -> bytes:
             "n_targets": torch.from_numpy(ranking.n_targets),
             "tie_size": ranking.tie_size,
             "constant": ranking.constant,
+            "items": None if ranking.items is None else torch.from_numpy(ranking.items),
         },
+        "hits_at": {epoch: torch.from_numpy(hits) for epoch, hits in outcome.hits_at.items()},
     }
     buffer = BytesIO()
     torch.save(content, buffer)

@@ -50,6 +50,10 @@ class BestEpoch:
             if not self.rule.each or best is None or value > best.value:
                 error = ranking.standard_error(metric)
                 self.outcome.results[metric] = Result(value, error, self.outcome.epoch)
+        if self.rule.each:
+            best_of = {result.epoch for result in self.outcome.results.values()}
+            known = self.outcome.hits_at | {self.outcome.epoch: ranking.hits}
+            self.outcome.hits_at = {at: hits for at, hits in known.items() if at in best_of}
 
     @property
     def is_over(self) -> bool:

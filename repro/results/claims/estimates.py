@@ -10,7 +10,7 @@ from functools import cache
 from repro.papers.paper import Paper
 from repro.papers.rows import Entry
 from repro.papers.schema import figure_key
-from repro.results import figures, frozen
+from repro.results import evidence, figures, frozen
 from repro.results.claims.contrasts import Contrast, Spot
 from repro.results.differences import PerUser, paired
 from repro.results.found import digest_here, latest_per_seed
@@ -155,7 +155,10 @@ class Ours:
         if not rows:
             return None
         values, errors = zip(*((row.value, row.standard_error) for row in rows), strict=True)
-        return Sample(values, errors, tuple(row.experiment for row in rows), ())
+        kept = evidence.of_lines(self.paper.id, rows)
+        per_user = tuple(kept) if len(kept) == len(rows) else ()
+        constant = any(record.constant for record in kept)
+        return Sample(values, errors, tuple(row.experiment for row in rows), per_user, constant)
 
     def _paired(self, contrast: Contrast, one: Sample, other: Sample) -> Estimate | None:
         if not (one.per_user and other.per_user) or one.constant or other.constant:

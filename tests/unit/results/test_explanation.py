@@ -73,7 +73,7 @@ def test_a_record_tells_which_recall_was_printed(own: Paper, tmp_path: Path) -> 
         ("the last epoch, epoch 4", True),
         ("the best on test, epoch 4", True),
     ]
-    assert (found.evidence, found.n_users, found.tie_size) == ("chosen", 3, 1.5)
+    assert (found.evidence, found.n_users, found.tie_size) == (True, 3, 1.5)
     assert [(run.kind, run.seed, run.epoch) for run in found.runs] == [("record", 0, 3)]
     assert found.command == "repro run mine --table 1 --row EASE --view toy"
     assert found.missing == [f"seeds 1 of 2: {found.command} --seeds 1"]
@@ -98,7 +98,7 @@ def test_frozen_lines_give_numbers_and_say_what_is_lacking(own: Paper) -> None:
     assert cell.ours.standard_error == pytest.approx(error)
     assert cell.ours.z == pytest.approx((0.55 - 0.9) / error)
     assert cell.readings == cell.epochs == []
-    assert (found.evidence, [run.kind for run in found.runs]) == ("", ["frozen", "frozen"])
+    assert (found.evidence, [run.kind for run in found.runs]) == (False, ["frozen", "frozen"])
     (missing,) = found.missing
     assert missing.startswith("no evidence: only numbers are frozen")
     assert "ours is 0.3500 (38.9%) below the printed number" in explanations.text([found])

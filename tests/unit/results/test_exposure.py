@@ -13,7 +13,6 @@ from hypothesis.extra.numpy import arrays
 
 from repro.results.exposure import (
     MEASURES,
-    Lists,
     by_activity,
     coverage,
     long_tail,
@@ -21,6 +20,7 @@ from repro.results.exposure import (
     novelty,
     overlap,
 )
+from repro.runs.record import Lists
 
 # ten training users; items 0 and 1 hold 14 of 17 interactions (0.82), item 5 has none
 LISTS = Lists(
