@@ -184,7 +184,8 @@ def _frozen_file(path: Path, runs: Path) -> Iterator[Checked]:
     of_points = path.parent.name == "figures"
     try:
         rows, faults = frozen.parsed(path, Point if of_points else Frozen)
-        digests = DIGEST in path.open(encoding="utf-8").readline()
+        with path.open(encoding="utf-8") as stream:
+            digests = DIGEST in stream.readline()
     except (ReproError, OSError) as error:
         yield _damaged("frozen", str(path), error)
         return
