@@ -131,9 +131,7 @@ def test_few_new_records_do_not_rewrite_the_index(
 
 
 @pytest.mark.parametrize("how", ["cut", "a byte", "a value", "empty", "a folder", "a loop", "old"])
-def test_a_damaged_index_is_ignored_and_written_anew(
-    runs: Path, listed: Counted, how: str
-) -> None:
+def test_a_damaged_index_is_ignored_and_written_anew(runs: Path, listed: Counted, how: str) -> None:
     first, _ = listed(runs)
     file = runs / index.FILE
     good = file.read_bytes()
