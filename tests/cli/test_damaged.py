@@ -68,6 +68,7 @@ def test_an_edit_that_makes_a_result_exact_is_shown_as_damage_and_not_as_exact()
     others = [cell for cell in cells() if cell["row"] == "Random"]
     assert all(cell["ours"] is not None for cell in others)
     assert f"damaged: {file}" in repro_("compare", "mine").stderr
+    repro_("compare", "mine", "--strict", code=1)
 
 
 @pytest.mark.parametrize("form", ["markdown", "text", "csv"])
