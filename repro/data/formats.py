@@ -12,6 +12,7 @@ import re
 import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -300,7 +301,7 @@ def _movie_pieces(path: Path) -> Iterator[tuple[str, int, bytes]]:
             if len(rest) < 512 or rest.strip(b"\0"):
                 raise tarfile.TarError(f"it does not end at byte {packed.offset:,}")
         files.sort(key=lambda file: file.name)
-        for one, after in zip(files, [*files[1:], None], strict=True):
+        for one, after in zip_longest(files, files[1:]):
             if after and after.name == one.name:
                 raise ReproError(f"{path} holds several files called {one.name}, expected one")
             stream = packed.extractfile(one) if one.isreg() else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -140,7 +141,7 @@ def compared(
     latest, results = results_of(latest, cell.metric, faults)
     values = [r.value for r in results]
     ours = statistics.fmean(values) if values else None
-    spread = statistics.stdev(values) if len(values) > 1 else None
+    spread = _spread(values, ours) if ours is not None and len(values) > 1 else None
     errors = [r.standard_error for r in results if r.standard_error is not None]
     error = statistics.fmean(errors) if errors else None
     if latest:
@@ -167,6 +168,14 @@ def compared(
         runs=tuple(record.id for record in latest),
         **_reference(entry, cell, frozen, name),
     )
+
+
+def _spread(values: list[float], mean: float) -> float:
+    """Return the standard deviation over seeds.
+
+    `statistics` computes it in fractions, which took a fifth of the time of a comparison.
+    """
+    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
 def _reference(
