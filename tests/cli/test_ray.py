@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -243,10 +244,11 @@ def test_ctrl_c_lets_the_runs_of_a_cluster_write_their_checkpoints(
         for line in driver.stderr:
             said.append(line)
             if "waiting for the run that is in an epoch" in line:
+                time.sleep(2)  # until the worker has heard of it, or it would train to the end
                 (user / "models" / "slow").unlink()
     assert driver.returncode == 130, said
     (state,) = (one for one in json_of("status", "mine") if " | B | " in one["label"])
-    assert state["resumes"]
+    assert state["resumes"], said
     assert 6 <= state["epoch"] < N_EPOCHS
     repro_("run", "mine", "--row", "B")
     assert [len(record.attempts) for record in known()] == [2]
