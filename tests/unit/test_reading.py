@@ -198,7 +198,8 @@ def test_a_key_is_refused_exactly_when_it_has_too_many_parts(parts: list[str], f
 def test_what_has_another_form_is_told_with_its_place() -> None:
     kind = TypeAdapter(dict[str, list[int]])
     assert strict_toml.checked({"a": [1]}, kind, "it is damaged") == {"a": [1]}
-    for content in (1, [], {"a": 1}, {"a": ["x"]}, None):
+    faulty: list[object] = [1, [], {"a": 1}, {"a": ["x"]}, None]
+    for content in faulty:
         with pytest.raises(DamagedError, match=r"it is damaged: .*should be"):
             strict_toml.checked(content, kind, "it is damaged", "delete it")
 
