@@ -8,10 +8,10 @@ from repro.text import in_lines, one_line
 
 EXIT_CODES = {
     0: "success",
-    1: "an error, or with --strict: a cell is higher or lower (compare), impossible (audit)",
+    1: "an error; check: something is damaged; --strict: a cell is off or damaged, or impossible",
     2: "invalid command line",
     3: "data must be obtained by hand; the message says how",
-    4: "some runs failed; the others are recorded",
+    4: "some runs failed, or have a damaged record; the others are recorded",
     130: "interrupted (Ctrl-C); finished runs are recorded",
     143: "terminated (SIGTERM); finished runs are recorded",
 }

@@ -126,6 +126,12 @@ def _said(error: Exception) -> str:
     return " ".join(said.split())[:300] or type(error).__name__
 
 
+def changed(path: Path) -> int:
+    """Return when a file was last changed, for caches of what was read from it."""
+    with reading(f"{path} cannot be read"):
+        return path.stat().st_mtime_ns
+
+
 def read_json(path: Path, hint: str = "") -> Any:
     """Return what `write_json` wrote.
 

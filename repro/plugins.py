@@ -21,6 +21,7 @@ from typing import Any
 
 from repro import paths
 from repro.errors import ReproError, unknown
+from repro.files import changed, reading, text
 from repro.hyperparameters import Field, resolved, split_doc
 
 
@@ -124,7 +125,7 @@ class Catalogue:
         path = files.get(self.today(name))
         if path is None:
             raise unknown(self.kind.removesuffix("s"), name, files, where)
-        found = _read(path.stem, path, self.attribute, path.stat().st_mtime_ns)
+        found = _read(path.stem, path, self.attribute, changed(path))
         known_as = self._before.get(path.stem)
         return replace(found, id_name=known_as) if known_as else found
 
@@ -199,12 +200,12 @@ def _import(kind: str, path: Path) -> ModuleType:
 
 @cache
 def _read(name: str, path: Path, attribute: str, _changed: int) -> Plugin:
-    try:
-        tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
-    except SyntaxError as error:
-        raise ReproError(f"{path}, line {error.lineno}: {error.msg}") from error
-    except UnicodeDecodeError as error:
-        raise ReproError(f"{path}: {error}") from error
+    with reading(f"{path} cannot be read"):
+        source = text(path)
+        try:
+            tree = ast.parse(source, str(path))
+        except SyntaxError as error:
+            raise ReproError(f"{path}, line {error.lineno}: {error.msg}") from error
     target = None
     classes = {}
     for node in tree.body:
@@ -232,7 +233,7 @@ def _read(name: str, path: Path, attribute: str, _changed: int) -> Plugin:
         annotation, limits = resolved(ast.unparse(node.annotation))
         try:
             default = None if node.value is None else ast.literal_eval(node.value)
-        except ValueError as error:
+        except (ValueError, TypeError, RecursionError, MemoryError) as error:
             raise ReproError(
                 f"{path}, line {node.lineno}: the default of {node.target.id} is not a literal",
                 "a default must be readable without importing the file",

@@ -133,7 +133,10 @@ def test_notebook_in_readme_runs() -> None:
     run(doctest.DocTestParser().get_doctest(blocks, {}, "README.md", "README.md", 0))
 
 
-@pytest.mark.parametrize("name", ["repro", "repro.api", "repro.hyperparameters"])
+@pytest.mark.parametrize(
+    "name",
+    ["repro", *(f"repro.api.{n}" for n in ("data", "papers", "runs")), "repro.hyperparameters"],
+)
 def test_examples_in_docstrings_run(name: str) -> None:
     found = [one for one in doctest.DocTestFinder().find(import_module(name)) if one.examples]
     assert found

@@ -177,10 +177,11 @@ def compare(
         If there is no such paper, table or row.
     """
     chosen = [library.load(name) for name in papers or library.papers()]
-    known = record_files.load_all(Path(runs) if runs else paths.runs())
-    found = compare_all(
-        chosen, known, damaged=known.damaged, table=table, smoke=smoke, against=against
-    )
+    with record_files.without_collections():
+        known = record_files.load_all(Path(runs) if runs else paths.runs())
+        found = compare_all(
+            chosen, known, damaged=known.damaged, table=table, smoke=smoke, against=against
+        )
     faults = [fault for one in found for fault in one.faults]
     return Comparison(found, (*(one.reason for one in known.damaged), *dict.fromkeys(faults)))
 

@@ -32,7 +32,10 @@ def compare(
         str, typer.Option(help="A row; print how much the others differ from it, user by user.")
     ] = "",
     strict: Annotated[
-        bool, typer.Option(help="Exit with code 1 if a cell is higher or lower, yours or frozen.")
+        bool,
+        typer.Option(
+            help="Exit with code 1 if a cell is higher, lower or damaged, yours or frozen."
+        ),
     ] = False,
     runs: Records = None,
 ) -> None:
@@ -51,5 +54,6 @@ def compare(
         echo(f"damaged: {one_line(fault)}", err=True)
     if against and not any(one.pairs for one in found.tables):
         echo(NOTHING_AGAINST.format(against), err=True)
-    if strict and {"higher", "lower"} & {cell.judged for cell in found.cells}:
+    wrong = {"higher", "lower"} & {cell.judged for cell in found.cells}
+    if strict and (wrong or any(cell.verdict == "damaged" for cell in found.cells)):
         raise typer.Exit(1)

@@ -22,6 +22,7 @@ def freeze(
 
     A line holds a cell and a seed, with experiment id, code version, dataset digest, hardware,
     library versions and date. Lines of other cells and seeds stay. Smoke runs are never frozen.
+    The results are recomputed from the hits first, and a record that does not fit is refused.
     `repro compare` shows the frozen number with the published one and your own. With --figure the
     points go to tables/reference/figures/PAPER-NUMBER.csv, and `repro figure` draws them where
     there is no record. A run for a figure or for another paper is

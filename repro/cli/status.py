@@ -14,7 +14,7 @@ from repro.cli.options import Added, Json, Papers, Records
 def status(
     papers: Papers = None, added: Added = False, runs: Records = None, as_json: Json = False
 ) -> None:
-    """Show every run of the papers' tables: done, running, failed and why, or missing."""
+    """Show every run of the papers' tables: done, running, missing, failed or damaged, and why."""
     from repro import paths
     from repro.papers import library
     from repro.report import runs as described

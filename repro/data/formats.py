@@ -12,6 +12,7 @@ import re
 import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -299,10 +300,10 @@ def _movie_pieces(path: Path) -> Iterator[tuple[str, int, bytes]]:
                 rest = raw.read(1 << 20)  # the end is two empty blocks and some padding
             if len(rest) < 512 or rest.strip(b"\0"):
                 raise tarfile.TarError(f"it does not end at byte {packed.offset:,}")
-        files.sort(key=lambda file: file.name)
-        for one, after in zip(files, [*files[1:], None], strict=True):
-            if after and after.name == one.name:
-                raise ReproError(f"{path} holds several files called {one.name}, expected one")
+        names = sorted(one.name for one in files)
+        if twice := [one for one, after in pairwise(names) if one == after]:
+            raise ReproError(f"{path} holds several files called {twice[0]}, expected one")
+        for one in sorted(files, key=lambda file: file.name):
             stream = packed.extractfile(one) if one.isreg() else None
             if stream is None:
                 raise ReproError(f"{path}: {one.name} is not a file")

@@ -13,6 +13,7 @@ from repro.data import addresses, steps
 from repro.data.addresses import Address
 from repro.data.columns import KINDS
 from repro.errors import unknown
+from repro.files import changed
 from repro.strict_toml import Inside, Name, Strict
 
 RECEIPT = "receipt.json"
@@ -224,7 +225,7 @@ def load(archive: str) -> Manifest:
     files = paths.files("data_manifests")
     if archive not in files:
         raise unknown("dataset", archive, files)
-    return _load(archive, files[archive], files[archive].stat().st_mtime_ns)
+    return _load(archive, files[archive], changed(files[archive]))
 
 
 def size(found: Manifest) -> tuple[int | None, bool]:

@@ -11,6 +11,7 @@ from typing import Literal
 from repro import paths, strict_toml
 from repro.data import manifest
 from repro.errors import ReproError, unknown
+from repro.files import changed
 from repro.papers.checks import faults_of
 from repro.papers.claim_checks import claim_faults
 from repro.papers.paper import Paper
@@ -35,7 +36,7 @@ def load(paper: str) -> Paper:
     files = paths.files("tables")
     if paper not in files:
         raise unknown("paper", paper, files)
-    return _load(paper, files[paper], files[paper].stat().st_mtime_ns)
+    return _load(paper, files[paper], changed(files[paper]))
 
 
 def path_of(paper: str) -> Path:

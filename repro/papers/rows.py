@@ -86,7 +86,11 @@ class Recipe:
         if self.model not in MODELS:
             self.under(Spec("", {}), seed)  # the rest of the recipe is checked anyway
             return None
-        return self.under(self._model, seed)
+        return self._first if seed == 0 else self._first.of_seed(seed)
+
+    @cached_property
+    def _first(self) -> Experiment:
+        return self.under(self._model, 0)
 
     @cached_property
     def _model(self) -> Spec:

@@ -14,7 +14,7 @@ from repro.errors import ReproError, unknown
 from repro.papers import library
 from repro.results import evidence, frozen
 from repro.results.figures import Point
-from repro.results.frozen import DIGEST, Frozen
+from repro.results.frozen import Frozen
 from repro.runs import index, records
 from repro.runs.records import Record
 from repro.runs.verify import verify
@@ -184,14 +184,13 @@ def _frozen_file(path: Path, runs: Path) -> Iterator[Checked]:
     """Yield the state of a file of frozen numbers or points, and of each damaged line."""
     of_points = path.parent.name == "figures"
     try:
-        rows, faults = frozen.parsed(path, Point if of_points else Frozen)
-        digests = DIGEST in path.open(encoding="utf-8").readline()
+        found = frozen.parsed(path, Point if of_points else Frozen)
     except (ReproError, OSError) as error:
         yield _damaged("frozen", str(path), error)
         return
     known: dict[str, Record | None] = {}
-    traced = 0
-    for row in rows:
+    traced, faults = 0, list(found.faults)
+    for row in found.rows:
         if isinstance(row, Frozen) and (record := _origin(row, runs, known)):
             traced += 1
             if differs := _differs(row, record):
@@ -201,11 +200,13 @@ def _frozen_file(path: Path, runs: Path) -> Iterator[Checked]:
                 )
     for fault in faults:
         yield _damaged("frozen", str(path), f"{fault}; {frozen.REMEDY}")
-    yield from _evidence(path, [row for row in rows if isinstance(row, Frozen) and row.evidence])
+    yield from _evidence(
+        path, [row for row in found.rows if isinstance(row, Frozen) and row.evidence]
+    )
     if not faults:
-        how = "" if digests else " without digests"
+        how = "" if found.has_digests else " without digests"
         more = f", {traced} compared with their records" if traced else ""
-        yield Checked("frozen", str(path), f"{_counted(line=len(rows))}{how} intact{more}")
+        yield Checked("frozen", str(path), f"{_counted(line=len(found.rows))}{how} intact{more}")
 
 
 def _evidence(path: Path, rows: list[Frozen]) -> Iterator[Checked]:

@@ -94,10 +94,10 @@ def distance(
     values = [one.value for one in seeds]
     ours = statistics.fmean(values)
     of_users = _users_error(seeds, metric, n_users)
-    spread = statistics.stdev(values) if len(values) > 1 else 0.0
+    over_seeds = spread(values) if len(values) > 1 else 0.0
     parts: dict[str, float | None] = {}
-    if spread > 0:
-        parts["seeds"] = spread * math.sqrt(1 + 1 / len(values))
+    if over_seeds > 0:
+        parts["seeds"] = over_seeds * math.sqrt(1 + 1 / len(values))
     elif is_random:
         parts[STAND_IN] = of_users and of_users * math.sqrt(2)
     if redraw:
@@ -110,6 +110,15 @@ def distance(
         error=math.hypot(*sizes.values()) if len(sizes) == len(parts) else None,
         sources=tuple(sizes),
     )
+
+
+def spread(values: Sequence[float]) -> float:
+    """Return the standard deviation over seeds, of which there are two or more.
+
+    `statistics` computes it in fractions, which took a fifth of the time of a comparison.
+    """
+    mean = statistics.fmean(values)
+    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
 def _users_error(seeds: Sequence[Result], metric: str, n_users: int | None) -> float | None:

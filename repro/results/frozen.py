@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from repro import paths
 from repro.errors import ReproError
@@ -189,11 +189,11 @@ def read(path: Path, kind: type[Kept]) -> list[Kept]:
 
 @cache  # called once per table; a rewritten file has another inode
 def _read(path: Path, kind: type[Kept], _inode: int, _changed: int) -> tuple[Kept, ...]:
-    rows, faults = parsed(path, kind)
-    if faults:
-        first, *others = faults
+    found = parsed(path, kind)
+    if found.faults:
+        first, *others = found.faults
         raise ReproError(first, "\n  ".join([*others[:MOST_FAULTS], REMEDY]))
-    return tuple(rows)
+    return tuple(found.rows)
 
 
 MOST_FAULTS = 10
@@ -202,10 +202,20 @@ MOST_FAULTS = 10
 REMEDY = "restore the file, as with `git checkout`, or delete it and freeze the records again"
 
 
-def parsed(path: Path, kind: type[Kept]) -> tuple[list[Kept], list[str]]:
-    """Return the rows of a file that are as they were written, and what is wrong with the others.
+@dataclass(frozen=True)
+class Parsed(Generic[Kept]):
+    """A file of frozen results."""
 
-    A file from before lines had digests has none to compare.
+    rows: list[Kept]
+    """Those that are as they were written."""
+    faults: list[str]
+    """What is wrong with the others."""
+    has_digests: bool
+    """Whether it is not from before lines had digests."""
+
+
+def parsed(path: Path, kind: type[Kept]) -> Parsed[Kept]:
+    """Return the rows of a file that are as they were written, and what is wrong with the others.
 
     Raises
     ------
@@ -239,7 +249,7 @@ def parsed(path: Path, kind: type[Kept]) -> tuple[list[Kept], list[str]]:
                     faults.append(f"{path}, line {reader.line_num}: {error}")
         except (UnicodeDecodeError, csv.Error) as error:
             raise ReproError(f"{path}, line {reader.line_num}: {error!r}", REMEDY) from error
-    return found, faults
+    return Parsed(found, faults, DIGEST in names)
 
 
 def _row(

@@ -11,6 +11,7 @@ from repro.data import manifest, views
 from repro.metrics import Result
 from repro.papers import library
 from repro.papers.rows import Cell, Entry
+from repro.results.distance import spread
 from repro.results.found import Found, results_of
 from repro.results.frozen import CellKey, Frozen, RowName
 from repro.results.judgement import Judged, count, judge
@@ -130,6 +131,7 @@ def compared(
     latest, several, marks = found.latest(cell.metric, digest_here)
     faults = [one.reason for one in found.damaged]
     latest, results = results_of(latest, cell.metric, faults)
+    values = [r.value for r in results]
     errors = [r.standard_error for r in results if r.standard_error is not None]
     if latest:
         marks += "a" if entry.view in entry.apart else ""
@@ -142,8 +144,8 @@ def compared(
         judged, marks = Judged("damaged", "; ".join(faults)), ""
     is_planned = name.origin != "other" and not name.shortened
     made: dict[str, Any] = {
-        "ours": statistics.fmean(r.value for r in results) if results else None,
-        "spread": statistics.stdev(r.value for r in results) if len(results) > 1 else None,
+        "ours": statistics.fmean(values) if values else None,
+        "spread": spread(values) if len(values) > 1 else None,
         "standard_error": statistics.fmean(errors) if errors else None,
         "seeds": len(results),
         "planned": len(entry.seeds) if is_planned else len(results),

@@ -53,7 +53,7 @@ def leftovers(runs: Path, unfinished: bool = False) -> list[Leftover]:
         Also what a later command would resume from: checkpoints of runs without a record, and
         partial downloads.
     """
-    found = [*_of_runs(runs, unfinished), *_of_data(unfinished)]
+    found = [*_of_runs(runs, unfinished), *_of_data(unfinished), *_of_tables()]
     return [Leftover(kind, path, _size(path)) for kind, path in found]
 
 
@@ -148,6 +148,15 @@ def _of_data(unfinished: bool) -> Iterator[tuple[str, Path]]:
     for path in sorted((paths.home() / "data").glob("*/views/*")):
         if path.parent.parent.name not in known:
             yield "view without a manifest", path
+
+
+def _of_tables() -> Iterator[tuple[str, Path]]:
+    """Yield what a `repro freeze` that was killed was writing; one that still runs is quicker."""
+    for folder in paths.shipped("tables"):
+        for at in (folder / "reference", folder / "reference" / "figures"):
+            for path in files.unfinished(at):
+                if time.time() - path.stat().st_mtime > locks.SILENT_SECONDS:
+                    yield "partly written file", path
 
 
 def _size(path: Path) -> int:

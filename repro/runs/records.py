@@ -62,6 +62,7 @@ __all__ = [
     "load_all",
     "save",
     "save_failure",
+    "without_collections",
 ]
 
 
@@ -263,7 +264,7 @@ def load_all(runs: Path) -> Records:
     """
     known: dict[str, Experiment] = {}
     found = Records()
-    with _without_collections():
+    with without_collections():
         entries, faults = index.listed(runs, FILE, _summary)
         for name, entry in entries.items():
             try:
@@ -275,7 +276,7 @@ def load_all(runs: Path) -> Records:
 
 
 @contextmanager
-def _without_collections() -> Iterator[None]:
+def without_collections() -> Iterator[None]:
     """Have Python not look for garbage while thousands of objects are made, all of which stay."""
     before = gc.isenabled()
     gc.disable()

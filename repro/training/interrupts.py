@@ -63,7 +63,11 @@ class Interrupts:
         asked, self.asked = self.asked, None
         if asked is not None:
             self.disarm()
-            signal.raise_signal(asked)
+            handler = signal.getsignal(asked)
+            if callable(handler):  # called here, as Ray's workers block the signal itself
+                handler(asked, None)
+            else:
+                signal.raise_signal(asked)
 
     def _heard(self, number: int, _frame: FrameType | None) -> None:
         if self.asked is not None:

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -30,3 +30,21 @@ def small(folder: Path, size: str) -> Iterator[Path]:
 
 def enlarge(disk: Path, size: str) -> None:
     subprocess.run(["mount", "-o", f"remount,size={size}", str(disk)], check=True)
+
+
+@contextmanager
+def read_only(*folders: Path) -> Iterator[None]:
+    """Let nobody write in some folders, root neither; skip the test where that cannot be had."""
+    with ExitStack() as undone:
+        for folder in folders:
+            if os.geteuid() == 0:
+                undone.callback(subprocess.run, ["umount", str(folder)], capture_output=True)
+                for command in (["--bind", str(folder)], ["-o", "remount,ro,bind"]):
+                    done = subprocess.run(["mount", *command, str(folder)], capture_output=True)
+                    if done.returncode:
+                        pytest.skip("no folder can be made read-only here")
+            else:
+                for path in [folder, *(path for path in folder.rglob("*") if path.is_dir())]:
+                    undone.callback(path.chmod, path.stat().st_mode)
+                    path.chmod(0o555)
+        yield

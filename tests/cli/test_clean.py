@@ -88,6 +88,15 @@ def test_what_a_killed_process_was_writing_goes() -> None:
     assert [file.name for file in folder.iterdir()] == [".notes.of.mine"]
 
 
+@pytest.mark.parametrize(("age", "goes"), [(0, False), (3600, True)])
+def test_what_a_killed_freeze_was_writing_goes(write: Write, age: int, goes: bool) -> None:
+    for name in ("reference/.mine.csv.4711.0badcafe", "reference/figures/.a-1.csv.1.0badcafe"):
+        file = write(f"tables/{name}", "half")
+        os.utime(file, (time.time() - age,) * 2)
+        assert ("partly written file" in clean("--yes")) == goes
+        assert file.exists() != goes
+
+
 def test_a_run_that_a_process_is_at_is_left_alone() -> None:
     folder = run_of("running", done=False)
     checkpoints.save(folder, b"half way", PLACE)

@@ -387,6 +387,84 @@ def test_a_signal_ends_all_processes_and_the_next_run_goes_on_at_once(
     check_goes_on(user, "AA")
 
 
+PATIENT = """
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+HERE = Path(__file__).parent
+
+
+class Sum(torch.nn.Module):
+    def __init__(self, n_items):
+        super().__init__()
+        self.register_buffer("values", torch.zeros(n_items))
+
+    def score(self, queries):
+        return self.values.repeat(len(queries), 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patient:
+    name: str = ""
+    n_epochs: int = 9
+
+    def epochs(self, train, run):
+        total = Sum(train.n_items)
+        for epoch in run.epochs(self.n_epochs, total=total):
+            (HERE / f"{self.name} {epoch}").touch()
+            while epoch == 4 and (HERE / "stuck").exists():
+                time.sleep(0.02)
+            total.values += torch.rand(train.n_items)
+            yield total
+
+
+MODEL = Patient
+"""
+"""Stays in its fifth epoch while a file says so; it takes no checkpoint of its own accord."""
+
+
+def stuck(nursery: Nursery, user: User) -> Started:
+    """Start two runs side by side; return once both are in their fifth epoch."""
+    user.write("models/patient.py", PATIENT)
+    user.writes(*(row(name, "patient", params={"name": name}) for name in "AB"))
+    user.says("stuck")
+    slow = "import repro.training.progress; repro.training.progress.CHECKPOINT_SECONDS = 60.0"
+    started = nursery.start("run", "mine", "--jobs", "2", first=slow)
+    until(lambda: all((user.models / f"{name} 4").exists() for name in "AB"), started)
+    return started
+
+
+def test_ctrl_c_lets_the_processes_finish_their_epochs_and_write_checkpoints(
+    nursery: Nursery, user: User
+) -> None:
+    started = stuck(nursery, user)
+    started.send_to_all(signal.SIGINT)
+    waits = "waiting for the 2 runs that are in an epoch to write a checkpoint"
+    until(lambda: waits in started.messages, started)
+    assert started.code() is None
+    user.says("stuck", False)
+    assert started.wait() == 130, started.messages
+    assert "Traceback" not in started.messages
+    assert [state["epoch"] for state in json_of("status", "mine")] == [5, 5]
+    repro_("run", "mine")
+    assert [len(record.attempts) for record in known()] == [2, 2]
+    check_same_as_alone("mine")
+
+
+def test_a_second_ctrl_c_kills_the_processes(nursery: Nursery, user: User) -> None:
+    started = stuck(nursery, user)
+    held = [locks.read(folder) for folder in paths.runs().iterdir() if folder.is_dir()]
+    started.send_to_all(signal.SIGINT)
+    until(lambda: "Ctrl-C again ends at once" in started.messages, started)
+    started.send_to_all(signal.SIGINT)
+    assert started.wait() == 130, started.messages
+    assert [lock is not None and is_gone(lock.pid) for lock in held] == [True, True]
+    assert not any(state["resumes"] for state in json_of("status", "mine"))
+
+
 def test_processes_that_still_start_leave_ctrl_c_to_their_parent(
     nursery: Nursery, user: User
 ) -> None:

@@ -6,14 +6,14 @@ import json
 import os
 import random
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 import torch
 
-from builders.commands import known, repro_
+from builders.commands import json_of, known, repro_
 from builders.papers import paper, row, table, view
 from builders.processes import Talking
 from builders.records import timeless
@@ -35,6 +35,23 @@ PAPER = paper(
     view("toy", "toy/ratings", "random_split"),
     table(select="valid:ndcg@10", every=2),
     row("Mult-VAE", "mult_vae", params=PARAMS),
+)
+
+LONG = {
+    "recvae": {"n_epochs": 30, "hidden_dim": 24, "latent_dim": 8, "batch_size": 80},
+    "neumf": {"n_epochs": 12, "n_pretrain_epochs": 10, "gmf_dim": 4, "mlp_dims": [8, 4]},
+    "slim": {"block_size": 4},
+    "bpr": {"n_epochs": 60},
+    "gru4rec_plus": {"n_epochs": 8, "hidden_dim": 16},
+    "cfgan": {"n_epochs": 60},
+    "wmf": {"n_epochs": 60, "latent_dim": 16},
+}
+"""Trainings that take a second or more on toy data."""
+
+MANY = paper(
+    view("toy", "toy/ratings", "random_split"),
+    table(select="valid:ndcg@10"),
+    *(row(name, name, params=params) for name, params in LONG.items()),
 )
 
 NURSERY = """
@@ -66,13 +83,26 @@ def cut_off():
     time.sleep(asked["delay"])
     os.kill(os.getpid(), asked["by"])
 
+begun, log = [], repro.training.progress.Progress.log
+
+def cut_off_in_the_first_step(run, **losses):
+    log(run, **losses)
+    if run.epoch == asked["epoch"] and not begun:
+        begun.append(run.epoch)
+        for _ in range(asked["times"]):
+            os.kill(os.getpid(), asked["by"])
+            time.sleep(0.01)
+
 for descriptor, name in enumerate([os.devnull, os.devnull, asked["messages"]]):
     os.dup2(os.open(name, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), descriptor)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored where this began
 os.environ.update(asked["environment"])
-sys.argv = ["repro", "run", "mine"]
+sys.argv = ["repro", "run", *asked["rows"]]
 repro.training.progress.CHECKPOINT_SECONDS = asked["checkpoint_seconds"]
-threading.Thread(target=cut_off, daemon=True).start()
+if asked["epoch"] is None:
+    threading.Thread(target=cut_off, daemon=True).start()
+else:
+    repro.training.progress.Progress.log = cut_off_in_the_first_step
 main()
 """
 """Imports torch once; then every process is there at once. Each sends itself the signal that cuts
@@ -86,9 +116,17 @@ class Nursery(Talking):
         super().__init__(NURSERY)
 
     def cut_off(
-        self, by: signal.Signals, n: int, delay: float, often: float, signs: str = "checkpoint-*.pt"
+        self,
+        by: signal.Signals,
+        n: int,
+        delay: float,
+        often: float,
+        signs: str = "checkpoint-*.pt",
+        epoch: int | None = None,
+        times: int = 1,
+        rows: Sequence[str] = ("mine",),
     ) -> str:
-        """Start the run and cut it off; return its messages.
+        """Start the run and cut it off, unless it was quicker; return its messages.
 
         Parameters
         ----------
@@ -102,6 +140,12 @@ class Nursery(Talking):
             Seconds between checkpoints.
         signs : str
             Which files count.
+        epoch : int, optional
+            Cut it off in the first step of this epoch, from 0, instead.
+        times : int
+            How often the signal is sent then.
+        rows : sequence of str
+            What is run.
         """
         messages = paths.runs().with_name("messages")
         messages.unlink(missing_ok=True)
@@ -113,11 +157,16 @@ class Nursery(Talking):
             "n": n,
             "delay": delay,
             "signs": signs,
+            "epoch": epoch,
+            "times": times,
+            "rows": rows,
         }
         code = int(self.ask(json.dumps(asked)))
         said = messages.read_text()
-        assert code == {signal.SIGINT: 130, signal.SIGTERM: 143}.get(by, -by), said
         assert "Traceback" not in said
+        if not code and rows != ("mine",):
+            return said
+        assert code == {signal.SIGINT: 130, signal.SIGTERM: 143}.get(by, -by), said
         assert ("finished runs are recorded" in said) == (by != signal.SIGKILL)
         assert known() == []
         return said
@@ -136,6 +185,7 @@ def user(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("user")
     (folder / "tables").mkdir()
     (folder / "tables" / "mine.toml").write_text(PAPER)
+    (folder / "tables" / "many.toml").write_text(MANY)
     return folder
 
 
@@ -219,6 +269,66 @@ def test_a_run_that_is_killed_before_its_first_checkpoint_begins_anew(
     nursery.cut_off(signal.SIGKILL, n=1, delay=0.05, often=60, signs=locks.FILE)
     resumed, _ = run_to_the_end(paths.runs())
     assert len(resumed.attempts) == 1  # of the first nothing was left
+    check_same_numbers(resumed, whole)
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM], ids=["int", "term"])
+def test_a_run_that_is_interrupted_before_its_first_checkpoint_resumes_where_it_was(
+    nursery: Nursery, whole: Record, by: signal.Signals
+) -> None:
+    said = nursery.cut_off(by, n=0, delay=0, often=60, epoch=6)
+    assert "finishing this epoch to write a checkpoint; Ctrl-C again ends at once" in said
+    (state,) = json_of("status", "mine")
+    assert (state["kind"], state["resumes"]) == ("missing", True)
+    assert (state["phase"], state["epoch"], state["n_epochs"]) == ("train", 7, N_EPOCHS)
+    assert f"interrupted at epoch 7/{N_EPOCHS}; resumes" in repro_("status", "mine").stdout
+    resumed, _ = run_to_the_end(paths.runs())
+    assert len(resumed.attempts) == 2
+    check_same_numbers(resumed, whole)
+
+
+def test_a_second_ctrl_c_ends_at_once_and_says_the_truth(nursery: Nursery, whole: Record) -> None:
+    said = nursery.cut_off(signal.SIGINT, n=0, delay=0, often=60, epoch=6, times=2)
+    assert "resumes those that have a checkpoint and begins the others anew" in said
+    (state,) = json_of("status", "mine")
+    assert not state["resumes"]
+    resumed, _ = run_to_the_end(paths.runs())
+    assert len(resumed.attempts) == 1
+    check_same_numbers(resumed, whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LONG)
+def test_signals_at_random_moments_of_the_first_seconds_leave_the_same_numbers(
+    nursery: Nursery, user: Path, name: str
+) -> None:
+    rows = ("many", "--row", name)
+    repro_("run", *rows, "--runs", str(user / "many"))
+    alone = {one.id: one for one in known(user / "many")}
+    draw, reached = random.Random(name), 0
+    for _ in range(5):
+        by, delay = draw.choice([signal.SIGINT, signal.SIGTERM]), draw.uniform(0.0, 1.2)
+        nursery.cut_off(by, n=1, delay=delay, often=60, signs=locks.FILE, rows=rows)
+        if known():
+            break
+        (state,) = (one for one in json_of("status", "many") if f" | {name} | " in one["label"])
+        assert state["epoch"] >= reached or state["phase"] != "train"  # nothing is lost again
+        reached = state["epoch"] if state["phase"] == "train" else 0
+    repro_("run", *rows)
+    (record,) = known()
+    assert timeless(record) == timeless(alone[record.id])
+
+
+def test_a_checkpoint_of_another_seed_is_refused_and_training_begins_anew(
+    nursery: Nursery, whole: Record
+) -> None:
+    nursery.cut_off(signal.SIGKILL, n=2, delay=0.0, often=0.0, rows=("mine", "--seeds", "1"))
+    theirs = folder_of_the_run()
+    ours = theirs.with_name(whole.id)
+    theirs.rename(ours)
+    resumed, messages = run_to_the_end(paths.runs())
+    assert f"it is of run {theirs.name}; expected {ours.name}" in messages
+    assert len(resumed.attempts) == 1
     check_same_numbers(resumed, whole)
 
 

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,10 +20,12 @@ import pytest
 from typer.testing import CliRunner
 
 from builders import Write
-from builders.commands import check_same_as_alone, known, repro_
+from builders.commands import check_same_as_alone, json_of, known, repro_
 from builders.papers import paper, row, table, view
+from builders.processes import until
 from repro import paths
 from repro.cli import app
+from repro.runs import ray_cluster
 
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="no Ray")
 
@@ -181,6 +184,81 @@ def test_without_a_cluster_ray_makes_one_of_this_machine(ray_folder: Path) -> No
     _, messages = process("-m", "repro", "run", *command, "--engine", "ray")
     assert "2 finished, 0 refused, 0 failed" in messages
     check_same_as_alone(*command)
+
+
+CORES = """
+import sys
+from pathlib import Path
+import ray
+from repro.runs.ray_cluster import Ray
+from repro.runs.settings import Settings
+Ray("", 1, Settings(Path(sys.argv[1])))
+print(ray.cluster_resources()["CPU"])
+ray.shutdown()
+"""
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_cluster_of_this_machine_has_the_cores_that_the_process_may_use(
+    ray_folder: Path, tmp_path: Path
+) -> None:
+    core = str(min(os.sched_getaffinity(0)))
+    command = ["taskset", "-c", core, sys.executable, "-c", CORES, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
+    assert done.stdout.split() == ["1.0"], done.stderr
+
+
+def test_a_cluster_that_is_there_keeps_its_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def init(**how: Any) -> None:
+        asked.append(how)
+        if "num_cpus" in how and not os.environ.get("RAY_ADDRESS"):
+            raise ValueError("when connecting to an existing cluster, num_cpus must not be given")
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    ray_cluster._connect(SimpleNamespace(init=init), "")
+    assert [how.get("num_cpus") for how in asked] == [len(os.sched_getaffinity(0)), None]
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    ray_cluster._connect(SimpleNamespace(init=init), "")
+    ray_cluster._connect(SimpleNamespace(init=init), "ray://head:10001")
+    assert [how["address"] for how in asked[2:]] == [None, "ray://head:10001"]
+    assert not any("num_cpus" in how for how in asked[2:])
+
+
+@needs_ray
+@pytest.mark.slow
+def test_ctrl_c_lets_the_runs_of_a_cluster_write_their_checkpoints(
+    user: Path, ray_folder: Path
+) -> None:
+    later = MODEL.replace("CHECKPOINT_SECONDS = 0.0", "CHECKPOINT_SECONDS = 60.0")
+    (user / "models" / "steady.py").write_text(later)
+    (user / "models" / "slow").touch()
+    command = [sys.executable, "-m", "repro", "run", "mine", "--row", "B", "--engine", "ray"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as driver:
+        assert driver.stderr is not None
+        until(lambda: any(lock_at(file) >= 6 for file in paths.runs().glob("*/lock.json")))
+        driver.send_signal(signal.SIGINT)
+        said = []
+        for line in driver.stderr:
+            said.append(line)
+            if "waiting for the run that is in an epoch" in line:
+                time.sleep(2)  # until the worker has heard of it, or it would train to the end
+                (user / "models" / "slow").unlink()
+    assert driver.returncode == 130, said
+    (state,) = (one for one in json_of("status", "mine") if " | B | " in one["label"])
+    assert state["resumes"], said
+    assert 6 <= state["epoch"] < N_EPOCHS
+    repro_("run", "mine", "--row", "B")
+    assert [len(record.attempts) for record in known()] == [2]
+
+
+def lock_at(file: Path) -> int:
+    """Return the epoch that a lock tells."""
+    with contextlib.suppress(OSError, ValueError):
+        return json.loads(file.read_text())["epoch"]
+    return 0
 
 
 @pytest.mark.parametrize("engine", ["ray", "ray://127.0.0.1:10001"])

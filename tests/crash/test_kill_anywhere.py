@@ -85,7 +85,7 @@ PARAMS = {
 }
 MINE = paper(
     view("toy", "toy/ratings", "random_split"),
-    table("1", BOTH, select="valid:ndcg@10", seeds=[0, 1]),
+    table("1", BOTH, select="valid:ndcg@10"),
     row("Mult-VAE", "mult_vae", ["0.5", "0.5"], params=PARAMS),
     row("POP", "popularity", ["0.5", "0.5"]),
 )
@@ -237,9 +237,10 @@ def test_a_killed_command_ends_the_second_time_as_if_it_had_not_been_killed(
     command = placed(crash)
     whole = nursery.run(*command)
     assert whole.code == 0, whole.messages
+    seconds = whole.seconds
     result, wanted = crash.result(), files()
     for n in range(crash.kills):
-        moment = draw.uniform(0, 2.5 if n < crash.alone else whole.seconds)
+        moment = draw.uniform(0, 2.5 if n < crash.alone else seconds)
         killed = False
         while not killed:  # by the moment it may have ended: then earlier
             shutil.rmtree(place())
@@ -251,6 +252,7 @@ def test_a_killed_command_ends_the_second_time_as_if_it_had_not_been_killed(
             moment /= 1 if killed else 2
         said = f"{name}, kill {n} after {moment:.3f} s"
         again = nursery.run(*command)
+        seconds = min(seconds, max(again.seconds, seconds / 2))  # the first may have been slow
         assert again.code == 0, f"{said}: {again.messages}"
         assert "Traceback" not in again.messages, f"{said}: {again.messages}"
         assert crash.result() == result, said
@@ -269,7 +271,9 @@ def alone(command: tuple[str, ...], moment: float) -> bool:
 
 def check_leftovers(wanted: set[Path], said: str) -> None:
     """Check that whatever is there besides results is what `repro clean` names."""
-    more = files() - wanted - {place() / "messages"}
+    more = files() - wanted
+    for path in more:
+        os.utime(path, (0, 0))  # what is young may be in use
     named = {one.path for one in leftovers(paths.runs(), unfinished=True)}
     assert not [path for path in more if not named & {path, *path.parents}], said
     assert wanted <= files(), said

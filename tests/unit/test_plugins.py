@@ -306,7 +306,7 @@ def test_a_file_that_cannot_be_a_plugin_is_an_error(own: Own, text: str, said: s
 def test_a_file_that_is_no_text_is_named(own: Own, own_folders: Path) -> None:
     catalogue = own()
     (own_folders / "user" / "models" / "mine.py").write_bytes(b"# caf\xe9\n" + PLUGIN.encode())
-    with pytest.raises(ReproError, match=r"mine\.py: 'utf-8' codec can't decode"):
+    with pytest.raises(ReproError, match=r"mine\.py cannot be read: 'utf-8' codec can't decode"):
         catalogue.entry("mine")
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -18,7 +19,9 @@ from builders.papers import paper, row, table, view
 from builders.records import EASE, frozen_row, record
 from repro.errors import ReproError
 from repro.metrics import Result
+from repro.papers import library
 from repro.results import frozen
+from repro.results.figures import Point
 from repro.results.frozen import CellKey, Frozen, RowName
 
 PAPER = paper(view(), table(), row("EASE", "ease"))
@@ -252,3 +255,85 @@ def test_a_file_of_an_earlier_version_is_an_error_that_names_what_it_lacks(file:
     file.write_text(file.read_text().replace('"origin",', "", 1))
     with pytest.raises(ReproError, match=r"(?s)lacks the columns origin.*another version"):
         frozen.load("mine")
+
+
+# Digests of lines
+
+
+def test_an_edited_line_never_counts_and_is_named(file: Path) -> None:
+    rows = [replace(ROW, seed=seed) for seed in range(3)]
+    frozen.save("mine", rows)
+    lines = file.read_text().splitlines()
+    lines[2] = lines[2].replace("0.30000000000000004", "0.42")
+    file.write_text("\n".join([*lines, ""]))
+    with pytest.raises(ReproError, match=rf"{file}, line 3: its digest does not fit its values"):
+        frozen.load("mine")
+    found = frozen.parsed(file, Frozen)
+    assert [row.seed for row in found.rows] == [0, 2]
+    assert len(found.faults) == 1
+
+
+@settings(deadline=None, max_examples=60)
+@given(data=st.data())
+def test_no_edit_of_any_value_counts(data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        file = settled(Path(folder), patch)
+        frozen.save("mine", [ROW])
+        (line,) = csv.DictReader(StringIO(file.read_text()))
+        column = data.draw(st.sampled_from(sorted(line)))
+        new = data.draw(st.sampled_from(["0.5", "7", "False", "", "another", "added"]))
+        if line[column] == new:
+            return
+        out = StringIO()
+        writer = csv.DictWriter(out, list(line), lineterminator="\n")
+        writer.writeheader()
+        writer.writerow(line | {column: new})
+        file.write_text(out.getvalue())
+        with pytest.raises(ReproError, match=rf"{file}, line 2"):
+            frozen.load("mine")
+
+
+def test_every_damaged_line_is_named_with_its_column(file: Path) -> None:
+    frozen.save("mine", [replace(ROW, seed=seed) for seed in range(3)])
+    head, *lines = file.read_text().splitlines()
+    lines[0] = lines[0].replace(",True,", ",yes,")
+    lines[2] = lines[2].replace(",7,", ",seven,")
+    file.write_text("\n".join([head, *lines, ""]))
+    said = r"(?s)line 2: column verified: 'yes'.*line 4: column epoch"
+    with pytest.raises(ReproError, match=said):
+        frozen.load("mine")
+
+
+def test_a_line_that_stands_there_twice_is_named(file: Path) -> None:
+    frozen.save("mine", [ROW])
+    head, line = file.read_text().splitlines()
+    file.write_text("\n".join([head, line, line, ""]))
+    with pytest.raises(ReproError, match="line 3: it has the cell and seed of line 2"):
+        frozen.load("mine")
+
+
+def test_a_file_from_before_lines_had_digests_counts_and_gets_them_with_the_next_freeze(
+    file: Path,
+) -> None:
+    frozen.save("mine", [ROW])
+    out = StringIO()
+    (line,) = csv.DictReader(StringIO(file.read_text()))
+    old = {name: value for name, value in line.items() if name not in ("seal", frozen.DIGEST)}
+    writer = csv.DictWriter(out, list(old), lineterminator="\n")
+    writer.writeheader()
+    writer.writerow(old)
+    file.write_text(out.getvalue())
+    assert frozen.load("mine") == [ROW]
+    frozen.save("mine", [])
+    (line,) = csv.DictReader(StringIO(file.read_text()))
+    assert line[frozen.DIGEST] == frozen.line_digest(ROW)
+
+
+def test_every_frozen_line_that_is_shipped_has_a_digest_that_fits() -> None:
+    folder = library.path_of("acvae").parent / "reference"
+    files = sorted(folder.rglob("*.csv"))
+    assert len(files) >= 11
+    for one in files:
+        kind: Any = Point if one.parent.name == "figures" else Frozen
+        assert frozen.DIGEST in one.read_text().partition("\n")[0], one
+        assert frozen.parsed(one, kind).faults == []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -226,3 +228,44 @@ def test_checkpoints_that_take_long_wait_for_the_longest_time(
         if place := reached(tmp_path / "run"):
             written.append(place.epoch)
     assert list(dict.fromkeys(written)) == [6, 67, 128]
+
+
+BLOCKED = """
+import signal, sys, _thread
+from pathlib import Path
+import torch
+from repro.training.progress import Progress
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+run, done = Progress(0, torch.device("cpu"), Path(sys.argv[1])), []
+try:
+    with run.interrupts:
+        for epoch in run.epochs(9):
+            _thread.interrupt_main()
+            done.append(epoch)
+except KeyboardInterrupt:
+    print(done)
+"""
+
+
+def test_a_signal_that_is_blocked_but_simulated_acts_as_in_a_worker_of_ray(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", BLOCKED, str(tmp_path / "run")]
+    assert subprocess.run(command, capture_output=True, text=True).stdout.strip() == "[0]"
+
+
+UNHANDLED = """
+import signal, sys
+from pathlib import Path
+import torch
+from repro.training.progress import Progress
+run = Progress(0, torch.device("cpu"), Path(sys.argv[1]))
+with run.interrupts:
+    for epoch in run.epochs(9):
+        if epoch == 2:
+            signal.raise_signal(signal.SIGTERM)
+"""
+
+
+def test_a_process_without_a_handler_is_terminated_after_its_checkpoint(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", UNHANDLED, str(tmp_path / "run")]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGTERM
+    assert reached(tmp_path / "run") == Place(0, 3, 9)
