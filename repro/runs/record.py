@@ -222,6 +222,8 @@ class Record:
 
         With "test:each", a record of version 0.2 has those of the last evaluation only.
         """
+        if not self.has(metric):
+            return False
         name = self._hits_of(metric)
         return self.folder is not None and (name == HITS_OF_LAST or name in self._arrays(HITS))
 

@@ -26,10 +26,11 @@ from pydantic import TypeAdapter, ValidationError
 from repro import metrics
 from repro.errors import ReproError
 from repro.experiment import Experiment, Selection, canonical, id_of
-from repro.files import json_bytes, read_json, unfinished, whole, write_json
+from repro.files import json_bytes, unfinished, whole
 from repro.interactions import IntArray
 from repro.metrics import Result
 from repro.runs import index
+from repro.runs.failures import FAILURE, Failure, failure, save_failure
 from repro.runs.record import (
     EMBEDDINGS,
     FILE,
@@ -43,8 +44,6 @@ from repro.runs.record import (
 )
 from repro.runs.sealed import damaged, later, opened, read_object, sealed
 from repro.training import checkpoints
-
-FAILURE = "failure.json"
 
 __all__ = [
     "EMBEDDINGS",
@@ -312,39 +311,6 @@ def _listed(folder: Path, entry: list[Any], known: dict[str, Experiment]) -> Rec
     record = object.__new__(Record)  # the index was made from checked records
     vars(record).update(own, folder=folder, dirty=dirty)
     return record
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why the last attempt at a run gave no record."""
-
-    message: str
-    when: str
-    code: dict[str, Any]
-    traceback: str = ""
-    refused: bool = False
-    """Whether the model cannot serve the protocol: a fact, not a failure."""
-
-
-def save_failure(folder: Path, failure: Failure) -> Path:
-    """Write why a run failed; return the file."""
-    write_json(folder / FAILURE, asdict(failure))
-    return folder / FAILURE
-
-
-def failure(folder: Path) -> Failure | None:
-    """Return why a run failed, if its last attempt did.
-
-    Raises
-    ------
-    ReproError
-        If the file that says so is damaged.
-    """
-    file = folder / FAILURE
-    try:
-        return Failure(**read_json(file)) if file.exists() else None
-    except (ValueError, TypeError) as error:
-        raise ReproError(f"{file} is damaged: {error}", "delete it") from error
 
 
 def exists(runs: Path, id: str) -> bool:

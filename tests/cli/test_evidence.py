@@ -20,7 +20,7 @@ from repro.runs.records import Record
 PAPER = paper(
     view(label="Toy, split"),
     table("1", {"NDCG@10": "ndcg@10", "HR@5": "hit_rate@5"}, seeds=[0, 1], select="test:each"),
-    row("BPR", "bpr", ["0.5", "0.5"], params={"n_epochs": 6}),
+    row("BPR", "bpr", ["0.5", "0.5"], params={"n_epochs": 30}),
     row("Random", "random", ["0.1", "0.1"]),
     table("2", {"NDCG@10": "ndcg@10"}),
     row("POP", "popularity", ["0.3"], table="2"),

@@ -533,7 +533,11 @@ def test_a_frozen_number_stands_beside_ours_and_changes_no_verdict(own: Own) -> 
     beside = cell(compare(paper, "1", known))
     assert alone.reference is None
     assert beside == replace(
-        alone, reference=0.1 + 0.2, reference_verdict="lower", reference_seeds=1
+        alone,
+        reference=0.1 + 0.2,
+        reference_verdict="lower",
+        reference_seeds=1,
+        reference_runs=("0123456789ab",),
     )
 
 

@@ -296,6 +296,7 @@ def plain(outcome: Outcome) -> dict[str, Any]:
     assert ranking is not None
     hits = ranking.hits.tolist(), ranking.n_targets.tolist()
     found["ranking"] = (*hits, ranking.tie_size, ranking.constant)
+    found["hits_at"] = {at: each.tolist() for at, each in outcome.hits_at.items()}
     found["curve"] = [{k: v for k, v in e.items() if k != "seconds"} for e in outcome.curve]
     return found
 
