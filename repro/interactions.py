@@ -135,10 +135,18 @@ class Interactions:
 
         T is the length of the longest list, at least 1.
         """
-        longest = max(1, int(self.counts.max(initial=0)))
-        out = np.zeros((self.n_users, longest), dtype=np.int64)
+        out = np.zeros((self.n_users, self.longest), dtype=np.int64)
         out[self.user, self.position] = self.item
         return out
+
+    def sequence_bytes(self) -> int:
+        """Return how many bytes `sequences` takes."""
+        return 8 * self.n_users * self.longest
+
+    @property
+    def longest(self) -> int:
+        """T, the length of the longest list, at least 1."""
+        return max(1, int(self.counts.max(initial=0)))
 
     def without(self, other: Interactions) -> Interactions:
         """Return the rows whose pair does not occur in `other`, which must have as many items."""

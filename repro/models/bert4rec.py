@@ -26,7 +26,7 @@ from torch.nn.functional import cross_entropy, gelu, scaled_dot_product_attentio
 from repro.errors import UnsupportedError
 from repro.hyperparameters import Count, Dropout, Natural, NonNegative, Positive, Share
 from repro.interactions import Interactions
-from repro.model import Run
+from repro.model import Memory, Run
 from repro.nn.batches import to_device
 from repro.nn.scoring import picked, scoring
 from repro.split import Queries
@@ -79,6 +79,17 @@ class BERT4Rec:
     """Copies of windows. [code]"""
     n_epochs: Natural = 905
     """These are the code's 400,000 updates on ML-1M. [code]"""
+
+    def memory(self, train: Interactions) -> Memory:
+        """Return the need: all lists, padded to the longest, and windows cut from them.
+
+        Measured with a list of 3,006 items: 9.7 U T bytes for 20,000 users, 9.6 for 60,000.
+        """
+        beyond = int(np.maximum(train.counts - self.max_len, 0).sum())
+        n_windows = train.n_users + beyond // max(1, int(self.window_step * self.max_len))
+        windows = 24 * n_windows * min(self.max_len, train.longest)
+        padded = train.sequence_bytes()
+        return Memory(process=padded + windows, device=windows)
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["BERT4RecNet"]:
         """Train on all copies of the users' windows once per epoch."""

@@ -26,7 +26,7 @@ from torch.nn.functional import logsigmoid
 from repro.errors import UnsupportedError
 from repro.hyperparameters import Count, Dropout, Natural, NonNegative
 from repro.interactions import Interactions
-from repro.model import Run
+from repro.model import Memory, Run
 from repro.nn.batches import Positives, to_device
 from repro.nn.scoring import known_users, picked, scoring
 from repro.split import Queries
@@ -66,6 +66,14 @@ class Caser:
     """1000 in NeuRec 2, 500 in NeuRec 3. [code]"""
 
     KNOWN_USERS_ONLY: ClassVar[bool] = True
+
+    def memory(self, train: Interactions) -> Memory:
+        """Return the need: all lists, padded to the longest, and a copy while they are read.
+
+        Measured with a list of 3,006 items: 17.4 U T bytes for 20,000 users, 16.5 for 60,000.
+        """
+        padded = train.sequence_bytes()
+        return Memory(process=2 * padded, device=padded)
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["CaserNet"]:
         """Train on every window of L + T items once per epoch."""

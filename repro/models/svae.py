@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from repro.errors import UnsupportedError
 from repro.hyperparameters import Count, Natural, NonNegative
 from repro.interactions import Interactions
-from repro.model import Run
+from repro.model import Memory, Run
 from repro.nn.batches import sent, to_device
 from repro.nn.gaussians import gaussian_kl
 from repro.nn.schedules import linear_clipped
@@ -70,6 +70,14 @@ class SVAE:
     """Users; one in the code. [code]"""
     n_epochs: Natural = 25
     """40 to 300 in ACVAE's paper (its Section 4.3). [code]"""
+
+    def memory(self, train: Interactions) -> Memory:
+        """Return the need: all lists, padded to the longest, and a copy while they are read.
+
+        Measured with a list of 3,006 items: 17.4 U T bytes for 20,000 users, 16.5 for 60,000.
+        """
+        padded = train.sequence_bytes()
+        return Memory(process=2 * padded, device=padded)
 
     def epochs(self, train: Interactions, run: Run) -> Iterator["SVAENet"]:
         """Train on every user's sequence once per epoch."""

@@ -59,7 +59,8 @@ def _compare(name: str, train: Interactions, n_bytes: int, there: int | None, on
     if there is not None and n_bytes > there:
         raise ReproError(
             f"{name} needs about {size(n_bytes)} of memory{on} for {train.n_items:,} items and "
-            f"{train.n_users:,} users, and only {size(there)} are free",
+            f"{train.n_users:,} users with up to {train.longest:,} of them, and only {size(there)} "
+            "are free",
             f"use a machine, or a limit, with more; or fewer --jobs, or a smaller view; {ANYWAY}",
         )
 

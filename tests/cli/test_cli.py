@@ -254,6 +254,20 @@ def test_on_a_narrow_terminal_the_name_of_a_run_gives_way_to_its_numbers(
     assert "171/200" in shown.getvalue()
 
 
+def test_a_run_whose_epochs_are_not_known_yet_shows_no_number_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown = StringIO()
+    wide = Console(file=shown, width=100, force_terminal=True)
+    monkeypatch.setattr(progress, "Console", lambda **_: wide)
+    with progress.Runs(3) as watch:
+        report = watch.begin("a run")
+        watch.say("reading data")
+        report("train", 22, 50)
+    assert "/?" not in shown.getvalue()
+    assert "22/50" in shown.getvalue()
+
+
 def test_runs_can_lie_elsewhere(tmp_path: Path) -> None:
     repro_("run", "toy", "--table", "1", "--row", "POP", "--runs", str(tmp_path / "mine"))
     assert known() == []

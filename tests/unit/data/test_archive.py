@@ -694,3 +694,14 @@ def test_while_one_process_is_busy_with_an_archive_another_waits_and_says_so(
     who = f"process {os.getpid()} on {socket.gethostname()}"
     assert heard.texts == [f"box is in use by {who}; waiting for it"]
     assert in_cache()["rows.csv"] == BODY
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
+def test_of_two_members_of_one_name_none_is_kept(tmp_path: Path, box: Box, kind: str) -> None:
+    two = [("box/rows.csv", BODY), ("box/rows.csv", OTHER)]
+    (tmp_path / "box.tar").write_bytes(packed(kind, two))
+    made = box(archive='url = "http://nowhere/box.tar"')
+    for _ in range(2):  # nor does a second call find anything
+        with pytest.raises(ReproError, match=r"holds 2 files called box/rows\.csv"):
+            archive.fetch(made, tmp_path)
+        assert in_cache() == {}

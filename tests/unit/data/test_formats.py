@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from builders.archives import tar_of
+from builders.archives import packed, tar_of
 from repro.data import lines as text_lines
 from repro.data.formats import read_json, read_negatives, read_netflix, read_separated
 from repro.data.rows import Rows
@@ -747,3 +747,11 @@ def test_taking_rows_takes_every_column_and_keeps_all_identifiers() -> None:
     assert kept.part.tolist() == [2, 0]
     assert kept.user_ids.tolist() == [0, 1, 2]
     assert as_tuples(rows.take(np.array([False, True, False]))) == [(1, 11, 1.5, 101)]
+
+
+def test_two_movies_of_one_name_are_not_both_counted(tmp_path: Path) -> None:
+    path = tmp_path / "training_set.tar"
+    movie = ("training_set/mv_0000001.txt", b"1:\n1488844,3,2005-09-06\n")
+    path.write_bytes(packed("tar", [movie, movie]))
+    with pytest.raises(ReproError, match=r"several files called training_set/mv_0000001\.txt"):
+        read_netflix([path], MOVIE)

@@ -303,3 +303,81 @@ def test_an_archive_that_is_not_there_is_an_error_of_the_disk(tmp_path: Path) ->
         unpack.opened(tmp_path / "nowhere.zip", WANTED, None),
     ):
         pytest.fail("it was opened")
+
+
+def doubled(kind: str, first: bytes, second: bytes, *, named: str = WANTED) -> bytes:
+    """Return an archive that holds two files of one name, with another between them."""
+    return packed(kind, [(WANTED, first), ("between", NOISE), (named, second)])
+
+
+@pytest.mark.parametrize("named", [WANTED, f"./{WANTED}"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_of_two_files_of_one_name_none_is_taken(tmp_path: Path, kind: str, named: str) -> None:
+    archive = put(tmp_path, doubled(kind, CONTENT, CONTENT[::-1], named=named))
+    with pytest.raises(ReproError, match=f"holds 2 files called {WANTED}, expected one"):
+        in_pieces(archive, None)
+    with pytest.raises(ReproError, match="holds 2 files called"):
+        read(archive)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("outer", KINDS)
+def test_of_two_archives_of_one_name_in_an_archive_none_is_taken(
+    tmp_path: Path, outer: str, kind: str
+) -> None:
+    inside = packed(kind, {"rows.csv": CONTENT})
+    archive = put(tmp_path, doubled(outer, inside, inside))
+    assert f"holds 2 files called {WANTED}" in refusal(archive, f"{WANTED}//rows.csv")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_of_other_names_there_may_be_two(tmp_path: Path, kind: str) -> None:
+    content = doubled(kind, CONTENT, CONTENT, named="between")
+    assert read(put(tmp_path, content)) == CONTENT
+
+
+@pytest.mark.parametrize("kind", ["tar.gz", "tar.xz", "tar.bz2"])
+@pytest.mark.parametrize("before", [True, False])
+def test_a_bomb_beside_the_wanted_file_is_not_gone_through(
+    tmp_path: Path, kind: str, before: bool
+) -> None:
+    bomb, wanted = ("bomb", bytes(10_000_000)), (WANTED, CONTENT)
+    archive = put(tmp_path, packed(kind, dict([bomb, wanted] if before else [wanted, bomb])))
+    with pytest.raises(ReproError, match="unpacks to more than 200 times its own size"):
+        read(archive)
+
+
+def test_a_name_in_a_zip_that_is_no_text_is_told(tmp_path: Path) -> None:
+    content = packed("zip", {"é.csv": CONTENT}).replace("é".encode(), b"\xff\xfe")
+    assert f"cannot be read from {tmp_path}" in refusal(put(tmp_path, content))
+
+
+def test_a_name_in_a_zip_that_ends_early_is_the_shorter_one(tmp_path: Path) -> None:
+    content = packed("zip", {WANTED: CONTENT, f"{WANTED}_x": NOISE})
+    content = content.replace(f"{WANTED}_x".encode(), f"{WANTED}\0x".encode())
+    assert "holds 2 files called" in refusal(put(tmp_path, content))
+
+
+def test_what_a_reader_of_the_bytes_raises_is_not_blamed_on_the_archive(tmp_path: Path) -> None:
+    archive = put(tmp_path, packed("zip", {WANTED: CONTENT}))
+    with (
+        pytest.raises(TypeError, match="a fault of ours"),
+        unpack.opened(archive, WANTED, None),
+    ):
+        raise TypeError("a fault of ours")
+
+
+@pytest.mark.parametrize(
+    "error", [TypeError("no"), UnicodeDecodeError("utf-8", b"", 0, 1, "no"), struct.error("no")]
+)
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_whatever_a_library_raises_for_an_archive_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, error: Exception
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise error
+
+    archive = put(tmp_path, packed(kind, {WANTED: CONTENT}))
+    monkeypatch.setattr(zipfile, "ZipFile", broken)
+    monkeypatch.setattr(tarfile, "open", broken)
+    assert f"{WANTED} cannot be read from {archive}: " in refusal(archive)
