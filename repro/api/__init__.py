@@ -6,7 +6,7 @@ shown only to an audience that is given. `dataset` takes a DataFrame, and `to_fr
 
 from repro.api.data import catalogue, dataset
 from repro.api.papers import PaperOf, TableOf, paper
-from repro.api.results import audit, claims, explain, ledger
+from repro.api.results import audit, beyond, claims, explain, ledger
 from repro.api.runs import check, compare, records, run, status
 from repro.report.notebook import Comparison, Records
 from repro.runs.batch import Batch
@@ -20,6 +20,7 @@ __all__ = [
     "Records",
     "TableOf",
     "audit",
+    "beyond",
     "catalogue",
     "check",
     "claims",

@@ -7,7 +7,8 @@ from pathlib import Path
 from repro.api.runs import records
 from repro.auditing.audit import audit_all
 from repro.papers import library
-from repro.report.notebook import Audits, Claims, Explanations, Ledger
+from repro.report.notebook import Audits, BeyondAccuracy, Claims, Explanations, Ledger
+from repro.results.beyond import beyond as rows_beyond
 from repro.results.claims.judge import judge
 from repro.results.evidence import beside
 from repro.results.explanation import explain_row
@@ -100,3 +101,25 @@ def ledger(*papers: str, runs: str | Path | None = None) -> Ledger:
     """
     chosen = [library.load(name) for name in papers or library.papers()]
     return Ledger(readings(chosen, beside(records(runs), [one.id for one in chosen])))
+
+
+def beyond(
+    paper: str, table: str, *, k: int = 10, runs: str | Path | None = None
+) -> BeyondAccuracy:
+    """Return what the rows of a table recommend and whom they serve, of runs that kept lists.
+
+    Parameters
+    ----------
+    paper, table : str
+        The paper's id, the table's printed number.
+    k : int
+        The first ranks that count.
+    runs : path, optional
+        The folder of records; ``REPRO_RUNS``, or ``./runs``.
+
+    Raises
+    ------
+    ReproError
+        If there is no such paper or table, or no run of it kept its lists.
+    """
+    return BeyondAccuracy(rows_beyond(library.load(paper), table, records(runs), k))

@@ -16,7 +16,8 @@ from repro.errors import EXIT_CODES, ReproError, of_the_system
 GROUPS = {
     "Papers and data": ("list", "show", "fetch"),
     "Runs": ("run", "status", "clean"),
-    "Results": ("compare", "claims", "audit", "explain", "ledger", "figure", "freeze", "check"),
+    "Results": ("compare", "claims", "explain", "ledger", "beyond", "figure", "freeze"),
+    "Checks": ("audit", "check"),
 }
 """The commands, as `repro --help` groups them."""
 
@@ -123,6 +124,7 @@ def main() -> None:
 
 from repro.cli import (  # noqa: E402, F401 - they register themselves
     audit,
+    beyond,
     check,
     claims,
     clean,

@@ -25,6 +25,7 @@ from repro.hyperparameters import Field
 from repro.papers.claims import Claim
 from repro.papers.schema import About, Figure, Table, View
 from repro.report.lists import DatasetLine, MetricLine, PaperLine, PluginLine
+from repro.results.beyond import Beyond
 from repro.results.checking import Checked
 from repro.results.claims.judge import JudgedClaim
 from repro.results.explanation import Explanation
@@ -99,6 +100,7 @@ FORMS: dict[str, Any] = {
     "audit": list[Audited],
     "explain PAPER --table NUMBER --row LABEL": list[Explanation],
     "ledger": list[Reading],
+    "beyond PAPER --table NUMBER": list[Beyond],
     "run PAPER --dry-run": DryRun,
     "check": list[Checked],
 }

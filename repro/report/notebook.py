@@ -6,9 +6,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from repro.auditing.audit import Audited
-from repro.report import audits, explanations
+from repro.report import audits, beyond, explanations
 from repro.report.claims import claims_text, found
 from repro.report.tables import markdown
+from repro.results.beyond import Beyond
 from repro.results.claims.judge import JudgedClaim
 from repro.results.comparison import ComparedTable
 from repro.results.explanation import Explanation
@@ -142,3 +143,20 @@ class Ledger(list[Reading]):
 
     def __str__(self) -> str:
         return explanations.ledger(self)
+
+
+class BeyondAccuracy(list[Beyond]):
+    """What the rows of a table recommend, and whom they serve."""
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row for each row of the table and column group, a column for each measure."""
+        import pandas as pd
+
+        rows = [
+            {"group": one.group, "row": one.row.row, "k": one.k, "seeds": one.seeds} | one.measures
+            for one in self
+        ]
+        return pd.DataFrame(rows)
+
+    def __str__(self) -> str:
+        return beyond.text(self)

@@ -191,7 +191,7 @@ class Record:
     def holds(self, need: Need) -> bool:
         """Return whether the record has what a figure needs."""
         if need.kind == "lists":
-            return LISTS in self.arrays
+            return self.keeps_lists
         if need.kind == "embedding":
             return self.folder is not None and need.name in self.embeddings()
         if need.kind == "loss":  # maybe of one phase only
@@ -255,6 +255,11 @@ class Record:
         except (KeyError, ValueError, TypeError, IndexError) as error:
             raise ReproError(f"{self.path / HITS} is damaged: {error}", REMEDY) from error
 
+    @property
+    def keeps_lists(self) -> bool:
+        """Whether what was recommended is kept."""
+        return LISTS in self.arrays
+
     def lists(self) -> Lists:
         """Return what was recommended to each test user.
 
@@ -263,7 +268,7 @@ class Record:
         ReproError
             If the run was not asked to keep it, or its file is missing or damaged.
         """
-        if LISTS not in self.arrays:
+        if not self.keeps_lists:
             raise ReproError(f"run {self.id} kept no lists", "run it again with --keep lists")
         kept = self._arrays(LISTS)
         return Lists(
