@@ -245,6 +245,7 @@ class Field:
         return value
 
 
+@cache  # a handful of annotations, of several hundred fields
 def resolved(annotation: str) -> tuple[str, Range | None]:
     """Return an annotation with plain types, and the range that it names.
 
