@@ -355,7 +355,7 @@ def test_one_table_can_be_shown() -> None:
         ("run toy --figure 1 --table 3", "--figure and --table exclude each other"),
         ("run acvae --table 1", "there is nothing to run in table 1 of acvae\n  repro compare"),
         ("run acvae --table 1 --row POP", "there is nothing to run in table 1 of acvae"),
-        ("run toy --row EASE --set l2=nan", "--set: l2 of ease must be float, got nan"),
+        ("run toy --row EASE --set l2=nan", "--set: l2 of ease must be float, got 'nan'"),
         ("run toy --row EASE --set l2=None", "--set: l2 of ease must be float, got None"),
         ("run toy --seeds 1,two", "--seeds '1,two' does not name seeds"),
         ("run toy --seeds 3..1", "--seeds '3..1' does not name seeds"),
@@ -412,9 +412,9 @@ def test_a_folder_that_cannot_be_one_is_named_without_a_traceback(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv(variable, str(tmp_path / "file"))
-    assert f"error: {tmp_path / 'file'}" in repro_(*command.split(), code=1).stderr
-    result = CliRunner().invoke(app, ["--debug", *command.split()])
-    assert isinstance(result.exception, OSError)
+    told = repro_(*command.split(), code=1).stderr
+    assert f"no file can be written in {tmp_path / 'file'}" in told
+    assert variable in told
 
 
 def test_without_the_device_that_was_asked_for_nothing_is_tried(
