@@ -126,6 +126,12 @@ def _said(error: Exception) -> str:
     return " ".join(said.split())[:300] or type(error).__name__
 
 
+def check_regular(path: Path) -> None:
+    """Raise ValueError if a path is no file: a pipe would be waited for, a device has no end."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError(f"{path.name} is not a regular file")
+
+
 def changed(path: Path) -> int:
     """Return when a file was last changed, for caches of what was read from it."""
     with reading(f"{path} cannot be read"):
@@ -148,8 +154,7 @@ def read_json(path: Path, hint: str = "") -> Any:
 
 def text(path: Path, most: int = -1) -> str:
     """Return the text of a file, or its first `most` characters; ValueError if it is no file."""
-    if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
-        raise ValueError("it is not a regular file")
+    check_regular(path)
     with path.open(encoding="utf-8") as file:  # whatever the system's encoding
         return file.read(most)
 

@@ -157,12 +157,13 @@ class View(Strict):
 class Generate(Strict):
     """Parameters of generated data."""
 
-    users: int
-    items: int
-    clusters: int
-    per_user: int
+    users: int = Field(ge=1, le=10_000)
+    items: int = Field(ge=18, le=10_000)
+    """A user has six or more of them, and at most a third."""
+    clusters: int = Field(ge=1, le=10_000)
+    per_user: int = Field(ge=1, le=10_000)
     """Mean interactions of a user."""
-    seed: int
+    seed: int = Field(ge=0)
 
 
 class ManifestFile(Strict):

@@ -136,7 +136,10 @@ def folder(dataset: str) -> Path:
 
 def _arrays(dataset: str, folder: Path) -> dict[str, NDArray[Any]]:
     with files.reading(*_spoiled(dataset, folder)):
-        return {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
+        arrays = sorted(folder.glob("*.npy"))
+        for path in arrays:
+            files.check_regular(path)
+        return {path.stem: np.load(path, mmap_mode="r") for path in arrays}
 
 
 def _located(dataset: str) -> tuple[Manifest, View, Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from tabulate import tabulate
@@ -19,6 +20,8 @@ if TYPE_CHECKING:  # measuring loads torch, and progress bars need only `duratio
 
 def duration(seconds: float) -> str:
     """Return seconds for people: "2 h 05 min", "3 min 10 s"."""
+    if not isfinite(seconds):  # a damaged lock can say anything
+        return "an unknown time"
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

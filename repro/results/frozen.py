@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cache
@@ -181,9 +182,12 @@ def read(path: Path, kind: type[Kept]) -> list[Kept]:
     ReproError
         If a row does not fit; the message names file and line.
     """
-    if not path.exists():
+    if not os.path.lexists(path):
         return []
-    known = path.stat()
+    try:
+        known = path.stat()
+    except OSError as error:  # a link to nothing, or to itself
+        raise ReproError(f"{path} cannot be read: {error.strerror}", REMEDY) from error
     return list(_read(path, kind, known.st_ino, known.st_mtime_ns))  # type: ignore[arg-type]
 
 

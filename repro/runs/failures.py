@@ -40,6 +40,6 @@ def failure(folder: Path) -> Failure | None:
     """
     file = folder / FAILURE
     try:
-        return Failure(**read_json(file)) if file.exists() else None
-    except (ValueError, TypeError) as error:
+        return Failure(**read_json(file, "delete it")) if file.exists() else None
+    except TypeError as error:
         raise ReproError(f"{file} is damaged: {error}", "delete it") from error

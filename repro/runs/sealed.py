@@ -68,9 +68,7 @@ def read_object(file: Path) -> dict[str, Any]:
     try:
         if not stat.S_ISREG(file.stat().st_mode):  # a pipe would be waited for
             raise damaged(file, "it is not a file")
-        content = read_json(file)
-    except (ValueError, RecursionError) as error:
-        raise damaged(file, str(error)) from error
+        content = read_json(file, REMEDY)
     except FileNotFoundError:
         if file.is_symlink():
             raise damaged(file, "it is a link to a file that does not exist") from None

@@ -370,13 +370,19 @@ def toml_text(value: object) -> str:
     return "".join(f"{json.dumps(key)} = {toml(inner)}\n" for key, inner in content.items())
 
 
+@pytest.fixture(autouse=True, scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Have all tries made in a folder that pytest removes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("fuzz")))
+        yield
+
+
 @pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Have the folders of this process's tries in the environment, and remove them."""
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have what `place` sets put back."""
     for name in ("REPRO_HOME", "REPRO_RUNS", "REPRO_PATH"):
-        monkeypatch.setenv(name, "")  # put back afterwards
-    yield
-    shutil.rmtree(place(), ignore_errors=True)
+        monkeypatch.setenv(name, "")
 
 
 def lane(name: str) -> tuple[int, list[Fault]]:
@@ -428,7 +434,8 @@ def test_the_lane_makes_two_thousand_tries_and_more() -> None:
 
 def main() -> None:
     """Make all tries; print the table, and what did not survive."""
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
+    with tempfile.TemporaryDirectory() as made, ProcessPoolExecutor(os.cpu_count()) as pool:
+        tempfile.tempdir = made
         found = dict(zip(BY_NAME, pool.map(lane, BY_NAME), strict=True))
     rows = [(name, n, n - len(faults)) for name, (n, faults) in found.items() if n]
     rows.append(("all", sum(n for _, n, _ in rows), sum(n for _, _, n in rows)))

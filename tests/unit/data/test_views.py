@@ -18,8 +18,8 @@ import pytest
 from builders import Write
 from builders.archives import tar_of
 from builders.manifests import HEAD, sha256
-from repro import paths
-from repro.data import archive, build, cache, manifest, tell, views
+from repro import files, paths
+from repro.data import archive, build, cache, manifest, prepare, tell, views
 from repro.errors import ReproError
 from repro.interactions import Dataset, Interactions
 
@@ -710,3 +710,48 @@ def test_processes_that_build_at_once_both_end_well(box: Make) -> None:
     views_folder = paths.home() / "data" / "box" / "views"
     assert len(list(views_folder.iterdir())) == 1
     assert views.damage("box/all") == ""
+
+
+def broken(path: Path, how: str) -> None:
+    """Put something else in the place of a file of a view."""
+    path.unlink()
+    if how == "loop":
+        path.symlink_to(path)
+    elif how == "folder":
+        path.mkdir()
+    elif how == "pipe":
+        os.mkfifo(path)
+    elif how == "endless":
+        path.symlink_to("/dev/zero")
+    elif how == "large":
+        head = b"{'descr': '<i4', 'fortran_order': False, 'shape': (1000000000000000,), }".ljust(
+            117
+        )
+        path.write_bytes(b"\x93NUMPY\x01\x00v\x00" + head + b"\n")
+    else:
+        path.write_bytes({"deep": b"[" * 100_000, "digits": b"9" * 5000, "noise": b"\xff\0"}[how])
+
+
+@pytest.mark.parametrize("how", ["loop", "folder", "pipe", "endless", "large", "deep", "noise"])
+@pytest.mark.parametrize("name", ["view.json", "whole_user.npy", "user_ids.npy"])
+def test_a_view_that_cannot_be_read_is_told_and_not_waited_for(name: str, how: str) -> None:
+    prepare.prepare("toy/split")
+    folder = views.folder("toy/split")
+    broken(folder / name, how)
+    if name == "view.json" and how == "loop":
+        prepare.prepare("toy/split")  # as if it were absent: it is built again
+        assert views.damage("toy/split") == ""
+        return
+    with pytest.raises(ReproError, match=str(folder)):
+        views.load("toy/split")
+    assert f"delete {folder}, and it will be built again" in views.damage("toy/split")
+
+
+@pytest.mark.parametrize("key", ["users", "items"])
+def test_a_description_that_does_not_fit_its_arrays_is_told(key: str) -> None:
+    prepare.prepare("toy/split")
+    file = views.folder("toy/split") / "view.json"
+    known = files.read_json(file)
+    files.write_json(file, known | {key: known[key] + 1})
+    with pytest.raises(ReproError, match="state different numbers"):
+        views.load("toy/split")

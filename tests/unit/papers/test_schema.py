@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 from builders import Write
 from builders.manifests import box
 from builders.papers import BOTH, paper, row, table, view
+from builders.toml import section
 from repro import strict_toml
 from repro.data import manifest
 from repro.errors import ReproError
@@ -253,3 +254,14 @@ def test_a_row_whose_model_is_yet_to_be_written_is_no_fault(own: Own) -> None:
     entry = paper.entries["1"][0]
     assert entry.model == "of_the_future"
     assert entry.experiment() is None
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [(key, n) for key in ("users", "items", "clusters", "per_user") for n in (0, 10**12)]
+    + [("items", 17), ("seed", -1)],
+)
+def test_generated_data_has_a_size_that_can_be_generated(own: Own, key: str, value: int) -> None:
+    sizes = {"users": 20, "items": 30, "clusters": 2, "per_user": 8, "seed": 1} | {key: value}
+    text = box(archive="") + section("generate", **sizes)
+    assert f"generate.{key}: " in faults(own, "data_manifests", text)

@@ -140,6 +140,11 @@ def test_what_is_printed_keeps_its_lines(render: Callable[[str], str], text: str
     assert shown.count("\n") == render("x").count("\n")
 
 
+@pytest.mark.parametrize("left", [float("inf"), float("nan")])
+def test_a_time_that_is_no_number_is_shown_as_unknown(left: float) -> None:
+    assert "an unknown time" in runs.states([State("x", "running", left=left)])
+
+
 def paper(text: str, *, transposed: bool, many: bool) -> Paper:
     """Return a paper whose file has a text in every place for one."""
     metrics = {f"{text} {n}": f"ndcg@{n}" for n in range(1, 10 if many else 3)}

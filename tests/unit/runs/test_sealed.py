@@ -161,7 +161,7 @@ BROKEN = {
     "a dead link": (a_dead_link, "a link to something that does not exist"),
     "empty": (text(""), "Expecting value"),
     "a list": (text("[]"), "not a JSON object"),
-    "deep": (text("[" * 100_000), "recursion"),
+    "deep": (text("[" * 100_000), "is damaged: it is nested too deeply"),
     "a long number": (text('{"id": ' + "9" * 5000 + "}"), "digits"),
     "no text": (latin, "utf-8"),
     "without its seal": (without_seal, "its seal is missing"),
