@@ -118,7 +118,12 @@ def main() -> None:
     """Run the command line."""
     if isinstance(sys.stdout, TextIOWrapper):  # its encoding may lack Greek letters
         sys.stdout.reconfigure(errors="replace")
-    app()
+    try:
+        app()
+    finally:  # all is written, and a traceback out of Python's own end would tell nobody anything
+        for one in (signal.SIGINT, signal.SIGTERM):
+            if callable(signal.getsignal(one)):
+                signal.signal(one, signal.SIG_DFL)
 
 
 from repro.cli import check, clean, compare, fetch, figure, freeze, list_, run, show, status  # noqa: E402, F401 - they register themselves
