@@ -46,12 +46,12 @@ class ItemKNN:
     def memory(self, train: Interactions) -> Memory:
         """Return the need: some copies of a block of similarities, and k entries per item.
 
-        Measured: 1.3 to 2.0 GB at 20,000 items, where this gives 1.5; 3.2 GB at 39,000, where it
-        gives 2.8.
+        Measured: 1.3 to 2.0 GB at 20,000 items, where this gives 1.36; 3.2 GB at 39,000, where it
+        gives 2.6.
         """
         n_items = train.n_items
         kept = 24 * n_items * min(self.n_neighbors, n_items)
-        return Memory(process=70 * n_items * min(ITEM_ROWS, n_items) + kept)
+        return Memory(process=64 * n_items * min(ITEM_ROWS, n_items) + kept)
 
     def epochs(self, train: Interactions, run: Run) -> Iterator[SparseItemWeights]:
         """Find every item's neighbours; there is one epoch."""
