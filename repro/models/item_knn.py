@@ -49,8 +49,8 @@ class ItemKNN:
     def memory(self, train: Interactions) -> Memory:
         """Return the need: some copies of a block of similarities, and k entries per item.
 
-        Measured: 1.26 GB at 20,000 items, where this gives 1.36; 3.2 GB at 39,000, where it gives
-        2.6.
+        Measured: 1.3 to 2.0 GB at 20,000 items, where this gives 1.36; 3.2 GB at 39,000, where it
+        gives 2.6.
         """
         n_items = train.n_items
         kept = 24 * n_items * min(self.n_neighbors, n_items)

@@ -551,7 +551,7 @@ def test_force_that_is_asked_for_twice_at_once_runs_once(
 ) -> None:
     user.steady("AB")
     repro_("run", "mine")
-    before = known()
+    before = [timeless(record) for record in known()]
     assert user.trained() == "AB"
     first = TOGETHER.format(folder=str(tmp_path))
     both = [nursery.start("run", "mine", "--force", first=first) for _ in range(2)]
@@ -560,7 +560,7 @@ def test_force_that_is_asked_for_twice_at_once_runs_once(
     for one in both:
         assert "2 to run, 0 have a record already" in one.messages
         assert "2 finished, 0 refused, 0 failed" in one.messages
-    assert [timeless(record) for record in known()] == [timeless(record) for record in before]
+    assert [timeless(record) for record in known()] == before
     assert [len(record.attempts) for record in known()] == [1, 1]
 
 

@@ -82,7 +82,7 @@ def test_what_a_model_says_is_near_its_peak(
     command = [sys.executable, "-c", PEAK, name, str(n_items), json.dumps(params)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     peak, said = map(int, done.stdout.split())
-    assert 0.7 * peak < said < 1.3 * peak
+    assert 0.65 * peak < said < 1.35 * peak  # it varies with what else the machine does
 
 
 LISTS = """
