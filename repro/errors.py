@@ -8,7 +8,7 @@ from repro.text import in_lines, one_line
 
 EXIT_CODES = {
     0: "success",
-    1: "an error; check: something is damaged; --strict: a cell is off or damaged, or impossible",
+    1: "an error; check: damaged; with --strict: off or damaged (compare), impossible (audit)",
     2: "invalid command line",
     3: "data must be obtained by hand; the message says how",
     4: "some runs failed, or have a damaged record; the others are recorded",

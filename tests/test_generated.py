@@ -166,13 +166,14 @@ COMMANDS = {
         "explain acvae --table 2 --row ACVAE --metric NDCG@10",
     ],
     "ledger": ["ledger dave mvae"],
+    "beyond PAPER --table NUMBER": ["beyond toy --table 1"],
     "run PAPER --dry-run": ["run toy --dry-run --table 1", "run sevae --dry-run --table 2"],
 }
 """What is asked, by the form of its answer."""
 
 
 def test_json_is_as_described() -> None:
-    repro_("run", "toy", "--table", "1", "--row", "EASE")
+    repro_("run", "toy", "--table", "1", "--row", "EASE", "--keep", "lists")
     assert COMMANDS.keys() == json_forms.FORMS.keys()
     for name, form in json_forms.FORMS.items():
         strict = TypeAdapter(list[form], config=ConfigDict(extra="forbid"))  # type: ignore[valid-type]

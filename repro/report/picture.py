@@ -16,7 +16,7 @@ from repro.results.comparison import compare
 from repro.results.verdicts import MARKS, ComparedCell
 from repro.text import one_line
 
-WIDTH = 98
+WIDTH = 106
 """Characters in a line."""
 
 LOOKS = {

@@ -238,7 +238,8 @@ def _differs(row: Frozen, record: Record) -> list[str]:
     """Return the columns in which a line differs from its record."""
     if not record.has(row.metric):
         return ["metric"]
-    made = frozen.frozen(row.place, row.metric, record.result(row.metric), record)
+    result = record.result(row.metric)
+    made = frozen.frozen(row.place, row.metric, result, record, row.evidence)
     return [one.name for one in fields(row) if getattr(row, one.name) != getattr(made, one.name)]
 
 

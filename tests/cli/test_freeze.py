@@ -111,6 +111,7 @@ def test_a_line_is_written_per_cell_and_seed_with_all_that_made_it(file: Path) -
             "began": record.began,
             "seconds": repr(record.seconds),
             "seal": record.seal,
+            "evidence": line["evidence"],
             DIGEST: line[DIGEST],
         }
         assert line.keys() == {*(field.name for field in fields(Frozen)), DIGEST}
@@ -260,7 +261,7 @@ def test_compare_shows_the_frozen_number_beside_the_published_one_and_ours(file:
     assert "reference" not in repro_("compare", "mine").stdout
     repro_("freeze", "mine")
     after = compared("--table", "1")
-    kept = ("verdict", "marks", "seeds")
+    kept = ("verdict", "marks", "seeds", "runs")
     assert after == [
         cell | {"reference": cell["ours"]} | {f"reference_{name}": cell[name] for name in kept}
         for cell in before
