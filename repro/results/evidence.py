@@ -114,6 +114,8 @@ def of_papers(papers: Iterable[str]) -> list[Record]:
 def beside(known: Iterable[Record], papers: Iterable[str] | None = None) -> list[Record]:
     """Return records, and the evidence of what none of them is a run of.
 
+    Of a row some of whose seeds have no evidence there is none here: its number is that of all.
+
     Parameters
     ----------
     known : iterable of Record
@@ -123,8 +125,18 @@ def beside(known: Iterable[Record], papers: Iterable[str] | None = None) -> list
     """
     own = list(known)
     run = {record.experiment.seedless for record in own}
-    kept = of_papers(library.papers() if papers is None else papers)
+    kept = [
+        record
+        for paper in (library.papers() if papers is None else papers)
+        for record in of_lines(paper, _whole(frozen.load(paper)))
+    ]
     return own + [record for record in kept if record.experiment.seedless not in run]
+
+
+def _whole(lines: list[Frozen]) -> list[Frozen]:
+    """Return the lines of those cells of which every seed has evidence."""
+    lacking = {line.place for line in lines if not line.evidence}
+    return [line for line in lines if line.place not in lacking]
 
 
 @cache  # several tables show one run
@@ -157,8 +169,9 @@ def load(path: Path, kept: str) -> Record:
     except (BadZipFile, KeyError, ValueError, TypeError, NotImplementedError) as error:
         raise ReproError(f"{path} is damaged: {error}", REMEDY) from error
     record = object.__new__(Evidence)  # the digest vouches for what a checked record held
-    del plain["format"]
-    vars(record).update(plain, folder=path)
+    of_earlier = {"cases": "", "arrays": {}, "seal": ""}  # version 0.2 did not have these
+    plain.pop("format", None)
+    vars(record).update(of_earlier | plain, folder=path)
     return record
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -58,6 +59,22 @@ def test_evidence_is_the_record_that_was_frozen(made: dict[str, Record]) -> None
         for metric in record.results:
             np.testing.assert_array_equal(kept[id].hits(metric)[0], record.hits(metric)[0])
         assert evidence.faults(kept[id].path) == []
+
+
+def test_a_record_from_before_records_were_sealed_is_evidence_too(write: Write) -> None:
+    write("tables/mine.toml", PAPER)
+    repro_("run", "mine", "--table", "2")
+    (record,) = known()
+    plain = json.loads((record.path / "record.json").read_text())
+    for key in ("format", "seal", "arrays"):
+        del plain[key]
+    (record.path / "record.json").write_text(json.dumps(plain))
+    repro_("freeze", "mine", "--table", "2")
+    shutil.rmtree(paths.runs())
+    (kept,) = evidence.of_papers(["mine"])
+    assert (kept.seal, kept.results) == ("", record.results)
+    assert kept.curve
+    repro_("check", "mine")
 
 
 def test_where_each_metric_has_its_own_epoch_the_hits_of_each_are_kept(
