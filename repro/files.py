@@ -31,8 +31,7 @@ def whole(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
         yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+        sync(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -41,6 +40,12 @@ def whole(path: Path) -> Iterator[Path]:
         os.fsync(folder)  # the rename itself must survive a power cut
     finally:
         os.close(folder)
+
+
+def sync(file: Path) -> None:
+    """Have a file's content on the disk, and not only in memory."""
+    with file.open("rb+") as stream:
+        os.fsync(stream.fileno())
 
 
 def unfinished(folder: Path, name: str = "*") -> list[Path]:

@@ -257,6 +257,8 @@ def find(folder: Path, kind: type[L]) -> Found[L] | None:
         files = [file for file in (folder / FOLDER).iterdir() if file.suffix == ".json"]
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:  # a link to itself, a folder that may not be read
+        return Found(folder / FOLDER, folder, None, error.strerror or str(error))
     return at(files[0], folder, kind) if files else None
 
 
@@ -268,14 +270,17 @@ def at(file: Path, folder: Path, kind: type[L]) -> Found[L] | None:
             return Found(file, folder, schema.validate_python(read_json(file)))
         except FileNotFoundError:
             return None
-        except (ValueError, TypeError, RecursionError) as error:
-            fault = str(error)
+        except (ValueError, TypeError, OSError) as error:
+            fault = getattr(error, "strerror", None) or str(error).removeprefix(
+                f"{file} is damaged: "
+            )
     return Found(file, folder, None, fault)
 
 
 def discard(file: Path) -> None:
     """Delete a lock's file, and its folder unless another process has taken the lock meanwhile."""
-    file.unlink(missing_ok=True)
+    with suppress(NotADirectoryError):  # something else lies in place of the folder
+        file.unlink(missing_ok=True)
     if file.parent.name == FOLDER:
         with suppress(OSError):
             file.parent.rmdir()

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from repro.data import views
-from repro.errors import ReproError, UnsupportedError
+from repro.errors import ReproError, UnsupportedError, of_the_system
 from repro.experiment import Need, Spec, canonical
 from repro.interactions import Dataset
 from repro.locks import BusyError
@@ -61,6 +61,10 @@ def attempt(
                 return _saved(error, settings.runs / job.id, lock)
     except ReproError as error:  # most often a BusyError, which is no failure: it runs elsewhere
         return error
+    except OSError as error:  # the lock cannot be taken; the other runs must not suffer
+        if obstacle := of_the_system(error):
+            return obstacle
+        raise
 
 
 def _saved(error: Exception, folder: Path, lock: Holder) -> ReproError:
@@ -179,7 +183,7 @@ def _forget_checkpoints(folder: Path, settings: Settings) -> None:
     if settings.since is not None:
         for file in checkpoints.present(folder):
             if file.lstat().st_mtime < settings.since:  # a link may lead to itself
-                file.unlink()
+                checkpoints.delete(file)
 
 
 def _trained(

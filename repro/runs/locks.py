@@ -119,6 +119,8 @@ def _shown_to_version_0_2(folder: Path, file: Path) -> Iterator[None]:
     with suppress(OSError):  # not every disk has symbolic links
         prepared.symlink_to(target)
         prepared.replace(link)
+    with suppress(OSError):
+        prepared.unlink()  # where something else lies in its place
     try:
         yield
     finally:

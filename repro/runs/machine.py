@@ -73,8 +73,10 @@ def restored() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(deterministic)
         threadpool_limits(of_blas)
+        if torch.are_deterministic_algorithms_enabled() != deterministic:
+            with suppress(AttributeError, ImportError):  # Ctrl-C while torch imported its compiler
+                torch.use_deterministic_algorithms(deterministic)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from pydantic import AfterValidator, ConfigDict
 from repro import metrics
 from repro.errors import ReproError
 from repro.experiment import Experiment, Need
+from repro.files import check_regular
 from repro.interactions import IntArray
 from repro.metrics import Result
 from repro.runs.provenance import n_sources, plugins
@@ -301,9 +302,12 @@ class Record:
         """Return the content of a file beside the record."""
         file = self.path / name
         try:
+            check_regular(file)  # a pipe would be waited for
             return file.read_bytes()
         except OSError as error:
             raise ReproError(f"{file} cannot be read: {error.strerror}", REMEDY) from error
+        except ValueError as error:
+            raise ReproError(f"{file} cannot be read: {error}", REMEDY) from error
 
 
 @lru_cache(maxsize=32)  # rows are compared column by column, and with several others

@@ -26,7 +26,7 @@ from pydantic import TypeAdapter, ValidationError
 from repro import metrics
 from repro.errors import ReproError
 from repro.experiment import Experiment, Selection, canonical, id_of
-from repro.files import json_bytes, unfinished, whole
+from repro.files import json_bytes, sync, unfinished, whole
 from repro.interactions import IntArray
 from repro.metrics import Result
 from repro.runs import index
@@ -43,6 +43,7 @@ from repro.runs.record import (
     hits_at,
 )
 from repro.runs.sealed import damaged, later, opened, read_object, sealed
+from repro.runs.verify import off_curve
 from repro.training import checkpoints
 
 __all__ = [
@@ -155,6 +156,7 @@ def save(
         record = replace(record, arrays=arrays, folder=folder)
         content = sealed(_content(record))
         file.write_bytes(json_bytes(content))
+        sync(file)
         may_write()
         for old in before:  # an old record must not vouch for new hits
             _delete(old)
@@ -187,6 +189,7 @@ def _write_arrays(path: Path, arrays: Mapping[str, Any]) -> str:
     """Write arrays; return the sha256 of their file."""
     with path.open("wb") as file:
         np.savez_compressed(file, **arrays)
+    sync(path)  # before anything of an old record goes
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -224,6 +227,8 @@ def _loaded(folder: Path) -> tuple[Record, dict[str, Any]]:
         raise damaged(file, f"{where}: {faults[0]['msg']}") from error
     except (ReproError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise damaged(file, str(error)) from error
+    if not seal and (off := off_curve(made)):
+        raise damaged(file, off)
     own = id_of(content["experiment"], made.digest)
     if made.id != own:
         raise damaged(file, f"its id is {made.id}, and its experiment and data have the id {own}")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from repro.errors import ReproError
 from repro.experiment import Experiment, canonical, loops
 from repro.runs import locks, records
 from repro.runs.plan import Job, Plan
@@ -137,8 +138,12 @@ def _alike(experiment: Experiment) -> list[tuple[str, ...]]:
 
 def _unfinished(job: Job, folder: Path, spent: Spent, damaged: Damaged | None) -> dict[str, Any]:
     """Return the state of a run without a record, as fields of `State`."""
-    found = locks.find(folder)
-    lock = found.content() if found else None
+    try:
+        found = locks.find(folder)
+        lock = found.content() if found else None
+        failure = records.failure(folder)
+    except (ReproError, OSError) as error:  # of this run alone; the others have their states
+        return {"kind": "damaged", "reason": str(error)}
     if found and lock and found.is_held():
         told = {key: getattr(lock, key) for key in ("phase", "epoch", "n_epochs", "host", "pid")}
         return {"kind": "running", "left": lock.left, **told}
@@ -147,7 +152,6 @@ def _unfinished(job: Job, folder: Path, spent: Spent, damaged: Damaged | None) -
     alike = next((spent[key] for key in _alike(job.experiment) if key in spent), None)
     epochs = sum(loops(job.experiment.model.params).values()) or 1
     left = epochs * statistics.median(alike) if alike else None
-    failure = records.failure(folder)
     if failure and failure.refused:
         return {"kind": "refused", "reason": failure.message}
     if failure:

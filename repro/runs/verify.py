@@ -60,16 +60,9 @@ def verify(record: Record) -> Verified:
     if found.faults:
         return found
     for metric, result in record.results.items():
-        seen = [
-            entry["test"][metric]
-            for entry in record.curve
-            if entry["epoch"] == result.epoch and metric in entry.get("test", {})
-        ]
+        seen = seen_at(record, metric, result.epoch)
         if seen and result.value not in seen:
-            found.faults.append(
-                f"results.{metric}.value is {result.value}, and the curve has "
-                f"{' or '.join(map(str, seen))} at epoch {result.epoch}"
-            )
+            found.faults.append(_off(metric, result, seen))
         if record.keeps(metric) and (result.epoch == record.epoch or _is_each(record)):
             found.recomputed += 1
             found.faults += _different(metric, result, *record.hits(metric))
@@ -80,6 +73,31 @@ def verify(record: Record) -> Verified:
         else:
             found.faults.append(f"results.{metric}: the curve lacks epoch {result.epoch}")
     return found
+
+
+def seen_at(record: Record, metric: str, epoch: int) -> list[float]:
+    """Return what the curve has of a test metric at an epoch, of each phase that reached it."""
+    return [
+        entry["test"][metric]
+        for entry in record.curve
+        if entry["epoch"] == epoch and metric in entry.get("test", {})
+    ]
+
+
+def off_curve(record: Record) -> str:
+    """Return how a result is not what its own curve has; "" if all are, or it has no curve."""
+    for metric, result in record.results.items():
+        seen = seen_at(record, metric, result.epoch)
+        if seen and result.value not in seen:
+            return _off(metric, result, seen)
+    return ""
+
+
+def _off(metric: str, result: Result, seen: list[float]) -> str:
+    return (
+        f"results.{metric}.value is {result.value}, and the curve has "
+        f"{' or '.join(map(str, seen))} at epoch {result.epoch}"
+    )
 
 
 def _is_each(record: Record) -> bool:

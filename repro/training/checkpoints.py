@@ -48,7 +48,7 @@ def save(folder: Path, content: bytes, place: Place) -> None:
     whole = head.encode() + b"\n" + content
     write_atomically(file, whole + hashlib.sha256(whole).digest())
     for old in [*reversed(present(folder)[KEPT:]), *_cut_off(folder)]:  # oldest first
-        _delete(old)
+        delete(old)
 
 
 def read(file: Path) -> tuple[Place, bytes]:
@@ -93,7 +93,7 @@ def put_aside(file: Path) -> Path:
 def clear(folder: Path) -> None:
     """Delete all checkpoints of a run, damaged ones too."""
     for file in [*present(folder), *remains(folder)]:
-        _delete(file)
+        delete(file)
 
 
 def remains(folder: Path) -> list[Path]:
@@ -101,7 +101,8 @@ def remains(folder: Path) -> list[Path]:
     return [*folder.glob("checkpoint-*.damaged"), *_cut_off(folder)]
 
 
-def _delete(file: Path) -> None:
+def delete(file: Path) -> None:
+    """Delete a checkpoint, or a link in its place."""
     if file.is_symlink() or not file.is_dir():  # nobody here has made a folder of such a name
         file.unlink()
 

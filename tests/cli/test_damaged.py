@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -12,12 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 import repro
 from builders import Write
 from builders.commands import json_of, known, repro_
 from builders.papers import BOTH, figure, line, paper, row, table, view
 from repro import paths
+from repro.cli import app
+from repro.runs import records
 
 PAPER = paper(
     view(label="Toy, split"),
@@ -207,3 +212,71 @@ def test_a_notebook_is_told_of_damaged_records() -> None:
     assert [one.id for one in found.damaged] == [file.parent.name]
     assert len(found) == 1
     assert repro.compare("mine").damaged[0].startswith(str(file))
+
+
+def test_what_is_wrong_with_one_run_hides_the_state_of_no_other(tmp_path: Path) -> None:
+    repro_("run", "toy", "--table", "1", "--view", "split", "--row", "POP")
+    repro_("run", "toy", "--table", "1", "--view", "split", "--row", "EASE")
+    first, second = known()
+    (first.path / "record.json").unlink()
+    lock = first.path / "lock" / "0123456789abcdef.json"
+    lock.parent.mkdir()
+    lock.touch()
+    os.utime(lock, (0, 0))
+    text = repro_("status", "toy").stdout
+    assert "damaged" in text
+    assert second.id in text
+    assert text.count("0123456789abcdef.json is damaged") == 1
+
+
+@pytest.mark.parametrize("command", ["check", "compare", "freeze"])
+def test_a_pipe_in_place_of_hits_is_not_waited_for(write: Write, command: str) -> None:
+    write("tables/mine.toml", paper(view(), table("1"), row("POP", "popularity", ["0.1"])))
+    repro_("run", "mine")
+    file = known()[0].path / records.HITS
+    file.unlink()
+    os.mkfifo(file)
+    told = {
+        "check": lambda: repro_("check", str(paths.runs()), code=1),
+        "compare": lambda: repro_("compare", "mine"),
+        "freeze": lambda: repro_("freeze", "mine", code=1),
+    }[command]()
+    assert command == "compare" or "hits.npz" in told.output
+
+
+def test_an_unsealed_record_whose_result_is_not_its_curves_is_damaged() -> None:
+    repro_("run", "toy", "--table", "1", "--view", "split", "--row", "EASE")
+    (record,) = known()
+    plain = json.loads((record.path / "record.json").read_text())
+    for key in ("seal", "format", "arrays"):
+        del plain[key]
+    plain["results"]["ndcg@10"]["value"] -= 0.02
+    (record.path / "record.json").write_text(json.dumps(plain))
+    reasons = [one["reason"] for one in json_of("status", "toy") if one["kind"] == "damaged"]
+    assert len(reasons) == 1
+    assert "and the curve has" in reasons[0]
+
+
+def test_a_lock_that_cannot_be_taken_stops_no_other_run() -> None:
+    repro_("run", "toy", "--table", "1", "--view", "split", "--row", "POP")
+    (record,) = known()
+    shutil.rmtree(record.path)
+    record.path.mkdir()
+    (record.path / "lock").write_text("hi")
+    rows = ("--table", "1", "--view", "split", "--row", "POP", "--row", "EASE")
+    told = repro_("run", "toy", *rows, code=4)
+    assert "1 finished, 0 refused, 1 failed" in told.stderr
+
+
+def test_a_record_is_not_lost_where_the_disk_fails() -> None:
+    repro_("run", "toy", "--table", "1", "--row", "EASE", "--seeds", "0")
+    before = known()
+
+    def failing(_: int) -> None:
+        raise OSError(errno.EIO, "input/output error", "a disk")
+
+    with pytest.MonkeyPatch.context() as disk:
+        disk.setattr(os, "fsync", failing)
+        told = CliRunner().invoke(app, ["run", "toy", "--table", "1", "--row", "EASE", "--force"])
+    assert told.exit_code != 0
+    assert [one.results for one in known()] == [one.results for one in before]
