@@ -12,7 +12,7 @@ import numpy as np
 
 from repro.interactions import IntArray
 from repro.metrics import Values
-from repro.runs.record import Lists
+from repro.runs.lists import Lists
 
 HEAD = 0.8
 """The share of training interactions that the most popular items, the short head, hold."""

@@ -20,10 +20,10 @@ from repro.interactions import Dataset
 from repro.locks import BusyError
 from repro.plugins import MODELS, PROTOCOLS
 from repro.runs import locks, machine, memory, records
+from repro.runs.lists import Lists
 from repro.runs.locks import Holder
 from repro.runs.plan import Job
 from repro.runs.provenance import code_version, n_sources, plugins
-from repro.runs.record import Lists
 from repro.runs.records import Failure, Record
 from repro.runs.settings import Report, Settings
 from repro.split import Split, Splitter

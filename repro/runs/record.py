@@ -23,6 +23,7 @@ from repro.experiment import Experiment, Need
 from repro.files import check_regular
 from repro.interactions import IntArray
 from repro.metrics import Result
+from repro.runs.lists import Lists
 from repro.runs.provenance import n_sources, plugins
 from repro.runs.sealed import REMEDY, opened
 
@@ -71,24 +72,6 @@ def _a_moment(text: str) -> str:
 Facts = Annotated[dict[str, Any], AfterValidator(_of_plain_values)]
 Curve = Annotated[list[dict[str, Any]], AfterValidator(_of_epochs)]
 Moment = Annotated[str, AfterValidator(_a_moment)]
-
-
-@dataclass(frozen=True, eq=False)
-class Lists:
-    """What a model recommended to the test users, and what was known of items and users."""
-
-    items: IntArray
-    """Shape (U, K): the item at each rank, best first; -1 where there is none."""
-    popularity: IntArray
-    """Shape (I,): training users of each item."""
-    n_train_users: int
-    activity: IntArray
-    """Shape (U,): items in each test user's history."""
-
-    def top(self, k: int) -> IntArray:
-        """Return the items of the first k ranks of all users, one after the other."""
-        found = self.items[:, :k]
-        return found[found >= 0]
 
 
 @dataclass(frozen=True)

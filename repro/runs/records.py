@@ -31,6 +31,7 @@ from repro.interactions import IntArray
 from repro.metrics import Result
 from repro.runs import index
 from repro.runs.failures import FAILURE, Failure, failure, save_failure
+from repro.runs.lists import Lists
 from repro.runs.record import (
     EMBEDDINGS,
     FILE,
@@ -38,7 +39,6 @@ from repro.runs.record import (
     HITS_OF_LAST,
     LISTS,
     READ_LATER,
-    Lists,
     Record,
     hits_at,
 )

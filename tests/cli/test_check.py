@@ -40,7 +40,7 @@ def test_nothing_named_verifies_all_that_is_there_and_changes_nothing(mine: Path
     repro_("run", "mine")
     before = content(paths.runs(), paths.home())
     found = checked()
-    kinds = {"manifest", "file", "view", "table", "frozen", "record"}
+    kinds = {"manifest", "file", "view", "table", "frozen", "evidence", "record"}
     assert {one["kind"] for one in found} == kinds
     assert not any(one["damaged"] for one in found)
     assert content(paths.runs(), paths.home()) == before

@@ -59,4 +59,4 @@ def test_a_wheel_holds_every_table_manifest_and_frozen_result(site: Path) -> Non
         assert ours == {p.relative_to(there) for p in there.rglob("*") if p.suffix in DATA}
 
 
-DATA = (".toml", ".csv")
+DATA = (".toml", ".csv", ".zip")

@@ -20,7 +20,7 @@ from repro.results.exposure import (
     novelty,
     overlap,
 )
-from repro.runs.record import Lists
+from repro.runs.lists import Lists
 
 # ten training users; items 0 and 1 hold 14 of 17 interactions (0.82), item 5 has none
 LISTS = Lists(

@@ -419,8 +419,8 @@ def test_a_damaged_file_of_a_run_is_named(own: Own, file: str) -> None:
     damaged = folder(plan.jobs[0]) / file
     damaged.parent.mkdir(parents=True)
     damaged.write_text('{"mes')
-    with pytest.raises(ReproError, match=str(damaged)):
-        status.states(plan, paths.runs())
+    (found,) = (one for one in status.states(plan, paths.runs()) if one.kind == "damaged")
+    assert str(damaged) in found.reason
 
 
 def test_looking_at_how_runs_stand_changes_nothing(own: Own) -> None:
