@@ -49,6 +49,11 @@ class Entry:
         """Return what to run for this row, or None if it is a quotation or its model is missing."""
         return self.recipe.experiment(seed) if self.recipe else None
 
+    @cached_property
+    def is_random(self) -> bool:
+        """Whether its results depend on the seed, as far as its model says."""
+        return self.model is None or MODELS.entry(self.model).is_random
+
     def under(self, model: Spec) -> Experiment | None:
         """Return the same with another model, or None if this is a quotation."""
         return self.recipe.under(model, 0) if self.recipe else None

@@ -8,7 +8,6 @@ from decimal import Decimal
 from repro.metrics import Result
 from repro.papers.printed import number_in, unit_in
 from repro.papers.rows import Cell, Entry
-from repro.plugins import MODELS
 from repro.results.distance import NEAR, Distance, distance
 
 VERDICTS = {
@@ -78,7 +77,7 @@ def judge(
         seeds,
         metric=cell.metric,
         redraw=entry.redraw,
-        is_random=entry.model is None or MODELS.entry(entry.model).is_random,
+        is_random=entry.is_random,
         n_users=n_users,
     )
     by = f"by {abs(off.value):.4f}"
