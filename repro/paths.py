@@ -90,8 +90,13 @@ def shipped(kind: str) -> list[Path]:
     In a checkout ``repro/_shipped`` links to the folders at the root, so that an edit takes
     effect at once; in an installed wheel it holds copies.
     """
-    ours = (_PACKAGE / "_shipped" / kind).resolve()
+    ours = _ours(kind)
     return [folder for folder in [ours, *(own / kind for own in user_folders())] if folder.is_dir()]
+
+
+@cache  # asked thousands of times, and every step of a path is looked up
+def _ours(kind: str) -> Path:
+    return (_PACKAGE / "_shipped" / kind).resolve()
 
 
 def is_installed(path: Path) -> bool:
