@@ -29,8 +29,8 @@ LONGEST_NAME = 48  # of a row, beyond which it is broken into lines
 
 
 NOTHING_AGAINST = (
-    "nothing to compare with {}: both rows need a record of the same seed, and a record whose "
-    "metrics each have an epoch of their own keeps no hits"
+    "nothing to compare with {}: both rows need a record or evidence of the same seed, with the "
+    "hits of the epochs that count"
 )
 """Printed where `--against` compares nothing."""
 

@@ -105,12 +105,6 @@ def of_lines(paper: str, lines: Iterable[Frozen]) -> list[Record]:
     return [load(at / f"{id}.zip", kept) for id, kept in sorted(files.items())]
 
 
-def of_papers(papers: Iterable[str]) -> list[Record]:
-    """Return the evidence of all frozen results of some papers."""
-    found = {r.id: r for paper in papers for r in of_lines(paper, frozen.load(paper))}
-    return list(found.values())
-
-
 def beside(known: Iterable[Record], papers: Iterable[str] | None = None) -> list[Record]:
     """Return records, and the evidence of what none of them is a run of.
 

@@ -28,6 +28,10 @@ PAPER = paper(
 )
 
 
+def of_paper(name: str) -> list[Record]:
+    return evidence.of_lines(name, frozen.load(name))
+
+
 @pytest.fixture
 def file(write: Write) -> Path:
     """Run and freeze the paper; return its file of frozen results. The runs are gone."""
@@ -51,7 +55,7 @@ def made(file: Path) -> dict[str, Record]:
 
 
 def test_evidence_is_the_record_that_was_frozen(made: dict[str, Record]) -> None:
-    kept = {record.id: record for record in evidence.of_papers(["mine"])}
+    kept = {record.id: record for record in of_paper("mine")}
     assert kept.keys() == made.keys()
     for id, record in made.items():
         for name in ("experiment", "digest", "results", "curve", "environment", "n_users", "seal"):
@@ -71,7 +75,7 @@ def test_a_record_from_before_records_were_sealed_is_evidence_too(write: Write) 
     (record.path / "record.json").write_text(json.dumps(plain))
     repro_("freeze", "mine", "--table", "2")
     shutil.rmtree(paths.runs())
-    (kept,) = evidence.of_papers(["mine"])
+    (kept,) = of_paper("mine")
     assert (kept.seal, kept.results) == ("", record.results)
     assert kept.curve
     repro_("check", "mine")
@@ -80,7 +84,7 @@ def test_a_record_from_before_records_were_sealed_is_evidence_too(write: Write) 
 def test_where_each_metric_has_its_own_epoch_the_hits_of_each_are_kept(
     made: dict[str, Record],
 ) -> None:
-    trained = [r for r in evidence.of_papers(["mine"]) if r.experiment.model.name == "bpr"]
+    trained = [r for r in of_paper("mine") if r.experiment.model.name == "bpr"]
     assert any(len({one.epoch for one in r.results.values()}) > 1 for r in trained)
     for record in trained:
         for metric, result in record.results.items():
@@ -141,7 +145,7 @@ def test_the_same_run_gives_the_same_file_of_evidence(file: Path) -> None:
 
 
 def test_the_evidence_of_the_shipped_results_is_whole_and_small() -> None:
-    kept = evidence.of_papers(library.papers())
+    kept = list({r.id: r for name in library.papers() for r in of_paper(name)}.values())
     for record in kept:
         assert evidence.faults(record.path) == []
     at = evidence.folder("dave")
