@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 from repro.errors import ReproError, unknown
-from repro.experiment import Experiment, Spec
+from repro.experiment import Experiment, Spec, departures
 from repro.papers import library
 from repro.papers.claims import label_of
 from repro.papers.paper import Paper
@@ -19,7 +19,7 @@ from repro.results.claims.judge import JudgedClaim, judge
 from repro.results.differences import Pair, paired
 from repro.results.found import Found, digest_here
 from repro.results.frozen import CellKey, Frozen, RowName, load
-from repro.results.naming import departures_of, named
+from repro.results.naming import named
 from repro.results.verdicts import ComparedCell, compared, only_frozen, statistic
 from repro.runs.records import Damaged, Record
 
@@ -281,21 +281,23 @@ def _others(known: _Known) -> list[ComparedCell]:
     """Return the cells of rows that no table of the paper has: other models, other settings."""
     here, runs = cache(digest_here), known.runs
     printed = {runs.run(experiment).seedless for experiment in known.paper.experiments}
-    places: dict[str, list[Entry]] = {}
+    places: dict[str, list[tuple[Entry, Experiment]]] = {}
     for entry in known.paper.entries[known.number]:
-        if place := entry.under(Spec("", {})):
-            places.setdefault(runs.run(place).place, []).append(entry)
+        if planned := entry.under(Spec("", {})):
+            places.setdefault(runs.run(planned).place, []).append((entry, planned))
     cells = []
     for _, key in sorted(one for place in places for one in runs.by_place.get(place, [])):
         own = Found(runs.by_experiment[key])
         first = own.records[0]
         run = first.experiment
-        rows = sorted(places[run.place], key=lambda row: len(departures_of(run, row)))
-        if departures_of(run, rows[0]) and key in known.paper.recipes:
+        apart = [(departures(run, planned), entry) for entry, planned in places[run.place]]
+        apart.sort(key=lambda pair: len(pair[0]))
+        other, rows = apart[0][0], [entry for _, entry in apart]
+        if other and key in known.paper.recipes:
             continue  # a figure's
         whole = all(first.has(cell.metric) for cell in rows[0].cells)  # not a figure's
         if key not in printed and whole and run.model.name in MODELS:
-            name = named(run, rows, runs.rows_elsewhere)
+            name = named(run, rows, other, runs.rows_elsewhere)
             for cell in rows[0].cells:
                 ours = replace(cell, published="", tolerance=None, note="", doubts="")
                 cells.append(compared(rows[0], ours, own, known.frozen, here, name))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -39,8 +39,8 @@ class PerUser(Protocol):
     def keeps(self, metric: str) -> bool:
         """Return whether the hits of the epoch are kept that counts for a metric."""
 
-    def hits(self, metric: str = "") -> tuple[metrics.Hits, IntArray]:
-        """Return hits, bool of shape (U, K), and targets per user, shape (U,), at that epoch."""
+    def hits_of(self, columns: Iterable[str]) -> tuple[dict[str, metrics.Hits], IntArray]:
+        """Return hits by metric, bool of shape (U, K), and targets per user, shape (U,)."""
 
 
 @dataclass(frozen=True)
@@ -92,27 +92,34 @@ def paired(
         {r.experiment.seed: r for r in records if all(map(r.keeps, columns.values()))}
         for _, records in (row, against)
     )
-    same = {
-        seed: (mine[seed], theirs[seed])
-        for seed in sorted(mine.keys() & theirs.keys())
-        if _asked_the_same(mine[seed], theirs[seed])
-        and np.array_equal(mine[seed].hits()[1], theirs[seed].hits()[1])
-    }
+    same: dict[int, tuple[_Hits, _Hits]] = {}
+    for seed in sorted(mine.keys() & theirs.keys()):
+        if _asked_the_same(mine[seed], theirs[seed]):
+            own, n_targets = mine[seed].hits_of(columns.values())
+            other, also = theirs[seed].hits_of(columns.values())
+            if np.array_equal(n_targets, also):
+                same[seed] = (own, n_targets), (other, also)
     if not same:
         return None
     made = []
     for label, metric in columns.items():
-        values = np.stack(
-            [
-                metrics.per_user(metric, *own.hits(metric))
-                - metrics.per_user(metric, *other.hits(metric))
-                for own, other in same.values()
-            ]
-        )
+        own, other = (_of_seeds(metric, side) for side in zip(*same.values(), strict=True))
+        values = own - other
         of_seeds = values.mean(axis=1)
         error, df = standard_error(values)
         made.append(Difference(label, float(values.mean()), error, df, tuple(of_seeds.tolist())))
     return Pair(group, row[0], against[0], values.shape[1], tuple(same), tuple(made))
+
+
+_Hits = tuple[dict[str, metrics.Hits], IntArray]
+"""Hits by metric, and targets per user."""
+
+
+def _of_seeds(metric: str, runs: Sequence[_Hits]) -> Values:
+    """Return a metric of every user, shape (S seeds, U users)."""
+    hits = np.concatenate([kept[metric] for kept, _ in runs])
+    n_targets = np.concatenate([n for _, n in runs])
+    return metrics.per_user(metric, hits, n_targets).reshape(len(runs), -1)
 
 
 def standard_error(values: Values) -> tuple[float | None, float]:

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from repro.experiment import Experiment, Spec, departures, loops
+from repro.experiment import Experiment, Spec, loops
 from repro.papers.rows import Entry
 from repro.plugins import MODELS
 from repro.results.frozen import RowName
 
 
-def departures_of(run: Experiment, row: Entry) -> list[str]:
-    """Return the rules of evaluation in which a run differs from a row."""
-    planned = row.under(run.model)
-    assert planned is not None, "its place is known"
-    return departures(run, planned)
-
-
-def named(run: Experiment, rows: list[Entry], elsewhere: Mapping[str, str]) -> RowName:
+def named(
+    run: Experiment, rows: list[Entry], other: list[str], elsewhere: Mapping[str, str]
+) -> RowName:
     """Return the name of the row of a run that is in no row of the table, on the rows' view.
 
     Parameters
@@ -26,23 +21,23 @@ def named(run: Experiment, rows: list[Entry], elsewhere: Mapping[str, str]) -> R
         What was run.
     rows : list of Entry
         Those on its view, the nearest in their rules of evaluation first.
+    other : list of str
+        The rules in which it differs from the nearest, see `repro.experiment.departures`.
     elsewhere : mapping
         The rows of all papers, by `Experiment.seedless`.
     """
-    other = departures_of(run, rows[0])
     apart = ", ".join([*rows[0].apart, *other])
     for row in rows:
         made = row.experiment()
         same = bool(other and made and made.model == run.model)
-        if (fewer := _fewer_epochs(row, run.model)) or same:
+        if (fewer := _fewer_epochs(made, run.model)) or same:
             return RowName(row.row, "added" if "row" in row.added else "paper", fewer, apart)
     known = elsewhere.get(run.seedless)
     return RowName(known or _label(run.model), "other", apart=apart)
 
 
-def _fewer_epochs(entry: Entry, model: Spec) -> str:
+def _fewer_epochs(made: Experiment | None, model: Spec) -> str:
     """Return "n_epochs = 20 of 200" if a model differs from the row's only in fewer epochs."""
-    made = entry.experiment()
     if made is None or made.model.name != model.name:
         return ""
     full, own = loops(made.model.params), loops(model.params)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
-from zipfile import BadZipFile, ZipFile
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 from pydantic import AfterValidator, ConfigDict
 
@@ -23,6 +20,7 @@ from repro.experiment import Experiment, Need
 from repro.files import check_regular
 from repro.interactions import IntArray
 from repro.metrics import Result
+from repro.runs.arrays import UNREADABLE, unpackbits, unpacked
 from repro.runs.lists import Lists
 from repro.runs.provenance import n_sources, plugins
 from repro.runs.sealed import REMEDY, opened
@@ -188,8 +186,15 @@ class Record:
         if metric in self.results:
             return self.results[metric]
         assert self.has(metric), f"run {self.id} did not follow {metric}"
-        values = self.per_user(metric)
-        return Result(float(values.mean()), metrics.standard_error(values), self.epoch)
+        if metric not in self._from_hits:
+            values = self.per_user(metric)
+            error = metrics.standard_error(values)
+            self._from_hits[metric] = Result(float(values.mean()), error, self.epoch)
+        return self._from_hits[metric]
+
+    @cached_property
+    def _from_hits(self) -> dict[str, Result]:
+        return {}  # several rows and tables ask for the same
 
     def per_user(self, metric: str) -> metrics.Values:
         """Return a test metric of every user at the epoch that counts for it.
@@ -229,15 +234,23 @@ class Record:
         ReproError
             If their file is missing, damaged, or not the one that was saved with the record.
         """
+        hits, n_targets = self.hits_of([metric])
+        return hits[metric], n_targets
+
+    def hits_of(self, columns: Iterable[str]) -> tuple[dict[str, metrics.Hits], IntArray]:
+        """Return the hits of several metrics, as `hits` does; their file is read once."""
         kept = self._arrays(HITS)
+        arrays = {metric: self._hits_of(metric) for metric in columns}
         try:
-            hits = np.unpackbits(kept[self._hits_of(metric)], axis=1, count=int(kept["width"]))
-            n_targets = kept["n_targets"]
-            if n_targets.shape != (len(hits),) or n_targets.dtype.kind not in "iu":
+            n_targets, width = kept["n_targets"], int(kept["width"])
+            made = {name: unpackbits(kept[name], width) for name in set(arrays.values())}
+            if n_targets.dtype.kind not in "iu" or any(
+                n_targets.shape != (len(hits),) for hits in made.values()
+            ):
                 raise ValueError("hits and targets are not of the same users")
-            return hits.astype(bool), n_targets
         except (KeyError, ValueError, TypeError, IndexError) as error:
             raise ReproError(f"{self.path / HITS} is damaged: {error}", REMEDY) from error
+        return {metric: made[name] for metric, name in arrays.items()}, n_targets
 
     @property
     def keeps_lists(self) -> bool:
@@ -277,8 +290,8 @@ class Record:
         if self.seal and hashlib.sha256(content).hexdigest() != self.arrays.get(name):
             raise ReproError(f"{file} is not the file that was saved with its record", REMEDY)
         try:
-            return _unpacked(content)
-        except _UNREADABLE as error:
+            return unpacked(content)
+        except UNREADABLE as error:
             raise ReproError(f"{file} cannot be read: {error}", REMEDY) from error
 
     def _bytes(self, name: str) -> bytes:
@@ -293,45 +306,5 @@ class Record:
             raise ReproError(f"{file} cannot be read: {error}", REMEDY) from error
 
 
-@lru_cache(maxsize=32)  # rows are compared column by column, and with several others
-def _unpacked(content: bytes) -> dict[str, NDArray[Any]]:
-    """Return the arrays in the bytes of an .npz file."""
-    with ZipFile(io.BytesIO(content)) as kept:
-        return {
-            member.removesuffix(".npy"): _array(kept.read(member)) for member in kept.namelist()
-        }
-
-
-def _array(content: bytes) -> NDArray[Any]:
-    """Return the array in the bytes of an .npy file.
-
-    A comparison reads thousands; numpy takes most of its time for a header that it has just seen.
-    """
-    start = 10 + int.from_bytes(content[8:10], "little")
-    shape, by_column, kind = _described(content[:start])
-    values = np.frombuffer(content[start:], kind)
-    made = (values.reshape(shape[::-1]).T if by_column else values.reshape(shape)).copy()
-    made.flags.writeable = False
-    return made
-
-
-@lru_cache(maxsize=256)
-def _described(head: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Return shape, whether columns come first, and type, from the head of an .npy file."""
-    stream = io.BytesIO(head)
-    if npy.read_magic(stream) != (1, 0):
-        raise ValueError("its arrays are of another format")
-    shape, by_column, kind = npy.read_array_header_1_0(stream)
-    if kind.hasobject:
-        raise ValueError("it holds objects, not numbers")
-    return shape, by_column, kind
-
-
 READ_LATER = frozenset({"curve", "environment", "attempts", "peak_bytes"})
 """What an index of records does not hold, because only a single record is asked for it."""
-
-_UNREADABLE = (
-    *(OSError, ValueError, EOFError, BadZipFile, zlib.error),
-    *(KeyError, TypeError, NotImplementedError, RuntimeError, MemoryError, AttributeError),
-)
-"""What numpy and zipfile raise for bytes that are no arrays."""
