@@ -103,8 +103,8 @@ def paired(
         return None
     made = []
     for label, metric in columns.items():
-        own, other = (_of_seeds(metric, side) for side in zip(*same.values(), strict=True))
-        values = own - other
+        ours, others = (_of_seeds(metric, side) for side in zip(*same.values(), strict=True))
+        values = ours - others
         of_seeds = values.mean(axis=1)
         error, df = standard_error(values)
         made.append(Difference(label, float(values.mean()), error, df, tuple(of_seeds.tolist())))
