@@ -25,8 +25,8 @@ def freeze(
     The results are recomputed from the hits first, and a record that does not fit is refused.
     `repro compare` shows the frozen number with the published one and your own. With --figure the
     points go to tables/reference/figures/PAPER-NUMBER.csv, and `repro figure` draws them where
-    there is no record. A run for a figure or for another paper is
-    frozen only with that figure or paper.
+    there is no record. A run for a figure or for another paper is frozen only with that figure or
+    paper. The counts of a table that describes the data go to tables/reference/counts/PAPER.csv.
     """
     from repro import paths
     from repro.errors import ReproError

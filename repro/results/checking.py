@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from repro.data import manifest, prepare
 from repro.errors import ReproError, unknown
@@ -15,6 +16,7 @@ from repro.papers import library
 from repro.results import evidence, frozen
 from repro.results.figures import Point
 from repro.results.frozen import Frozen
+from repro.results.frozen_counts import FrozenCount
 from repro.runs import index, records
 from repro.runs.records import Record
 from repro.runs.verify import verify
@@ -175,16 +177,17 @@ def _paper(name: str, runs: Path) -> Iterator[Checked]:
     path = library.path_of(name)
     yield from _guarded("table", path, _table_file)
     folder = path.parent / "reference"
-    for file in [folder / f"{name}.csv", *sorted(folder.glob(f"figures/{name}-*.csv"))]:
+    numbers = [folder / f"{name}.csv", folder / "counts" / f"{name}.csv"]
+    for file in [*numbers, *sorted(folder.glob(f"figures/{name}-*.csv"))]:
         if os.path.lexists(file):
             yield from _frozen_file(file, runs)
 
 
 def _frozen_file(path: Path, runs: Path) -> Iterator[Checked]:
     """Yield the state of a file of frozen numbers or points, and of each damaged line."""
-    of_points = path.parent.name == "figures"
+    kinds: dict[str, type[Any]] = {"figures": Point, "counts": FrozenCount}
     try:
-        found = frozen.parsed(path, Point if of_points else Frozen)
+        found: frozen.Parsed[Any] = frozen.parsed(path, kinds.get(path.parent.name, Frozen))
     except (ReproError, OSError) as error:
         yield _damaged("frozen", str(path), error)
         return

@@ -14,11 +14,12 @@ from repro.papers.claims import label_of
 from repro.papers.paper import Paper
 from repro.papers.rows import Entry
 from repro.plugins import MODELS
-from repro.results import evidence
+from repro.results import evidence, frozen_counts
 from repro.results.claims.judge import JudgedClaim, judge
 from repro.results.differences import Pair, paired
 from repro.results.found import Found, digest_here
 from repro.results.frozen import CellKey, Frozen, RowName, load
+from repro.results.frozen_counts import CountKey, FrozenCount
 from repro.results.naming import named
 from repro.results.verdicts import ComparedCell, compared, only_frozen, statistic
 from repro.runs.records import Damaged, Record
@@ -243,6 +244,11 @@ class _Known:
         return found
 
     @cached_property
+    def counts(self) -> dict[CountKey, FrozenCount]:
+        """The paper's frozen counts of data."""
+        return {} if self.runs.smoke else frozen_counts.load(self.paper.id)
+
+    @cached_property
     def evidence(self) -> dict[str, Record]:
         """The evidence of the table's frozen results, by the id of the run."""
         lines = [] if self.runs.smoke else load(self.paper.id)
@@ -263,7 +269,7 @@ def _own(known: _Known) -> tuple[list[ComparedCell], list[tuple[str, str]]]:
     notes: list[tuple[str, str]] = []
     for entry in known.paper.entries[known.number]:
         if known.paper.table(known.number).kind == "statistics":
-            made = [statistic(entry, cell) for cell in entry.cells]
+            made = [statistic(entry, cell, known.counts) for cell in entry.cells]
         else:
             experiment = entry.experiment()
             key = runs.run(experiment).seedless if experiment else ""

@@ -11,7 +11,7 @@ from repro.errors import ReproError
 from repro.files import write_atomically
 from repro.papers import library
 from repro.papers.paper import Paper
-from repro.results import evidence, figures
+from repro.results import evidence, figures, frozen_counts
 from repro.results.comparison import compare
 from repro.results.frozen import CellKey, Frozen, checked, file, frozen, save
 from repro.runs.records import FILE, Record
@@ -35,7 +35,7 @@ class Written:
 
 
 def freeze(paper: Paper, records: Iterable[Record], table: str | None = None) -> Written:
-    """Write the results of a paper's cells next to its tables.
+    """Write the results of a paper's cells, and counts of the data here, next to its tables.
 
     Parameters
     ----------
@@ -60,7 +60,14 @@ def freeze(paper: Paper, records: Iterable[Record], table: str | None = None) ->
     rows: list[Frozen] = []
     kept = cache(lambda id: evidence.save(paper.id, whole(id)))
     whole = cache(lambda id: verified(known[id].path))  # read once, whatever its cells
-    for number in [table] if table else paper.tables:
+    numbers = [table] if table else list(paper.tables)
+    counts = [
+        one
+        for number in numbers
+        if paper.table(number).kind == "statistics"
+        for one in frozen_counts.counted(paper, number)
+    ]
+    for number in numbers:
         for cell in compare(paper, number, known.values()).cells:
             place = CellKey(cell.table, cell.name, cell.group, cell.label)
             for id in cell.runs:
@@ -68,13 +75,16 @@ def freeze(paper: Paper, records: Iterable[Record], table: str | None = None) ->
                     record = whole(id)
                     result = record.result(cell.metric)
                     rows.append(frozen(place, cell.metric, result, record, kept(id)))
-    if not rows:
+    if counts:
+        path = frozen_counts.save(paper.id, counts)
+    if not rows and not counts:
         raise ReproError(f"there is no record for {paper.id}", f"repro run {paper.id}")
-    path = save(paper.id, rows)
-    evidence.tidy(paper.id)
+    if rows:
+        path = save(paper.id, rows)
+        evidence.tidy(paper.id)
     runs = frozenset(row.experiment for row in rows)
     dirty = frozenset(row.experiment for row in rows if row.dirty)
-    return Written("numbers", len(rows), runs, dirty, path)
+    return Written("numbers", len(rows) + len(counts), runs, dirty, path)
 
 
 def verified(folder: Path) -> Record:

@@ -276,7 +276,9 @@ def _row(
 
 def _key(row: object) -> object:
     """Return what no two lines of a file share."""
-    return (row.place, row.seed) if isinstance(row, Frozen) else object()
+    if isinstance(row, Frozen):
+        return row.place, row.seed
+    return getattr(row, "place", object())  # a count's; points may share theirs
 
 
 def line_digest(row: object) -> str:

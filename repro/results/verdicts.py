@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,9 +11,11 @@ from repro.data import manifest, views
 from repro.metrics import Result
 from repro.papers import library
 from repro.papers.rows import Cell, Entry
+from repro.results import frozen_counts
 from repro.results.distance import spread
 from repro.results.found import Found, results_of
 from repro.results.frozen import CellKey, Frozen, RowName
+from repro.results.frozen_counts import CountKey, FrozenCount
 from repro.results.judgement import Judged, count, judge
 
 MARKS = {
@@ -192,17 +194,24 @@ def _printed(entry: Entry, cell: Cell, name: RowName, **ours: Any) -> ComparedCe
     )
 
 
-def statistic(entry: Entry, cell: Cell) -> ComparedCell:
-    """Return a cell of a table that counts the data."""
+def statistic(entry: Entry, cell: Cell, frozen: Mapping[CountKey, FrozenCount]) -> ComparedCell:
+    """Return a cell of a table that counts the data; the frozen count where they are not here."""
     known = None if entry.obstacle() else views.prepared(entry.dataset)
+    kept = frozen.get(CountKey(entry.table, entry.row, cell.label))
+    made: dict[str, Any] = {}
+    if kept and kept.statistic == cell.metric and kept.dataset == entry.dataset:
+        made["reference"] = kept.value
+        made["reference_verdict"] = count(cell, kept.value).verdict
+        made["reference_marks"] = "" if kept.verified else "u"
     if known is None:
         archive = manifest.split_id(entry.dataset)[0]
         verdict, reason = entry.obstacle() or ("unrun", f"not prepared: repro fetch {archive}")
-        return _printed(entry, cell, RowName(entry.row), group="", verdict=verdict, reason=reason)
+        made |= {"verdict": verdict, "reason": reason}
+        return _printed(entry, cell, RowName(entry.row), group="", **made)
     ours = known.statistic(cell.metric)
     judged = count(cell, ours)
     marks = "" if known.verified else "u"
-    made = {"ours": ours, "verdict": judged.verdict, "reason": judged.reason, "marks": marks}
+    made |= {"ours": ours, "verdict": judged.verdict, "reason": judged.reason, "marks": marks}
     return _printed(entry, cell, RowName(entry.row), group="", **made)
 
 
@@ -248,5 +257,6 @@ def statistics_of(dataset: str) -> list[ComparedCell]:
         paper = library.load(name)
         counting = [n for n in paper.tables if paper.table(n).kind == "statistics"]
         entries = [e for n in counting for e in paper.entries[n] if e.dataset == dataset]
-        found += [statistic(entry, cell) for entry in entries for cell in entry.cells]
+        kept = frozen_counts.load(name) if entries else {}
+        found += [statistic(entry, cell, kept) for entry in entries for cell in entry.cells]
     return found

@@ -153,7 +153,7 @@ def _of_data(unfinished: bool) -> Iterator[tuple[str, Path]]:
 def _of_tables() -> Iterator[tuple[str, Path]]:
     """Yield what a `repro freeze` that was killed was writing; one that still runs is quicker."""
     for folder in paths.shipped("tables"):
-        for at in (folder / "reference", folder / "reference" / "figures"):
+        for at in (folder / "reference" / part for part in ("", "figures", "counts")):
             for path in files.unfinished(at):
                 if time.time() - path.stat().st_mtime > locks.SILENT_SECONDS:
                     yield "partly written file", path

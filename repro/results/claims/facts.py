@@ -13,6 +13,7 @@ from repro.papers.claims import Claim, Fact
 from repro.papers.paper import Paper
 from repro.papers.printed import Interval, agreement, computed, rounded
 from repro.papers.rows import Cell, Entry
+from repro.results import frozen_counts
 from repro.results.claims.judgement import Compared, Judgement, combined
 
 BY_FORMULA = {
@@ -177,7 +178,7 @@ def _is_number(text: str) -> bool:
 
 
 def statistic(dataset: str, name: str) -> Fraction | None:
-    """Return a count of a view: from the data in the cache, or as its manifest confirms it."""
+    """Return a count of a view: from the data in the cache, its manifest, or the frozen counts."""
     try:
         built = views.prepared(dataset)
     except ReproError:  # its manifest is missing, or the cache is damaged, which fetch reports
@@ -191,7 +192,8 @@ def statistic(dataset: str, name: str) -> Fraction | None:
         known = manifest.load(archive).view(view)
         expect = known.expect
         if known.unconfirmed or None in (expect.users, expect.items, expect.interactions):
-            return None
+            kept = frozen_counts.of_dataset(dataset, name)
+            return Fraction(kept.value) if kept else None
         counts = {
             "users": int(expect.users or 0),
             "items": int(expect.items or 0),
