@@ -337,11 +337,10 @@ def test_frozen_numbers_are_the_records_to_the_last_bit(file: Path) -> None:
     assert [cell["reference"] for cell in compared("--table", "2")] == [value]
 
 
-def test_a_paper_of_statistics_alone_has_nothing_to_freeze(file: Path) -> None:
+def test_counts_of_data_that_are_not_prepared_are_nothing_to_freeze(file: Path) -> None:
     counts = table("1", {"Users": "users"}, kind="statistics")
     text = paper(view(protocol=None), counts, row("Toy", published=["240"]))
     (file.parent.parent / "mine.toml").write_text(text)
-    repro_("fetch", "toy")
     assert "there is no record for mine" in repro_("freeze", "mine", code=1).stderr
 
 

@@ -23,6 +23,7 @@ from repro.papers import library
 from repro.results import frozen
 from repro.results.figures import Point
 from repro.results.frozen import CellKey, Frozen, RowName
+from repro.results.frozen_counts import FrozenCount
 
 PAPER = paper(view(), table(), row("EASE", "ease"))
 
@@ -334,6 +335,6 @@ def test_every_frozen_line_that_is_shipped_has_a_digest_that_fits() -> None:
     files = sorted(folder.rglob("*.csv"))
     assert len(files) >= 11
     for one in files:
-        kind: Any = Point if one.parent.name == "figures" else Frozen
+        kind: Any = {"figures": Point, "counts": FrozenCount}.get(one.parent.name, Frozen)
         assert frozen.DIGEST in one.read_text().partition("\n")[0], one
         assert frozen.parsed(one, kind).faults == []
