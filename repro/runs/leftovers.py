@@ -13,6 +13,7 @@ from typing import Any
 
 from repro import files, locks, paths
 from repro.data import cache, manifest, views
+from repro.errors import ReproError
 from repro.runs import index, records
 from repro.runs import locks as run_locks
 from repro.training import checkpoints
@@ -83,9 +84,8 @@ def _of_runs(runs: Path, unfinished: bool) -> Iterator[tuple[str, Path]]:
         yield from _of_lock(folder, found)
         if (folder / run_locks.FILE).is_symlink():
             yield "link to a lock", folder / run_locks.FILE
-        done = records.exists(runs, folder.name)
         for file in checkpoints.present(folder):
-            if done:
+            if _is_finished(folder):
                 yield "checkpoint of a finished run", file
             elif unfinished:
                 yield "checkpoint of an unfinished run", file
@@ -99,6 +99,14 @@ def _of_runs(runs: Path, unfinished: bool) -> Iterator[tuple[str, Path]]:
                 yield "partly written file", file
     if _is_unused(runs / ".locks.lock"):
         yield "lock of version 0.2", runs / ".locks.lock"
+
+
+def _is_finished(folder: Path) -> bool:
+    """Return whether a run has a record; one that is damaged does not count."""
+    with suppress(FileNotFoundError, ReproError):
+        records.load(folder)
+        return True
+    return False
 
 
 def _of_lock(folder: Path, void: locks.Found[Any] | None) -> Iterator[tuple[str, Path]]:

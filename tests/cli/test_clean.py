@@ -16,11 +16,12 @@ from builders import Write
 from builders.checkpoints import PLACE
 from builders.commands import repro_
 from builders.processes import dead_process, lock_file
+from builders.records import HITS, TARGETS, record
 from repro import paths
 from repro.cli import app
 from repro.data import cache, tell, views
 from repro.locks import FOLDER
-from repro.runs import locks
+from repro.runs import locks, records
 from repro.training import checkpoints
 
 
@@ -30,12 +31,14 @@ def clean(*arguments: str, answer: str = "") -> str:
     return result.stdout
 
 
-def run_of(name: str, done: bool) -> Path:
+def run_of(name: str) -> Path:
     folder = paths.runs() / name
     folder.mkdir(parents=True)
-    if done:
-        (folder / "record.json").write_text("{}")
     return folder
+
+
+def finished() -> Path:
+    return records.save(paths.runs(), record(), HITS, TARGETS).path
 
 
 def locked(folder: Path, pid: int) -> Path:
@@ -53,9 +56,9 @@ def test_where_nothing_is_left_nothing_is_asked() -> None:
 
 
 def test_what_is_shown_goes_only_if_the_answer_is_yes(gone: int) -> None:
-    folder = run_of("done", done=True)
+    folder = finished()
     checkpoints.save(folder, b"x" * 2_000_000, PLACE)
-    void = locked(run_of("killed", done=False), gone)
+    void = locked(run_of("killed"), gone)
     shown = clean(answer="n\n")
     assert "checkpoint of a finished run" in shown
     assert "2.0 MB" in shown
@@ -68,8 +71,16 @@ def test_what_is_shown_goes_only_if_the_answer_is_yes(gone: int) -> None:
     assert (folder / "record.json").exists()
 
 
+def test_a_run_whose_record_is_damaged_keeps_its_checkpoint() -> None:
+    folder = finished()
+    checkpoints.save(folder, b"half way", PLACE)
+    (folder / records.FILE).write_text("{}")
+    assert "finished run" not in clean("--yes")
+    assert checkpoints.present(folder)
+
+
 def test_an_unfinished_run_keeps_its_checkpoints_unless_they_are_asked_for() -> None:
-    folder = run_of("cut", done=False)
+    folder = run_of("cut")
     checkpoints.save(folder, b"half way", PLACE)
     checkpoints.put_aside(checkpoints.present(folder)[0])
     checkpoints.save(folder, b"half way", PLACE)
@@ -81,7 +92,7 @@ def test_an_unfinished_run_keeps_its_checkpoints_unless_they_are_asked_for() -> 
 
 
 def test_what_a_killed_process_was_writing_goes() -> None:
-    folder = run_of("killed", done=False)
+    folder = run_of("killed")
     (folder / ".hits.npz.4711.0badcafe").touch()
     (folder / ".notes.of.mine").touch()
     assert "partly written file" in clean("--yes")
@@ -98,7 +109,7 @@ def test_what_a_killed_freeze_was_writing_goes(write: Write, age: int, goes: boo
 
 
 def test_a_run_that_a_process_is_at_is_left_alone() -> None:
-    folder = run_of("running", done=False)
+    folder = run_of("running")
     checkpoints.save(folder, b"half way", PLACE)
     with locks.held(folder, "a run"):
         assert "there is nothing to delete" in clean("--unfinished")
@@ -107,7 +118,7 @@ def test_a_run_that_a_process_is_at_is_left_alone() -> None:
 
 @pytest.mark.parametrize(("age", "goes"), [(0, False), (3600, True)])
 def test_a_lock_of_version_0_1_goes_once_nobody_keeps_it_fresh(age: int, goes: bool) -> None:
-    folder = run_of("old", done=False)
+    folder = run_of("old")
     file = folder / "claim.json"
     file.write_text("{}")
     os.utime(file, (time.time() - age,) * 2)
@@ -121,14 +132,14 @@ def aged(*files: Path) -> None:
 
 
 def test_what_killed_processes_leave_of_locks_goes(gone: int) -> None:
-    folder, box = run_of("killed", done=False), cache.folder("toy")
+    folder, box = run_of("killed"), cache.folder("toy")
     void = [locked(folder, gone), locked(box, gone)]
     (folder / locks.FILE).symlink_to(void[0].relative_to(folder))
     cut = [at / ".lock.4711.0badcafe" for at in (folder, box)]
     for one in cut:
         one.mkdir()
         (one / "f00d.json").touch()
-    (run_of("other", done=False) / FOLDER).mkdir()  # killed while it released its lock
+    (run_of("other") / FOLDER).mkdir()  # killed while it released its lock
     shown = clean("--yes")
     assert shown.count("lock of a process that has ended") == 3
     assert "partly written lock" not in shown  # somebody may be writing it
@@ -139,7 +150,7 @@ def test_what_killed_processes_leave_of_locks_goes(gone: int) -> None:
 
 
 def test_files_of_version_0_2_go_once_no_process_uses_them() -> None:
-    folder, box = run_of("old", done=False), cache.folder("toy")
+    folder, box = run_of("old"), cache.folder("toy")
     box.mkdir(parents=True)
     files = [folder.parent / ".locks.lock", box / ".lock"]
     for file in files:
@@ -188,7 +199,7 @@ def test_a_view_that_was_replaced_goes_and_the_one_in_use_stays() -> None:
 def test_what_a_process_begins_while_the_question_waits_is_left_alone(
     gone: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, other = run_of("cut", done=False), run_of("void", done=False)
+    folder, other = run_of("cut"), run_of("void")
     void, theirs = locked(folder, gone), locked(other, gone)
     checkpoints.save(folder, b"half way", PLACE)
 
