@@ -102,7 +102,7 @@ def _row_of(cell: ExplainedCell) -> list[str]:
     if cell.ours is None:
         return [cell.published, "", "", "", cell.verdict]
     error = "" if cell.ours.standard_error is None else f"{cell.ours.standard_error:.4f}"
-    z = "" if cell.ours.z is None else f"{cell.ours.z:+.1f}"
+    z = "" if cell.z is None else f"{cell.z:+.1f}"
     marks = f" [{cell.marks}]" if cell.marks else ""
     return [cell.published, f"{cell.ours.value:.4f}{marks}", error, z, cell.verdict]
 
@@ -119,7 +119,8 @@ def _number(cell: ExplainedCell, one: Explanation) -> list[str]:
         about.append(f"{cell.spread:.4f} between seeds")
     lines = [f"{cell.label}: {printed}, ours {cell.ours.value:.4f}{marks} ({', '.join(about)})"]
     if cell.published:
-        lines.append(difference(cell.ours, cell.published))
+        size = "" if cell.z is None else f"; z = {cell.z:+.1f}, counting {', '.join(cell.chance)}"
+        lines.append(difference(cell.ours, cell.published) + size)
         reason = f" ({cell.reason})" if cell.reason and cell.verdict == "close" else ""
         lines.append(f"verdict: {cell.verdict}{reason}")
     return lines
@@ -131,9 +132,8 @@ def difference(ours: Variant, published: str) -> str:
         return "ours rounds to the printed digits"
     gap = ours.value - float(published.replace(",", "").rstrip("%"))
     share = f" ({abs(gap) / (ours.value - gap):.1%})" if ours.value != gap else ""
-    size = "" if ours.z is None else f", {abs(ours.z):.1f} standard errors"
     side = "above" if gap > 0 else "below"
-    return f"ours is {abs(gap):.4f}{share} {side} the printed number{size}"
+    return f"ours is {abs(gap):.4f}{share} {side} the printed number"
 
 
 def _data(data: Data, stated: list[Setting]) -> list[str]:
@@ -239,7 +239,7 @@ def _readings(cell: ExplainedCell, one: Explanation) -> list[str]:
     lines = []
     shown = [*cell.epochs, *cell.readings[:SHOWN]]
     rows = [_row(v, cell.published) for v in ([cell.ours] if cell.ours else []) + shown]
-    head = ["reading", "value", "standard error", "z", ""]
+    head = ["reading", "value", "standard error", "gap / error", ""]
     aligned = ("left", "right", "right", "right", "left")
     grid = _table(rows, head, tablefmt="simple", disable_numparse=True, colalign=aligned)
     lines += grid.splitlines()

@@ -35,6 +35,10 @@ class ExplainedCell:
     """Our number; null if there is none."""
     spread: float | None
     """Standard deviation over seeds, if there are two or more."""
+    z: float | None
+    """How far our number is off, in units of what chance explains, as in a comparison."""
+    chance: list[str]
+    """What these units count."""
     verdict: str
     reason: str
     marks: str
@@ -233,6 +237,8 @@ def _cell(
         published=cell.published,
         ours=ours,
         spread=spread,
+        z=of_cell.z if of_cell else None,
+        chance=list(of_cell.chance) if of_cell else [],
         verdict=of_cell.judged or of_cell.verdict if of_cell else "unrun",
         reason=of_cell.reason if of_cell else "",
         marks="".join(dict.fromkeys(marks + cell.doubts)),
