@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,44 @@ README = "README.md"
 
 
 @dataclass(frozen=True)
+class SplitFile:
+    """What names a split: the content of `split.json`."""
+
+    paper: str
+    table: str
+    """By printed number."""
+    view: str
+    """Its key in the table file."""
+    label: str
+    """The column group, as printed."""
+    dataset: str
+    """Archive and view."""
+    dataset_digest: str
+    verified: bool
+    """Whether the data has the hashes of its manifest."""
+    protocol: dict[str, Any]
+    """Name and parameters."""
+    seed: int | None
+    """Of the protocol's draws, if it draws."""
+    digest: str
+    """Of the split; `repro score` compares it."""
+    metrics: dict[str, str]
+    """Ours by printed label."""
+    repro: str
+    """The version that wrote it."""
+    format: str
+    counts: dict[str, int]
+    """Users, items, and rows of each part."""
+
+
+@dataclass(frozen=True)
 class Exported:
     """A split that has been written."""
 
     folder: Path
     files: list[str]
     """Paths below the folder."""
-    about: dict[str, Any]
+    about: SplitFile
     """The content of `split.json`."""
 
 
@@ -66,18 +97,34 @@ def export(paper: Paper, table: str, to: Path, form: str, view: str = "") -> Exp
     made.mkdir()
     try:
         how = FORMATS[form](asked, made)
-        about = asked.about() | {
-            "repro": __version__,
-            "format": form,
-            "counts": dict(counts(asked.split)),
-        }
-        write_json(made / ABOUT, about)
+        about = _about(asked, form)
+        write_json(made / ABOUT, asdict(about))
         (made / README).write_text(_readme(asked, how, form), encoding="utf-8")
         made.replace(to)  # an empty folder gives way
     finally:
         shutil.rmtree(made, ignore_errors=True)
     files = sorted(str(path.relative_to(to)) for path in to.rglob("*") if path.is_file())
     return Exported(to, files, about)
+
+
+def _about(asked: Asked, form: str) -> SplitFile:
+    place, protocol = asked.place, asked.place.experiment.protocol
+    return SplitFile(
+        paper=place.paper,
+        table=place.table,
+        view=place.view,
+        label=place.label,
+        dataset=asked.data.id,
+        dataset_digest=asked.data.digest,
+        verified=asked.data.verified,
+        protocol=protocol.as_json(),
+        seed=protocol.params.get("seed"),
+        digest=asked.digest,
+        metrics=dict(place.metrics),
+        repro=__version__,
+        format=form,
+        counts=dict(counts(asked.split)),
+    )
 
 
 def _readme(asked: Asked, how: str, form: str) -> str:

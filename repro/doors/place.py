@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
 from repro.data import prepare, views
 from repro.errors import ReproError, unknown
@@ -42,7 +42,7 @@ class Asked:
     data: Dataset
     split: Split
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The sha256 of the split: training rows and all cases, with the numbers of ids."""
         split = self.split
@@ -57,23 +57,6 @@ class Asked:
         parts = {name: cases.digest() for name, cases in held.items() if cases}
         whole = parts | {"data": self.data.digest, "arrays": digest(arrays)}
         return hashlib.sha256(canonical(whole).encode()).hexdigest()
-
-    def about(self) -> dict[str, Any]:
-        """Return what names the split, as plain JSON values."""
-        protocol = self.place.experiment.protocol
-        return {
-            "paper": self.place.paper,
-            "table": self.place.table,
-            "view": self.place.view,
-            "label": self.place.label,
-            "dataset": self.data.id,
-            "dataset_digest": self.data.digest,
-            "verified": self.data.verified,
-            "protocol": protocol.as_json(),
-            "seed": protocol.params.get("seed"),
-            "digest": self.digest,
-            "metrics": dict(self.place.metrics),
-        }
 
 
 def place_of(paper: Paper, table: str, view: str = "") -> Place:

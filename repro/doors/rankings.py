@@ -5,9 +5,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +77,7 @@ def read(file: Path | pd.DataFrame) -> Ranked:
     return Ranked(file.name, sha256, form, user, item, _numbers(file.name, score, line), line)
 
 
-_Columns = tuple[
-    NDArray[np.object_], NDArray[np.object_], NDArray[np.object_], NDArray[np.int64]
-]
+_Columns = tuple[NDArray[np.object_], NDArray[np.object_], NDArray[np.object_], NDArray[np.int64]]
 
 
 def _csv(file: Path, text: str) -> _Columns:
@@ -145,9 +142,7 @@ def _stacked(name: str, rows: list[tuple[str, str, str]], lines: list[int]) -> _
     return table[:, 0], table[:, 1], table[:, 2], np.array(lines)
 
 
-def _numbers(
-    name: str, texts: NDArray[np.object_], line: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def _numbers(name: str, texts: NDArray[np.object_], line: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return scores as numbers."""
     try:
         return texts.astype(np.float64)
@@ -176,16 +171,13 @@ def _of_frame(name: str, sha256: str, form: str, frame: pd.DataFrame) -> Ranked:
 
 def _of_arrays(name: str, sha256: str, content: bytes) -> Ranked:
     """Return the scores in an NPZ file: a matrix, scipy's sparse matrix, or three columns."""
-    with reading(f"{name} is no NPZ file"), zipfile.ZipFile(io.BytesIO(content)) as packed:
-        packed.testzip()
     with reading(f"{name} is no NPZ file of numbers and texts"):
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
+        file = np.load(io.BytesIO(content), allow_pickle=False)
+        arrays = {key: file[key] for key in file.files}
     digest = str(arrays.pop("digest", ""))
     if set(COLUMNS) <= arrays.keys():
         frame = pd.DataFrame({column: arrays[column] for column in COLUMNS})
-        found = _of_frame(name, sha256, "npz", frame)
-        return Ranked(name, sha256, "npz", found.user, found.item, found.score, found.line, None, digest)
+        return replace(_of_frame(name, sha256, "npz", frame), digest=digest)
     if "scores" not in arrays:
         raise ReproError(
             f"{name} has no array `scores`: {', '.join(arrays)[:100]}",

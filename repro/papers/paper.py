@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,16 @@ class Paper:
         return Experiment(
             dataset=own.dataset, protocol=protocol_spec(own.protocol, where), model=Spec("", {})
         )
+
+    def stands_for(self, entry: Entry) -> Experiment | None:
+        """Return whose number a row shows: its run's; without a model, that of scores of its name.
+
+        None where nothing is ranked.
+        """
+        if entry.recipe:
+            return entry.experiment()
+        setting = self.setting(entry.view)
+        return replace(setting, external=entry.row) if setting else None
 
     def added(self, number: str, model: str, settings: Mapping[str, Any]) -> Iterator[Entry]:
         """Yield a row of any model under a table's views, protocol and selection."""
