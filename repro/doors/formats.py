@@ -12,13 +12,8 @@ import numpy as np
 import pandas as pd
 
 from repro.doors import recbole
-from repro.doors.parts import parts_of
+from repro.doors.parts import need_plain, parts_of
 from repro.doors.place import Asked
-from repro.errors import ReproError
-from repro.interactions import StrArray
-
-SEPARATED = " \t\r\n"
-"""What separates columns in TREC's and RecBole's files, which have no quotes."""
 
 
 def csv(asked: Asked, folder: Path) -> str:
@@ -62,8 +57,7 @@ def npz(asked: Asked, folder: Path) -> str:
 
 def trec(asked: Asked, folder: Path) -> str:
     """Write qrels of targets, runs of candidates, and the rest as tab-separated pairs."""
-    for ids, kind in ((asked.data.user_ids, "user"), (asked.data.item_ids, "item")):
-        need_plain(ids, kind, SEPARATED, "trec")
+    need_plain(asked, "trec")
     for part in parts_of(asked.split):
         frame, name = part.frame(asked), part.name
         if name.endswith("_candidates"):
@@ -86,17 +80,6 @@ FORMATS: dict[str, Callable[[Asked, Path], str]] = {
     "trec": trec,
 }
 """Each writes a split into a folder, and returns what README says of the files."""
-
-
-def need_plain(ids: StrArray, kind: str, separators: str, form: str) -> None:
-    """Raise if an id has a character that separates columns in a format."""
-    for one in map(str, ids):
-        if not one or any(character in separators for character in one):
-            raise ReproError(
-                f"the {kind} id {one!r} is empty or has a character that separates columns, so "
-                f"{form} files cannot hold it",
-                "choose csv, parquet or npz",
-            )
 
 
 def _frames(asked: Asked) -> dict[str, pd.DataFrame]:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from repro.doors.place import Asked
+from repro.errors import ReproError
 from repro.interactions import IntArray, Interactions
 from repro.split import Cases, Split
 
@@ -94,3 +95,15 @@ def counts(split: Split) -> Iterator[tuple[str, int]]:
     yield "test users", len(split.test)
     for part in parts_of(split):
         yield part.name, len(part.rows)
+
+
+def need_plain(asked: Asked, form: str) -> None:
+    """Raise if an id has a character that separates columns, in a format without quotes."""
+    for kind, ids in (("user", asked.data.user_ids), ("item", asked.data.item_ids)):
+        for one in map(str, ids):
+            if one.split() != [one]:
+                raise ReproError(
+                    f"the {kind} id {one!r} has a character that separates columns, or is empty, "
+                    f"so {form} files cannot hold it",
+                    "choose csv, parquet or npz",
+                )

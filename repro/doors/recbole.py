@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from repro.doors.parts import Part, parts_of
+from repro.doors.parts import Part, need_plain, parts_of
 from repro.doors.place import Asked
 from repro.errors import ReproError
 
@@ -38,6 +38,7 @@ def write(asked: Asked, folder: Path) -> str:
             f"test users of {asked.place.label} are not in training, and RecBole knows no others",
             "choose csv, parquet or npz",
         )
+    need_plain(asked, "RecBole's")
     own = folder / NAME
     own.mkdir()
     parts = {part.name: part for part in parts_of(split)}

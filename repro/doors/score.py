@@ -111,10 +111,9 @@ def score(
         _check_digest(str(digest), asked, about, ranked)
     attached = attach(ranked, asked, missing)
     experiment = replace(place.experiment, external=name, seed=seed)
-    with locks.held(
-        runs / experiment.id(asked.data.digest), f"{paper.id} {table} | {name}"
-    ) as lock:
-        _check_free(runs / experiment.id(asked.data.digest), name, ranked, force)
+    folder = runs / experiment.id(asked.data.digest)
+    with locks.held(folder, f"{paper.id} {table} | {name}") as lock:
+        _check_free(folder, name, ranked, force)
         made, ranking, ties = _ranked(asked, experiment, attached, ranked, bool(told))
         made = replace(made, seconds=round(time.monotonic() - began, 3))
         record = records.save(runs, made, ranking.hits, ranking.n_targets, None, lock.check)

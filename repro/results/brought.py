@@ -1,4 +1,4 @@
-"""Scores of other programs in a table: rows of their own, or the number of a row without a model."""
+"""Scores of other programs in a table: as rows of their own, or for a row without a model."""
 
 from __future__ import annotations
 
