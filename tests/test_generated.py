@@ -21,6 +21,7 @@ import pytest
 from pydantic import ConfigDict, TypeAdapter
 
 from builders.commands import json_of, repro_
+from repro.api import export
 from repro.auditing import page as audit_page
 from repro.cli import GROUPS
 from repro.report import json_forms, pages, picture
@@ -184,7 +185,9 @@ COMMANDS = {
 
 def test_json_is_as_described(tmp_path: Path) -> None:
     out = str(tmp_path / "out")
-    Path(f"{out}.csv").write_text("user,item,score\n1,2,1.5\n1,3,1.5\n")
+    split = export("toy", "1", tmp_path / "split", view="split").folder
+    first, second, *_ = (split / "test.csv").read_text().splitlines()
+    Path(f"{out}.csv").write_text(f"{first},score\n{second},1\n")
     repro_("run", "toy", "--table", "1", "--row", "EASE", "--keep", "lists")
     assert COMMANDS.keys() == json_forms.FORMS.keys()
     for name, form in json_forms.FORMS.items():

@@ -178,9 +178,8 @@ def _of_matrix(ranked: Ranked, asked: Asked) -> Attached:
             "correct the file; -inf marks what is not ranked",
         )
     counts = (able & (scores > -np.inf)).sum(axis=1)
-    nothing = np.empty(0, dtype=np.int64)
-    empty = nothing, nothing, np.empty(0)
-    return Attached(counts, *_lacking(counts, asked), 0, *empty, scores)
+    nothing: IntArray = np.empty(0, dtype=np.int64)
+    return Attached(counts, *_lacking(counts, asked), 0, nothing, nothing, np.empty(0), scores)
 
 
 def _lacking(counts: IntArray, asked: Asked) -> tuple[tuple[str, ...], int]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from scipy.sparse import load_npz
 import repro
 from builders import Write
 from builders.commands import repro_
+from repro.data import views
 from repro.errors import ReproError
 from repro.interactions import Dataset
 from repro.protocols.strong_generalization import StrongGeneralization
@@ -160,17 +162,13 @@ def test_a_folder_with_files_is_left_alone(tmp_path: Path) -> None:
 def test_ids_with_spaces_are_refused_where_a_space_separates(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dataclasses import replace
-
-    from repro.doors import place
-
-    load = place.views.load
+    load = views.load
 
     def spaced(dataset: str, *_: object) -> Dataset:
         data = load(dataset)
         return replace(data, item_ids=np.char.add(data.item_ids.astype(str), " the second"))
 
-    monkeypatch.setattr(place.views, "load", spaced)
+    monkeypatch.setattr(views, "load", spaced)
     for form in ("trec", "recbole"):
         with pytest.raises(ReproError, match="has a character that separates columns"):
             export(tmp_path, form)

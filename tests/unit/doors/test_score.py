@@ -73,8 +73,8 @@ def written(folder: Path, form: str, frame: pd.DataFrame) -> Path:
     elif form == "parquet":
         frame.to_parquet(file)
     else:
-        arrays = {name: frame[name].to_numpy() for name in ("item", "score", "user")}
-        np.savez(file, **{k: v.astype(str) if k != "score" else v for k, v in arrays.items()})
+        user, item = (frame[name].to_numpy().astype(str) for name in ("user", "item"))
+        np.savez(file, user=user, item=item, score=frame["score"].to_numpy())
     return file
 
 
@@ -137,11 +137,15 @@ def break_(frame: pd.DataFrame, how: str, found: Asked) -> pd.DataFrame:
     queries = found.split.test.queries
     case = found.data.user_ids[queries.original].astype(str).tolist().index(user)
     seen = str(found.data.item_ids[found.split.items[queries.history[case][0]]])
-    changed = {"user": ("user", "nobody"), "item": ("item", "nothing"), "nan": ("score", np.nan)}
+    changed: dict[str, tuple[str, Any]] = {
+        "user": ("user", "nobody"),
+        "item": ("item", "nothing"),
+        "nan": ("score", np.nan),
+    }
     frame = frame.copy()
     if how in changed:
         column, value = changed[how]
-        frame.loc[3, column] = value
+        frame[column] = frame[column].where(frame.index != 3, value)
     elif how == "seen":
         frame.loc[3, "item"] = seen
     elif how == "again":
