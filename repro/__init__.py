@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from repro.api import (
         Batch,
         Comparison,
+        Exported,
         Fitted,
         PaperOf,
         Records,
+        Scored,
         TableOf,
         audit,
         beyond,
@@ -38,21 +40,25 @@ if TYPE_CHECKING:
         dataset,
         evaluate,
         explain,
+        export,
         fit,
         ledger,
         paper,
         rank,
         records,
         run,
+        score,
         status,
     )
 
 __all__ = [
     "Batch",
     "Comparison",
+    "Exported",
     "Fitted",
     "PaperOf",
     "Records",
+    "Scored",
     "TableOf",
     "audit",
     "beyond",
@@ -63,6 +69,7 @@ __all__ = [
     "dataset",
     "evaluate",
     "explain",
+    "export",
     "fit",
     "ledger",
     "models",
@@ -71,6 +78,7 @@ __all__ = [
     "rank",
     "records",
     "run",
+    "score",
     "status",
 ]
 

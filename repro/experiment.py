@@ -36,6 +36,10 @@ class Spec:
         inside = ", ".join(f"{key}={value}" for key, value in self.params.items())
         return f"{self.name}({inside})"
 
+    def arguments(self) -> dict[str, Any]:
+        """Return the parameters as a frozen dataclass wants them: tuples for lists."""
+        return {k: tuple(v) if isinstance(v, list) else v for k, v in self.params.items()}
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -124,14 +128,17 @@ class Experiment:
     seed: int = 0
     smoke: bool = False
     """Shortened, on toy data: proves that the code runs, and nothing else."""
+    external: str = ""
+    """The name of a model outside `repro`, whose scores came in a file; then `model` has none."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the experiment as plain JSON values; a field added later only where it is set."""
         content = {one.name: getattr(self, one.name) for one in fields(self)}
         for kind in ("protocol", "model"):
             content[kind] = content[kind].as_json()
-        if not self.patience_from:
-            del content["patience_from"]
+        for later in ("patience_from", "external"):
+            if not content[later]:
+                del content[later]
         return content
 
     @classmethod
@@ -169,7 +176,7 @@ class Experiment:
     @cached_property
     def place(self) -> str:
         """Data and protocol, as canonical JSON, whatever the model and the rules of evaluation."""
-        return self._without("seed", "model", *RULES)
+        return self._without("seed", "model", "external", *RULES)
 
     def _without(self, *left_out: str) -> str:
         return canonical({k: v for k, v in self.as_json().items() if k not in left_out})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -26,20 +26,39 @@ class Queries:
     item_users : Interactions, optional
         I rows: the users of each item, where they differ from those in training, as when the
         history is corrupted. Models without item vectors ignore it.
+    original : int array, shape (B,), optional
+        Each user's number in the dataset; if not given, that in training. It attaches scores from
+        elsewhere to users that training does not know.
+    case : int array, shape (B,), optional
+        Each query's number among all cases, of which a batch has some; if not given, from 0.
     """
 
     user: IntArray
     history: Interactions
     candidates: IntArray | None = None
     item_users: Interactions | None = None
+    original: IntArray = None  # type: ignore[assignment]
+    case: IntArray = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.original is None:
+            object.__setattr__(self, "original", self.user)
+        if self.case is None:
+            object.__setattr__(self, "case", np.arange(len(self.user)))
 
     def __len__(self) -> int:
         return len(self.user)
 
     def rows(self, index: IntArray) -> Queries:
         """Return some of the queries."""
-        candidates = None if self.candidates is None else self.candidates[index]
-        return Queries(self.user[index], self.history.rows(index), candidates, self.item_users)
+        return Queries(
+            self.user[index],
+            self.history.rows(index),
+            None if self.candidates is None else self.candidates[index],
+            self.item_users,
+            self.original[index],
+            self.case[index],
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +93,7 @@ class Cases:
         history: Interactions,
         targets: Interactions,
         candidates: IntArray | None = None,
+        original: IntArray | None = None,
     ) -> Cases:
         """Return the cases of the rows that have a target.
 
@@ -85,9 +105,13 @@ class Cases:
             B rows each.
         candidates : int array, shape (B, C), optional
             Items to rank.
+        original : int array, shape (B,), optional
+            Each user's number in the dataset, where that is not the row in training.
         """
         have = np.flatnonzero(targets.counts)
-        return Cases(Queries(user, history, candidates).rows(have), targets.rows(have))
+        numbers = user if original is None else original
+        queries = Queries(user, history, candidates, None, numbers).rows(have)
+        return Cases(replace(queries, case=np.arange(len(have))), targets.rows(have))
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,12 +129,22 @@ class Split:
     others : mapping
         Further cases by name, which no table reports, with several draws of each: their mean
         metrics go into the curve at the selected epoch.
+    users, items : int array, shapes (U,) and (I,), optional
+        The number in the dataset of each user and item of `train`; if not given, they are the same.
     """
 
     train: Interactions
     valid: Cases | None
     test: Cases
     others: t.Mapping[str, tuple[Cases, ...]] = field(default_factory=dict)
+    users: IntArray = None  # type: ignore[assignment]
+    items: IntArray = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.users is None:
+            object.__setattr__(self, "users", np.arange(self.train.n_users))
+        if self.items is None:
+            object.__setattr__(self, "items", np.arange(self.train.n_items))
 
 
 class Splitter(t.Protocol):

@@ -21,6 +21,7 @@ import pytest
 from pydantic import ConfigDict, TypeAdapter
 
 from builders.commands import json_of, repro_
+from repro.api import export
 from repro.auditing import page as audit_page
 from repro.cli import GROUPS
 from repro.report import json_forms, pages, picture
@@ -95,7 +96,9 @@ def test_picture_is_current() -> None:
     assert "…" not in shown  # nothing is cut off
 
 
-@pytest.mark.parametrize("page", ["README.md", *PARTS, ".github/CONTRIBUTING.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", *PARTS, ".github/CONTRIBUTING.md", "repro/doors/README.md"]
+)
 def test_links_lead_somewhere(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
@@ -135,7 +138,11 @@ def test_notebook_in_readme_runs() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["repro", *(f"repro.api.{n}" for n in ("data", "papers", "runs")), "repro.hyperparameters"],
+    [
+        "repro",
+        *(f"repro.api.{n}" for n in ("data", "doors", "papers", "runs")),
+        "repro.hyperparameters",
+    ],
 )
 def test_examples_in_docstrings_run(name: str) -> None:
     found = [one for one in doctest.DocTestFinder().find(import_module(name)) if one.examples]
@@ -167,18 +174,26 @@ COMMANDS = {
     ],
     "ledger": ["ledger dave mvae"],
     "beyond PAPER --table NUMBER": ["beyond toy --table 1"],
+    "export PAPER --table NUMBER --to FOLDER": ["export toy --table 2 --to $OUT"],
+    "score PAPER --table NUMBER --name NAME FILE": [
+        "score toy --table 1 --view split --name Mine --missing zero $OUT.csv"
+    ],
     "run PAPER --dry-run": ["run toy --dry-run --table 1", "run sevae --dry-run --table 2"],
 }
 """What is asked, by the form of its answer."""
 
 
-def test_json_is_as_described() -> None:
+def test_json_is_as_described(tmp_path: Path) -> None:
+    out = str(tmp_path / "out")
+    split = export("toy", "1", tmp_path / "split", view="split").folder
+    first, second, *_ = (split / "test.csv").read_text().splitlines()
+    Path(f"{out}.csv").write_text(f"{first},score\n{second},1\n")
     repro_("run", "toy", "--table", "1", "--row", "EASE", "--keep", "lists")
     assert COMMANDS.keys() == json_forms.FORMS.keys()
     for name, form in json_forms.FORMS.items():
         strict = TypeAdapter(list[form], config=ConfigDict(extra="forbid"))  # type: ignore[valid-type]
         for command in COMMANDS[name]:
-            found = json_of(*command.split())
+            found = json_of(*command.replace("$OUT", out).split())
             known = strict.validate_json(json.dumps([found]), strict=True)
             assert strict.dump_python(known, mode="json") == [found], command  # no field is missing
 

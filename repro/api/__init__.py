@@ -5,9 +5,12 @@ shown only to an audience that is given. `dataset` takes a DataFrame, and `to_fr
 """
 
 from repro.api.data import catalogue, dataset
+from repro.api.doors import export, score
 from repro.api.papers import PaperOf, TableOf, paper
 from repro.api.results import audit, beyond, claims, explain, ledger
 from repro.api.runs import check, compare, records, run, status
+from repro.doors.export import Exported
+from repro.doors.score import Scored
 from repro.report.notebook import Comparison, Records
 from repro.runs.batch import Batch
 from repro.runs.standalone import Fitted, evaluate, fit, rank
@@ -15,9 +18,11 @@ from repro.runs.standalone import Fitted, evaluate, fit, rank
 __all__ = [
     "Batch",
     "Comparison",
+    "Exported",
     "Fitted",
     "PaperOf",
     "Records",
+    "Scored",
     "TableOf",
     "audit",
     "beyond",
@@ -28,11 +33,13 @@ __all__ = [
     "dataset",
     "evaluate",
     "explain",
+    "export",
     "fit",
     "ledger",
     "paper",
     "rank",
     "records",
     "run",
+    "score",
     "status",
 ]

@@ -16,6 +16,7 @@ from repro.errors import EXIT_CODES, ReproError, of_the_system
 GROUPS = {
     "Papers and data": ("list", "show", "fetch"),
     "Runs": ("run", "status", "clean"),
+    "Other frameworks": ("export", "score"),
     "Results": ("compare", "claims", "explain", "ledger", "beyond", "figure", "freeze"),
     "Checks": ("audit", "check"),
 }
@@ -135,12 +136,14 @@ from repro.cli import (  # noqa: E402, F401 - they register themselves
     clean,
     compare,
     explain,
+    export,
     fetch,
     figure,
     freeze,
     ledger,
     list_,
     run,
+    score,
     show,
     status,
 )

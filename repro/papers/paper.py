@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from repro.data import manifest
 from repro.errors import unknown
-from repro.experiment import Experiment
+from repro.experiment import Experiment, Spec, protocol_spec
 from repro.papers.claims import Claim
 from repro.papers.resolve import Resolver
 from repro.papers.rows import Entry
@@ -60,6 +60,26 @@ class Paper:
         if number not in self.resolvers:
             raise unknown(f"table of {self.id}", number, self.tables)
         return self.resolvers[number].table
+
+    def setting(self, view: str) -> Experiment | None:
+        """Return data and protocol of a view, without a model; None where nothing is ranked."""
+        own = self.views[view]
+        if own.protocol is None:
+            return None
+        where = f"{self.path}, views.{view}.protocol"
+        return Experiment(
+            dataset=own.dataset, protocol=protocol_spec(own.protocol, where), model=Spec("", {})
+        )
+
+    def stands_for(self, entry: Entry) -> Experiment | None:
+        """Return whose number a row shows: its run's; without a model, that of scores of its name.
+
+        None where nothing is ranked.
+        """
+        if entry.recipe:
+            return entry.experiment()
+        setting = self.setting(entry.view)
+        return replace(setting, external=entry.row) if setting else None
 
     def added(self, number: str, model: str, settings: Mapping[str, Any]) -> Iterator[Entry]:
         """Yield a row of any model under a table's views, protocol and selection."""

@@ -77,15 +77,17 @@ class StrongGeneralization:
         number[vocabulary] = np.arange(len(vocabulary), dtype=np.int32)
         return Split(
             _renumbered(train, number, len(vocabulary)),
-            self._cases(_renumbered(rows.rows(valid), number, len(vocabulary))),
-            self._cases(_renumbered(rows.rows(test), number, len(vocabulary))),
+            self._cases(_renumbered(rows.rows(valid), number, len(vocabulary)), valid),
+            self._cases(_renumbered(rows.rows(test), number, len(vocabulary)), test),
+            users=training,
+            items=vocabulary,
         )
 
     def _generator(self) -> np.random.RandomState:
         return np.random.RandomState(self.seed)
 
-    def _cases(self, rows: Interactions) -> Cases:
-        """Draw the rows that must be found; users are in ascending order of original numbers."""
+    def _cases(self, rows: Interactions, users: IntArray) -> Cases:
+        """Draw the rows that must be found; `users` are the original numbers, ascending."""
         generator = self._generator()
         asked = np.zeros(len(rows), dtype=bool)
         for user in range(rows.n_users):  # one draw per held-out user, in the notebook's order
@@ -94,7 +96,7 @@ class StrongGeneralization:
                 drawn = generator.choice(n, size=int(self.heldout_share * n), replace=False)
                 asked[rows.offsets[user] + drawn] = True
         unknown: IntArray = np.full(rows.n_users, -1)
-        return Cases.of(unknown, rows.where(~asked), rows.where(asked))
+        return Cases.of(unknown, rows.where(~asked), rows.where(asked), original=users)
 
 
 def _given(dataset: Dataset) -> Split:
@@ -102,13 +104,15 @@ def _given(dataset: Dataset) -> Split:
 
     def cases(history: Interactions, targets: Interactions) -> Cases:
         users = np.unique(targets.user)
-        return Cases.of(np.full(len(users), -1), history.rows(users), targets.rows(users))
+        unknown: IntArray = np.full(len(users), -1)
+        return Cases.of(unknown, history.rows(users), targets.rows(users), original=users)
 
     train, valid_history, valid, test_history, test = dataset.given(
         "train", "valid_history", "valid", "test_history", "test"
     )
-    trained = train.rows(np.unique(train.user))
-    return Split(trained, cases(valid_history, valid), cases(test_history, test))
+    known = np.unique(train.user)
+    held = cases(valid_history, valid), cases(test_history, test)
+    return Split(train.rows(known), *held, users=known)
 
 
 def _renumbered(rows: Interactions, number: IntArray, n_items: int) -> Interactions:

@@ -21,10 +21,12 @@ from repro.auditing.audit import Audited
 from repro.data import manifest
 from repro.data.build import Prepared
 from repro.data.cache import Receipt
+from repro.doors.export import SplitFile
 from repro.hyperparameters import Field
 from repro.papers.claims import Claim
 from repro.papers.schema import About, Figure, Table, View
 from repro.report.lists import DatasetLine, MetricLine, PaperLine, PluginLine
+from repro.report.scored import ScoredFile
 from repro.results.beyond import Beyond
 from repro.results.checking import Checked
 from repro.results.claims.judge import JudgedClaim
@@ -103,6 +105,8 @@ FORMS: dict[str, Any] = {
     "beyond PAPER --table NUMBER": list[Beyond],
     "run PAPER --dry-run": DryRun,
     "check": list[Checked],
+    "export PAPER --table NUMBER --to FOLDER": SplitFile,
+    "score PAPER --table NUMBER --name NAME FILE": ScoredFile,
 }
 """What each command prints with ``--json``."""
 

@@ -38,7 +38,7 @@ NOTHING_AGAINST = (
 def row_name(name: RowName) -> str:
     """Return the name of a row, with what sets it apart from the paper's rows."""
     shortened = f", shortened to {name.shortened}" if name.shortened else ""
-    ours = "" if name.origin == "paper" else " (ours)"
+    ours = {"paper": "", "external": " (external)"}.get(name.origin, " (ours)")
     return one_line(f"{name.row}{shortened}{ours}" + (f", {name.apart}" if name.apart else ""))
 
 
@@ -170,14 +170,15 @@ def _lines(
         judged = line(lambda cell: cell.reference_verdict)
         return [*lines, ["", "its verdict", *judged]] if any(published) and any(judged) else lines
     shared = "".join(m for m in MARKS if all(m in cell.marks for cell in with_number))
+    whose = "external" if "e" in shared else "ours"
     ours = line(lambda cell: ours_text(cell, besides=shared))
     marked = _marked("", shared) + _seeds(with_number[0].seeds, with_number[0].planned)
     errors = line(_error)
     error = [["", "s.e. over users", *errors]] if any(errors) else []
     if not any(published):
-        return [*lines, ["" if lines else row, "ours" + marked, *ours], *error]
+        return [*lines, ["" if lines else row, whose + marked, *ours], *error]
     verdicts = ["", "verdict", *line(lambda cell: cell.verdict)]
-    return [*lines, ["", strong.format("ours") + marked, *ours], *error, verdicts]
+    return [*lines, ["", strong.format(whose) + marked, *ours], *error, verdicts]
 
 
 def _paired(pair: Pair) -> str:
@@ -250,6 +251,10 @@ def _reasons(cells: Iterable[ComparedCell]) -> list[str]:
     Column groups are named if there are several.
     """
     seen = list(cells)
+    sources = [
+        f"{row_name(name)}: scored from {source}"
+        for name, source in dict.fromkeys((one.name, one.source) for one in seen if one.source)
+    ]
     rows: dict[tuple[str, str], dict[str, None]] = {}
     for cell in seen:
         if cell.reason and cell.verdict not in ("higher", "lower", "undecided"):
@@ -259,7 +264,7 @@ def _reasons(cells: Iterable[ComparedCell]) -> list[str]:
     for (reason, group), names in rows.items():
         groups.setdefault((reason, ", ".join(names)), []).append(group)
     several = len({cell.group for cell in seen}) > 1
-    return [
+    return sources + [
         f"{', '.join(of)}: {names}: {reason}" if several else f"{names}: {reason}"
         for (reason, names), of in groups.items()
     ]

@@ -15,6 +15,7 @@ from repro.papers.paper import Paper
 from repro.papers.rows import Entry
 from repro.plugins import MODELS
 from repro.results import evidence, frozen_counts
+from repro.results.brought import external_cells, source_of
 from repro.results.claims.judge import JudgedClaim, judge
 from repro.results.differences import Pair, paired
 from repro.results.found import Found, digest_here
@@ -122,6 +123,7 @@ def _compare(paper: Paper, number: str, runs: _Runs, against: str) -> ComparedTa
     cells, notes = _own(known)
     if table.kind == "results":
         cells += _others(known)
+        cells += external_cells(paper, number, runs.by_experiment, cache(digest_here))
     cells += [only_frozen(paper.id, place, rows) for place, rows in known.frozen.items()]
     cells = [cell for cell in cells if cell.verdict != "ours" or cell.value is not None]
     rows = {row: n for n, row in enumerate(dict.fromkeys(cell.row for cell in cells))}
@@ -271,11 +273,13 @@ def _own(known: _Known) -> tuple[list[ComparedCell], list[tuple[str, str]]]:
         if known.paper.table(known.number).kind == "statistics":
             made = [statistic(entry, cell, known.counts) for cell in entry.cells]
         else:
-            experiment = entry.experiment()
+            experiment = known.paper.stands_for(entry)
             key = runs.run(experiment).seedless if experiment else ""
             found = Found(runs.by_experiment.get(key, []), runs.damaged_of(entry, here))
             name = RowName(entry.row, "added" if "row" in entry.added else "paper")
             made = [compared(entry, cell, found, known.frozen, here, name) for cell in entry.cells]
+            if experiment and experiment.external:
+                made = [replace(one, source=source_of(found.records, one.runs)) for one in made]
         cells += made
         if any(cell.value is not None for cell in made):
             notes += entry.notes

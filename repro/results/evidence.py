@@ -163,7 +163,8 @@ def load(path: Path, kept: str) -> Record:
     except (BadZipFile, KeyError, ValueError, TypeError, NotImplementedError) as error:
         raise ReproError(f"{path} is damaged: {error}", REMEDY) from error
     record = object.__new__(Evidence)  # the digest vouches for what a checked record held
-    of_earlier = {"cases": "", "arrays": {}, "seal": ""}  # version 0.2 did not have these
+    # version 0.2 did not have these
+    of_earlier = {"cases": "", "arrays": {}, "seal": "", "external": {}}
     plain.pop("format", None)
     vars(record).update(of_earlier | plain, folder=path)
     return record

@@ -40,6 +40,7 @@ def _marks(latest: list[Record]) -> str:
     holds = {
         "u": not all(record.verified for record in latest),
         "t": latest[0].experiment.selection.cases == "test",
+        "e": any(record.experiment.external for record in latest),
         "c": any(record.constant > 0 for record in latest),
         "d": any(record.dirty or record.outdated for record in latest),
         "s": latest[0].experiment.smoke,

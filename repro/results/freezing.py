@@ -42,7 +42,8 @@ def freeze(paper: Paper, records: Iterable[Record], table: str | None = None) ->
     paper : Paper
         The paper.
     records : iterable of Record
-        All there are. Smoke runs never count, nor do runs for a figure or another paper.
+        All there are. Smoke runs never count, nor do runs for a figure or another paper, nor
+        scores from a file.
     table : str, optional
         One table, by its printed number.
 
@@ -71,7 +72,8 @@ def freeze(paper: Paper, records: Iterable[Record], table: str | None = None) ->
         for cell in compare(paper, number, known.values()).cells:
             place = CellKey(cell.table, cell.name, cell.group, cell.label)
             for id in cell.runs:
-                if known[id].experiment.seedless not in elsewhere:
+                own = known[id].experiment
+                if own.seedless not in elsewhere and not own.external:
                     record = whole(id)
                     result = record.result(cell.metric)
                     rows.append(frozen(place, cell.metric, result, record, kept(id)))

@@ -30,8 +30,8 @@ class RowName:
 
     row: str
     """The label, as the table prints or adds it; for another run, its model and settings."""
-    origin: Literal["paper", "added", "other"] = "paper"
-    """Whether the row is the paper's, added by the table file, or neither."""
+    origin: Literal["paper", "added", "other", "external"] = "paper"
+    """Whether the row is the paper's, added by the table file, neither, or scores from a file."""
     shortened: str = ""
     """The epochs of a shorter run: "n_epochs = 20 of 200"."""
     apart: str = ""

@@ -112,7 +112,8 @@ def _take_records(
         places.setdefault(experiment.place, entry)
     for record in sorted(records, key=lambda one: one.began):
         key, where = record.experiment.seedless, places.get(record.experiment.place)
-        if record.experiment.smoke or not (key in rows or where):
+        own = record.experiment
+        if own.smoke or own.external or not (key in rows or where):
             continue
         known = found.get(key)
         if known is None:

@@ -21,6 +21,7 @@ from repro.results.judgement import Judged, count, judge
 MARKS = {
     "u": "data not verified against its manifest",
     "t": "epoch chosen on test, as the paper did",
+    "e": "scores of another program, from a file, whose sha256 is printed",
     "a": "run on another view of the data than its column group, as the row's note says",
     "c": "scores are constant for some users",
     "d": "the code differed from its commit, changed after an interruption, or your own plug-in "
@@ -40,7 +41,7 @@ class ComparedCell:
     paper: str
     table: str
     row: str
-    origin: Literal["paper", "added", "other"] = "paper"
+    origin: Literal["paper", "added", "other", "external"] = "paper"
     shortened: str = ""
     apart: str = ""
     """`row` to `apart` are as in `RowName`."""
@@ -78,6 +79,8 @@ class ComparedCell:
     """What these units count: "seeds", "users", "digit"."""
     runs: tuple[str, ...] = ()
     """The ids of the records."""
+    source: str = ""
+    """Of scores of another program: file and sha256."""
     reference: float | None = None
     """The frozen result, mean over its seeds: what an earlier version gave."""
     reference_verdict: str = ""
@@ -144,7 +147,7 @@ def compared(
     judged = judge(entry, cell, results, n_users=n_users, marks=marks)
     if faults and not latest:
         judged, marks = Judged("damaged", "; ".join(faults)), ""
-    is_planned = name.origin != "other" and not name.shortened
+    is_planned = name.origin in ("paper", "added") and not name.shortened
     made: dict[str, Any] = {
         "ours": statistics.fmean(values) if values else None,
         "spread": spread(values) if len(values) > 1 else None,

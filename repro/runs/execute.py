@@ -252,7 +252,7 @@ def _trained(
 def model_of(job: Job) -> Any:
     """Return a job's model, with its hyper-parameters."""
     spec = job.experiment.model
-    return MODELS.load(spec.name)(**_arguments(spec))
+    return MODELS.load(spec.name)(**spec.arguments())
 
 
 def dataset_of(job: Job) -> Dataset:
@@ -286,10 +286,6 @@ def _dataset(dataset: str, digest: str) -> Dataset:
 
 @lru_cache(maxsize=2)  # jobs of one table share it; two, because rows may alternate
 def _split(data: Dataset, protocol: str, params: str) -> Split:
-    splitter: Splitter = PROTOCOLS.load(protocol)(**_arguments(Spec(protocol, json.loads(params))))
+    spec = Spec(protocol, json.loads(params))
+    splitter: Splitter = PROTOCOLS.load(protocol)(**spec.arguments())
     return splitter.split(data)
-
-
-def _arguments(spec: Spec) -> dict[str, Any]:
-    """Return parameters as a frozen dataclass wants them: tuples for lists."""
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in spec.params.items()}

@@ -105,6 +105,8 @@ class Record:
     """Each start, the first and one after every interruption: code, device and time."""
     peak_bytes: dict[str, int] = field(default_factory=dict)
     """The most memory that the last attempt held, of the "process" and on the "device"."""
+    external: Facts = field(default_factory=dict)
+    """Of scores from a file: its name, its sha256, and what of it was checked."""
     arrays: dict[str, str] = field(default_factory=dict, compare=False)
     """The sha256 of each file of arrays beside the record; empty if it is not sealed."""
     seal: str = field(default="", compare=False)

@@ -171,7 +171,8 @@ def save(
 def _content(record: Record) -> dict[str, Any]:
     """Return a record as plain JSON values."""
     own = {one.name: getattr(record, one.name) for one in fields(record)}
-    return {key: value for key, value in own.items() if key not in ("seal", "folder")} | {
+    left_out = ("seal", "folder", *([] if record.external else ["external"]))
+    return {key: value for key, value in own.items() if key not in left_out} | {
         "experiment": record.experiment.as_json(),
         "results": {k: asdict(v) for k, v in record.results.items()},
     }

@@ -137,7 +137,7 @@ class Ours:
         if entry is None or entry.view in entry.apart:  # run on other data than its column group
             return None
         metric = self.paper.table(spot.table).metrics[spot.label]
-        experiment = entry.experiment()
+        experiment = self.paper.stands_for(entry)
         known = self._by_seedless.get(experiment.seedless, []) if experiment else []
         found, _ = latest_per_seed([one for one in known if one.has(metric)], self._here)
         if found:
