@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from repro import files
 from repro.data import cache
+from repro.data.adjacency import looks_like_adjacency, read_adjacency
 from repro.data.formats import read_json, read_negatives, read_netflix, read_separated
 from repro.data.manifest import Manifest, Step, View
 from repro.data.rows import Ids, Rows, encoded
-from repro.data.steps import STEPS
+from repro.data.steps import STEPS, catalogue_of
 from repro.errors import ReproError
 from repro.interactions import IntArray, Interactions, digest, from_rows
 
@@ -84,8 +85,10 @@ def is_verified(found: Manifest, view: View) -> bool:
 def build(found: Manifest, dataset: str, view: View, folder: Path) -> None:
     """Build a view from files that are in the cache, and store it in a folder."""
     _check_files(found, view)
-    parts = {part: _read(found, entry) for part, entry in view.read.items()}
+    parts = {part: _parsed(found, entry) for part, entry in view.read.items()}
+    negatives = [part for part, e in view.read.items() if found.read[e].format == "negatives"]
     whole = view.whole or [part for part in parts if part != "negatives"]
+    whole = [part for part in whole if part not in negatives]
     expected = view.expect.model_dump(exclude_none=True, exclude={"pairs_sha256", "parts"})
     sizes = {part: len(rows) for part, rows in parts.items()}
     _check_parts(dataset, sizes, view.expect.parts)
@@ -98,6 +101,11 @@ def build(found: Manifest, dataset: str, view: View, folder: Path) -> None:
     items = rows.vocabulary
     if items is None:
         items = rows.item_ids[np.flatnonzero(np.bincount(rows.item))]
+    n_items, steps = len(items), view.recipes()[variant]
+    items = catalogue_of(rows, items, [parts[part] for part in negatives if part in parts], steps)
+    if len(items) > n_items:
+        more = f"{len(items) - n_items:,} items more, which negatives name"
+        funnel.append(Funnel(more, len(rows), len(users), len(items), {}))
 
     def numbered(some: Rows) -> Interactions:
         return from_rows(
@@ -168,12 +176,28 @@ def _check_files(found: Manifest, view: View) -> None:
             )
 
 
+def _parsed(found: Manifest, entry: str) -> Rows:
+    """Return the rows of an entry; an error names the form that its file seems to have."""
+    try:
+        return _read(found, entry)
+    except ReproError as error:
+        is_table = found.read[entry].format == "separated"
+        if is_table and looks_like_adjacency(cache.files(found, entry)[0]):
+            hint = 'for lines of a user and all of its items, write format = "adjacency"'
+            raise ReproError(
+                error.message, "\n  ".join(filter(None, [error.hint, hint]))
+            ) from error
+        raise
+
+
 def _read(found: Manifest, entry: str) -> Rows:
     read = found.read[entry]
     files = cache.files(found, entry)
     text = read.identifiers == "text"
     if read.format == "negatives":
         return read_negatives(files[0])
+    if read.format == "adjacency":
+        return read_adjacency(files[0], read.separator, text)
     if read.format == "netflix":
         return read_netflix(files, list(read.columns))
     if read.format == "json":

@@ -32,7 +32,7 @@ TICK_NS = 2_000_000_000
 """A file that changed so shortly before the index was written may change again without a sign: the
 coarsest file systems note times in steps of two seconds."""
 
-_MADE_BY = {"index": 1, "format": FORMAT, "version": __version__}
+_MADE_BY = {"index": 2, "format": FORMAT, "version": __version__}
 
 State = list[int]
 """Inode, size, and the times of the last change to content and to inode."""

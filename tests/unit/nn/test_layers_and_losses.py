@@ -286,8 +286,8 @@ def test_a_negative_is_any_item_that_the_user_has_not_in_training(build: Build) 
 
 
 def test_a_user_of_whom_no_negative_is_left_is_refused(build: Build) -> None:
-    with pytest.raises(UnsupportedError, match="user 1 has all 3 items"):
-        Positives(build([[0], [0, 1, 1, 2]], n_items=3), 8, CPU)
+    with pytest.raises(UnsupportedError, match="every user has all 3 items"):
+        Positives(build([[], [0, 1, 1, 2]], n_items=3), 8, CPU)
 
 
 def test_triples_hold_every_pair_once_beside_a_negative(build: Build) -> None:

@@ -94,7 +94,7 @@ def split(build: Build) -> Split:
         asked_twice = np.array([user, user])
         return Cases.of(asked_twice, build([[], []], N_ITEMS), build([[TARGET]] * 2, N_ITEMS))
 
-    return Split(build([[0], [1]], N_ITEMS), cases(VALID), cases(TEST))
+    return Split(build([[0], [1], [TARGET]], N_ITEMS), cases(VALID), cases(TEST))
 
 
 def fitted(model: Model, split: Split, progress: Progress | None = None, **how: Any) -> Outcome:

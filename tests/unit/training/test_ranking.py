@@ -90,8 +90,9 @@ def test_a_target_in_the_history_is_never_found_but_counts(cases: Callable[..., 
     assert found.n_targets.tolist() == [2, 1, 1]
 
 
-def test_a_user_with_nothing_left_to_rank_finds_nothing(cases: Callable[..., Cases]) -> None:
-    found = rank(fixed(SCORES[:1]), cases(history=[[0, 1, 2, 3, 4, 5]], targets=[[1]]))
+def test_a_user_with_nothing_left_to_rank_finds_nothing(build: Build) -> None:
+    history, targets = build([[0, 1, 2, 3, 4, 5]], 6), build([[1]], 6)
+    found = rank(fixed(SCORES[:1]), Cases(Queries(np.array([0]), history), targets))
     assert ranks(found.hits) == [[]]
     assert found.constant == 0.0
 
@@ -196,7 +197,7 @@ def test_a_score_that_is_not_a_number_is_an_error_that_names_the_model(
 
 
 def test_scores_of_the_wrong_shape_are_refused(cases: Callable[..., Cases]) -> None:
-    with pytest.raises(AssertionError, match=r"toy_vae: scores of shape \(\d, 3\), not \(\d, 6\)"):
+    with pytest.raises(ReproError, match=r"toy_vae gave scores of shape \(3, 3\), not \(3, 6\)"):
         rank(fixed([row[:3] for row in SCORES]), cases(), "toy_vae")
 
 
