@@ -138,9 +138,8 @@ class Cases:
 
 def _full(train: Interactions) -> IntArray:
     """Return the users who have every item."""
-    few = np.flatnonzero(train.counts >= train.n_items)
-    full = [len(np.unique(train[user])) == train.n_items for user in few]
-    return few[np.array(full, dtype=bool)]
+    few: list[int] = np.flatnonzero(train.counts >= train.n_items).tolist()
+    return np.array([user for user in few if len(np.unique(train[user])) == train.n_items])
 
 
 NO_TARGET = "have no target"
@@ -156,7 +155,7 @@ def _have_rivals(
         few = history.counts + targets.counts >= targets.n_items
     else:
         few = (candidates >= 0).sum(axis=1) <= targets.counts
-    for row in np.flatnonzero(few):
+    for row in np.flatnonzero(few).tolist():
         known = [targets[row]] if candidates is not None else [targets[row], history[row]]
         ranked = np.arange(targets.n_items) if candidates is None else candidates[row]
         found[row] = len(np.setdiff1d(ranked[ranked >= 0], np.concatenate(known))) > 0

@@ -9,7 +9,7 @@ import numpy as np
 
 from repro.data import lines
 from repro.data.columns import fits
-from repro.data.rows import Rows
+from repro.data.rows import Ids, Rows
 from repro.errors import ReproError
 
 
@@ -50,13 +50,18 @@ def read_adjacency(path: Path, separator: str = " ", text: bool = False) -> Rows
     if not items:
         raise ReproError(f"{path} has no rows: no user has an item")
     try:
-        kind = np.str_ if text else np.int64
-        every = [np.array([one.decode() for one in ids], dtype=kind) for ids in (users, items)]
+        user, item = _identifiers(users, text), _identifiers(items, text)
     except UnicodeDecodeError as error:
         raise ReproError(
             f"{path}: the identifier {error.object[:40]!r} is not UTF-8 text"
         ) from error
-    return Rows.of(np.repeat(every[0], counts), every[1])
+    return Rows.of(np.repeat(user, counts), item)
+
+
+def _identifiers(written: list[bytes], text: bool) -> Ids:
+    if text:
+        return np.array([one.decode() for one in written], dtype=np.str_)
+    return np.array([int(one) for one in written], dtype=np.int64)
 
 
 def _parts(line: bytes, separator: str) -> list[bytes]:

@@ -149,15 +149,15 @@ def _counted(rows: Rows, known: Ids, by: str) -> Ids:
 def catalogue(rows: Rows, n_items: int) -> Rows:
     """Fix how many items there are, with or without rows; they are numbered from zero or one."""
     known = rows.vocabulary
-    counted = known is not None and known.dtype.kind == "i" and len(known) > 0
-    if not counted or known[0] not in FIRST.values() or known[-1] - known[0] + 1 != len(known):
+    first = -1 if known is None or known.dtype.kind != "i" or not len(known) else int(known[0])
+    if known is None or first not in FIRST.values() or known[-1] != first + len(known) - 1:
         raise ReproError(
             f"the step catalogue = {n_items} needs items that are numbered from zero or one",
             'write { number_items = "from zero" } before it',
         )
     if n_items < len(known):
         raise ReproError(f"catalogue = {n_items:,}, and there is an item {int(known[-1]):,}")
-    return replace(rows, vocabulary=np.arange(known[0], known[0] + n_items))
+    return replace(rows, vocabulary=np.arange(first, first + n_items))
 
 
 def catalogue_of(rows: Rows, items: Ids, negatives: list[Rows], steps: Iterable[Any]) -> Ids:

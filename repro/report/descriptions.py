@@ -31,18 +31,17 @@ from repro.text import one_line, visible
 
 def asked(found: Paper, runs: Path) -> dict[str, SplitSummary]:
     """Return what each view of a paper asks, by key, as far as records in a folder tell."""
-    known = {}
+    known: dict[tuple[str, str], SplitSummary] = {}
     for record in sorted(records.load_all(runs), key=lambda one: one.began):
         if record.split and not record.experiment.smoke:
             made = record.experiment
             known[made.dataset, canonical(made.protocol.as_json())] = record.split
-    asked = {}
-    for key, view in found.views.items():
-        if view.protocol:
-            protocol = protocol_spec(view.protocol, f"views.{key}")
-            split = known.get((view.dataset, canonical(protocol.as_json())))
-            asked |= {key: split} if split else {}
-    return asked
+    places = {
+        key: (view.dataset or "", canonical(protocol_spec(view.protocol, key).as_json()))
+        for key, view in found.views.items()
+        if view.protocol
+    }
+    return {key: known[place] for key, place in places.items() if place in known}
 
 
 def paper(found: Paper, number: str | None = None, runs: Path | None = None) -> str:
