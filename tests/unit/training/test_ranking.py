@@ -201,6 +201,38 @@ def test_scores_of_the_wrong_shape_are_refused(cases: Callable[..., Cases]) -> N
         rank(fixed([row[:3] for row in SCORES]), cases(), "toy_vae")
 
 
+CANDIDATES = [[0, 2, 5], [1, 3, 5], [0, 3, 4]]
+
+
+@pytest.mark.parametrize("candidates", [None, CANDIDATES])
+@pytest.mark.parametrize(("value", "what"), [(np.nan, "not a number"), (np.inf, "infinite")])
+def test_scores_that_are_no_numbers_are_refused(
+    cases: Callable[..., Cases], candidates: list[list[int]] | None, value: float, what: str
+) -> None:
+    scores = [row.copy() for row in SCORES]
+    scores[1][3] = value
+    with pytest.raises(ReproError, match=f"toy_vae gave a score that is {what}"):
+        rank(fixed(scores), cases(candidates=candidates), "toy_vae")
+
+
+class OnNumpy:
+    def score(self, queries: Queries) -> np.ndarray:
+        return np.zeros((len(queries), N_ITEMS))
+
+
+@pytest.mark.parametrize("candidates", [None, CANDIDATES])
+def test_scores_that_are_no_tensor_are_refused_and_whole_numbers_are_ranked(
+    cases: Callable[..., Cases], candidates: list[list[int]] | None
+) -> None:
+    asked = cases(candidates=candidates)
+    with pytest.raises(
+        ReproError, match=r"toy_vae gave scores of type ndarray, not a torch\.Tenso"
+    ):
+        rank(OnNumpy(), asked, "toy_vae")  # type: ignore[arg-type]
+    whole = rank(fixed([[int(score) for score in row] for row in SCORES]), asked)
+    assert whole.hits.tolist() == rank(fixed(SCORES), asked).hits.tolist()
+
+
 @pytest.mark.parametrize("candidates", [None, [[0, 2, -1], [1, 3, 5], [0, 3, 4]]])
 def test_the_size_of_the_batches_changes_nothing(
     cases: Callable[..., Cases],
