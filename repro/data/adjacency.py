@@ -30,7 +30,8 @@ def read_adjacency(path: Path, separator: str = " ", text: bool = False) -> Rows
     ReproError
         If an identifier does not fit; it names the file and the line.
     """
-    users, items, counts = [], [], []
+    users: list[bytes] = []
+    items: list[bytes] = []
     for first, piece in lines.pieces(path):
         for number, line in enumerate(lines.split(piece), start=first):
             parts = _parts(line, separator)
@@ -44,8 +45,7 @@ def read_adjacency(path: Path, separator: str = " ", text: bool = False) -> Rows
                         f"{said!r}",
                         'if identifiers are text, the manifest says identifiers = "text"',
                     )
-            users.append(parts[0])
-            counts.append(len(parts) - 1)
+            users += parts[:1] * (len(parts) - 1)
             items += parts[1:]
     if not items:
         raise ReproError(f"{path} has no rows: no user has an item")
@@ -55,7 +55,7 @@ def read_adjacency(path: Path, separator: str = " ", text: bool = False) -> Rows
         raise ReproError(
             f"{path}: the identifier {error.object[:40]!r} is not UTF-8 text"
         ) from error
-    return Rows.of(np.repeat(user, counts), item)
+    return Rows.of(user, item)
 
 
 def _identifiers(written: list[bytes], text: bool) -> Ids:
