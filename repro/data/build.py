@@ -87,8 +87,8 @@ def build(found: Manifest, dataset: str, view: View, folder: Path) -> None:
     _check_files(found, view)
     parts = {part: _parsed(found, entry) for part, entry in view.read.items()}
     negatives = [part for part, e in view.read.items() if found.read[e].format == "negatives"]
-    whole = view.whole or [part for part in parts if part != "negatives"]
-    whole = [part for part in whole if part not in negatives]
+    asked = view.whole or [part for part in parts if part != "negatives"]
+    whole = [part for part in asked if part not in negatives] or asked
     expected = view.expect.model_dump(exclude_none=True, exclude={"pairs_sha256", "parts"})
     sizes = {part: len(rows) for part, rows in parts.items()}
     _check_parts(dataset, sizes, view.expect.parts)
@@ -98,13 +98,10 @@ def build(found: Manifest, dataset: str, view: View, folder: Path) -> None:
     rows, funnel, variant = _chosen(dataset, view, joined, expected)
     del joined
     users = rows.user_ids[np.flatnonzero(np.bincount(rows.user))]
-    items = rows.vocabulary
-    if items is None:
-        items = rows.item_ids[np.flatnonzero(np.bincount(rows.item))]
-    n_items, steps = len(items), view.recipes()[variant]
-    items = catalogue_of(rows, items, [parts[part] for part in negatives if part in parts], steps)
-    if len(items) > n_items:
-        more = f"{len(items) - n_items:,} items more, which negatives name"
+    lists = [parts[part] for part in negatives if part in parts]
+    items, n_more = catalogue_of(rows, lists, view.recipes()[variant])
+    if n_more:
+        more = f"{n_more:,} items more, which negatives name"
         funnel.append(Funnel(more, len(rows), len(users), len(items), {}))
 
     def numbered(some: Rows) -> Interactions:
@@ -120,8 +117,8 @@ def build(found: Manifest, dataset: str, view: View, folder: Path) -> None:
     made = {"whole": numbered(rows)}
     for part, content in parts.items():  # parts that the archive comes with
         if part in whole:
-            assert rows.part is not None
-            made[part] = numbered(rows.take(rows.part == whole.index(part)))
+            of = rows if rows.part is None else rows.take(rows.part == whole.index(part))
+            made[part] = numbered(of)
         else:
             made[part] = numbered(content)
 

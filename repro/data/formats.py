@@ -144,8 +144,7 @@ def read_negatives(path: Path) -> Rows:
     Returns
     -------
     Rows
-        A row per user and negative; the held-out item in brackets is left out. A line that is
-        repeated counts once.
+        A row per user and negative, without the held-out item; a repeated line counts once.
     """
     form = re.compile(rb"\((\d+),\d+\)((?:\t\d+)*)[\t ]*\r?")
     users, counts, items = [], [], []

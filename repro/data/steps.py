@@ -160,8 +160,8 @@ def catalogue(rows: Rows, n_items: int) -> Rows:
     return replace(rows, vocabulary=np.arange(first, first + n_items))
 
 
-def catalogue_of(rows: Rows, items: Ids, negatives: list[Rows], steps: Iterable[Any]) -> Ids:
-    """Return a view's items, and those that only its lists of negatives name.
+def catalogue_of(rows: Rows, negatives: list[Rows], steps: Iterable[Any]) -> tuple[Ids, int]:
+    """Return a view's items by number, and how many of them only lists of negatives name.
 
     NCF draws negatives from the whole catalogue. An item that a step has dropped does not come
     back, and a catalogue that a step has fixed does not grow.
@@ -170,21 +170,25 @@ def catalogue_of(rows: Rows, items: Ids, negatives: list[Rows], steps: Iterable[
     ----------
     rows : Rows
         What the steps left.
-    items : array
-        Their items, in the order of their numbers.
     negatives : list of Rows
         The lists.
     steps : iterable of Step
         The view's.
     """
+    items = rows.vocabulary
+    if items is None:
+        items = rows.item_ids[np.flatnonzero(np.bincount(rows.item))]
     said = {step.name: step.argument for step in steps}
     named = [one.item_ids for one in negatives if one.item_ids.dtype.kind == items.dtype.kind]
     if not named or "catalogue" in said:
-        return items
+        return items, 0
     more = np.setdiff1d(np.concatenate(named), np.concatenate([items, rows.item_ids]))
-    if len(more) and said.get("number_items") in FIRST:
-        return _counted(rows, np.concatenate([items, more]), said["number_items"])
-    return np.concatenate([items, more]) if len(more) else items
+    if not len(more):
+        return items, 0
+    whole = np.concatenate([items, more])
+    if said.get("number_items") in FIRST:
+        whole = _counted(rows, whole, said["number_items"])
+    return whole, len(whole) - len(items)
 
 
 STEPS: dict[str, Callable[[Rows, Any], Rows]] = {

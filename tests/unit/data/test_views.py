@@ -286,6 +286,13 @@ def test_an_item_of_a_part_that_the_whole_lacks_is_an_error(box: Make) -> None:
         views.load(box(PARTS, of_parts(valid_csv="1,77\n")))
 
 
+def test_one_part_may_be_all_interactions_beside_others(box: Make) -> None:
+    read = PARTS.replace('["train", "test"]', '["train"]')
+    files = of_parts(test_csv="1,20\n", negatives_txt="(1,20)\t10\n")
+    built = views.load(box(read, files))
+    assert len(built.interactions) == len(built.parts["train"]) == 3
+
+
 @pytest.mark.parametrize("whole", ['["train", "test"]', '["train", "test", "negatives"]'])
 def test_negatives_may_name_items_that_nobody_has_and_are_never_interactions(
     box: Make, whole: str
