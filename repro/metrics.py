@@ -8,7 +8,7 @@ If two papers give one name to two formulas, there are two functions here: a lab
 table, a function to a formula.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from inspect import isfunction
 from typing import Any
@@ -19,7 +19,10 @@ from numpy.typing import NDArray
 from repro.errors import ReproError, unknown
 
 DEPTH = 100
-"""Ranks that are kept of a full ranking; no table needs more."""
+"""Ranks that are kept of a full ranking, unless a metric has a deeper cut-off."""
+
+DEEPEST = 10**7
+"""The largest cut-off: no catalogue has more items."""
 
 Hits = NDArray[np.bool_]
 Counts = NDArray[np.integer[Any]]
@@ -38,7 +41,7 @@ class Result:
 
 
 def _gains(k: int) -> Values:
-    """Return 1/log2(rank + 1) for ranks 1 to k."""
+    """Return 1/log2(rank + 1) for ranks 1 to k; the sum of the first m is the best of m hits."""
     return 1.0 / np.log2(np.arange(2, k + 2, dtype=np.float64))
 
 
@@ -55,9 +58,9 @@ def ndcg(hits: Hits, n_targets: Counts, k: int) -> Values:
     Section 4.2, and the code of all five papers. ACVAE's printed formula lets the ideal run over
     all targets, which its own Table 2 contradicts (NDCG@10 below NDCG@5).
     """
-    gains = _gains(k)
-    ideal = np.cumsum(gains)[np.minimum(n_targets, k) - 1]
     reached = hits[:, :k]
+    gains = _gains(min(k, max(reached.shape[1], int(n_targets.max(initial=1)))))
+    ideal = np.cumsum(gains)[np.minimum(n_targets, k) - 1]
     return (reached * gains[: reached.shape[1]]).sum(axis=1) / ideal
 
 
@@ -147,17 +150,22 @@ def parse(name: str, where: str = "") -> tuple[Metric, int]:
     Raises
     ------
     ReproError
-        If the function is unknown or the cut-off is not a positive number.
+        If the function is unknown, or the cut-off is no number from 1 to `DEEPEST`.
     """
     label, _, cutoff = name.partition("@")
     if label not in METRICS:
         raise unknown("metric", label, METRICS, where)
     prefix = f"{where}: " if where else ""
-    if not cutoff.isdecimal() or int(cutoff) < 1:
+    if not cutoff.isdecimal() or (len(cutoff) <= len(str(DEEPEST)) and int(cutoff) < 1):
         raise ReproError(f"{prefix}metric '{name}' has no cut-off", f"write it as {label}@10")
-    if int(cutoff) > DEPTH:
-        raise ReproError(f"{prefix}metric '{name}' needs more than the {DEPTH} ranks that are kept")
+    if len(cutoff) > len(str(DEEPEST)) or int(cutoff) > DEEPEST:
+        raise ReproError(f"{prefix}the cut-off of metric '{name}' is above {DEEPEST:,}")
     return METRICS[label], int(cutoff)
+
+
+def depth(names: Iterable[str]) -> int:
+    """Return how many ranks must be kept for some metrics, `DEPTH` at least."""
+    return max([DEPTH, *(parse(name)[1] for name in names)])
 
 
 def per_user(name: str, hits: Hits, n_targets: Counts) -> Values:

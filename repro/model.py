@@ -66,7 +66,10 @@ class Model(t.Protocol):
 
     A model that cannot score users unknown to training declares ``KNOWN_USERS_ONLY: ClassVar[bool]
     = True`` and is refused before it trains; its scorer raises as well. One whose seed changes no
-    result declares ``RANDOM: ClassVar[bool] = False``: a single run of it has no spread.
+    result declares ``RANDOM: ClassVar[bool] = False``: a single run of it has no spread. One that
+    can score unknown users, but has a vector of its own for each known one, declares
+    ``USER_VECTORS: ClassVar[bool] = True``: a record then tells of test users without training
+    rows.
 
     One whose memory may exceed a machine's can say so in a method ``memory(self, train:
     Interactions) -> Memory``, which computes it from numbers such as ``train.n_items``: then a run

@@ -24,12 +24,13 @@ from rich.table import Column
 from rich.text import Text
 
 from repro.cli.echo import echo
+from repro.errors import ReproError
+from repro.report import splits
 from repro.report.runs import duration
 from repro.report.runs import outcome as described
 from repro.text import in_lines, one_line
 
 if TYPE_CHECKING:
-    from repro.errors import ReproError
     from repro.runs.plan import Job
     from repro.runs.records import Record
 
@@ -108,6 +109,7 @@ class Runs(_Bars):
         super().__init__(_Count(), TimeElapsedColumn())
         self._all = self._bar.add_task(f"{total} runs", total=total)
         self._each: dict[str, TaskID] = {}
+        self._splits: set[str] = set()
         self._total = total
         self._count = 0
         self._began = self._told = time.monotonic()
@@ -137,6 +139,7 @@ class Runs(_Bars):
         """End a run, and show its outcome."""
         if job.label in self._each:
             self._bar.remove_task(self._each.pop(job.label))
+        self._tell_split(job, outcome)
         self._count += 1
         self._bar.advance(self._all)
         spent = time.monotonic() - self._began
@@ -145,6 +148,16 @@ class Runs(_Bars):
         if self._count < self._total:
             line += f"; about {duration(left)} left"
         self.say(line)
+
+    def _tell_split(self, job: Job, outcome: Record | ReproError) -> None:
+        """Show what a column group asks, once: all its rows are asked the same."""
+        if isinstance(outcome, ReproError) or outcome.split is None or job.experiment.smoke:
+            return
+        text = splits.text(outcome.split, job.metrics).replace("\n", "\n  ")
+        said = f"{one_line(job.place.group if job.place else job.experiment.dataset)} {text}"
+        if said not in self._splits:
+            self._splits.add(said)
+            self.say(said)
 
 
 class Terminal:

@@ -159,8 +159,14 @@ def _dry_run(asked: Asked, how: How, as_json: bool) -> None:
         echo(json.dumps(asdict(dry_run(asked, how)), indent=1))
         return
 
+    told: set[tuple[str, str]] = set()
+
     def begin(run: PlannedRun) -> None:
         echo(described.planned(run))
+        split = run.group, described.asked(run)
+        if split[1] and split not in told:  # all rows of a column group are asked the same
+            told.add(split)
+            echo(split[1])
 
     def end(run: PlannedRun) -> None:
         if not run.record:

@@ -31,10 +31,11 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show a paper's tables as printed, a dataset's terms and counts, or a model's settings."""
+    from repro import paths
     from repro.report import descriptions
 
     chosen, *others = descriptions.kinds(name, kind.value if kind else "paper" if table else None)
     if others:
         flags = ", ".join(f"--kind {other}" for other in others)
         echo(f"{name} is also something else: {flags}", err=True)
-    echo(descriptions.described(name, chosen, table, as_json))
+    echo(descriptions.described(name, chosen, table, as_json, paths.runs()))

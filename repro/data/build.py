@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from repro import files
 from repro.data import cache
+from repro.data.adjacency import looks_like_adjacency, read_adjacency
 from repro.data.formats import read_json, read_negatives, read_netflix, read_separated
 from repro.data.manifest import Manifest, Step, View
 from repro.data.rows import Ids, Rows, encoded
-from repro.data.steps import STEPS
+from repro.data.steps import STEPS, catalogue_of
 from repro.errors import ReproError
 from repro.interactions import IntArray, Interactions, digest, from_rows
 
@@ -84,8 +85,10 @@ def is_verified(found: Manifest, view: View) -> bool:
 def build(found: Manifest, dataset: str, view: View, folder: Path) -> None:
     """Build a view from files that are in the cache, and store it in a folder."""
     _check_files(found, view)
-    parts = {part: _read(found, entry) for part, entry in view.read.items()}
-    whole = view.whole or [part for part in parts if part != "negatives"]
+    parts = {part: _parsed(found, entry) for part, entry in view.read.items()}
+    negatives = [part for part, e in view.read.items() if found.read[e].format == "negatives"]
+    asked = view.whole or [part for part in parts if part != "negatives"]
+    whole = [part for part in asked if part not in negatives] or asked
     expected = view.expect.model_dump(exclude_none=True, exclude={"pairs_sha256", "parts"})
     sizes = {part: len(rows) for part, rows in parts.items()}
     _check_parts(dataset, sizes, view.expect.parts)
@@ -95,9 +98,11 @@ def build(found: Manifest, dataset: str, view: View, folder: Path) -> None:
     rows, funnel, variant = _chosen(dataset, view, joined, expected)
     del joined
     users = rows.user_ids[np.flatnonzero(np.bincount(rows.user))]
-    items = rows.vocabulary
-    if items is None:
-        items = rows.item_ids[np.flatnonzero(np.bincount(rows.item))]
+    lists = [parts[part] for part in negatives if part in parts]
+    items, n_more = catalogue_of(rows, lists, view.recipes()[variant])
+    if n_more:
+        more = f"{n_more:,} items more, which negatives name"
+        funnel.append(Funnel(more, len(rows), len(users), len(items), {}))
 
     def numbered(some: Rows) -> Interactions:
         return from_rows(
@@ -112,8 +117,8 @@ def build(found: Manifest, dataset: str, view: View, folder: Path) -> None:
     made = {"whole": numbered(rows)}
     for part, content in parts.items():  # parts that the archive comes with
         if part in whole:
-            assert rows.part is not None
-            made[part] = numbered(rows.take(rows.part == whole.index(part)))
+            of = rows if rows.part is None else rows.take(rows.part == whole.index(part))
+            made[part] = numbered(of)
         else:
             made[part] = numbered(content)
 
@@ -168,12 +173,28 @@ def _check_files(found: Manifest, view: View) -> None:
             )
 
 
+def _parsed(found: Manifest, entry: str) -> Rows:
+    """Return the rows of an entry; an error names the form that its file seems to have."""
+    try:
+        return _read(found, entry)
+    except ReproError as error:
+        is_table = found.read[entry].format == "separated"
+        if is_table and looks_like_adjacency(cache.files(found, entry)[0]):
+            hint = 'for lines of a user and all of its items, write format = "adjacency"'
+            raise ReproError(
+                error.message, "\n  ".join(filter(None, [error.hint, hint]))
+            ) from error
+        raise
+
+
 def _read(found: Manifest, entry: str) -> Rows:
     read = found.read[entry]
     files = cache.files(found, entry)
     text = read.identifiers == "text"
     if read.format == "negatives":
         return read_negatives(files[0])
+    if read.format == "adjacency":
+        return read_adjacency(files[0], read.separator, text)
     if read.format == "netflix":
         return read_netflix(files, list(read.columns))
     if read.format == "json":

@@ -144,10 +144,11 @@ def read_negatives(path: Path) -> Rows:
     Returns
     -------
     Rows
-        A row per user and negative; the held-out item in brackets is left out.
+        A row per user and negative, without the held-out item; a repeated line counts once.
     """
     form = re.compile(rb"\((\d+),\d+\)((?:\t\d+)*)[\t ]*\r?")
     users, counts, items = [], [], []
+    seen: set[bytes] = set()
     for first, piece in lines.pieces(path):
         for number, line in enumerate(lines.split(piece), start=first):
             found = form.fullmatch(line)
@@ -156,6 +157,9 @@ def read_negatives(path: Path) -> Rows:
                 raise ReproError(
                     f"{path}, line {number}: expected (user,item) and item numbers, got {said!r}"
                 )
+            if line in seen:  # of a test row that is repeated
+                continue
+            seen.add(line)
             users.append(int(found[1]))
             items.append(np.array(found[2].split(), dtype=np.int64))
             counts.append(len(items[-1]))

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from repro import paths, strict_toml
 from repro.data import addresses, steps
@@ -83,7 +83,9 @@ class Read(Strict):
     member: Inside | None = None
     any_of: list[list[Inside]] = []
     """Instead of one member: lists of members with the same rows; the first one there is read."""
-    format: Literal["separated", "netflix", "json", "negatives"] = "separated"
+    format: Literal["separated", "netflix", "json", "negatives", "adjacency"] = "separated"
+    """How the lines are made: columns; Netflix's blocks; JSON objects; NCF's "(user,item)" and the
+    items to rank it against; or a user and all of its items."""
     separator: str = Field(default=",", min_length=1)
     header: bool = False
     columns: list[Literal["user", "item", "rating", "time", "date", "-"]] = ["user", "item"]
@@ -91,6 +93,14 @@ class Read(Strict):
     fields: dict[str, str] = {}
     """The keys of a JSON object, by column name."""
     identifiers: Literal["number", "text"] = "number"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _blanks_between(cls, content: Any) -> Any:
+        """Separate adjacency lists by blanks, unless the file says otherwise."""
+        if isinstance(content, dict) and content.get("format") == "adjacency":
+            return {"separator": " ", **content}
+        return content
 
     def choices(self) -> list[list[str]]:
         """Return the lists of members; any one of them is enough."""
@@ -133,7 +143,7 @@ class View(Strict):
     """The manifest's `read` entry for each part; several parts, such as train and test, where the
     authors published a split."""
     whole: list[str] = []
-    """Which parts together are all interactions; empty: all but the negatives."""
+    """Which parts together are all interactions; empty: all. Negatives never are."""
     steps: list[dict[str, Any]] = []
     """Filters and numberings, in order, each with the counts expected after it."""
     variants: dict[str, list[dict[str, Any]]] = {}
@@ -290,6 +300,8 @@ def _read_faults(read: Read, content: ManifestFile) -> list[str]:
         faults.append("either member or any_of must be given")
     if read.format != "netflix" and any(len(choice) != 1 for choice in read.choices()):
         faults.append(f"the format {read.format} is read from one file")
+    if read.format in ("adjacency", "negatives") and read.header:
+        faults.append(f"the format {read.format} has no header")
     if (read.format == "json") != bool(read.fields):
         faults.append("the format json needs fields, and no other format has them")
     if read.format == "json" and not {"user", "item"} <= read.fields.keys():

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from repro.data.rows import Rows
+from repro.data.rows import Ids, Rows
 from repro.errors import ReproError
 from repro.interactions import first_appearance
 
 FROM_ONE = 1_000
-"""How many times the number of identifiers the largest may be, if they are numbered "from one"."""
+"""How many times the number of identifiers the largest may be, if they are the numbers."""
+
+FIRST = {"from zero": 0, "from one": 1}
+"""The first number of items whose identifiers are their numbers."""
 
 
 def min_rating(rows: Rows, least: float) -> Rows:
@@ -110,29 +113,82 @@ def last_items_per_user(rows: Rows, most: int) -> Rows:
 def number_items(rows: Rows, by: str) -> Rows:
     """Fix the items and their numbers; an item that later loses its rows keeps its number.
 
-    "first appearance": in row order. "ascending": by identifier. "from one": the identifiers
-    are the numbers, from 1 to the largest, with or without rows.
+    "first appearance": in row order. "ascending": by identifier. "from zero" and "from one": the
+    identifiers are the numbers, from 0 or 1 to the largest, with or without rows.
     """
     if by == "ascending":
         vocabulary = rows.item_ids[np.flatnonzero(np.bincount(rows.item))]
     elif by == "first appearance":
         vocabulary = rows.item_ids[first_appearance(rows.item, np.arange(len(rows)))]
-    elif by == "from one":
-        if rows.item_ids.dtype.kind != "i":
-            raise ReproError("items cannot be numbered 'from one': their identifiers are text")
-        most = int(rows.item_ids[rows.item].max(initial=0))
-        if most > FROM_ONE * len(rows.item_ids):
-            raise ReproError(
-                f"items cannot be numbered 'from one': the largest of {len(rows.item_ids):,} "
-                f"identifiers is {most:,}"
-            )
-        vocabulary = np.arange(1, most + 1)
+    elif by in FIRST:
+        vocabulary = _counted(rows, rows.item_ids[rows.item], by)
     else:
         raise ReproError(
             f"items cannot be numbered by '{by}'",
-            "available: first appearance; ascending; from one",
+            "available: first appearance; ascending; from zero; from one",
         )
     return replace(rows, vocabulary=vocabulary)
+
+
+def _counted(rows: Rows, known: Ids, by: str) -> Ids:
+    """Return the numbers from 0 or 1 to the largest identifier."""
+    if rows.item_ids.dtype.kind != "i":
+        raise ReproError(f"items cannot be numbered '{by}': their identifiers are text")
+    least, most = int(known.min(initial=FIRST[by])), int(known.max(initial=0))
+    if least < FIRST[by]:
+        hint = "number them 'from zero'" if least == 0 else "number them 'ascending'"
+        raise ReproError(f"items cannot be numbered '{by}': there is an item {least}", hint)
+    if most > FROM_ONE * len(rows.item_ids):
+        raise ReproError(
+            f"items cannot be numbered '{by}': the largest of {len(rows.item_ids):,} "
+            f"identifiers is {most:,}"
+        )
+    return np.arange(FIRST[by], most + 1)
+
+
+def catalogue(rows: Rows, n_items: int) -> Rows:
+    """Fix how many items there are, with or without rows; they are numbered from zero or one."""
+    known = rows.vocabulary
+    first = -1 if known is None or known.dtype.kind != "i" or not len(known) else int(known[0])
+    if known is None or first not in FIRST.values() or known[-1] != first + len(known) - 1:
+        raise ReproError(
+            f"the step catalogue = {n_items} needs items that are numbered from zero or one",
+            'write { number_items = "from zero" } before it',
+        )
+    if n_items < len(known):
+        raise ReproError(f"catalogue = {n_items:,}, and there is an item {int(known[-1]):,}")
+    return replace(rows, vocabulary=np.arange(first, first + n_items))
+
+
+def catalogue_of(rows: Rows, negatives: list[Rows], steps: Iterable[Any]) -> tuple[Ids, int]:
+    """Return a view's items by number, and how many of them only lists of negatives name.
+
+    NCF draws negatives from the whole catalogue. An item that a step has dropped does not come
+    back, and a catalogue that a step has fixed does not grow.
+
+    Parameters
+    ----------
+    rows : Rows
+        What the steps left.
+    negatives : list of Rows
+        The lists.
+    steps : iterable of Step
+        The view's.
+    """
+    items = rows.vocabulary
+    if items is None:
+        items = rows.item_ids[np.flatnonzero(np.bincount(rows.item))]
+    said = {step.name: step.argument for step in steps}
+    named = [one.item_ids for one in negatives if one.item_ids.dtype.kind == items.dtype.kind]
+    if not named or "catalogue" in said:
+        return items, 0
+    more = np.setdiff1d(np.concatenate(named), np.concatenate([items, rows.item_ids]))
+    if not len(more):
+        return items, 0
+    whole = np.concatenate([items, more])
+    if said.get("number_items") in FIRST:
+        whole = _counted(rows, whole, said["number_items"])
+    return whole, len(whole) - len(items)
 
 
 STEPS: dict[str, Callable[[Rows, Any], Rows]] = {
@@ -149,6 +205,7 @@ STEPS: dict[str, Callable[[Rows, Any], Rows]] = {
         order,
         last_items_per_user,
         number_items,
+        catalogue,
     )
 }
 """Every step by name."""

@@ -27,7 +27,7 @@ from repro.errors import UnsupportedError
 from repro.hyperparameters import Count, Dropout, Natural, NonNegative
 from repro.interactions import Interactions
 from repro.model import Memory, Run
-from repro.nn.batches import Positives, to_device
+from repro.nn.batches import Positives, to_device, with_negatives
 from repro.nn.scoring import known_users, picked, scoring
 from repro.split import Queries
 
@@ -142,6 +142,7 @@ class Windows:
     """
 
     def __init__(self, train: Interactions, model: Caser, device: torch.device) -> None:
+        train = with_negatives(train)
         self.model = model
         self.size = model.history_len + model.n_targets
         self.pad = train.n_items

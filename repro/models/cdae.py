@@ -29,7 +29,7 @@ from torch.sparse import check_sparse_tensor_invariants
 from repro.hyperparameters import Count, Natural, NonNegative, Share
 from repro.interactions import Interactions
 from repro.model import Run
-from repro.nn.batches import Positives, Rows, UserRows, rows_of, to_device
+from repro.nn.batches import Positives, Rows, UserRows, rows_of, to_device, with_negatives
 from repro.nn.scoring import picked, scoring
 from repro.split import Queries
 
@@ -97,8 +97,15 @@ class CDAE:
     n_epochs: Natural = 50
     """As in the authors' program for Yelp. [code]"""
 
+    @property
+    def USER_VECTORS(self) -> bool:  # noqa: N802 - the contract's name; it depends on the variant
+        """Whether scores rest on vectors that only a user's own training rows change."""
+        return self.user_vector and not self.all_items
+
     def epochs(self, train: Interactions, run: Run) -> Iterator["CDAENet"]:
         """Reconstruct every user's row from a corrupted copy, once per epoch."""
+        if not self.all_items:
+            train = with_negatives(train)
         net = CDAENet(train, self).to(run.device)
         optimizer = self._optimizer(net)
         batches = UserRows(train, self.batch_size, run.device)

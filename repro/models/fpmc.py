@@ -27,7 +27,7 @@ from repro.errors import UnsupportedError
 from repro.hyperparameters import Count, Natural, NonNegative
 from repro.interactions import Interactions
 from repro.model import Run
-from repro.nn.batches import Positives, to_device
+from repro.nn.batches import Positives, to_device, with_negatives
 from repro.nn.scoring import known_users, picked, scoring
 from repro.split import Queries
 
@@ -108,6 +108,7 @@ class Transitions:
     def __init__(
         self, train: Interactions, n_negatives: int, batch_size: int, device: torch.device
     ) -> None:
+        train = with_negatives(train)
         second = np.flatnonzero(train.position > 0)
         self.user = to_device(train.user[second], device)
         self.last = to_device(train.item[second - 1], device)

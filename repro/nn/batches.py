@@ -124,11 +124,20 @@ class UserRows:
         return Rows(row, item, start, count, users, self.all.n_items)
 
 
+def with_negatives(train: Interactions) -> Interactions:
+    """Return the rows of the users who lack an item; a user who has all has no negative."""
+    full = train.counts >= train.n_items
+    if full.any():
+        full = train.distinct().counts >= train.n_items
+    return train.where(~full[train.user]) if full.any() else train
+
+
 class Positives:
     """The training pairs, with negatives drawn for them.
 
     A negative is drawn uniformly from the items that the user does not have in training; it may be
-    a held-out item of validation or test, as in the code of NCF and of BPR.
+    a held-out item of validation or test, as in the code of NCF and of BPR. A user who has every
+    item has no negative, and so no pair here.
 
     Parameters
     ----------
@@ -142,16 +151,15 @@ class Positives:
     Raises
     ------
     UnsupportedError
-        If a user has every item.
+        If every user has every item.
     """
 
     def __init__(self, train: Interactions, batch_size: int, device: torch.device) -> None:
-        distinct = train.distinct()
-        full = np.flatnonzero(distinct.counts >= distinct.n_items)
-        if len(full):
+        distinct = with_negatives(train).distinct()
+        if len(train) and not len(distinct):
             raise UnsupportedError(
-                f"user {full[0]} has all {train.n_items:,} items, so there is no negative to draw",
-                "choose a model without negatives, or drop such users in the view",
+                f"every user has all {train.n_items:,} items, so there is no negative to draw",
+                "choose a model without negatives",
             )
         self.user = to_device(distinct.user, device)
         self.item = to_device(distinct.item, device)

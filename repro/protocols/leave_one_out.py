@@ -14,7 +14,8 @@ Every user is in training, so a model may know them. Negatives are drawn uniform
 replacement from items that the user has in neither training, validation nor test; validation has
 its own list. A given list may contain the held-out item itself (156 of 6,040 users in NCF's ML-1M
 files) or another item twice: each item counts once, as in the dictionary of scores of NCF's own
-evaluation.
+evaluation. So does a test row that is repeated. A user whose list holds nothing but the held-out
+item is not asked: the first rank of one says nothing.
 
 Source: He et al. 2017 (NCF), Section 4.1; DAVE, Section 4.1.2, adds the validation item. Ties at
 the latest second are broken by the view's order.
@@ -70,8 +71,10 @@ class LeaveOneOut:
         rng = np.random.default_rng(self.seed)
         train, test = self._test(dataset, rng)
         touched = np.unique(np.concatenate([train.pairs(), test.pairs()]))
+        n_asked = self.negatives
         if self.given_negatives:
-            lists = _padded(*dataset.given("negatives"))
+            [given] = dataset.given("negatives")
+            lists, n_asked = _padded(given), _usual_length(given)
         else:
             lists = self._negatives(test, touched, rng)
         candidates = _beside(test, lists)
@@ -81,8 +84,10 @@ class LeaveOneOut:
             drawn = _one_per_user(train, rng)
             train, valid = train.where(~drawn), train.where(drawn)
             beside = _beside(valid, self._negatives(valid, touched, rng))
-            held = Cases.of(users, train, valid, beside)
-        cases = Cases.of(users, train, test, candidates)
+            why = {"have no training row to hold out": valid.counts == 0}
+            held = Cases.of(users, train, valid, beside, why=why, negatives=self.negatives)
+        why = {"have no test row": test.counts == 0}
+        cases = Cases.of(users, train, test, candidates, why=why, negatives=n_asked)
         return Split(train, held, cases, self._noisy(train, cases))
 
     def _noisy(self, train: Interactions, clean: Cases) -> dict[str, tuple[Cases, ...]]:
@@ -96,7 +101,7 @@ class LeaveOneOut:
                 users = corrupted(train, share, self.noise_kind, rng).rows(clean.queries.user)
                 items = corrupted(by_item, share, self.noise_kind, rng)
                 queries = replace(clean.queries, history=users, item_users=items)
-                draws.append(Cases(queries, clean.targets))
+                draws.append(replace(clean, queries=queries))
             found[f"noise {share:g}"] = tuple(draws)
         return found
 
@@ -105,10 +110,16 @@ class LeaveOneOut:
     ) -> tuple[Interactions, Interactions]:
         """Return the remaining rows, and the held-out ones, one per user."""
         if self.test == "given":
-            train, test = dataset.given("train", "test")
-            if (test.counts > 1).any():
-                raise ReproError(f"{dataset.id} gives a user more than one test item")
-            return train.distinct().without(test), test
+            train, test = (part.distinct() for part in dataset.given("train", "test"))
+            several = np.flatnonzero(test.counts > 1)
+            if len(several):
+                user, n = dataset.user_ids[several[0]], test.counts[several[0]]
+                raise ReproError(
+                    f"{dataset.id} gives {len(several):,} users more than one test item: user "
+                    f"{user} has {n:,}",
+                    "leave-one-out holds out one; given_split takes a test file with several",
+                )
+            return train.without(test), test
         rows = dataset.interactions.distinct()
         if self.test == "latest" and not rows.ordered:
             raise ReproError(
@@ -168,6 +179,11 @@ def _beside(target: Interactions, negatives: IntArray) -> IntArray:
     together[:, 1:][again] = never
     together.sort(axis=1)
     return np.where(together == never, -1, together).astype(np.int32)
+
+
+def _usual_length(lists: Interactions) -> int:
+    """Return the most frequent length of the lists that are not empty."""
+    return int(np.bincount(lists.counts[lists.counts > 0]).argmax()) if len(lists) else 0
 
 
 def _padded(rows: Interactions) -> IntArray:

@@ -77,8 +77,8 @@ class StrongGeneralization:
         number[vocabulary] = np.arange(len(vocabulary), dtype=np.int32)
         return Split(
             _renumbered(train, number, len(vocabulary)),
-            self._cases(_renumbered(rows.rows(valid), number, len(vocabulary)), valid),
-            self._cases(_renumbered(rows.rows(test), number, len(vocabulary)), test),
+            self._cases(rows.rows(valid), valid, number, len(vocabulary)),
+            self._cases(rows.rows(test), test, number, len(vocabulary)),
             users=training,
             items=vocabulary,
         )
@@ -86,8 +86,11 @@ class StrongGeneralization:
     def _generator(self) -> np.random.RandomState:
         return np.random.RandomState(self.seed)
 
-    def _cases(self, rows: Interactions, users: IntArray) -> Cases:
+    def _cases(
+        self, every: Interactions, users: IntArray, number: IntArray, n_items: int
+    ) -> Cases:
         """Draw the rows that must be found; `users` are the original numbers, ascending."""
+        rows = _renumbered(every, number, n_items)
         generator = self._generator()
         asked = np.zeros(len(rows), dtype=bool)
         for user in range(rows.n_users):  # one draw per held-out user, in the notebook's order
@@ -96,14 +99,22 @@ class StrongGeneralization:
                 drawn = generator.choice(n, size=int(self.heldout_share * n), replace=False)
                 asked[rows.offsets[user] + drawn] = True
         unknown: IntArray = np.full(rows.n_users, -1)
-        return Cases.of(unknown, rows.where(~asked), rows.where(asked), original=users)
+        why = {
+            "have no interaction with an item that training knows": rows.counts == 0,
+            f"have fewer than {MIN_TO_DRAW} interactions, all of which are given": rows.counts
+            < MIN_TO_DRAW,
+        }
+        lost = len(every) - len(rows)
+        return Cases.of(
+            unknown, rows.where(~asked), rows.where(asked), original=users, why=why, lost=lost
+        )
 
 
 def _given(dataset: Dataset) -> Split:
     """Return the split in the archive; items keep their numbers."""
 
     def cases(history: Interactions, targets: Interactions) -> Cases:
-        users = np.unique(targets.user)
+        users = np.union1d(history.user, targets.user)
         unknown: IntArray = np.full(len(users), -1)
         return Cases.of(unknown, history.rows(users), targets.rows(users), original=users)
 

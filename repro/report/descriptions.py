@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from textwrap import fill, indent
 from typing import Any
 
@@ -13,20 +14,42 @@ from tabulate import tabulate
 from repro.data import cache, manifest, prepare, views
 from repro.data.manifest import Manifest, Step
 from repro.errors import unknown
+from repro.experiment import canonical, protocol_spec
 from repro.papers import library
 from repro.papers.paper import Paper
 from repro.plugins import MODELS, PROTOCOLS, Plugin
-from repro.report import tables
+from repro.report import splits, tables
 from repro.report.explanations import source
 from repro.report.tables import WIDTH
 from repro.results import verdicts
 from repro.results.checking import Checked
+from repro.runs import records
 from repro.runs.leftovers import Leftover
+from repro.split import SplitSummary
 from repro.text import one_line, visible
 
 
-def paper(found: Paper, number: str | None = None) -> str:
-    """Return a paper: what it is, its views, and its tables (or one of them) as printed."""
+def asked(found: Paper, runs: Path) -> dict[str, SplitSummary]:
+    """Return what each view of a paper asks, by key, as far as records in a folder tell."""
+    known: dict[tuple[str, str], SplitSummary] = {}
+    for record in sorted(records.load_all(runs), key=lambda one: one.began):
+        if record.split and not record.experiment.smoke:
+            made = record.experiment
+            known[made.dataset, canonical(made.protocol.as_json())] = record.split
+    places = {
+        key: (view.dataset or "", canonical(protocol_spec(view.protocol, key).as_json()))
+        for key, view in found.views.items()
+        if view.protocol
+    }
+    return {key: known[place] for key, place in places.items() if place in known}
+
+
+def paper(found: Paper, number: str | None = None, runs: Path | None = None) -> str:
+    """Return a paper: what it is, its views, and its tables (or one of them) as printed.
+
+    With a folder of runs, also what its views ask, as far as records tell.
+    """
+    known = asked(found, runs) if runs else {}
     about = found.about
     parts = [one_line(about.title), one_line(f"{about.authors}, {about.venue}")]
     parts += [one_line(about.url), ""]
@@ -40,19 +63,23 @@ def paper(found: Paper, number: str | None = None) -> str:
         parts.append(one_line(line + (f", {how}({settings})" if how else "")))
         notes = [view.note, view.blocked and f"blocked: {view.blocked}"]
         parts += [indent(text, "    ") for text in tables.bullets(filter(None, notes))]
+        if key in known:
+            parts.append(indent(splits.text(known[key]), "    "))
     for table in [number] if number else found.tables:
         parts += ["", tables.published(found, table)]
     return "\n".join(parts)
 
 
-def paper_json(found: Paper, number: str | None = None) -> str:
+def paper_json(found: Paper, number: str | None = None, runs: Path | None = None) -> str:
     """Return a paper as its file has it, with every default filled in, as JSON."""
+    known = asked(found, runs) if runs else {}
     chosen = [number] if number else list(found.tables)
     content = {
         "paper": found.about.model_dump(),
         "views": {key: view.model_dump() for key, view in found.views.items()},
         "tables": {n: found.table(n).model_dump() for n in chosen},
         "figures": {} if number else {n: one.model_dump() for n, one in found.figures.items()},
+        "splits": {key: asdict(split) for key, split in known.items()},
         "claims": [one.model_dump() for one in found.claims if number in (None, *one.rests_on())],
     }
     return json.dumps(content, indent=1)
@@ -222,11 +249,17 @@ def kinds(name: str, kind: str | None = None) -> list[str]:
     return found
 
 
-def described(name: str, kind: str, table: str | None = None, as_json: bool = False) -> str:
-    """Return what a name of a kind stands for, as text or as JSON."""
+def described(
+    name: str,
+    kind: str,
+    table: str | None = None,
+    as_json: bool = False,
+    runs: Path | None = None,
+) -> str:
+    """Return what a name of a kind stands for, as text or as JSON; `runs` is as in `paper`."""
     if kind == "paper":
         found = library.load(name)
-        return paper_json(found, table) if as_json else paper(found, table)
+        return (paper_json if as_json else paper)(found, table, runs)
     if kind == "dataset":
         archive = manifest.load(name)
         return dataset_json(archive) if as_json else dataset(archive)

@@ -36,6 +36,7 @@ from repro.results.summary import Summary
 from repro.results.verdicts import ComparedCell
 from repro.runs.dry_run import DryRun
 from repro.runs.status import State
+from repro.split import SplitSummary
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class ShownPaper:
     """By printed number."""
     figures: dict[str, Figure]
     """By printed number; empty where one table is asked for."""
+    splits: dict[str, SplitSummary]
+    """By key of a view: what it trains on and what it asks, as far as records tell."""
     claims: list[Claim]
     """Those that rest on the table, where one is asked for."""
 

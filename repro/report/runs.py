@@ -10,6 +10,7 @@ from tabulate import tabulate
 
 from repro.errors import ReproError, UnsupportedError, size
 from repro.experiment import Spec
+from repro.report import splits
 from repro.text import one_line
 
 if TYPE_CHECKING:  # measuring loads torch, and progress bars need only `duration`
@@ -72,6 +73,12 @@ def planned(run: PlannedRun) -> str:
         _line("", f"{Spec(**run.model).title()}, select {run.select}"),
     ]
     return "\n".join(lines)
+
+
+def asked(run: PlannedRun) -> str:
+    """Return what a run that has no record asks; "" if that is not known."""
+    known = [] if run.record or run.split is None else splits.text(run.split).splitlines()
+    return "\n".join(_line("", line) for line in known)
 
 
 def time_of(run: PlannedRun) -> str:

@@ -42,6 +42,8 @@ def _marks(latest: list[Record]) -> str:
         "t": latest[0].experiment.selection.cases == "test",
         "e": any(record.experiment.external for record in latest),
         "c": any(record.constant > 0 for record in latest),
+        "f": any(record.split is not None and record.split.test.is_short for record in latest),
+        "n": any(record.untrained > 0 for record in latest),
         "d": any(record.dirty or record.outdated for record in latest),
         "s": latest[0].experiment.smoke,
     }

@@ -17,6 +17,7 @@ VERDICTS = {
     "lower": "our run is lower than published",
     "undecided": "our run differs, and how much chance could explain is unknown, as with one seed",
     "collapsed": "our run scores all items alike for some users; it is not judged",
+    "easier": "our run ranks among fewer candidates than were asked for; it is not judged",
     "misprint": "the printed number cannot be this row's result; our run is not judged by it",
     "ours": "nothing to compare with: a row or a view that the paper lacks, or a shorter run",
     "unrun": "no record yet; the reason is printed",
@@ -60,7 +61,8 @@ def judge(
     n_users : int, optional
         Test users.
     marks : str
-        Of our runs; a smoke run and a collapsed one are not judged.
+        Of our runs; a smoke run and a collapsed one are not judged, nor is one with fewer
+        candidates than asked for.
     """
     if not seeds and entry.added:
         return Judged("ours")
@@ -84,7 +86,9 @@ def judge(
     which = "higher" if off.value > 0 else "lower"
     tolerance = cell.tolerance
     verdict, reason = "undecided", f"{which} {by}: {_why_undecided(off)}"
-    if "c" in marks:
+    if "f" in marks:
+        verdict, reason = "easier", "ranked among fewer candidates than were asked for"
+    elif "c" in marks:
         verdict, reason = "collapsed", "all items score the same for some users"
     elif Decimal(repr(abs(off.value))) <= unit_in(cell.published) / 2:
         verdict, reason = "exact", ""

@@ -37,7 +37,8 @@ def leaders(cells: Iterable[ComparedCell]) -> Leaders | None:
     In an added view two of them must be the paper's.
 
     A frozen number is used where there is no record. Smoke runs do not count, nor does a row that
-    was run on other data than its group, for fewer epochs than the table says, or collapsed.
+    was run on other data than its group, for fewer epochs than the table says, among fewer
+    candidates than asked for, or collapsed.
 
     Parameters
     ----------
@@ -78,7 +79,7 @@ def leaders(cells: Iterable[ComparedCell]) -> Leaders | None:
 
 def _counts(cell: ComparedCell) -> bool:
     marks = cell.reference_marks if cell.ours is None else cell.marks
-    apart = set("acs") & set(marks) or cell.shortened
+    apart = set("acfs") & set(marks) or cell.shortened
     return not apart and cell.metric not in STATISTICS
 
 

@@ -111,7 +111,7 @@ def _readings(metric: str, width: int, cutoffs: Sequence[int]) -> list[tuple[_Ki
         if name != family:
             found.append(("formula", f"{name}@{k}", _named(f"{name}@{k}")))
     for other in sorted({k - 1, k + 1, *cutoffs, 1, 5, 10, 20, 50, 100} - {k}):
-        if 1 <= other <= min(width, metrics.DEPTH):
+        if 1 <= other <= width:
             found.append(("cut-off", f"{family}@{other}", _named(f"{family}@{other}")))
     if family == "ndcg":
         found.append(("denominator", "DCG over the ideal of all targets", _ideal_of_all(k)))

@@ -24,6 +24,8 @@ MARKS = {
     "e": "scores of another program, from a file, whose sha256 is printed",
     "a": "run on another view of the data than its column group, as the row's note says",
     "c": "scores are constant for some users",
+    "f": "ranked among fewer candidates than the protocol asks for",
+    "n": "some test users have no training row, and vectors that were not trained score them",
     "d": "the code differed from its commit, changed after an interruption, or your own plug-in "
     "has changed since",
     "s": "smoke: toy data, two epochs",

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from repro import paths
+from repro.errors import ReproError
 from repro.experiment import Spec
 from repro.runs import estimate, records, status
 from repro.runs.asked import Asked
 from repro.runs.estimate import Estimate
+from repro.runs.execute import split_of
 from repro.runs.plan import Job, lacking, plan
 from repro.runs.records import Records
 from repro.runs.settings import How, Settings
+from repro.split import SplitSummary
 from repro.training import checkpoints
 
 BUSY = 0.5
@@ -56,6 +60,8 @@ class PlannedRun:
     memory_bytes: dict[str, int] | None = None
     """About how much memory it takes at its peak, where its model says so: "process", and "device"
     if it trains on a GPU."""
+    split: SplitSummary | None = None
+    """What it trains on and what it asks; null if that is not known."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,7 @@ def dry_run(
     busy_threads, processors = estimate.load()
     runs = []
     for job in jobs:
-        run = _planned(job, done.get(job.label))
+        run = clock.split(_planned(job, done.get(job.label)), job, every)
         fault = damaged.get(job.id) if damaged and job.digest else None
         if begin:
             begin(run)
@@ -167,6 +173,17 @@ class _Clock:
         self._settings, self._missing, self._force = settings, missing, force
         self._measured: dict[tuple[str, int, int], Estimate | str] = {}
         self._memory: dict[str, dict[str, int] | None] = {}
+
+    def split(self, run: PlannedRun, job: Job, every: Records) -> PlannedRun:
+        """Return a run with what it asks: its record tells, or the data if that is in the cache."""
+        if run.record:
+            [known] = [one.split for one in every if one.id == run.record] or [None]
+            return replace(run, split=known)
+        if job.experiment.dataset in self._missing:
+            return run
+        with suppress(ReproError):  # `measure` comes here, too, and says what is wrong
+            return replace(run, split=split_of(job).summary)
+        return run
 
     def time(self, job: Job) -> Estimate | str:
         """Return how long a job takes, or why that is unknown."""

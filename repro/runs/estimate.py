@@ -26,7 +26,7 @@ from repro.runs.machine import chosen_device
 from repro.runs.plan import Job
 from repro.runs.settings import Settings
 from repro.split import Cases, Split
-from repro.training.fit import check_users
+from repro.training.fit import check_cases, check_users
 from repro.training.progress import Progress
 from repro.training.ranking import rank
 
@@ -227,6 +227,7 @@ def _measured(job: Job, settings: Settings, seconds: float, reached: tuple[int, 
     device = chosen_device(settings.device, settings.threads, settings.deterministic)
     split = split_of(job)
     model, name = model_of(job), job.experiment.model.name
+    check_cases(split, job.experiment.selection)
     check_users(model, split, name)
     if settings.memory_check:
         memory.check(model, name, split.train, device)

@@ -28,7 +28,7 @@ from repro.runs.records import Failure, Record
 from repro.runs.settings import Report, Settings
 from repro.split import Split, Splitter
 from repro.training import checkpoints
-from repro.training.fit import fit
+from repro.training.fit import fit, untrained
 from repro.training.outcome import Outcome
 from repro.training.progress import Progress
 from repro.training.ranking import Ranking
@@ -242,6 +242,8 @@ def _trained(
         results=outcome.results,
         curve=outcome.curve,
         cases=split.test.digest(),
+        split=split.summary,
+        untrained=untrained(model, split),
         attempts=outcome.attempts,
         peak_bytes=machine.peak(device),
         folder=folder,

@@ -24,6 +24,7 @@ from repro.runs.arrays import UNREADABLE, unpackbits, unpacked
 from repro.runs.lists import Lists
 from repro.runs.provenance import n_sources, plugins
 from repro.runs.sealed import REMEDY, opened
+from repro.split import SplitSummary
 
 FILE = "record.json"
 HITS = "hits.npz"
@@ -103,6 +104,10 @@ class Record:
     """Digest of the test cases: records that share it were asked the same of the same users."""
     attempts: list[Facts] = field(default_factory=list)
     """Each start, the first and one after every interruption: code, device and time."""
+    split: SplitSummary | None = None
+    """What was trained on and what was asked; None for a record from before it was noted."""
+    untrained: int = 0
+    """Test users without a training row whom the model scored from vectors of their own."""
     peak_bytes: dict[str, int] = field(default_factory=dict)
     """The most memory that the last attempt held, of the "process" and on the "device"."""
     external: Facts = field(default_factory=dict)
@@ -168,9 +173,13 @@ class Record:
     def has(self, metric: str) -> bool:
         """Return whether the record knows a metric.
 
-        It does not where every metric has its own best epoch, and the run did not follow this one.
+        It does not where every metric has its own best epoch, and the run did not follow this one;
+        nor where the metric needs more ranks than were kept.
         """
-        return metric in self.results or not self.experiment.selection.each
+        if metric in self.results:
+            return True
+        deep = metrics.parse(metric)[1] > metrics.depth(self.results)
+        return not (deep or self.experiment.selection.each)
 
     def holds(self, need: Need) -> bool:
         """Return whether the record has what a figure needs."""
@@ -187,7 +196,7 @@ class Record:
         """Return a test metric; one that the run was not asked for, from the hits."""
         if metric in self.results:
             return self.results[metric]
-        assert self.has(metric), f"run {self.id} did not follow {metric}"
+        assert self.has(metric), f"run {self.id} did not follow {metric}, or not so deep"
         if metric not in self._from_hits:
             values = self.per_user(metric)
             error = metrics.standard_error(values)

@@ -44,6 +44,7 @@ from repro.runs.record import (
 )
 from repro.runs.sealed import damaged, later, opened, read_object, sealed
 from repro.runs.verify import off_curve
+from repro.split import SplitSummary
 from repro.training import checkpoints
 
 __all__ = [
@@ -175,6 +176,7 @@ def _content(record: Record) -> dict[str, Any]:
     return {key: value for key, value in own.items() if key not in left_out} | {
         "experiment": record.experiment.as_json(),
         "results": {k: asdict(v) for k, v in record.results.items()},
+        "split": record.split and asdict(record.split),
     }
 
 
@@ -302,6 +304,7 @@ def _summary(folder: Path) -> list[Any]:
     own = {name: getattr(record, name) for name in _LISTED}
     own["experiment"] = seedless, record.experiment.seed
     own["results"] = {name: list(vars(one).values()) for name, one in record.results.items()}
+    own["split"] = record.split and asdict(record.split)
     return [record.dirty, *own.values()]
 
 
@@ -314,6 +317,7 @@ def _listed(folder: Path, entry: list[Any], known: dict[str, Experiment]) -> Rec
         known[seedless] = Experiment.from_json(json.loads(seedless))
     own["experiment"] = known[seedless].of_seed(seed)
     own["results"] = {name: Result(*result) for name, result in own["results"].items()}
+    own["split"] = own["split"] and SplitSummary.from_json(own["split"])
     record = object.__new__(Record)  # the index was made from checked records
     vars(record).update(own, folder=folder, dirty=dirty)
     return record

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from repro.errors import ReproError
-from repro.metrics import Result, parse
+from repro.metrics import Result, depth, parse
 from repro.runs.settings import Report
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def fit(
     return Fitted(*shown, outcome.scorer)
 
 
-def rank(scorer: Scorer, cases: Cases) -> Ranking:
+def rank(scorer: Scorer, cases: Cases, *, depth: int = 0) -> Ranking:
     """Rank the items for every case, as for the numbers of every table.
 
     Parameters
@@ -137,10 +137,12 @@ def rank(scorer: Scorer, cases: Cases) -> Ranking:
         (B, C) where the queries have candidates; see `repro.model.Scorer`.
     cases : Cases
         ``split.test`` or ``split.valid``.
+    depth : int
+        How many ranks to keep, where that is more than 100: as many as the deepest cut-off.
     """
     from repro.training.ranking import rank as ranked
 
-    return ranked(scorer, cases, type(scorer).__name__)
+    return ranked(scorer, cases, type(scorer).__name__, depth=depth)
 
 
 def evaluate(
@@ -157,8 +159,9 @@ def evaluate(
     metrics : str or iterable of str
         What to measure: "ndcg@100".
     """
-    ranking = rank(scorer, cases)
-    return {name: ranking.value(name) for name in _named(metrics)}
+    asked = _named(metrics)
+    ranking = rank(scorer, cases, depth=depth(asked))
+    return {name: ranking.value(name) for name in asked}
 
 
 def _named(metrics: str | Iterable[str]) -> tuple[str, ...]:

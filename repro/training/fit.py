@@ -18,7 +18,7 @@ import torch
 
 from repro.errors import ReproError, UnsupportedError
 from repro.experiment import Selection
-from repro.metrics import Result
+from repro.metrics import Result, depth
 from repro.model import Composite, Embedding, Model, Scorer
 from repro.split import Split
 from repro.training.outcome import Outcome
@@ -71,7 +71,8 @@ def fit(
     UnsupportedError
         If the model cannot serve the split.
     ReproError
-        If `select` needs validation cases and the protocol has none, or training diverged.
+        If `select` needs validation cases and the protocol has none, if no case can be answered
+        from what was trained on, or training diverged.
     """
     rule = Selection.of(select)
     if rule.cases == "valid" and split.valid is None:
@@ -79,6 +80,7 @@ def fit(
             f"select = '{select}' needs validation cases, and this protocol holds out none",
             "select = 'last', or give the protocol a validation part",
         )
+    check_cases(split, rule)
     check_users(model, split, name)
     ranking = progress.outcome.ranking
     if keep_lists and ranking is not None and ranking.items is None:
@@ -111,9 +113,12 @@ def _followed(
     """Return the metrics of every evaluation: those asked for, and those of earlier attempts.
 
     A checkpoint is discarded if it lacks a metric of the curve, or with "test:each" any metric: the
-    beginning of that metric's curve, or its best epoch, cannot be recovered.
+    beginning of that metric's curve, or its best epoch, cannot be recovered. So is one that keeps
+    fewer ranks than a metric needs.
     """
-    if {*curve, *(metrics if rule.each else ())} - set(progress.outcome.followed):
+    known = progress.outcome.followed
+    deeper = depth([*metrics, *curve]) > depth(known)
+    if deeper or {*curve, *(metrics if rule.each else ())} - set(known):
         progress.begin_anew()
     outcome = progress.outcome
     followed = tuple(dict.fromkeys([*metrics, *curve, *outcome.followed]))
@@ -154,6 +159,42 @@ def check_users(model: Model, split: Split, name: str) -> None:
             f"{name} knows only the users of its training data, and this protocol asks for others",
             "choose a model that scores from a history",
         )
+    if untrained(model, split) == len(split.test):
+        raise UnsupportedError(
+            f"{name} has a vector for each user, and no test user has a training row to train it",
+            "choose a model that scores from a history",
+        )
+
+
+def untrained(model: Model, split: Split) -> int:
+    """Return how many test users a model scores from vectors of which no row has been trained."""
+    own = getattr(model, "KNOWN_USERS_ONLY", False) or getattr(model, "USER_VECTORS", False)
+    user = split.test.queries.user
+    return int((split.train.counts[user[user >= 0]] == 0).sum()) if own else 0
+
+
+def check_cases(split: Split, rule: Selection) -> None:
+    """Raise ReproError if nothing that was trained on tells anything of the cases that count."""
+    asked = {"test": split.summary.test}
+    if rule.cases == "valid" and split.summary.valid:
+        asked["validation"] = split.summary.valid
+    for kind, cases in asked.items():
+        if not cases.users:
+            why = "; ".join(f"{n:,} {reason}" for reason, n in cases.dropped.items())
+            raise ReproError(
+                f"no user has a target: of {cases.of:,} {kind} users {why or 'none is asked'}",
+                "check the minimum counts of the protocol, and the steps of the view",
+            )
+        if cases.unknown_targets == cases.targets:
+            raise ReproError(
+                f"all {cases.targets:,} targets of the {kind} are items that no training row has",
+                "are the items of both files numbered alike?",
+            )
+        if cases.without_history == cases.without_training == cases.users:
+            raise ReproError(
+                f"none of the {cases.users:,} {kind} users has a training row, or a history",
+                "are the users of both files numbered alike?",
+            )
 
 
 def _embeddings(scorer: Scorer) -> dict[str, torch.Tensor]:
@@ -172,7 +213,10 @@ def _parts(scorer: Scorer, split: Split, metrics: tuple[str, ...]) -> dict[str, 
         return {}
     assert isinstance(scorer, Composite)
     with torch.random.fork_rng():
-        rankings = {key: rank(part, split.test, key) for key, part in scorer.parts().items()}
+        rankings = {
+            key: rank(part, split.test, key, depth=depth(metrics))
+            for key, part in scorer.parts().items()
+        }
     return {key: {name: r.value(name) for name in metrics} for key, r in rankings.items()}
 
 
@@ -183,7 +227,8 @@ def _others(
     with torch.random.fork_rng():
         torch.manual_seed(seed)  # when they are ranked depends on the clock
         rankings = {
-            key: [rank(scorer, one, name) for one in cases] for key, cases in split.others.items()
+            key: [rank(scorer, one, name, depth=depth(metrics)) for one in cases]
+            for key, cases in split.others.items()
         }
     return {
         key: {metric: float(np.mean([r.value(metric) for r in found])) for metric in metrics}
@@ -196,10 +241,11 @@ def _look(
 ) -> tuple[Ranking, dict[str, Any]]:
     """Return the ranking of the test cases, and the metrics of all cases for the curve."""
     metrics = dict.fromkeys(wanted)
+    kept = depth(wanted)
     with torch.random.fork_rng():  # a scorer that samples must not change the training to come
-        test = rank(scorer, split.test, name, keep_items=keep_lists)
+        test = rank(scorer, split.test, name, keep_items=keep_lists, depth=kept)
         look = {"test": {metric: test.value(metric) for metric in metrics}}
         if split.valid:
-            valid = rank(scorer, split.valid, name)
+            valid = rank(scorer, split.valid, name, depth=kept)
             look["valid"] = {metric: valid.value(metric) for metric in metrics}
     return test, look

@@ -41,6 +41,8 @@ class Ranking:
         Share of users for whom all items have the same score.
     items : int array, shape (U, K), optional
         The item at each rank, -1 where there is none; if they were to be kept.
+    depth : int
+        How many ranks were kept of more; 0: all.
     """
 
     hits: metrics.Hits
@@ -48,19 +50,40 @@ class Ranking:
     tie_size: float
     constant: float
     items: IntArray | None = None
+    depth: int = 0
 
     def value(self, metric: str) -> float:
         """Return a metric's mean over users."""
-        return float(metrics.per_user(metric, self.hits, self.n_targets).mean())
+        return float(self.per_user(metric).mean())
 
     def standard_error(self, metric: str) -> float | None:
         """Return the standard error of a metric's mean over users."""
-        return metrics.standard_error(metrics.per_user(metric, self.hits, self.n_targets))
+        return metrics.standard_error(self.per_user(metric))
+
+    def per_user(self, metric: str) -> metrics.Values:
+        """Return a metric of every user.
+
+        Raises
+        ------
+        ReproError
+            If its cut-off is deeper than the ranks that were kept.
+        """
+        if self.depth and metrics.parse(metric)[1] > self.depth:
+            raise ReproError(
+                f"{metric} needs more than the {self.depth:,} ranks that were kept",
+                "name it when you fit or rank",
+            )
+        return metrics.per_user(metric, self.hits, self.n_targets)
 
 
 @torch.no_grad()
 def rank(
-    scorer: Scorer, cases: Cases, name: str = "the model", *, keep_items: bool = False
+    scorer: Scorer,
+    cases: Cases,
+    name: str = "the model",
+    *,
+    keep_items: bool = False,
+    depth: int = 0,
 ) -> Ranking:
     """Rank items for every case, and mark the targets among them.
 
@@ -81,24 +104,29 @@ def rank(
         The model's name, for messages.
     keep_items : bool
         Keep the ranked items themselves.
+    depth : int
+        How many ranks to keep, where that is more than `repro.metrics.DEPTH`.
 
     Raises
     ------
     ReproError
-        If a score is not a number, or there is no case.
+        If a score is not a number or positive infinity, if scores are no tensor of the shape that
+        was asked for, or if there is no case.
     """
     if not len(cases):
         raise ReproError("no user has a target", "check the minimum counts of the protocol")
     hits, items, tied, constant = [], [], 0.0, 0
+    kept = max(DEPTH, depth)
     for index in _batches(len(cases), cases.targets.n_items):
         queries, targets = cases.queries.rows(index), cases.targets.rows(index)
         if queries.candidates is None:
-            found = _rank_all(scorer.score(queries), queries.history, targets, index, name)
+            scores = _sound(scorer.score(queries), (len(queries), targets.n_items), name)
+            found = _rank_all(scores, queries.history, targets, index, kept, name)
         else:
             found = _rank_candidates(scorer, queries, queries.candidates, targets, name)
         hits.append(found[0].cpu().numpy())
         if keep_items:
-            items.append(found[3].to(torch.int32).cpu().numpy())
+            items.append(found[3][:, :kept].to(torch.int32).cpu().numpy())
         tied += float(found[1].sum())
         constant += int(found[2].sum())
     n_users = len(cases)
@@ -108,6 +136,7 @@ def rank(
         tied / n_users,
         constant / n_users,
         np.concatenate(items) if keep_items else None,
+        kept if cases.queries.candidates is None and kept < cases.targets.n_items else 0,
     )
 
 
@@ -115,20 +144,38 @@ _Found = tuple[Tensor, Tensor, Tensor, Tensor]
 """Hits (B, K); tied items (B,); whether all scores are equal (B,); items (B, K), -1 where none."""
 
 
+def _sound(scores: object, asked: tuple[int, ...], name: str) -> Tensor:
+    """Return what a scorer gave, as floating-point numbers of the shape that was asked for."""
+    if not isinstance(scores, Tensor):
+        raise ReproError(
+            f"{name} gave scores of type {type(scores).__name__}, not a torch.Tensor",
+            "torch.from_numpy makes one of an array",
+        )
+    if scores.shape != asked:
+        raise ReproError(
+            f"{name} gave scores of shape {tuple(scores.shape)}, not {asked}",
+            "a row for each query, and a column for each item, or for each candidate if there are "
+            "some",
+        )
+    return scores if scores.is_floating_point() else scores.double()  # whole numbers, to mask some
+
+
 def _rank_all(
-    scores: Tensor, history: Interactions, targets: Interactions, users: IntArray, name: str
+    scores: Tensor,
+    history: Interactions,
+    targets: Interactions,
+    users: IntArray,
+    depth: int,
+    name: str,
 ) -> _Found:
     """Rank every item that is not in the history; `users` are their numbers among all cases."""
     n_items = targets.n_items
-    asked = targets.n_users, n_items
-    assert scores.shape == asked, f"{name}: scores of shape {tuple(scores.shape)}, not {asked}"
     device = scores.device
     scores[to_device(history.user, device), to_device(history.item, device)] = -torch.inf
-    depth = min(DEPTH, n_items)
+    depth = min(depth, n_items)
     beyond = min(depth + 1, n_items)  # one more shows whether a tie crosses the last rank
     value, item = scores.topk(beyond, dim=1)  # (B, K + 1); a NaN counts as the largest
-    if bool(value.isnan().any()):
-        raise _not_a_number(name)
+    _check_numbers(value, name)
 
     # topk breaks ties arbitrarily; sorted by number, then stably by score, the lower number wins
     item, order = item.sort(dim=1)
@@ -184,14 +231,11 @@ def _rank_candidates(
     """Rank the candidates; a target comes after all others with its score."""
     present = torch.from_numpy(candidates >= 0)
     asked = replace(queries, candidates=np.maximum(candidates, 0))
-    scores = scorer.score(asked)
-    shape, due = tuple(scores.shape), candidates.shape
-    assert shape == due, f"{name}: scores of shape {shape}, not {due}"
+    scores = _sound(scorer.score(asked), candidates.shape, name)
     device = scores.device
     present = present.to(device)
     scores = scores.masked_fill(~present, -torch.inf)
-    if bool(scores.isnan().any()):
-        raise _not_a_number(name)
+    _check_numbers(scores, name)
     row = torch.arange(len(scores), device=device)[:, None]
     item = to_device(candidates, device)
     target = _is_in(row * targets.n_items + item, targets) & present
@@ -209,7 +253,7 @@ def _rank_candidates(
     tied = n_same / target.sum(dim=1).clamp(min=1)
     highest = scores.amax(dim=1)
     constant = highest == scores.masked_fill(~present, torch.inf).amin(dim=1)
-    return hits, tied, constant, at_place.gather(1, order)[:, :DEPTH]
+    return hits, tied, constant, at_place.gather(1, order)
 
 
 def _is_in(pairs: Tensor, targets: Interactions) -> Tensor:
@@ -226,8 +270,11 @@ def _batches(n_users: int, n_items: int) -> Iterator[IntArray]:
         yield np.arange(start, min(start + size, n_users))
 
 
-def _not_a_number(name: str) -> ReproError:
-    return ReproError(
-        f"{name} gave a score that is not a number",
-        "its training has diverged; a lower learning rate may help",
-    )
+def _check_numbers(scores: Tensor, name: str) -> None:
+    """Raise if a score is no number, or infinite; -inf is how a model rules an item out."""
+    for fault, what in ((scores.isnan(), "not a number"), (scores == torch.inf, "infinite")):
+        if bool(fault.any()):
+            raise ReproError(
+                f"{name} gave a score that is {what}",
+                "its training has diverged; a lower learning rate may help",
+            )

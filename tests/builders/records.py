@@ -21,6 +21,7 @@ from repro.runs import records, sealed
 from repro.runs.asked import Asked
 from repro.runs.plan import plan
 from repro.runs.records import Record
+from repro.split import CasesSummary, SplitSummary
 
 EASE = Experiment(
     dataset="toy/split",
@@ -45,6 +46,12 @@ def record(experiment: Experiment = EASE, *, digest: str = "d", **changed: Any) 
         "curve": [],
     }
     return Record(experiment=experiment, digest=digest, **(plain | changed))
+
+
+def asking(negatives: float, of: int | None) -> SplitSummary:
+    """Return a split of four users, each with so many negatives of those asked for."""
+    test = CasesSummary(4, 5, {"have no test row": 1}, 0, 0, 4, 0, 0, 0, False, of, negatives, 9, 0)
+    return SplitSummary(4, 10, 20, 0, test, None)
 
 
 def frozen_row(value: float = 0.5, row: str = "EASE", **changed: Any) -> Frozen:

@@ -21,12 +21,15 @@ Lists = list[list[int]]
 seeds = st.integers(0, 1000)
 shares = st.sampled_from([0.1, 0.2, 0.5])
 lists_of_items = st.lists(
-    st.lists(st.integers(0, N_ITEMS - 1), min_size=3, unique=True), min_size=1, max_size=6
+    st.lists(st.integers(0, N_ITEMS - 1), min_size=3, max_size=N_ITEMS - 1, unique=True),
+    min_size=1,
+    max_size=6,
 )
+"""Every user lacks an item: else a target may stand alone, and the user is not asked."""
 leave_one_out = st.builds(
     LeaveOneOut,
     test=st.sampled_from(["latest", "random"]),
-    negatives=st.integers(0, N_ITEMS + 1),
+    negatives=st.integers(1, N_ITEMS + 1),
     validation=st.booleans(),
     seed=seeds,
 )

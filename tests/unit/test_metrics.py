@@ -168,7 +168,14 @@ def test_a_name_that_is_no_metric_is_an_error_that_helps(
     assert hint in error.value.hint
 
 
-def test_a_metric_deeper_than_the_kept_ranks_is_refused() -> None:
-    assert metrics.parse("recall@100")[1] == metrics.DEPTH
-    with pytest.raises(ReproError, match=r"'recall@101' needs more than the 100 ranks"):
-        metrics.parse("recall@101")
+def test_a_cut_off_may_be_as_deep_as_a_catalogue_and_no_deeper() -> None:
+    assert metrics.parse("recall@200")[1] == 200
+    assert metrics.parse("recall@10000000")[1] == metrics.DEEPEST
+    for beyond in ("10000001", "9" * 5000):
+        with pytest.raises(ReproError, match=r"the cut-off of metric 'recall@\d+' is above"):
+            metrics.parse(f"recall@{beyond}")
+
+
+def test_as_many_ranks_are_kept_as_the_deepest_cut_off_needs() -> None:
+    assert metrics.depth([]) == metrics.depth(["ndcg@10"]) == metrics.DEPTH
+    assert metrics.depth(["ndcg@10", "recall@200", "mrr@150"]) == 200

@@ -689,6 +689,11 @@ def test_lists_of_negatives_give_a_row_each_without_the_held_out_item(tmp_path: 
         assert pairs(rows) == [(0, 1064), (0, 174), (2, 174)]
 
 
+def test_a_list_of_negatives_that_is_repeated_counts_once(tmp_path: Path) -> None:
+    path = written(tmp_path, "(0,25)\t7\t8\n(1,3)\t7\t7\n(0,25)\t7\t8\n")
+    assert pairs(read_negatives(path)) == [(0, 7), (0, 8), (1, 7), (1, 7)]
+
+
 @pytest.mark.parametrize(
     "bad",
     [

@@ -129,6 +129,7 @@ def test_random_ties_follow_neither_the_file_nor_the_items() -> None:
         ("first appearance", [30, 10, 20, 40]),
         ("ascending", [10, 20, 30, 40]),
         ("from one", list(range(1, 41))),
+        ("from zero", list(range(41))),
     ],
 )
 def test_items_are_numbered(by: str, numbers: list[int]) -> None:
@@ -174,6 +175,36 @@ def test_text_items_cannot_be_numbers_from_one() -> None:
         STEPS["number_items"](rows, "from one")
 
 
+@pytest.mark.parametrize(
+    ("item", "by", "remedy"),
+    [(0, "from one", "from zero"), (-1, "from zero", "ascending"), (-1, "from one", "ascending")],
+)
+def test_an_item_before_the_first_number_names_a_way_that_fits(
+    item: int, by: str, remedy: str
+) -> None:
+    rows = Rows.of(np.array([1, 1]), np.array([item, 2]))
+    with pytest.raises(ReproError, match=f"there is an item {item}") as error:
+        STEPS["number_items"](rows, by)
+    assert f"'{remedy}'" in error.value.hint
+
+
+def test_a_catalogue_is_at_least_as_large_as_its_items() -> None:
+    counted = STEPS["number_items"](TEN, "from zero")
+    for n_items in (41, 60):
+        whole = STEPS["catalogue"](counted, n_items).vocabulary
+        assert whole is not None
+        assert whole.tolist() == list(range(n_items))
+    with pytest.raises(ReproError, match="catalogue = 40, and there is an item 40"):
+        STEPS["catalogue"](counted, 40)
+
+
+@pytest.mark.parametrize("by", ["", "ascending", "first appearance"])
+def test_a_catalogue_needs_items_that_are_numbers(by: str) -> None:
+    rows = STEPS["number_items"](TEN, by) if by else TEN
+    with pytest.raises(ReproError, match="needs items that are numbered from zero or one"):
+        STEPS["catalogue"](rows, 60)
+
+
 def test_an_item_far_too_large_to_be_a_number_from_one_is_an_error() -> None:
     rows = Rows.of(np.array([1, 1]), np.array([1, 2**50]))
     with pytest.raises(ReproError, match="from one"):
@@ -184,7 +215,7 @@ def test_an_item_far_too_large_to_be_a_number_from_one_is_an_error() -> None:
     ("step", "argument", "known"),
     [
         ("order", "newest first", "time; time, random ties; oldest first; file"),
-        ("number_items", "random", "first appearance; ascending; from one"),
+        ("number_items", "random", "first appearance; ascending; from zero; from one"),
         ("distinct", "frist", "first; last"),
     ],
 )

@@ -276,15 +276,71 @@ steps  = [{ order = "time" }]
     assert pairs(built.parts["test"]) == [(0, 1), (1, 2)]
 
 
+def of_parts(**changed: str) -> dict[str, str]:
+    files = {"train.csv": TRAIN, "valid.csv": VALID, "test.csv": TEST, "negatives.txt": NEGATIVES}
+    return files | {f"{name.replace('_', '.')}": text for name, text in changed.items()}
+
+
 def test_an_item_of_a_part_that_the_whole_lacks_is_an_error(box: Make) -> None:
-    files = {
-        "train.csv": TRAIN,
-        "valid.csv": VALID,
-        "test.csv": TEST,
-        "negatives.txt": "(1,20)\t77\n",
-    }
     with pytest.raises(ReproError, match="item 77 occurs in no training or test row"):
-        views.load(box(PARTS, files))
+        views.load(box(PARTS, of_parts(valid_csv="1,77\n")))
+
+
+def test_one_part_may_be_all_interactions_beside_others(box: Make) -> None:
+    read = PARTS.replace('["train", "test"]', '["train"]')
+    files = of_parts(test_csv="1,20\n", negatives_txt="(1,20)\t10\n")
+    built = views.load(box(read, files))
+    assert len(built.interactions) == len(built.parts["train"]) == 3
+
+
+@pytest.mark.parametrize("whole", ['["train", "test"]', '["train", "test", "negatives"]'])
+def test_negatives_may_name_items_that_nobody_has_and_are_never_interactions(
+    box: Make, whole: str
+) -> None:
+    read = PARTS.replace('["train", "test"]', whole)
+    built = views.load(box(read, of_parts(negatives_txt="(1,20)\t77\t5\n(2,40)\t77\t10\n")))
+    assert built.item_ids.tolist() == ["10", "20", "30", "40", "5", "77"]
+    assert len(built.interactions) == 5
+    assert pairs(built.parts["negatives"]) == [(0, 5), (0, 4), (1, 5), (1, 0)]
+    about = views.prepared("box/all")
+    assert about is not None
+    assert "2 items more, which negatives name" in [stage.step for stage in about.funnel]
+
+
+@pytest.mark.parametrize(
+    ("steps", "n_items", "first"),
+    [
+        ('{ number_items = "from zero" }', 78, "0"),
+        ('{ number_items = "from one" }', 77, "1"),
+        ('{ number_items = "from zero" }, { catalogue = 100 }', 100, "0"),
+        ('{ number_items = "from one" }, { catalogue = 100 }', 100, "1"),
+    ],
+)
+def test_identifiers_that_are_numbers_stay_the_numbers_of_the_whole_catalogue(
+    box: Make, steps: str, n_items: int, first: str
+) -> None:
+    read = PARTS + f"steps = [{steps}]"
+    built = views.load(box(read, of_parts(negatives_txt="(1,20)\t77\n(2,40)\t10\n")))
+    assert len(built.item_ids) == n_items
+    numbers = built.item_ids.astype(int)
+    assert numbers.tolist() == list(range(int(first), n_items + int(first)))
+    assert built.item_ids[built.parts["negatives"].item].tolist() == ["77", "10"]
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        "{ min_users_per_item = 2 }",  # a step has dropped item 40
+        '{ number_items = "from zero" }, { catalogue = 41 }',
+    ],
+)
+def test_an_item_that_a_step_has_dropped_or_the_catalogue_lacks_stays_an_error(
+    box: Make, steps: str
+) -> None:
+    item = "40" if "min" in steps else "77"
+    files = of_parts(negatives_txt=f"(1,20)\t{item}\n", valid_csv="1,20\n")
+    with pytest.raises(ReproError, match=f"item {item} occurs in no training or test row"):
+        views.load(box(PARTS + f"steps = [{steps}]", files))
 
 
 @pytest.mark.parametrize("verified", [True, False])

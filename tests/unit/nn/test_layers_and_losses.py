@@ -14,7 +14,7 @@ from repro.errors import UnsupportedError
 from repro.interactions import Interactions
 from repro.models._se_vae.gated import GaussianHeads, ItemLinear, Layer, he_normal, normalized
 from repro.models._se_vae.optimizers import NormalizedAdam
-from repro.nn.batches import Positives, Rows, UserRows, rows_of
+from repro.nn.batches import Positives, Rows, UserRows, rows_of, with_negatives
 from repro.nn.gaussians import gaussian_kl
 from repro.nn.layers import SparseInput
 from repro.nn.losses import bernoulli_nll, linear_multinomial_nll, multinomial_nll
@@ -286,8 +286,16 @@ def test_a_negative_is_any_item_that_the_user_has_not_in_training(build: Build) 
 
 
 def test_a_user_of_whom_no_negative_is_left_is_refused(build: Build) -> None:
-    with pytest.raises(UnsupportedError, match="user 1 has all 3 items"):
-        Positives(build([[0], [0, 1, 1, 2]], n_items=3), 8, CPU)
+    with pytest.raises(UnsupportedError, match="every user has all 3 items"):
+        Positives(build([[], [0, 1, 1, 2]], n_items=3), 8, CPU)
+
+
+def test_a_user_of_whom_no_negative_is_left_is_left_out(build: Build) -> None:
+    rows = build([[0, 1], [0, 1, 1, 2], [2]], n_items=3)
+    left = with_negatives(rows)
+    assert [left[user].tolist() for user in range(3)] == [[0, 1], [], [2]]
+    assert Positives(rows, 8, CPU).user.tolist() == [0, 0, 2]
+    assert with_negatives(left) is left
 
 
 def test_triples_hold_every_pair_once_beside_a_negative(build: Build) -> None:

@@ -350,14 +350,14 @@ class TestSequentialSplit:
         assert asked(split.test) == asked(without.test)
 
     def test_nothing_is_cut_unless_asked(self, dataset: Make) -> None:
-        split = SequentialSplit().split(dataset([up_to(13)], n_items=13))
+        split = SequentialSplit().split(dataset([up_to(13)], n_items=14))
         assert asked(split.test) == {0: (up_to(11), [11, 12])}
 
     @pytest.mark.parametrize(
         ("n", "n_test"), [(4, 0), (5, 1), (9, 1), (10, 2), (12, 2), (15, 3), (201, 40)]
     )
     def test_a_fifth_is_held_out_rounded_down(self, dataset: Make, n: int, n_test: int) -> None:
-        split = SequentialSplit().split(dataset([up_to(n)], n_items=n))
+        split = SequentialSplit().split(dataset([up_to(n)], n_items=n + 1))
         assert len(split.test.targets) == n_test
         assert len(split.train) == n - n_test
 

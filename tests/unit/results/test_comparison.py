@@ -11,7 +11,7 @@ import pytest
 
 from builders import Write, records
 from builders.papers import at, blocked, paper, row, table, view
-from builders.records import frozen_row
+from builders.records import asking, compared_cell, frozen_row
 from repro.data import prepare, views
 from repro.errors import ReproError
 from repro.experiment import Experiment, model_spec
@@ -22,6 +22,7 @@ from repro.report.tables import row_name
 from repro.results import frozen
 from repro.results.comparison import ComparedTable, compare
 from repro.results.judgement import VERDICTS
+from repro.results.leaders import leaders
 from repro.results.verdicts import ComparedCell
 from repro.runs import plan
 from repro.runs.asked import Asked
@@ -208,6 +209,18 @@ def test_a_model_that_collapsed_is_never_close(own: Own) -> None:
     assert (found.verdict, found.marks) == ("collapsed", "c")
 
 
+def test_a_number_among_fewer_candidates_than_asked_for_is_not_judged_and_leads_nothing(
+    own: Own,
+) -> None:
+    paper = own("0.420")
+    made = record(experiment(paper), 0.42, split=asking(15.6, 99))
+    table = compare(paper, "1", [made])
+    found = cell(table)
+    assert (found.verdict, found.marks) == ("easier", "f")
+    assert "fewer candidates" in found.reason
+    assert leaders([found, compared_cell("Other", verdict="exact", ours=0.1)]) is None
+
+
 def test_a_tolerance_holds_only_in_its_groups(own: Own) -> None:
     line = 'tolerance = [{ within = "0.5", source = "caption", groups = ["gone"] }]'
     assert verdict(own, "0.420", 0.43, line).verdict == "higher"
@@ -271,6 +284,10 @@ def test_a_single_seed_has_no_spread(own: Own) -> None:
         ({"verified": False}, "u"),
         ({"constant": 0.01}, "c"),
         ({"verified": False, "constant": 1.0}, "uc"),
+        ({"untrained": 1}, "n"),
+        ({"split": asking(98, 99)}, "f"),
+        ({"split": asking(98.5, 99)}, ""),
+        ({"split": asking(50, None)}, ""),
     ],
 )
 def test_marks_tell_of_the_data_and_of_collapsed_models(

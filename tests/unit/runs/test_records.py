@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from builders.checkpoints import PLACE
-from builders.records import EASE, HITS, TARGETS, record, rewrite
+from builders.records import EASE, HITS, TARGETS, asking, record, rewrite
 from repro.errors import ReproError
 from repro.experiment import Experiment, Need, model_spec
 from repro.metrics import Result
@@ -44,6 +44,23 @@ def test_what_is_saved_is_loaded_to_the_last_bit(tmp_path: Path) -> None:
     hits, n_targets = loaded.hits()
     assert hits.tolist() == HITS.tolist()
     assert n_targets.tolist() == TARGETS.tolist()
+
+
+def test_what_was_asked_is_kept_and_a_record_from_before_says_nothing(tmp_path: Path) -> None:
+    asked = replace(RECORD, split=asking(98.5, 99), untrained=2)
+    saved = records.save(tmp_path, asked, HITS, TARGETS)
+    assert records.load(saved.path) == records.load_all(tmp_path)[0] == asked
+    before = records.load(rewrite(saved.path, split=None, untrained=None, sealing=False))
+    assert (before.split, before.untrained) == (None, 0)
+
+
+def test_a_metric_that_is_deeper_than_the_ranks_kept_is_not_known(tmp_path: Path) -> None:
+    hits = np.ones((4, 250), dtype=bool)
+    deep = replace(RECORD, results={"recall@250": Result(0.5, 0.1, 3)})
+    loaded = records.load(records.save(tmp_path, deep, hits, np.full(4, 300)).path)
+    assert [loaded.has(f"recall@{k}") for k in (100, 200, 250, 251)] == [True, True, True, False]
+    assert loaded.result("recall@200").value == pytest.approx(200 / 300)
+    assert not RECORD.has("ndcg@101")
 
 
 @pytest.mark.parametrize("width", [1, 7, 8, 9, 100])

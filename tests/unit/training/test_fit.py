@@ -15,14 +15,16 @@ from repro.interactions import Interactions
 from repro.model import Model, Run
 from repro.models.mult_vae import MultVAE
 from repro.models.neumf import NeuMF
+from repro.models.popularity import Popularity
 from repro.split import Cases, Queries, Split
 from repro.training import checkpoints
 from repro.training.checkpoints import Place, reached
-from repro.training.fit import fit
+from repro.training.fit import fit, untrained
 from repro.training.outcome import Outcome
 from repro.training.progress import Progress
 
 Build = Callable[..., Interactions]
+Lists = list[list[int]]
 
 CPU = torch.device("cpu")
 N_ITEMS = 20
@@ -94,7 +96,7 @@ def split(build: Build) -> Split:
         asked_twice = np.array([user, user])
         return Cases.of(asked_twice, build([[], []], N_ITEMS), build([[TARGET]] * 2, N_ITEMS))
 
-    return Split(build([[0], [1]], N_ITEMS), cases(VALID), cases(TEST))
+    return Split(build([[0], [1], [TARGET]], N_ITEMS), cases(VALID), cases(TEST))
 
 
 def fitted(model: Model, split: Split, progress: Progress | None = None, **how: Any) -> Outcome:
@@ -271,6 +273,97 @@ def test_a_model_of_known_users_is_refused_before_training(split: Split) -> None
     stranger = replace(split.test.queries, user=np.array([0, -1]))
     with pytest.raises(UnsupportedError, match="toy knows only the users of its training data"):
         fitted(Untrainable(), replace(split, test=replace(split.test, queries=stranger)))
+
+
+def given(build: Build, train: Lists, history: Lists, targets: Lists, users: list[int]) -> Split:
+    cases = Cases.of(np.array(users), build(history, N_ITEMS), build(targets, N_ITEMS))
+    return Split(build(train, N_ITEMS), cases, cases)
+
+
+def test_targets_that_are_all_unknown_to_training_are_refused_before_training(
+    build: Build,
+) -> None:
+    split = given(build, [[0], [1]], [[0], [1]], [[5], [6, 7]], [0, 1])
+    with pytest.raises(ReproError, match="all 3 targets of the test are items that no training"):
+        fitted(Untrainable(), split)
+    one_known = given(build, [[0], [1, 6]], [[0], [1]], [[5], [6, 7]], [0, 1])
+    assert fitted(Vectors(), one_known).epoch == 1
+
+
+@pytest.mark.parametrize("user", [-1, 2])
+def test_users_who_are_all_unknown_to_training_are_refused_before_training(
+    build: Build, user: int
+) -> None:
+    split = given(build, [[0], [1, 5], []], [[], []], [[5], [5]], [user, user])
+    with pytest.raises(ReproError, match="none of the 2 test users has a training row, or a hist"):
+        fitted(Untrainable(), split)
+
+
+def test_a_test_that_asks_nobody_is_refused_with_the_reasons(build: Build) -> None:
+    split = given(build, [[0], [1]], [[0], [1]], [[], []], [0, 1])
+    with pytest.raises(ReproError, match="no user has a target: of 2 test users 2 have no target"):
+        fitted(Untrainable(), split)
+
+
+def test_validation_that_tells_nothing_is_refused_only_where_it_selects(build: Build) -> None:
+    good = given(build, [[0], [1, TARGET]], [[0], [1]], [[TARGET]] * 2, [0, 1])
+    bad = given(build, [[0], [1]], [[0], [1]], [[5], [6]], [0, 1])
+    split = Split(good.train, bad.test, good.test)
+    with pytest.raises(ReproError, match="all 2 targets of the validation are items that no"):
+        fitted(Untrainable(), split, select="valid:ndcg@10")
+    placed = Scripted(test=[1], valid=[1])
+    assert fitted(placed, split).epoch == 1
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """A model that may have vectors of users."""
+
+    KNOWN_USERS_ONLY: bool = False
+    USER_VECTORS: bool = False
+
+    def epochs(self, train: Interactions, run: Run) -> Iterator[Placed]:
+        for _ in run.epochs(1):
+            yield Placed({0: 1, 1: 1, -1: 1})
+
+
+@pytest.mark.parametrize("model", [Vectors(True), Vectors(False, True), Vectors()])
+def test_users_without_training_rows_are_counted_where_a_model_has_vectors_of_users(
+    build: Build, model: Vectors
+) -> None:
+    train: Lists = [[0, TARGET], []]
+    own = model.KNOWN_USERS_ONLY or model.USER_VECTORS
+    some = given(build, train, [[0], []], [[TARGET]] * 2, [0, 1])
+    assert untrained(model, some) == own
+    assert fitted(model, some).epoch == 1
+    every = given(build, train, [[0], [0]], [[TARGET]] * 2, [1, 1])
+    if own:
+        with pytest.raises(UnsupportedError, match="toy has a vector for each user, and no test"):
+            fitted(model, every)
+    else:
+        assert fitted(model, every).epoch == 1
+
+
+def test_a_deep_cut_off_is_measured_and_leaves_the_others_as_they_are(build: Build) -> None:
+    n_items = 400
+    rng = np.random.default_rng(0)
+    train = build([rng.choice(n_items, 30, replace=False).tolist() for _ in range(20)], n_items)
+    targets = build([[int(item)] for item in rng.integers(n_items, size=20)], n_items)
+    cases = Cases.of(np.arange(20), train, targets)
+    split, model = Split(train, None, cases), Popularity()
+    shallow = fitted(model, split, metrics=("recall@100", "ndcg@10"))
+    deep = fitted(model, split, metrics=("recall@100", "ndcg@10", "recall@250", "recall@400"))
+    assert shallow.ranking is not None
+    assert deep.ranking is not None
+    assert deep.ranking.hits.shape[1] == 400
+    np.testing.assert_array_equal(deep.ranking.hits[:, :100], shallow.ranking.hits)
+    values = {name: one.value for name, one in deep.results.items()}
+    assert {name: values[name] for name in shallow.results} == {
+        name: one.value for name, one in shallow.results.items()
+    }
+    assert values["recall@100"] < values["recall@250"] < values["recall@400"]
+    with pytest.raises(ReproError, match="recall@250 needs more than the 100 ranks"):
+        shallow.ranking.value("recall@250")
 
 
 class CutError(Exception):
@@ -582,3 +675,13 @@ def test_a_checkpoint_that_links_to_itself_is_set_aside_and_the_older_gone_on_fr
     assert plain(fitted(MULT_VAE, clusters, progress)) == plain(whole)
     (text,) = said
     assert f"the checkpoint {newest} cannot be used (it is not a file)" in text
+
+
+def test_a_checkpoint_that_keeps_too_few_ranks_is_not_used(split: Split, checkpoint: Path) -> None:
+    model = Scripted(test=[4, 3, 2, 1, 1])
+    split = without_validation(split)
+    with pytest.raises(CutError):
+        fitted(model, split, Progress(5, CPU, checkpoint, Interrupted(3)), select="test:mrr@10")
+    found = fitted(model, split, Progress(5, CPU, checkpoint), metrics=("mrr@150",))
+    assert [entry["epoch"] for entry in found.curve] == [1, 2, 3, 4, 5]
+    assert all("mrr@150" in entry["test"] for entry in found.curve)

@@ -90,8 +90,9 @@ def test_a_target_in_the_history_is_never_found_but_counts(cases: Callable[..., 
     assert found.n_targets.tolist() == [2, 1, 1]
 
 
-def test_a_user_with_nothing_left_to_rank_finds_nothing(cases: Callable[..., Cases]) -> None:
-    found = rank(fixed(SCORES[:1]), cases(history=[[0, 1, 2, 3, 4, 5]], targets=[[1]]))
+def test_a_user_with_nothing_left_to_rank_finds_nothing(build: Build) -> None:
+    history, targets = build([[0, 1, 2, 3, 4, 5]], 6), build([[1]], 6)
+    found = rank(fixed(SCORES[:1]), Cases(Queries(np.array([0]), history), targets))
     assert ranks(found.hits) == [[]]
     assert found.constant == 0.0
 
@@ -196,8 +197,40 @@ def test_a_score_that_is_not_a_number_is_an_error_that_names_the_model(
 
 
 def test_scores_of_the_wrong_shape_are_refused(cases: Callable[..., Cases]) -> None:
-    with pytest.raises(AssertionError, match=r"toy_vae: scores of shape \(\d, 3\), not \(\d, 6\)"):
+    with pytest.raises(ReproError, match=r"toy_vae gave scores of shape \(3, 3\), not \(3, 6\)"):
         rank(fixed([row[:3] for row in SCORES]), cases(), "toy_vae")
+
+
+CANDIDATES = [[0, 2, 5], [1, 3, 5], [0, 3, 4]]
+
+
+@pytest.mark.parametrize("candidates", [None, CANDIDATES])
+@pytest.mark.parametrize(("value", "what"), [(np.nan, "not a number"), (np.inf, "infinite")])
+def test_scores_that_are_no_numbers_are_refused(
+    cases: Callable[..., Cases], candidates: list[list[int]] | None, value: float, what: str
+) -> None:
+    scores = [row.copy() for row in SCORES]
+    scores[1][3] = value
+    with pytest.raises(ReproError, match=f"toy_vae gave a score that is {what}"):
+        rank(fixed(scores), cases(candidates=candidates), "toy_vae")
+
+
+class OnNumpy:
+    def score(self, queries: Queries) -> np.ndarray:
+        return np.zeros((len(queries), N_ITEMS))
+
+
+@pytest.mark.parametrize("candidates", [None, CANDIDATES])
+def test_scores_that_are_no_tensor_are_refused_and_whole_numbers_are_ranked(
+    cases: Callable[..., Cases], candidates: list[list[int]] | None
+) -> None:
+    asked = cases(candidates=candidates)
+    with pytest.raises(
+        ReproError, match=r"toy_vae gave scores of type ndarray, not a torch\.Tenso"
+    ):
+        rank(OnNumpy(), asked, "toy_vae")  # type: ignore[arg-type]
+    whole = rank(fixed([[int(score) for score in row] for row in SCORES]), asked)
+    assert whole.hits.tolist() == rank(fixed(SCORES), asked).hits.tolist()
 
 
 @pytest.mark.parametrize("candidates", [None, [[0, 2, -1], [1, 3, 5], [0, 3, 4]]])
