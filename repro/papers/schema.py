@@ -27,7 +27,7 @@ class Tolerance(Strict):
     source: str
     """Who says so."""
     within: str
-    """A difference, as a decimal number."""
+    """A difference, as a decimal number in the unit of the table."""
     groups: list[str] | None = None
     """The column groups it holds for; None: all."""
 
@@ -168,6 +168,9 @@ class Table(Grid):
 
     kind: Literal["results", "statistics"] = "results"
     """Results of models, or counts of the data."""
+    per_cent: bool = False
+    """The paper prints these results in per cent, with or without the sign: 17.53 or 17.53% is
+    compared, and shown, as 0.1753."""
     tolerance: list[Tolerance] = []
     """How far our numbers may be off; the first that fits a column group holds."""
     transposed: bool = False

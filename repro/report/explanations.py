@@ -11,6 +11,7 @@ from typing import Any
 from tabulate import tabulate
 
 from repro.hyperparameters import Source
+from repro.papers.printed import number_in
 from repro.papers.settings import Setting
 from repro.report.runs import duration
 from repro.report.tables import WIDTH, bullets
@@ -129,7 +130,7 @@ def difference(ours: Variant, published: str) -> str:
     """Return how far our number is from the printed one, in words."""
     if ours.prints:
         return "ours rounds to the printed digits"
-    gap = ours.value - float(published.replace(",", "").rstrip("%"))
+    gap = ours.value - float(number_in(published))
     share = f" ({abs(gap) / (ours.value - gap):.1%})" if ours.value != gap else ""
     size = "" if ours.z is None else f", {abs(ours.z):.1f} standard errors"
     side = "above" if gap > 0 else "below"

@@ -275,7 +275,8 @@ def published(paper: Paper, number: str) -> str:
         for entry in entries
     }
     labels = {entry.group: entry.group_label for entry in entries}
-    parts = [one_line(f"Table {number}: {table.caption}"), ""]
+    unit = " (printed in per cent, shown as shares)" if table.per_cent else ""
+    parts = [one_line(f"Table {number}: {table.caption}{unit}"), ""]
     rows = [row.label for row in table.rows if not row.added]
 
     def cells(row: str, group: str) -> list[str]:

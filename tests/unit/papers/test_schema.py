@@ -243,7 +243,7 @@ def test_faults_between_the_parts_of_a_paper_come_at_once(own: Own) -> None:
 
 def test_faults_of_several_recipes_come_at_once(own: Own) -> None:
     text = PAPER.replace('"POP"', '"POP"\nparams = { k = 1 }')
-    text += row("EASE", "ease", ["1", "2"], params={"l2": "big"})
+    text += row("EASE", "ease", ["0.1", "0.2"], params={"l2": "big"})
     told = faults(own, "tables", text)
     assert "no parameter of popularity is called 'k'" in told
     assert "row \"EASE\", toy: l2 of ease must be float, got 'big'" in told
