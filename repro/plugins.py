@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from repro import paths
+from repro import errors, paths
 from repro.errors import ReproError, unknown
 from repro.files import changed, reading, text
 from repro.hyperparameters import Field, resolved, split_doc
@@ -128,6 +128,10 @@ class Catalogue:
         found = _read(path.stem, path, self.attribute, changed(path))
         known_as = self._before.get(path.stem)
         return replace(found, id_name=known_as) if known_as else found
+
+    def readable(self) -> list[Plugin]:
+        """Return the plug-ins whose files can be read; warn of the others."""
+        return list(errors.readable(self.names(), self.entry))
 
     def at(self, path: Path) -> Plugin:
         """Read the description of a plug-in in a file, wherever it lies.

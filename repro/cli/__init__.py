@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import signal
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import Annotated, Any
 
@@ -11,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from repro.cli.echo import echo
-from repro.errors import EXIT_CODES, ReproError, of_the_system
+from repro.errors import EXIT_CODES, LeftOutWarning, ReproError, of_the_system
 
 GROUPS = {
     "Papers and data": ("list", "show", "fetch"),
@@ -38,7 +41,8 @@ class _Group(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with _warnings_told():
+                return super().invoke(ctx)
         except ReproError as error:
             if ctx.params.get("debug"):
                 raise
@@ -56,6 +60,24 @@ class _Group(TyperGroup):
             again = _AGAIN.get(ctx.invoked_subcommand, "run the same command again")
             echo(f"{how}; {again}", err=True)
             raise typer.Exit(143 if terminated else 130) from interrupt
+
+
+@contextmanager
+def _warnings_told() -> Iterator[None]:
+    """Show our own warnings as messages, each once."""
+    told: set[str] = set()
+
+    def show(message: Any, category: Any, *rest: Any, **more: Any) -> None:
+        if not issubclass(category, LeftOutWarning):
+            others(message, category, *rest, **more)
+        elif str(message) not in told:
+            told.add(str(message))
+            echo(str(message), err=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", LeftOutWarning)
+        others, warnings.showwarning = warnings.showwarning, show
+        yield
 
 
 _AGAIN = {

@@ -70,7 +70,7 @@ def _check(asked: list[Request]) -> int:
     from repro.data import manifest, prepare
     from repro.report import descriptions
 
-    archives = [one.archive for one in asked] or map(manifest.load, manifest.names())
+    archives = [one.archive for one in asked] or manifest.readable()
     found = {archive.id: prepare.check(archive) for archive in archives}
     echo(descriptions.checked(found, missing=bool(asked)))
     return int(any(one.damaged for rows in found.values() for one in rows))

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_type_hints
 
 from pydantic import Field, ValidationError
 
-from repro import paths, strict_toml
+from repro import errors, paths, strict_toml
 from repro.data import addresses, steps
 from repro.data.addresses import Address
 from repro.data.columns import KINDS
@@ -197,6 +197,11 @@ class Manifest(ManifestFile):
 def names() -> list[str]:
     """Return the ids of all archives."""
     return list(paths.files("data_manifests"))
+
+
+def readable() -> list[Manifest]:
+    """Return the manifests that have no faults; warn of the others."""
+    return list(errors.readable(names(), load))
 
 
 def files() -> list[Path]:

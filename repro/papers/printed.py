@@ -124,7 +124,8 @@ def share_in(printed: str, per_cent: bool = False) -> str:
         raise ReproError(f"'{printed[:100]}' is no share: it ends in K or M")
     if not 0 <= found.value <= most:
         kind = "a number from 0 to 100" if in_per_cent else "a share from 0 to 1"
-        hint = "" if in_per_cent or found.value < 0 else "; a table in per cent needs per_cent = true"
+        could_be = not in_per_cent and 1 < found.value <= 100
+        hint = "; a table in per cent needs per_cent = true" if could_be else ""
         raise ReproError(f"'{printed[:100]}' is not {kind}{hint}")
     return f"{abs(found.value).scaleb(-2 if in_per_cent else 0, _EXACT):f}"
 

@@ -244,8 +244,7 @@ def _frozen_marks(rows: list[Frozen]) -> str:
 def statistics_of(dataset: str) -> list[ComparedCell]:
     """Return the cells that count a view, of every paper that prints them."""
     found = []
-    for name in library.papers():
-        paper = library.load(name)
+    for paper in library.readable():
         counting = [n for n in paper.tables if paper.table(n).kind == "statistics"]
         entries = [e for n in counting for e in paper.entries[n] if e.dataset == dataset]
         found += [statistic(entry, cell) for entry in entries for cell in entry.cells]

@@ -129,10 +129,10 @@ def _is_unused(file: Path) -> bool:
 
 
 def _of_data(unfinished: bool) -> Iterator[tuple[str, Path]]:
-    for name in manifest.names():
+    for found in manifest.readable():
+        name = found.id
         if cache.is_busy(name):
             continue
-        found = manifest.load(name)
         folder = cache.folder(name)
         yield from _of_lock(folder, locks.find(folder, locks.Lock))
         if _is_unused(folder / ".lock"):
