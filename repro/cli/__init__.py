@@ -67,7 +67,7 @@ def _warnings_told() -> Iterator[None]:
     """Show our own warnings as messages, each once."""
     told: set[str] = set()
 
-    def show(message: Any, category: Any, *rest: Any, **more: Any) -> None:
+    def tell(message: Any, category: Any, *rest: Any, **more: Any) -> None:
         if not issubclass(category, LeftOutWarning):
             others(message, category, *rest, **more)
         elif str(message) not in told:
@@ -76,7 +76,7 @@ def _warnings_told() -> Iterator[None]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", LeftOutWarning)
-        others, warnings.showwarning = warnings.showwarning, show
+        others, warnings.showwarning = warnings.showwarning, tell
         yield
 
 

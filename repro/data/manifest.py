@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -320,14 +320,13 @@ def _step_faults(entry: dict[str, Any]) -> list[str]:
     try:
         step = _step(entry)
     except ValidationError as error:
-        return [f"expect.{fault['loc'][0]}: {fault['msg']}" for fault in error.errors()]
-    wanted = list(get_type_hints(steps.STEPS[step.name]).values())[1]
-    allowed = (int, float) if wanted is float else wanted
-    if not isinstance(step.argument, allowed) or isinstance(step.argument, bool):
-        return [f"{step.name}: must be {wanted.__name__}, got {step.argument!r}"]
-    return []
+        return strict_toml.faults_in(Counts, entry["expect"], error, at="expect")
+    fault = steps.argument_fault(step.name, step.argument)
+    return [f"{step.name}: {fault}"] if fault else []
 
 
 def _step(entry: dict[str, Any]) -> Step:
     name = next(key for key in entry if key != "expect")
-    return Step(name=name, argument=entry[name], expect=Counts(**entry.get("expect", {})))
+    return Step(
+        name=name, argument=entry[name], expect=Counts.model_validate(entry.get("expect", {}))
+    )

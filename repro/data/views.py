@@ -44,6 +44,12 @@ def _spoiled(dataset: str, folder: Path) -> tuple[str, str]:
     )
 
 
+def _described(dataset: str) -> Prepared:
+    known = prepared(dataset)
+    assert known is not None, "it is built"
+    return known
+
+
 def load(dataset: str, tell: Tell | None = None) -> Dataset:
     """Return a view; if it is not built yet, build it from the files in the cache.
 
@@ -72,8 +78,9 @@ def load(dataset: str, tell: Tell | None = None) -> Dataset:
                 shutil.rmtree(left)
             if not (folder / "view.json").exists():
                 build(found, dataset, view, folder)
-    about = prepared(dataset)
-    assert about is not None
+                for overlap in _described(dataset).overlaps:
+                    (tell or Silent()).say(f"{dataset}: {overlap}")
+    about = _described(dataset)
     arrays = _arrays(dataset, folder)
     try:
         return _loaded(dataset, about, arrays)
