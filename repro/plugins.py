@@ -228,6 +228,7 @@ def _read(name: str, path: Path, attribute: str, _changed: int) -> Plugin:
             "but hyper-parameters are read from the class alone, without importing the file",
             f"write all fields into {target}, and make the other class a member of it",
         )
+    _need_dataclass(found, path)
     fields: list[Field] = []
     smoke: dict[str, Any] = {}
     is_random = True
@@ -264,6 +265,20 @@ def _read(name: str, path: Path, attribute: str, _changed: int) -> Plugin:
         target,
         is_random,
     )
+
+
+def _need_dataclass(found: ast.ClassDef, path: Path) -> None:
+    """Raise if a class has hyper-parameters, and none that can be read or set from outside."""
+    decorators = [ast.unparse(one).partition("(")[0] for one in found.decorator_list]
+    if any(name.rpartition(".")[2] == "dataclass" for name in decorators):
+        return
+    makes = any(isinstance(one, ast.FunctionDef) and one.name == "__init__" for one in found.body)
+    if makes or any(isinstance(one, ast.AnnAssign) for one in found.body):
+        raise ReproError(
+            f"{path}, line {found.lineno}: {found.name} is a plain class, and hyper-parameters are "
+            "read from the fields of a dataclass",
+            "write @dataclass(frozen=True, kw_only=True) above it, and a field for each of them",
+        )
 
 
 MODELS = Catalogue("models", "MODEL", renamed={"evcf": "se_vae"})

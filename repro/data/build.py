@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -96,6 +96,8 @@ def build(found: Manifest, dataset: str, view: View, folder: Path) -> None:
     joined = _joined([parts[part] for part in whole])
     if len(view.read) == 1:
         parts.clear()  # the whole is the part; a large file's rows need not stay twice
+    elif joined.part is None:
+        joined = replace(joined, part=np.zeros(len(joined), dtype=np.int8))
     rows, funnel, variant = _chosen(dataset, view, joined, expected)
     del joined
     users = rows.user_ids[np.flatnonzero(np.bincount(rows.user))]

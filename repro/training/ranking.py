@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -93,7 +94,7 @@ def rank(
     for index in _batches(len(cases), cases.targets.n_items):
         queries, targets = cases.queries.rows(index), cases.targets.rows(index)
         if queries.candidates is None:
-            found = _rank_all(scorer.score(queries), queries.history, targets, index, name)
+            found = _rank_all(scored(scorer, queries, name), queries.history, targets, index, name)
         else:
             found = _rank_candidates(scorer, queries, queries.candidates, targets, name)
         hits.append(found[0].cpu().numpy())
@@ -111,6 +112,40 @@ def rank(
     )
 
 
+def scored(scorer: Scorer, queries: Queries, name: str = "the model") -> Tensor:
+    """Return a scorer's scores as a tensor of floats; an array of numpy may stand for one.
+
+    Raises
+    ------
+    ReproError
+        If there is no method `score`, or it returns anything but a score for each item or
+        candidate.
+    """
+    if not callable(getattr(scorer, "score", None)):
+        raise ReproError(
+            f"{name} yields a {type(scorer).__name__}, which has no method score",
+            "yield an object with score(self, queries), as repro/models/ease.py does",
+        )
+    scores: Any = scorer.score(queries)
+    if isinstance(scores, np.ndarray) and scores.dtype.kind in "iufb":
+        scores = torch.from_numpy(np.array(scores))  # a copy: the caller overwrites it
+    if not isinstance(scores, Tensor):
+        raise ReproError(
+            f"{name}: score returns a {type(scores).__name__}, and not scores",
+            "return a tensor of floats (or a numpy array) with a row for each query",
+        )
+    if queries.candidates is None:
+        asked, what = (len(queries), queries.history.n_items), "a query and item"
+    else:
+        asked, what = queries.candidates.shape, "a query and candidate"
+    if tuple(scores.shape) != asked:
+        raise ReproError(
+            f"{name}: score returns the shape {tuple(scores.shape)}, not {asked}",
+            f"return one score for {what}",
+        )
+    return scores if scores.is_floating_point() else scores.float()
+
+
 _Found = tuple[Tensor, Tensor, Tensor, Tensor]
 """Hits (B, K); tied items (B,); whether all scores are equal (B,); items (B, K), -1 where none."""
 
@@ -120,8 +155,6 @@ def _rank_all(
 ) -> _Found:
     """Rank every item that is not in the history; `users` are their numbers among all cases."""
     n_items = targets.n_items
-    asked = targets.n_users, n_items
-    assert scores.shape == asked, f"{name}: scores of shape {tuple(scores.shape)}, not {asked}"
     device = scores.device
     scores[to_device(history.user, device), to_device(history.item, device)] = -torch.inf
     depth = min(DEPTH, n_items)
@@ -184,9 +217,7 @@ def _rank_candidates(
     """Rank the candidates; a target comes after all others with its score."""
     present = torch.from_numpy(candidates >= 0)
     asked = replace(queries, candidates=np.maximum(candidates, 0))
-    scores = scorer.score(asked)
-    shape, due = tuple(scores.shape), candidates.shape
-    assert shape == due, f"{name}: scores of shape {shape}, not {due}"
+    scores = scored(scorer, asked, name)
     device = scores.device
     present = present.to(device)
     scores = scores.masked_fill(~present, -torch.inf)
