@@ -139,6 +139,7 @@ _WANTED = {
     "dataclass_type": "a table of keys and values",
     "literal_error": "{expected}",
     "greater_than_equal": "at least {ge}",
+    "greater_than": "above {gt}",
     "less_than_equal": "at most {le}",
     "too_short": "{min_length} entries or more",
     "too_long": "{max_length} entries or fewer",

@@ -208,7 +208,10 @@ def _view_of(table: Table, key: str) -> str:
 
 
 def _tolerance_faults(tolerance: Tolerance, at: str, table: Table) -> Iterator[str]:
-    yield from _cell_faults(tolerance.within, f"{at}.within", table)
+    if tolerance.within:
+        yield from _cell_faults(tolerance.within, f"{at}.within", table)
+    elif tolerance.standard_errors is None:
+        yield f"{at}.within: missing"
     yield from _per_cent_faults(tolerance.within, f"{at}.within", table)
     for key in tolerance.groups or []:
         if key not in table.groups:

@@ -116,8 +116,9 @@ class Resolver:
         tolerance = place.tolerance or general
         if table.per_cent:  # from here on all are shares, as our results are
             published = [share_in(text, True) if text else "" for text in published]
-            within = tolerance and {"within": share_in(tolerance.within, True)}
-            tolerance = tolerance and tolerance.model_copy(update=within)
+            if tolerance and tolerance.within:
+                within = {"within": share_in(tolerance.within, True)}
+                tolerance = tolerance.model_copy(update=within)
         drawn = self.number.startswith(figure_key(""))
         for (label, metric), text in zip(table.metrics.items(), published, strict=True):
             if text or added or drawn:

@@ -26,8 +26,11 @@ class Tolerance(Strict):
 
     source: str
     """Who says so."""
-    within: str
+    within: str = ""
     """A difference, as a decimal number in the unit of the table."""
+    standard_errors: float | None = Field(default=None, gt=0, le=2)
+    """In files for version 0.2, instead of `within`. It changes nothing: the rule for all cells
+    allows two standard errors."""
     groups: list[str] | None = None
     """The column groups it holds for; None: all."""
 

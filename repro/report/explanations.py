@@ -102,7 +102,7 @@ def _numbers(one: Explanation) -> list[str]:
 def _row_of(cell: ExplainedCell) -> list[str]:
     if cell.ours is None:
         return [cell.published, "", "", "", cell.verdict]
-    error = "" if cell.ours.standard_error is None else f"{cell.ours.standard_error:.4f}"
+    error = "" if not cell.ours.standard_error else f"{cell.ours.standard_error:.4f}"
     z = "" if cell.ours.z is None else f"{cell.ours.z:+.1f}"
     marks = f" [{cell.marks}]" if cell.marks else ""
     return [cell.published, f"{cell.ours.value:.4f}{marks}", error, z, cell.verdict]
@@ -114,7 +114,7 @@ def _number(cell: ExplainedCell, one: Explanation) -> list[str]:
     if cell.ours is None:
         return [f"{cell.label}: {printed}, no number of ours ({cell.verdict})"]
     about = [f"{len(one.runs)} seed{'s' * (len(one.runs) > 1)}"]
-    if cell.ours.standard_error is not None:
+    if cell.ours.standard_error:
         about.append(f"standard error {cell.ours.standard_error:.4f}")
     if cell.spread is not None:
         about.append(f"{cell.spread:.4f} between seeds")
@@ -258,7 +258,7 @@ def _readings(cell: ExplainedCell, one: Explanation) -> list[str]:
 
 def _row(one: Variant, published: str) -> list[str]:
     name = f"{one.name} (ours)" if one.kind == "own" else one.name
-    error = "" if one.standard_error is None else f"{one.standard_error:.4f}"
+    error = "" if not one.standard_error else f"{one.standard_error:.4f}"
     z = "" if one.z is None else f"{one.z:+.1f}"
     return [name, f"{one.value:.4f}", error, z, f"gives {published}" if one.prints else ""]
 
@@ -294,7 +294,7 @@ def _variation(found: Variation, label: str) -> list[str]:
 
 def effect(one: Effect) -> str:
     """Return an effect in words: "NDCG@10 +0.0198 ± 0.0040 (5.0 standard errors, unpaired)"."""
-    error = "" if one.standard_error is None else f" ± {one.standard_error:.4f}"
+    error = "" if not one.standard_error else f" ± {one.standard_error:.4f}"
     size = "error unknown" if one.z is None else f"{abs(one.z):.1f} standard errors"
     how = "paired" if one.paired else "unpaired"
     seeds = f"{one.seeds} seed{'s' * (one.seeds != 1)}"

@@ -185,7 +185,7 @@ def _paired(pair: Pair) -> str:
     seeds = f"seed{'s' * (len(pair.seeds) > 1)} {', '.join(map(str, pair.seeds))}"
     parts = [
         f"{d.label} {d.value:+.4f}"
-        + ("" if d.standard_error is None else f" ± {d.standard_error:.4f}")
+        + ("" if not d.standard_error else f" ± {d.standard_error:.4f}")
         + (f" ({' '.join(f'{one:+.4f}' for one in d.of_seeds)})" if len(d.of_seeds) > 1 else "")
         for d in pair.differences
     ]

@@ -82,7 +82,7 @@ def judge(
     )
     by = f"by {abs(off.value):.4f}"
     which = "higher" if off.value > 0 else "lower"
-    tolerance = cell.tolerance
+    tolerance = cell.tolerance if cell.tolerance and cell.tolerance.within else None
     verdict, reason = "undecided", f"{which} {by}: {_why_undecided(off)}"
     if "c" in marks:
         verdict, reason = "collapsed", "all items score the same for some users"

@@ -132,7 +132,7 @@ def compared(
     faults = [one.reason for one in found.damaged]
     latest, results = results_of(latest, cell.metric, faults)
     values = [r.value for r in results]
-    errors = [r.standard_error for r in results if r.standard_error is not None]
+    errors = [r.standard_error for r in results if r.standard_error]  # 0: all users are alike
     if latest:
         marks += "a" if entry.view in entry.apart else ""
         marks += "x" if faults else ""
