@@ -21,6 +21,7 @@ GROUPS = {
     "Runs": ("run", "status", "clean"),
     "Results": ("compare", "claims", "explain", "ledger", "beyond", "figure", "freeze"),
     "Checks": ("audit", "check"),
+    "Your own": ("new",),
 }
 """The commands, as `repro --help` groups them."""
 
@@ -162,6 +163,7 @@ from repro.cli import (  # noqa: E402, F401 - they register themselves
     freeze,
     ledger,
     list_,
+    new,
     run,
     show,
     status,

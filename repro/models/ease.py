@@ -20,7 +20,6 @@ from repro.nn.item_weights import cooccurrence
 from repro.nn.scoring import picked
 from repro.split import Queries
 
-
 SINGULAR = 64 * torch.finfo(torch.float64).eps
 """The reciprocal condition number below which no digit of an inverse is right."""
 
