@@ -129,6 +129,10 @@ class Catalogue:
         known_as = self._before.get(path.stem)
         return replace(found, id_name=known_as) if known_as else found
 
+    def own(self) -> list[Path]:
+        """Return the files of the user's own plug-ins."""
+        return [path for path in self._files().values() if path.parent != self._ours]
+
     def readable(self) -> list[Plugin]:
         """Return the plug-ins whose files can be read; warn of the others."""
         return list(errors.readable(self.names(), self.entry))

@@ -26,7 +26,9 @@ class Hashes(Strict):
     bytes: int | None = None
     """The length."""
     sha256: str | None = None
+    """Of the bytes, as the next two."""
     md5: str | None = None
+    """As some sources state it; sha256 is better."""
     git_blob: str | None = None
     """The id that git gives the content: sha1 of "blob LENGTH\\0" and the bytes."""
     confirmed: bool = False
@@ -81,16 +83,22 @@ class Read(Strict):
     """How a file, or several of one form, is read into rows."""
 
     member: Inside | None = None
+    """The file; `any_of` instead, where there are several."""
     any_of: list[list[Inside]] = []
     """Instead of one member: lists of members with the same rows; the first one there is read."""
     format: Literal["separated", "netflix", "json", "negatives"] = "separated"
+    """separated: columns of text, as in a CSV. netflix: "item:" lines, then its users. json: an
+    object a line. negatives: NCF's lists of items that a user has not touched."""
     separator: str = Field(default=",", min_length=1)
+    """Between columns."""
     header: bool = False
+    """Whether the first line names the columns."""
     columns: list[Literal["user", "item", "rating", "time", "date", "-"]] = ["user", "item"]
     """What each column holds; "-" is skipped."""
     fields: dict[str, str] = {}
     """The keys of a JSON object, by column name."""
     identifiers: Literal["number", "text"] = "number"
+    """Whether users and items are numbers; "text" takes any words."""
 
     def choices(self) -> list[list[str]]:
         """Return the lists of members; any one of them is enough."""
@@ -101,8 +109,11 @@ class Counts(Strict):
     """Expected counts."""
 
     users: int | None = None
+    """Users with interactions."""
     items: int | None = None
+    """Items."""
     interactions: int | None = None
+    """Rows."""
 
 
 class Expect(Counts):
@@ -158,22 +169,30 @@ class Generate(Strict):
     """Parameters of generated data."""
 
     users: int = Field(ge=1, le=10_000)
+    """Users."""
     items: int = Field(ge=18, le=10_000)
     """A user has six or more of them, and at most a third."""
     clusters: int = Field(ge=1, le=10_000)
+    """Groups of users and items with one taste."""
     per_user: int = Field(ge=1, le=10_000)
     """Mean interactions of a user."""
     seed: int = Field(ge=0)
+    """Of the random numbers."""
 
 
 class ManifestFile(Strict):
     """One file of ``data_manifests/``."""
 
     archive: Archive
+    """What it is, where it comes from, under which terms."""
     members: dict[Inside, Member] = {}
+    """The files that are read, by name."""
     read: dict[str, Read] = {}
+    """How they are read into rows, by a name that views use."""
     views: dict[Name, View] = Field(min_length=1)
+    """What papers make of it, by name: the dataset ARCHIVE/VIEW."""
     generate: Generate | None = None
+    """Of generated data: how much."""
 
 
 class Manifest(ManifestFile):

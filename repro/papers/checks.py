@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from repro import metrics
+from repro import metrics, paths
 from repro.errors import ReproError, unknown
 from repro.papers.printed import number_in, share_in
 from repro.papers.schema import STATISTICS, PaperFile, Row, Table, Tolerance
@@ -19,6 +19,8 @@ def faults_of(content: PaperFile) -> Iterator[str]:
         at, whose = f"views.{key}", view.added_for
         if not view.dataset:
             yield f"{at}.dataset: missing"
+        elif not paths.is_inside(view.dataset) or view.dataset.count("/") != 1:
+            yield f"{at}.dataset: '{view.dataset[:100]}' is no view; write ARCHIVE/VIEW"
         if whose and whose not in content.views:
             yield str(unknown("view", whose, content.views, f"{at}.added_for"))
         elif whose and content.views[whose].added_for:

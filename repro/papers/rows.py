@@ -65,12 +65,17 @@ class Entry:
             return "blocked", self.blocked
         if self.model is None and self.quoted_from:
             return "quoted", f"quoted from {self.quoted_from}, without a recipe"
+        missing = self.missing()
+        return ("unrun", missing) if missing else None
+
+    def missing(self) -> str:
+        """Return which manifest or model does not exist, and what may be meant; "" if both do."""
         archive = manifest.split_id(self.dataset)[0]
         if archive not in manifest.names():
-            return "unrun", _absent("manifest of", archive, manifest.names())
+            return _absent("manifest of", archive, manifest.names())
         if self.model is not None and self.model not in MODELS:
-            return "unrun", _absent("model", self.model, MODELS.names())
-        return None
+            return _absent("model", self.model, MODELS.names())
+        return ""
 
 
 def _absent(kind: str, name: str, known: list[str]) -> str:
