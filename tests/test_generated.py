@@ -112,7 +112,7 @@ def test_picture_is_current() -> None:
     assert "…" not in shown  # nothing is cut off
 
 
-@pytest.mark.parametrize("page", ["README.md", *PARTS, ".github/CONTRIBUTING.md"])
+@pytest.mark.parametrize("page", ["README.md", *PARTS, "tables/OWN.md", ".github/CONTRIBUTING.md"])
 def test_links_lead_somewhere(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):

@@ -32,12 +32,17 @@ def _section(kind: Any) -> str:
     lines = [f"### {kind.__name__}\n", f"{said}\n", "| key | value | default | meaning |"]
     lines.append("|:--|:--|:--|:--|")
     docs, hints = docs_of(kind), get_type_hints(kind)
-    for name, field in kind.model_fields.items():
+    for name, field in keys(kind).items():
         default = "needed" if field.is_required() else _default(field.get_default())
         meaning = docs.get(name, "").replace("``", "`").replace("|", "\\|")
         of = words(hints[name]).replace("object of", "table of").replace("string", "text")
         lines.append(f"| `{name}` | {of.removesuffix(' or null')} | {default} | {meaning} |")
     return "\n".join(lines) + "\n"
+
+
+def keys(kind: Any) -> dict[str, Any]:
+    """Return the fields of a section by key."""
+    return dict(kind.model_fields)
 
 
 def _default(value: Any) -> str:

@@ -84,9 +84,7 @@ def begin(kind: str, name: str, folder: Path | None = None, dataset: str = "") -
     if kind not in STARTS:
         raise unknown("kind of file", kind, STARTS)
     if not paths.is_name(name) or "." in name:
-        raise ReproError(
-            f"'{name}' cannot be a name", "use letters, digits, '_' and '-', up to 100"
-        )
+        raise ReproError(f"'{name}' cannot be a name", "use letters, digits, '_' and '-'")
     if dataset and kind != "paper":
         raise ReproError(f"--dataset is for a paper, and this is a {kind}", "leave it out")
     start = STARTS[kind]

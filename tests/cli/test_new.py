@@ -37,7 +37,7 @@ def test_a_new_dataset_is_fetched_as_it_is_verified(own: Path) -> None:
     said = repro_("fetch", "songs", "--from", str(own / "data_manifests")).output
     assert "UNVERIFIED" not in said
     assert "view songs/ratings" in said
-    assert (own / "data_manifests" / "songs.csv").read_text().startswith("user,item,rating,time\n")
+    assert (own / "data_manifests" / "songs.csv").read_text().startswith("userId,")
 
 
 def test_a_new_model_passes_all_checks_and_runs(own: Path) -> None:
