@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel
 
-from repro.data.manifest import ManifestFile
+from repro.data.manifest import Counts, ManifestFile
 from repro.data.steps import STEPS
 from repro.papers.schema import PaperFile
 from repro.report.json_forms import docs_of, types_in, words
@@ -77,6 +77,7 @@ def json_schema(kind: str) -> str:
             if name in there.get("properties", {}):
                 there["properties"][name]["description"] = meaning
     if kind == "dataset":
+        made["$defs"]["Counts"] = Counts.model_json_schema()
         steps = {name: _step_schema(step) for name, step in STEPS.items()}
         entry = {
             "type": "object",

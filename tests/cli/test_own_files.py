@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -197,3 +199,74 @@ def test_parts_that_share_nothing_or_are_not_summed_up_are_not_told(
 ) -> None:
     assert "count twice" not in parts(write, tmp_path, "0,7\n1,8\n")
     assert "count twice" not in parts(write, tmp_path, "0,1\n", 'whole = ["train"]\n')
+
+
+def test_check_of_a_folder_without_anything_is_an_error(tmp_path: Path) -> None:
+    said = repro_("check", str(tmp_path), code=1)
+    assert f"there is nothing to check in {tmp_path}" in said.stderr
+    assert "verified" not in said.stdout
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "notes.txt").write_text("nothing")
+    assert "there is nothing to check" in repro_("check", str(tmp_path), code=1).stderr
+
+
+def test_check_of_a_folder_of_ones_own_reads_every_file(write: Write) -> None:
+    write("tables/mine.toml", paper(*HEAD, row("A", "ease")))
+    folder = write("tables/other.toml", "x = ").parents[1]
+    write("data_manifests/parts.toml", PARTS)
+    write("models/plain.py", "def (")
+    found = {Path(one["name"]).name: one for one in _checked(folder, code=1)}
+    assert found.keys() == {"mine.toml", "other.toml", "parts.toml", "plain.py"}
+    assert {name for name, one in found.items() if one["damaged"]} == {"other.toml", "plain.py"}
+
+
+def test_check_of_everything_names_broken_plug_ins_of_ones_own(write: Write) -> None:
+    path = write("models/broken.py", "def (")
+    assert f"{path}  DAMAGED: " in repro_("check", code=1).stdout
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/x", "a/b", "", ".hidden", "a b"])
+def test_a_model_whose_name_is_a_path_is_refused(write: Write, name: str) -> None:
+    path = write("tables/mine.toml", paper(*HEAD, row("A", "ease").replace('"ease"', f'"{name}"')))
+    [one] = _checked(path, code=1)
+    assert "tables.1.rows.0.model: " in one["state"]
+    assert "cannot be a file's name" in one["state"]
+
+
+@pytest.mark.parametrize("dataset", ["../x", "toy", "toy/../split", "/toy/split", "a/b/c"])
+def test_a_dataset_that_is_no_view_is_refused(write: Write, dataset: str) -> None:
+    path = write("tables/mine.toml", paper(view(dataset=dataset), table(), row("A", "ease")))
+    [one] = _checked(path, code=1)
+    assert "views.toy.dataset: " in one["state"]
+
+
+def _checked(path: Path, code: int) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(repro_("check", str(path), "--json", code=code).stdout)
+    return found
+
+
+NEVER = level("RANDOM: ClassVar[bool] = False").replace(
+    "return torch.full(shape, self.value)",
+    "return -torch.arange(shape[1]).float().repeat(shape[0], 1)",
+)
+NEVER = NEVER.replace("import torch", "from typing import ClassVar\nimport torch")
+
+
+def test_no_hit_of_many_users_is_not_known_without_error(write: Write, tmp_path: Path) -> None:
+    write("models/never.py", NEVER)
+    write("data_manifests/parts.toml", PARTS.replace("valid", "test"))
+    users = range(40)
+    (tmp_path / "train.csv").write_text("".join(f"{u},{i}\n" for u in users for i in (u % 5, 6)))
+    (tmp_path / "test.csv").write_text("".join(f"{u},{7 + u % 3}\n" for u in users))
+    repro_("fetch", "parts", "--from", str(tmp_path), "--unverified")
+    both = {"HR@1": "hit_rate@1", "NDCG@1": "ndcg@1"}
+    rows = row("A", "never", ["0.0500", "0.0500"]) + row("B", "popularity", ["0.0500", "0.0500"])
+    write("tables/mine.toml", paper(view(dataset="parts/all"), table("1", both), rows))
+    repro_("run", "mine")
+    cells = json_of("compare", "mine", "--table", "1")
+    shares = [cell for cell in cells if cell["row"] == "A"]
+    assert [cell["ours"] for cell in shares] == [0.0, 0.0]
+    assert [cell["standard_error"] for cell in shares] == [None, None]
+    assert [cell["verdict"] for cell in shares] == ["close", "undecided"]
+    shown = repro_("compare", "mine", "--against", "A").stdout
+    assert "± 0.0000" not in shown
