@@ -120,7 +120,7 @@ def faulty(path: Path, faults: list[str]) -> ReproError:
 
 def first_fault(error: ValidationError) -> str:
     """Return the first fault of what was checked, with its place, in our words."""
-    fault = dict(error.errors()[0])
+    fault: dict[str, Any] = dict(error.errors()[0])
     where = ".".join(str(part) for part in fault["loc"] if part != "[key]")
     return f"{where}: {_told(fault)}" if where else _told(fault)
 
@@ -203,7 +203,7 @@ def _place(content: Any, fault: dict[str, Any]) -> tuple[Any, ...]:
     place: list[Any] = []
     for part in fault["loc"]:
         if isinstance(content, dict | list) and _has(content, part):
-            content = content[part]  # type: ignore[index]
+            content = content[part]
         elif fault["type"] != "missing" or part != fault["loc"][-1]:
             continue
         place.append(part)

@@ -46,12 +46,9 @@ class EASE:
         gram = torch.from_numpy(cooccurrence(train)).to(run.device).double()  # (I, I), 8 I^2 bytes
         gram.diagonal().add_(self.l2)
         size = torch.linalg.matrix_norm(gram, 1)
-        try:
-            p = torch.linalg.inv(gram)
-        except torch.linalg.LinAlgError as error:  # a pivot is exactly 0
-            raise self._singular() from error
+        p, failed = torch.linalg.inv_ex(gram)  # failed: a pivot is exactly 0
         del gram
-        if not size * torch.linalg.matrix_norm(p, 1) < 1 / SINGULAR:
+        if failed or not size * torch.linalg.matrix_norm(p, 1) < 1 / SINGULAR:
             raise self._singular()
         b = p.div_(-p.diagonal().clone())  # Eq. 8
         b.fill_diagonal_(0.0)

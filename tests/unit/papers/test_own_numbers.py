@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,7 +17,7 @@ from repro.papers import library
 from repro.papers.printed import number_in, printed_number, share_in, unit_in
 
 
-def told(write: Write, text: str, **more: object) -> str:
+def told(write: Write, text: str, **more: Any) -> str:
     """Return why a table with this number is refused; "" if it is not."""
     published = row("POP", "popularity", [text])
     write("tables/mine.toml", paper(view(), table("1", NDCG, **more), published))
