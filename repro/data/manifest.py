@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from repro import errors, paths, strict_toml
+from repro import paths, strict_toml
 from repro.data import addresses, steps
 from repro.data.addresses import Address
 from repro.data.columns import KINDS
@@ -216,11 +216,6 @@ class Manifest(ManifestFile):
 def names() -> list[str]:
     """Return the ids of all archives."""
     return list(paths.files("data_manifests"))
-
-
-def readable() -> list[Manifest]:
-    """Return the manifests that have no faults; warn of the others."""
-    return list(errors.readable(names(), load))
 
 
 def files() -> list[Path]:

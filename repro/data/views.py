@@ -44,12 +44,6 @@ def _spoiled(dataset: str, folder: Path) -> tuple[str, str]:
     )
 
 
-def _described(dataset: str) -> Prepared:
-    known = prepared(dataset)
-    assert known is not None, "it is built"
-    return known
-
-
 def load(dataset: str, tell: Tell | None = None) -> Dataset:
     """Return a view; if it is not built yet, build it from the files in the cache.
 
@@ -72,15 +66,18 @@ def load(dataset: str, tell: Tell | None = None) -> Dataset:
             f"{dataset} needs {', '.join(lacking)}, missing from the cache",
             f"repro fetch {found.id}",
         )
+    built = False
     if not (folder / "view.json").exists():
         with cache.locked(found.id, tell or Silent()):
             for left in folder.parent.glob(".building.*"):  # by a process that was killed
                 shutil.rmtree(left)
             if not (folder / "view.json").exists():
                 build(found, dataset, view, folder)
-                for overlap in _described(dataset).overlaps:
-                    (tell or Silent()).say(f"{dataset}: {overlap}")
-    about = _described(dataset)
+                built = True
+    about = prepared(dataset)
+    assert about is not None, "it is built"
+    for overlap in about.overlaps if built else ():
+        (tell or Silent()).say(f"{dataset}: {overlap}")
     arrays = _arrays(dataset, folder)
     try:
         return _loaded(dataset, about, arrays)

@@ -13,7 +13,7 @@ from tabulate import tabulate
 
 from repro.data import cache, manifest
 from repro.data.manifest import Manifest
-from repro.errors import ReproError, unknown
+from repro.errors import ReproError, readable, unknown
 from repro.metrics import METRICS
 from repro.papers import library
 from repro.plugins import MODELS, PROTOCOLS, Catalogue
@@ -139,7 +139,9 @@ def datasets() -> list[DatasetLine]:
     for paper in library.readable():
         for name, numbers in paper.archives.items():
             served.setdefault(name, {})[paper.id] = numbers
-    return [_dataset(found, served.get(found.id, {})) for found in manifest.readable()]
+    return [
+        _dataset(one, served.get(one.id, {})) for one in readable(manifest.names(), manifest.load)
+    ]
 
 
 def _dataset(found: Manifest, serves: dict[str, list[str]]) -> DatasetLine:

@@ -13,6 +13,7 @@ from typing import Any
 
 from repro import files, locks, paths
 from repro.data import cache, manifest, views
+from repro.errors import readable
 from repro.runs import index, records
 from repro.runs import locks as run_locks
 from repro.training import checkpoints
@@ -129,7 +130,7 @@ def _is_unused(file: Path) -> bool:
 
 
 def _of_data(unfinished: bool) -> Iterator[tuple[str, Path]]:
-    for found in manifest.readable():
+    for found in readable(manifest.names(), manifest.load):
         name = found.id
         if cache.is_busy(name):
             continue
