@@ -2,7 +2,9 @@
 
 import difflib
 import errno
-from collections.abc import Iterable
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from repro.text import in_lines, one_line
 
@@ -30,6 +32,8 @@ class ReproError(Exception):
     """
 
     exit_code = 1
+    traceback = ""
+    """Of a run that failed: where, for `repro --debug`."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -55,6 +59,32 @@ class UnsupportedError(ReproError):
     """A model cannot answer the queries of a protocol."""
 
 
+class LeftOutWarning(UserWarning):
+    """A file with faults was left out of what was asked of all files."""
+
+
+Found = TypeVar("Found")
+
+
+def readable(names: Iterable[str], read: Callable[[str], Found]) -> Iterator[Found]:
+    """Yield what is read under each name; warn of what has faults, and leave it out.
+
+    One broken file of a user's own must not stop what concerns the others.
+
+    Warns
+    -----
+    LeftOutWarning
+        For each file with faults.
+    """
+    for name in names:
+        try:
+            found = read(name)
+        except ReproError as error:
+            warnings.warn(f"left out: {error}", LeftOutWarning, stacklevel=2)
+        else:
+            yield found
+
+
 def of_the_system(error: OSError) -> ReproError | None:
     """Return the error for a failed file or disk; None if it names no file, as with a pipe."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -66,6 +96,13 @@ def of_the_system(error: OSError) -> ReproError | None:
 def size(n_bytes: int) -> str:
     """Return bytes for people: "36.5 GB", "120 MB"."""
     return f"{n_bytes / 1e9:,.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:,.0f} MB"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the known name that is most like another; "" if none is."""
+    by_lower = {one.lower(): one for one in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+    return by_lower[near[0]] if near else ""
 
 
 def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> ReproError:
@@ -84,12 +121,7 @@ def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> Repr
     """
     names = sorted(set(known))
     separator = "; " if any(", " in name for name in names) else ", "
-    by_lower = {known.lower(): known for known in names}
-    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
-    hint = (
-        f"did you mean {by_lower[near[0]]}?"
-        if near
-        else f"available: {separator.join(names) or 'none'}"
-    )
+    near = nearest(name, names)
+    hint = f"did you mean {near}?" if near else f"available: {separator.join(names) or 'none'}"
     prefix = f"{where}: " if where else ""
     return ReproError(f"{prefix}no {kind} is called '{name}'", hint)

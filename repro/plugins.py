@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from repro import paths
+from repro import errors, paths
 from repro.errors import ReproError, unknown
 from repro.files import changed, reading, text
 from repro.hyperparameters import Field, resolved, split_doc
@@ -129,6 +129,14 @@ class Catalogue:
         known_as = self._before.get(path.stem)
         return replace(found, id_name=known_as) if known_as else found
 
+    def own(self) -> list[Path]:
+        """Return the files of the user's own plug-ins."""
+        return [path for path in self._files().values() if path.parent != self._ours]
+
+    def readable(self) -> list[Plugin]:
+        """Return the plug-ins whose files can be read; warn of the others."""
+        return list(errors.readable(self.names(), self.entry))
+
     def at(self, path: Path) -> Plugin:
         """Read the description of a plug-in in a file, wherever it lies.
 
@@ -224,6 +232,7 @@ def _read(name: str, path: Path, attribute: str, _changed: int) -> Plugin:
             "but hyper-parameters are read from the class alone, without importing the file",
             f"write all fields into {target}, and make the other class a member of it",
         )
+    _need_dataclass(found, path)
     fields: list[Field] = []
     smoke: dict[str, Any] = {}
     is_random = True
@@ -260,6 +269,20 @@ def _read(name: str, path: Path, attribute: str, _changed: int) -> Plugin:
         target,
         is_random,
     )
+
+
+def _need_dataclass(found: ast.ClassDef, path: Path) -> None:
+    """Raise if a class has hyper-parameters, and none that can be read or set from outside."""
+    decorators = [ast.unparse(one).partition("(")[0] for one in found.decorator_list]
+    if any(name.rpartition(".")[2] == "dataclass" for name in decorators):
+        return
+    makes = any(isinstance(one, ast.FunctionDef) and one.name == "__init__" for one in found.body)
+    if makes or any(isinstance(one, ast.AnnAssign) for one in found.body):
+        raise ReproError(
+            f"{path}, line {found.lineno}: {found.name} is a plain class, and hyper-parameters are "
+            "read from the fields of a dataclass",
+            "write @dataclass(frozen=True, kw_only=True) above it, and a field for each of them",
+        )
 
 
 MODELS = Catalogue("models", "MODEL", renamed={"evcf": "se_vae"})

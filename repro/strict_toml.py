@@ -1,6 +1,7 @@
 """Read a TOML file, check it against a schema, and report all its faults at once."""
 
 import difflib
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -66,8 +67,7 @@ def read(path: Path, schema: type[Document]) -> Document:
     try:
         return schema.model_validate(content)
     except ValidationError as error:
-        faults = [_fault(schema, dict(fault)) for fault in error.errors()]
-        raise faulty(path, faults) from error
+        raise faulty(path, faults_in(schema, content, error)) from error
 
 
 def parsed(toml: str) -> dict[str, Any]:
@@ -109,9 +109,7 @@ def checked(content: Any, kind: TypeAdapter[Content], failure: str, hint: str = 
     try:
         return kind.validate_python(content)
     except ValidationError as error:
-        fault = error.errors()[0]
-        where = "".join(f"{part}: " for part in fault["loc"] if part != "[key]")
-        raise DamagedError(f"{failure}: {where}{fault['msg']}", hint) from error
+        raise DamagedError(f"{failure}: {first_fault(error)}", hint) from error
 
 
 def faulty(path: Path, faults: list[str]) -> ReproError:
@@ -120,19 +118,110 @@ def faulty(path: Path, faults: list[str]) -> ReproError:
     return ReproError(f"{path}: {count}", "\n  ".join(faults))
 
 
-def _fault(schema: type[BaseModel], fault: dict[str, Any]) -> str:
-    *parents, last = fault["loc"] or ("",)
+def first_fault(error: ValidationError) -> str:
+    """Return the first fault of what was checked, with its place, in our words."""
+    fault: dict[str, Any] = dict(error.errors()[0])
     where = ".".join(str(part) for part in fault["loc"] if part != "[key]")
-    if fault["type"] == "extra_forbidden":
-        known = _keys_at(schema, parents)
-        near = difflib.get_close_matches(str(last), known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(known))}"
-        return f"{where}: unknown key; {hint}"
-    if fault["type"] == "missing":
-        return f"{where}: missing"
+    return f"{where}: {_told(fault)}" if where else _told(fault)
+
+
+_WANTED = {
+    "string_type": "a text in quotes",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a number that is finite",
+    "bool_type": "true or false",
+    "list_type": "a list in square brackets",
+    "tuple_type": "a list in square brackets",
+    "dict_type": "a table of keys and values",
+    "model_type": "a table of keys and values",
+    "dataclass_type": "a table of keys and values",
+    "literal_error": "{expected}",
+    "greater_than_equal": "at least {ge}",
+    "greater_than": "above {gt}",
+    "less_than_equal": "at most {le}",
+    "too_short": "{min_length} entries or more",
+    "too_long": "{max_length} entries or fewer",
+    "string_too_short": "a text of {min_length} characters or more",
+    "string_pattern_mismatch": "a text of the form {pattern}",
+}
+"""What a value must be, by pydantic's name of the fault: its own sentences speak of Python."""
+
+MOST_SHOWN = 100
+"""Characters of a value in a message."""
+
+
+def _told(fault: dict[str, Any], wanted: str = "") -> str:
+    """Return a fault in our words, without its place."""
+    if fault["type"] in ("missing", "extra_forbidden"):
+        return "missing" if fault["type"] == "missing" else "unknown key"
     if fault["type"] == "value_error":
-        return f"{where}: {fault['ctx']['error']}"
-    return f"{where}: {fault['msg']}, got {fault['input']!r}"
+        return str(fault["ctx"]["error"])
+    wanted = wanted or _wanted(fault)
+    got = json.dumps(fault["input"], ensure_ascii=False, default=str)
+    got = got if len(got) <= MOST_SHOWN else f"{got[:MOST_SHOWN]} …"
+    return f"must be {wanted}, got {got}"
+
+
+def _wanted(fault: dict[str, Any]) -> str:
+    return _WANTED.get(fault["type"], "of another form").format(**fault.get("ctx", {}))
+
+
+def faults_in(
+    schema: type[BaseModel], content: Any, error: ValidationError, at: str = ""
+) -> list[str]:
+    """Return the faults of what a schema refused, each once, in our words.
+
+    Where a value may have several forms, pydantic reports each of them that does not fit, with the
+    form's name as a part of the place, which the file does not have.
+    """
+    by_place: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for found in error.errors():
+        fault = dict(found)
+        by_place.setdefault(_place(content, fault), []).append(fault)
+    told = []
+    for place, faults in by_place.items():
+        where = ".".join(map(str, [at, *place] if at else place))
+        where = f"{where}: " if where else ""
+        is_form = len(place) < len([part for part in faults[0]["loc"] if part != "[key]"])
+        inside = [other for other in by_place if len(other) > len(place)]
+        if is_form and any(other[: len(place)] == place for other in inside):
+            continue  # it has the other form, in which there is a fault
+        if faults[0]["type"] == "extra_forbidden":
+            told.append(f"{where}{_unknown_key(schema, place)}")
+            continue
+        wanted = list(dict.fromkeys(map(_wanted, faults)))
+        if "a number" in wanted and "a whole number" in wanted:
+            wanted.remove("a whole number")
+        told.append(f"{where}{_told(faults[0], ' or '.join(wanted))}")
+    return told
+
+
+def _place(content: Any, fault: dict[str, Any]) -> tuple[Any, ...]:
+    """Return the place of a fault in the file."""
+    place: list[Any] = []
+    for part in fault["loc"]:
+        if isinstance(content, dict | list) and _has(content, part):
+            content = content[part]
+        elif fault["type"] != "missing" or part != fault["loc"][-1]:
+            continue
+        place.append(part)
+    return tuple(place)
+
+
+def _has(content: dict[str, Any] | list[Any], part: Any) -> bool:
+    if isinstance(content, dict):
+        return part in content
+    return isinstance(part, int) and part < len(content)
+
+
+def _unknown_key(schema: type[BaseModel], place: tuple[Any, ...]) -> str:
+    *parents, last = place
+    known = _keys_at(schema, parents)
+    near = difflib.get_close_matches(str(last), known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(known))}"
+    return f"unknown key; {hint}"
 
 
 def _keys_at(schema: Any, loc: list[Any]) -> list[str]:
@@ -153,8 +242,11 @@ def _keys_at(schema: Any, loc: list[Any]) -> list[str]:
 
 
 def _unwrapped(schema: Any) -> Any:
-    """Return the type inside an optional one."""
+    """Return the type inside an optional or annotated one; of several, the one with keys."""
+    if get_origin(schema) is Annotated:
+        return _unwrapped(get_args(schema)[0])
     if get_origin(schema) in (Union, UnionType):
         options = [option for option in get_args(schema) if option is not type(None)]
-        return options[0] if options else None
+        keyed = [one for one in options if isinstance(one, type) and issubclass(one, BaseModel)]
+        return (keyed or options or [None])[0]
     return schema

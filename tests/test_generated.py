@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from html import unescape
 from importlib import import_module
 from pathlib import Path
@@ -24,7 +25,7 @@ from builders.commands import json_of, repro_
 from repro.api import export
 from repro.auditing import page as audit_page
 from repro.cli import GROUPS
-from repro.report import json_forms, pages, picture
+from repro.report import file_formats, json_forms, pages, picture
 from repro.results.judgement import VERDICTS
 from repro.results.verdicts import MARKS
 
@@ -63,6 +64,9 @@ PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "repro/models/README.md": {"models": pages.models},
     "data_manifests/README.md": {"datasets": pages.datasets},
     "tables/README.md": {"claim_verdicts": pages.claim_verdicts, "results": pages.results},
+    "repro/starting/README.md": {
+        kind: partial(file_formats.markdown, kind) for kind in file_formats.FORMATS
+    },
     "repro/auditing/README.md": {"severities": audit_page.severities, "rules": audit_page.rules},
 }
 """The generated parts of each page."""
@@ -79,6 +83,13 @@ def renewed(page: str) -> str:
     return text
 
 
+SCHEMAS = {
+    ROOT / f"repro/starting/{kind}.schema.json": partial(file_formats.json_schema, kind)
+    for kind in file_formats.FORMATS
+}
+"""For editors."""
+
+
 def words(svg: str) -> list[str]:
     """Return the texts of a picture; its looks may differ between versions of rich."""
     return [unescape(one).strip() for one in re.findall(r"<text[^>]*>([^<]*)<", svg)]
@@ -90,6 +101,12 @@ def test_page_is_current(page: str) -> None:
     assert renewed(page) == (ROOT / page).read_text(encoding="utf-8"), stale
 
 
+@pytest.mark.parametrize("path", SCHEMAS, ids=lambda path: path.name)
+def test_schema_for_editors_is_current(path: Path) -> None:
+    stale = f"{path} is stale: run python tests/test_generated.py"
+    assert SCHEMAS[path]() == path.read_text(encoding="utf-8"), stale
+
+
 def test_picture_is_current() -> None:
     shown = PICTURE.read_text(encoding="utf-8")
     assert words(drawn()) == words(shown), "stale: run python tests/test_generated.py"
@@ -97,7 +114,8 @@ def test_picture_is_current() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", *PARTS, ".github/CONTRIBUTING.md", "repro/doors/README.md"]
+    "page",
+    ["README.md", *PARTS, "tables/OWN.md", ".github/CONTRIBUTING.md", "repro/doors/README.md"],
 )
 def test_links_lead_somewhere(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
@@ -202,4 +220,6 @@ if __name__ == "__main__":
     os.environ.pop("REPRO_PATH", None)  # the pages list what is here
     for page in PARTS:
         (ROOT / page).write_text(renewed(page), encoding="utf-8")
+    for path, made in SCHEMAS.items():
+        path.write_text(made(), encoding="utf-8")
     PICTURE.write_text(drawn(), encoding="utf-8")

@@ -17,7 +17,7 @@ ROOT = Path(repro.__file__).parent
 FLOORS = [
     ["cli"],
     ["api"],
-    ["testing"],
+    ["testing", "starting"],
     ["report"],
     ["doors", "results"],
     ["auditing", "runs"],

@@ -32,7 +32,7 @@ def claims(*papers: str, table: str | None = None, runs: str | Path | None = Non
     ReproError
         If there is no such paper or table.
     """
-    chosen = [library.load(name) for name in papers or library.papers()]
+    chosen = [library.load(name) for name in papers] if papers else library.readable()
     return Claims(judge(chosen, records(runs), table))
 
 
@@ -99,7 +99,7 @@ def ledger(*papers: str, runs: str | Path | None = None) -> Ledger:
     ReproError
         If there is no such paper.
     """
-    chosen = [library.load(name) for name in papers or library.papers()]
+    chosen = [library.load(name) for name in papers] if papers else library.readable()
     return Ledger(readings(chosen, beside(records(runs), [one.id for one in chosen])))
 
 

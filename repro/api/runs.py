@@ -126,7 +126,7 @@ def status(*papers: str, added: bool = False, runs: str | Path | None = None) ->
     added, runs
         As in `run`.
     """
-    asked = Asked(papers=papers or tuple(library.papers()), added=added)
+    asked = Asked(papers=papers or tuple(one.id for one in library.readable()), added=added)
     return states(plan(asked), Path(runs) if runs else paths.runs())
 
 
@@ -176,7 +176,7 @@ def compare(
     ReproError
         If there is no such paper, table or row.
     """
-    chosen = [library.load(name) for name in papers or library.papers()]
+    chosen = [library.load(name) for name in papers] if papers else library.readable()
     with record_files.without_collections():
         known = record_files.load_all(Path(runs) if runs else paths.runs())
         found = compare_all(

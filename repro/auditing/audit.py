@@ -18,7 +18,7 @@ from repro.auditing.programme import feasible
 from repro.auditing.read import Print, named
 from repro.auditing.rows import Bound, PrintedRow
 from repro.auditing.rules import RULES, Rule
-from repro.errors import unknown
+from repro.errors import readable, unknown
 from repro.papers.printed_facts import ByHand
 from repro.papers.schema import Table
 
@@ -168,7 +168,8 @@ def audit_all(names: Sequence[str] = (), table: str | None = None) -> list[Audit
     ReproError
         If there is no such paper, file or table, or a file has faults.
     """
-    found = [named(name) for name in names or paths.files("tables")]
+    every = readable(paths.files("tables"), named)
+    found = [named(name) for name in names] if names else list(every)
     if table is None:
         return [audit(one) for one in found]
     having = [one for one in found if table in one.content.tables]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Literal
 
-from repro.papers.printed import number_in, unit_in
+from repro.papers.printed import number_in, printed_number, unit_in
 
 TOLERANCE = 1e-9
 """Far below half of any printed digit, far above the error of a float."""
@@ -45,7 +45,7 @@ def interval(printed: str, rounding: Rounding = "rounded") -> Interval:
     d printed decimals leave half of 10^-d on either side, d + 2 of them in per cent; a number that
     was truncated or rounded up leaves all of 10^-d.
     """
-    scale = 0.01 if printed.strip().endswith("%") else 1.0
+    scale = 0.01 if printed_number(printed).percent else 1.0
     middle, unit = float(number_in(printed)), float(unit_in(printed))
     off = unit / 2 if rounding == "rounded" else unit
     return Interval((middle - off) * scale, (middle + off) * scale)

@@ -137,7 +137,7 @@ documented("G1", improvements)
 
 
 def _improved(of: At, over: At, text: str) -> Finding | None:
-    percent = text if text.endswith("%") else f"{text}%"
+    percent = f"{text.rstrip(' %')}%"
     allowed = improvement(share(of.printed), share(over.printed))
     if not interval(percent).outside(allowed):
         return None

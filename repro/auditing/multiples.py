@@ -11,7 +11,7 @@ from repro.auditing.findings import HARD, Finding, at, half_units
 from repro.auditing.intervals import TOLERANCE, Interval, share
 from repro.auditing.rows import Cell, PrintedRow
 from repro.auditing.rules import documented
-from repro.papers.printed import number_in, unit_in
+from repro.papers.printed import printed_number
 
 SURE = 0.001
 """The chance below which a pattern is no accident."""
@@ -37,7 +37,8 @@ def shares(rows: Sequence[PrintedRow], users: int) -> list[Share]:
         functions = ["hit_rate", *(["recall", "capped_recall"] if row.known.one_target else [])]
         for cell in row.cells:
             if cell.function in functions:
-                unit = float(unit_in(cell.printed)) / (100 if cell.printed.endswith("%") else 1)
+                found_in = printed_number(cell.printed)
+                unit = float(found_in.unit) / (100 if found_in.percent else 1)
                 fits = multiple(share(cell.printed), users)
                 found.append(Share(row, cell, min(1.0, users * unit), fits))
     return found
@@ -105,7 +106,8 @@ documented("S1", whole_users)
 
 def _neighbours(one: Share, n: int) -> str:
     """Return the multiples around a printed number, with enough digits to tell them apart."""
-    printed = float(number_in(one.cell.printed)) / (100 if one.cell.printed.endswith("%") else 1)
+    found = printed_number(one.cell.printed)
+    printed = float(found.value) / (100 if found.percent else 1)
     below = floor(printed * n + TOLERANCE)
     return " and ".join(f"{m:,}/{n:,} = {m / n:.6f}" for m in (below, below + 1))
 

@@ -55,7 +55,10 @@ class Print:
         columns = list(table.metrics.items())
 
         def kept(texts: list[str]) -> tuple[str, ...]:
-            return tuple(texts[n] for n in used) if texts else ()
+            return tuple(printed(texts[n]) for n in used) if texts else ()
+
+        def printed(text: str) -> str:
+            return f"{text.rstrip(' %')}%" if text and table.per_cent else text
 
         return PrintedRow(
             table=number,
@@ -63,7 +66,7 @@ class Print:
             group_label=group.label,
             view=view,
             label=row.label,
-            cells=tuple(Cell(*columns[n], place.published[n]) for n in used),
+            cells=tuple(Cell(*columns[n], printed(place.published[n])) for n in used),
             known=self.known(view),
             one_epoch=select != "test:each",
             quoted_from=row.quoted_from,
@@ -128,15 +131,6 @@ def read(path: Path, paper: str = "") -> Print:
     content = strict_toml.read(path, PaperFile)
     faults = list(faults_in_print(content))
     found = Print(paper or path.stem, path, content)
-    if not faults:
-        for number in content.tables:
-            for row in found.rows(number):
-                faults += [
-                    f'tables.{number}, row "{row.label}", {row.group}: {cell.label} is '
-                    f"{cell.printed}, but no metric is above 1; in per cent write {cell.printed}%"
-                    for cell in row.cells
-                    if interval(cell.printed).low > 1
-                ]
     if faults:
         raise strict_toml.faulty(path, faults)
     return found

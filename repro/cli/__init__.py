@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import signal
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import Annotated, Any
 
@@ -11,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from repro.cli.echo import echo
-from repro.errors import EXIT_CODES, ReproError, of_the_system
+from repro.errors import EXIT_CODES, LeftOutWarning, ReproError, of_the_system
 
 GROUPS = {
     "Papers and data": ("list", "show", "fetch"),
@@ -19,6 +22,7 @@ GROUPS = {
     "Other frameworks": ("export", "score"),
     "Results": ("compare", "claims", "explain", "ledger", "beyond", "figure", "freeze"),
     "Checks": ("audit", "check"),
+    "Your own": ("new",),
 }
 """The commands, as `repro --help` groups them."""
 
@@ -39,7 +43,8 @@ class _Group(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with _warnings_told():
+                return super().invoke(ctx)
         except ReproError as error:
             if ctx.params.get("debug"):
                 raise
@@ -57,6 +62,24 @@ class _Group(TyperGroup):
             again = _AGAIN.get(ctx.invoked_subcommand, "run the same command again")
             echo(f"{how}; {again}", err=True)
             raise typer.Exit(143 if terminated else 130) from interrupt
+
+
+@contextmanager
+def _warnings_told() -> Iterator[None]:
+    """Show our own warnings as messages, each once."""
+    told: set[str] = set()
+
+    def tell(message: Any, category: Any, *rest: Any, **more: Any) -> None:
+        if not issubclass(category, LeftOutWarning):
+            others(message, category, *rest, **more)
+        elif str(message) not in told:
+            told.add(str(message))
+            echo(str(message), err=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", LeftOutWarning)
+        others, warnings.showwarning = warnings.showwarning, tell
+        yield
 
 
 _AGAIN = {
@@ -142,6 +165,7 @@ from repro.cli import (  # noqa: E402, F401 - they register themselves
     freeze,
     ledger,
     list_,
+    new,
     run,
     score,
     show,

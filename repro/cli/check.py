@@ -25,9 +25,9 @@ def check(
     """Verify data, records, frozen results, tables, manifests, models and protocols.
 
     WHAT is a dataset or view, a paper (its table file and frozen results), the id or folder of a
-    record, a folder of records, or a file: frozen results (.csv), a table or manifest (.toml), a
-    model or protocol (.py, which is run). The results of records are recomputed from their hits.
-    Nothing is changed. The exit code is 1 if anything is damaged.
+    record, a folder of records or of files of your own, or a file: frozen results (.csv), a table
+    or manifest (.toml), a model or protocol (.py, which is run). The results of records are
+    recomputed from their hits. Nothing is changed. The exit code is 1 if anything is damaged.
     """
     from repro.api.runs import checked
     from repro.report import descriptions

@@ -68,9 +68,10 @@ def _fetch(asked: Request, source: Path | None, unverified: bool) -> int:
 def _check(asked: list[Request]) -> int:
     """Print the state of every file and view in the cache; return 1 if one is damaged."""
     from repro.data import manifest, prepare
+    from repro.errors import readable
     from repro.report import descriptions
 
-    archives = [one.archive for one in asked] or map(manifest.load, manifest.names())
+    archives = [one.archive for one in asked] or readable(manifest.names(), manifest.load)
     found = {archive.id: prepare.check(archive) for archive in archives}
     echo(descriptions.checked(found, missing=bool(asked)))
     return int(any(one.damaged for rows in found.values() for one in rows))

@@ -92,6 +92,7 @@ Folder = Annotated[Path | None, typer.Option(help="Folder of records.", file_oka
 
 @app.command(epilog="Example: repro run acvae --table 2 --row POP")
 def run(
+    context: typer.Context,
     paper: Paper = None,
     table: Table = None,
     figure: Figure = None,
@@ -147,8 +148,13 @@ def run(
         _dry_run(asked, how, as_json)
     elif as_json:
         raise ReproError("--json needs --dry-run", "`repro compare --json` prints finished runs")
-    elif code := batch.run(asked, how, Terminal()).exit_code:
-        raise typer.Exit(code)
+    else:
+        done = batch.run(asked, how, Terminal())
+        if context.find_root().params.get("debug"):
+            for _, error in done.done.failed:
+                echo(error.traceback, err=True)
+        if done.exit_code:
+            raise typer.Exit(done.exit_code)
 
 
 def _dry_run(asked: Asked, how: How, as_json: bool) -> None:

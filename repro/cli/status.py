@@ -22,7 +22,7 @@ def status(
     from repro.runs.plan import plan
     from repro.runs.status import states
 
-    asked = Asked(papers=tuple(papers or library.papers()), added=added)
+    asked = Asked(papers=tuple(papers or (one.id for one in library.readable())), added=added)
     found = states(plan(asked), runs or paths.runs())
     if as_json:
         echo(json.dumps([asdict(state) for state in found], indent=1))

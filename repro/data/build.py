@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +68,8 @@ class Prepared:
     """Whether a user's rows are in the order of time."""
     parts: tuple[str, ...]
     """Such as train and test, where the authors published a split."""
+    overlaps: tuple[str, ...] = ()
+    """Which parts have rows in common, in words."""
 
     def statistic(self, name: str) -> float:
         """Return a statistic that papers print; sparsity in per cent."""
@@ -95,6 +99,8 @@ def build(found: Manifest, dataset: str, view: View, folder: Path) -> None:
     joined = _joined([parts[part] for part in whole])
     if len(view.read) == 1:
         parts.clear()  # the whole is the part; a large file's rows need not stay twice
+    elif joined.part is None:
+        joined = replace(joined, part=np.zeros(len(joined), dtype=np.int8))
     rows, funnel, variant = _chosen(dataset, view, joined, expected)
     del joined
     users = rows.user_ids[np.flatnonzero(np.bincount(rows.user))]
@@ -141,8 +147,20 @@ def build(found: Manifest, dataset: str, view: View, folder: Path) -> None:
         interactions=len(rows),
         ordered=rows.order == "time",
         parts=tuple(part for part in made if part != "whole"),
+        overlaps=tuple(_overlaps({part: made[part] for part in whole if part in made})),
     )
     _store(folder, arrays, about)
+
+
+def _overlaps(parts: dict[str, Interactions]) -> Iterator[str]:
+    """Yield which parts that are summed up have rows in common, in words."""
+    for one, other in combinations(parts, 2):
+        known, asked = np.unique(parts[one].pairs()), parts[other].pairs()
+        if n := int(np.isin(asked, known).sum()):
+            yield (
+                f"{n:,} of the {len(asked):,} rows of {other} are in {one}, too, and count twice; "
+                f"if {one} is meant to hold {other}, leave {other} out of `whole`"
+            )
 
 
 def _store(folder: Path, arrays: dict[str, NDArray[Any]], about: Prepared) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -26,7 +26,9 @@ class Hashes(Strict):
     bytes: int | None = None
     """The length."""
     sha256: str | None = None
+    """Of the bytes, as the next two."""
     md5: str | None = None
+    """As some sources state it; sha256 is better."""
     git_blob: str | None = None
     """The id that git gives the content: sha1 of "blob LENGTH\\0" and the bytes."""
     confirmed: bool = False
@@ -81,18 +83,23 @@ class Read(Strict):
     """How a file, or several of one form, is read into rows."""
 
     member: Inside | None = None
+    """The file; `any_of` instead, where there are several."""
     any_of: list[list[Inside]] = []
     """Instead of one member: lists of members with the same rows; the first one there is read."""
     format: Literal["separated", "netflix", "json", "negatives", "adjacency"] = "separated"
-    """How the lines are made: columns; Netflix's blocks; JSON objects; NCF's "(user,item)" and the
-    items to rank it against; or a user and all of its items."""
+    """separated: columns of text, as in a CSV. netflix: "item:" lines, then its users. json: an
+    object a line. negatives: NCF's lists of items that a user has not touched. adjacency: a user
+    and all of its items, a line."""
     separator: str = Field(default=",", min_length=1)
+    """Between columns."""
     header: bool = False
+    """Whether the first line names the columns."""
     columns: list[Literal["user", "item", "rating", "time", "date", "-"]] = ["user", "item"]
     """What each column holds; "-" is skipped."""
     fields: dict[str, str] = {}
     """The keys of a JSON object, by column name."""
     identifiers: Literal["number", "text"] = "number"
+    """Whether users and items are numbers; "text" takes any words."""
 
     @model_validator(mode="before")
     @classmethod
@@ -111,8 +118,11 @@ class Counts(Strict):
     """Expected counts."""
 
     users: int | None = None
+    """Users with interactions."""
     items: int | None = None
+    """Items."""
     interactions: int | None = None
+    """Rows."""
 
 
 class Expect(Counts):
@@ -168,22 +178,30 @@ class Generate(Strict):
     """Parameters of generated data."""
 
     users: int = Field(ge=1, le=10_000)
+    """Users."""
     items: int = Field(ge=18, le=10_000)
     """A user has six or more of them, and at most a third."""
     clusters: int = Field(ge=1, le=10_000)
+    """Groups of users and items with one taste."""
     per_user: int = Field(ge=1, le=10_000)
     """Mean interactions of a user."""
     seed: int = Field(ge=0)
+    """Of the random numbers."""
 
 
 class ManifestFile(Strict):
     """One file of ``data_manifests/``."""
 
     archive: Archive
+    """What it is, where it comes from, under which terms."""
     members: dict[Inside, Member] = {}
+    """The files that are read, by name."""
     read: dict[str, Read] = {}
+    """How they are read into rows, by a name that views use."""
     views: dict[Name, View] = Field(min_length=1)
+    """What papers make of it, by name: the dataset ARCHIVE/VIEW."""
     generate: Generate | None = None
+    """Of generated data: how much."""
 
 
 class Manifest(ManifestFile):
@@ -327,14 +345,13 @@ def _step_faults(entry: dict[str, Any]) -> list[str]:
     try:
         step = _step(entry)
     except ValidationError as error:
-        return [f"expect.{fault['loc'][0]}: {fault['msg']}" for fault in error.errors()]
-    wanted = list(get_type_hints(steps.STEPS[step.name]).values())[1]
-    allowed = (int, float) if wanted is float else wanted
-    if not isinstance(step.argument, allowed) or isinstance(step.argument, bool):
-        return [f"{step.name}: must be {wanted.__name__}, got {step.argument!r}"]
-    return []
+        return strict_toml.faults_in(Counts, entry["expect"], error, at="expect")
+    fault = steps.argument_fault(step.name, step.argument)
+    return [f"{step.name}: {fault}"] if fault else []
 
 
 def _step(entry: dict[str, Any]) -> Step:
     name = next(key for key in entry if key != "expect")
-    return Step(name=name, argument=entry[name], expect=Counts(**entry.get("expect", {})))
+    return Step(
+        name=name, argument=entry[name], expect=Counts.model_validate(entry.get("expect", {}))
+    )

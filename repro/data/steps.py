@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,17 +65,15 @@ def core(rows: Rows, least: int) -> Rows:
             return rows
 
 
-def distinct(rows: Rows, which: str) -> Rows:
+def distinct(rows: Rows, which: Literal["first", "last"]) -> Rows:
     """Keep one row of every repeated pair: the "first" or the "last" in row order."""
-    if which not in ("first", "last"):
-        raise ReproError(f"the step distinct cannot keep '{which}'", "available: first; last")
     order = np.arange(len(rows)) if which == "first" else np.arange(len(rows))[::-1]
     pair = rows.user.astype(np.int64) * len(rows.item_ids) + rows.item
     _, kept = np.unique(pair[order], return_index=True)
     return rows.take(np.sort(order[kept]))
 
 
-def order(rows: Rows, by: str) -> Rows:
+def order(rows: Rows, by: Literal["time", "time, random ties", "oldest first", "file"]) -> Rows:
     """Order the rows.
 
     "time": by user, then time, equal times in the order of the file. "time, random ties": equal
@@ -89,14 +87,9 @@ def order(rows: Rows, by: str) -> Rows:
     time = _needed(rows.time, "time")
     if by == "time":
         sorting = np.lexsort([time, rows.user])
-    elif by == "time, random ties":
+    else:
         tie = np.random.default_rng(0).random(len(rows))
         sorting = np.lexsort([tie, time, rows.user])
-    else:
-        raise ReproError(
-            f"a view cannot be ordered by '{by}'",
-            "available: time; time, random ties; oldest first; file",
-        )
     return replace(rows.take(sorting), order="time")
 
 
@@ -110,7 +103,9 @@ def last_items_per_user(rows: Rows, most: int) -> Rows:
     return rows.take(keep)
 
 
-def number_items(rows: Rows, by: str) -> Rows:
+def number_items(
+    rows: Rows, by: Literal["first appearance", "ascending", "from zero", "from one"]
+) -> Rows:
     """Fix the items and their numbers; an item that later loses its rows keeps its number.
 
     "first appearance": in row order. "ascending": by identifier. "from zero" and "from one": the
@@ -120,13 +115,8 @@ def number_items(rows: Rows, by: str) -> Rows:
         vocabulary = rows.item_ids[np.flatnonzero(np.bincount(rows.item))]
     elif by == "first appearance":
         vocabulary = rows.item_ids[first_appearance(rows.item, np.arange(len(rows)))]
-    elif by in FIRST:
-        vocabulary = _counted(rows, rows.item_ids[rows.item], by)
     else:
-        raise ReproError(
-            f"items cannot be numbered by '{by}'",
-            "available: first appearance; ascending; from zero; from one",
-        )
+        vocabulary = _counted(rows, rows.item_ids[rows.item], by)
     return replace(rows, vocabulary=vocabulary)
 
 
@@ -209,6 +199,29 @@ STEPS: dict[str, Callable[[Rows, Any], Rows]] = {
     )
 }
 """Every step by name."""
+
+
+def argument_fault(name: str, argument: Any) -> str:
+    """Return what is wrong with the argument of a step; "" if nothing is."""
+    wanted = list(get_type_hints(STEPS[name]).values())[1]
+    if get_origin(wanted) is Literal:
+        known = get_args(wanted)
+        return "" if argument in known else _refused(" or ".join(map(repr, known)), argument)
+    if wanted is str:  # a day
+        try:
+            datetime.date.fromisoformat(argument)
+        except (TypeError, ValueError):
+            return _refused("a date in quotes, such as '2018-01-01'", argument)
+        return ""
+    allowed = (int, float) if wanted is float else wanted
+    if not isinstance(argument, allowed) or isinstance(argument, bool):
+        return _refused("a number" if wanted is float else "a whole number", argument)
+    return _refused("at least 1", argument) if wanted is int and argument < 1 else ""
+
+
+def _refused(wanted: str, argument: Any) -> str:
+    plain = isinstance(argument, str | int | float | list | dict)
+    return f"must be {wanted}, got {argument!r}" if plain else f"must be {wanted}, got {argument}"
 
 
 def _needed(column: NDArray[Any] | None, name: str) -> NDArray[Any]:

@@ -66,14 +66,18 @@ def load(dataset: str, tell: Tell | None = None) -> Dataset:
             f"{dataset} needs {', '.join(lacking)}, missing from the cache",
             f"repro fetch {found.id}",
         )
+    built = False
     if not (folder / "view.json").exists():
         with cache.locked(found.id, tell or Silent()):
             for left in folder.parent.glob(".building.*"):  # by a process that was killed
                 shutil.rmtree(left)
             if not (folder / "view.json").exists():
                 build(found, dataset, view, folder)
+                built = True
     about = prepared(dataset)
-    assert about is not None
+    assert about is not None, "it is built"
+    for overlap in about.overlaps if built else ():
+        (tell or Silent()).say(f"{dataset}: {overlap}")
     arrays = _arrays(dataset, folder)
     try:
         return _loaded(dataset, about, arrays)

@@ -12,12 +12,16 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from repro.errors import ReproError
 from repro.hyperparameters import NonNegative
 from repro.interactions import Interactions
 from repro.model import Memory, Run
 from repro.nn.item_weights import cooccurrence
 from repro.nn.scoring import picked
 from repro.split import Queries
+
+SINGULAR = 64 * torch.finfo(torch.float64).eps
+"""The reciprocal condition number below which no digit of an inverse is right."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +45,21 @@ class EASE:
         """Solve once; there is one epoch."""
         gram = torch.from_numpy(cooccurrence(train)).to(run.device).double()  # (I, I), 8 I^2 bytes
         gram.diagonal().add_(self.l2)
-        p = torch.linalg.inv(gram)
+        size = torch.linalg.matrix_norm(gram, 1)
+        p, failed = torch.linalg.inv_ex(gram)  # failed: a pivot is exactly 0
         del gram
+        if failed or not size * torch.linalg.matrix_norm(p, 1) < 1 / SINGULAR:
+            raise self._singular()
         b = p.div_(-p.diagonal().clone())  # Eq. 8
         b.fill_diagonal_(0.0)
         yield ItemWeights(b.float())
+
+    def _singular(self) -> ReproError:
+        return ReproError(
+            f"ease: with l2 = {self.l2:g} the items' Gram matrix is singular, as where items have "
+            "the same users, and its inverse would be noise",
+            "use a larger l2, well above 0; the paper has 500 on ML-20M",
+        )
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from repro import metrics
+from repro import metrics, paths
 from repro.errors import ReproError, unknown
-from repro.papers.printed import number_in
+from repro.papers.printed import number_in, share_in
 from repro.papers.schema import STATISTICS, PaperFile, Row, Table, Tolerance
 from repro.papers.settings import source_faults
 from repro.plugins import MODELS
@@ -19,6 +19,8 @@ def faults_of(content: PaperFile) -> Iterator[str]:
         at, whose = f"views.{key}", view.added_for
         if not view.dataset:
             yield f"{at}.dataset: missing"
+        elif not paths.is_inside(view.dataset) or view.dataset.count("/") != 1:
+            yield f"{at}.dataset: '{view.dataset[:100]}' is no view; write ARCHIVE/VIEW"
         if whose and whose not in content.views:
             yield str(unknown("view", whose, content.views, f"{at}.added_for"))
         elif whose and content.views[whose].added_for:
@@ -50,6 +52,8 @@ def faults_in_print(content: PaperFile) -> Iterator[str]:
     """Yield the faults in what is printed: column groups, metrics, rows and their numbers."""
     for number, table in content.with_figures().items():
         at = f"tables.{number}"
+        if table.per_cent and table.kind != "results":
+            yield f"{at}.per_cent: only results are compared as shares; write 97.3% in the cell"
         for key, group in table.group.items():
             if group.view not in content.views:
                 yield str(unknown("view", group.view, content.views, f"{at}.group.{key}"))
@@ -101,7 +105,7 @@ def _print_faults(content: PaperFile, table: Table, row: Row, at: str) -> Iterat
         for texts in (place.published, place.source, place.errors):
             for label, text in zip(table.metrics, texts, strict=False):
                 if text:
-                    yield from _number_faults(text, f"{here}: {label}")
+                    yield from _cell_faults(text, f"{here}: {label}", table)
         for label in (*place.notes, *place.misprints, *place.bold):
             if label not in table.metrics:
                 yield str(unknown("metric of this table", label, table.metrics, here))
@@ -181,10 +185,24 @@ def _number_faults(text: str, at: str) -> Iterator[str]:
         yield f"{at}: {error}"
 
 
+def _cell_faults(text: str, at: str, table: Table) -> Iterator[str]:
+    """Yield why a text is no number that the table can print: results are shares."""
+    try:
+        if table.kind == "results":
+            share_in(text, table.per_cent)
+        else:
+            number_in(text)
+    except ReproError as error:
+        yield f"{at}: {error}"
+
+
 def _per_cent_faults(text: str, at: str, table: Table) -> Iterator[str]:
-    """Yield that a result is in per cent, which only statistics may be where runs are compared."""
-    if table.kind == "results" and "%" in text:
-        yield f"{at}: '{text}' is in per cent, but results are compared as shares, such as 0.5"
+    """Yield that a result is in per cent, where its table does not say that it prints so."""
+    if table.kind == "results" and not table.per_cent and "%" in text:
+        yield (
+            f"{at}: '{text}' is in per cent, but results are compared as shares, such as 0.5; "
+            "where a table prints in per cent, set per_cent = true"
+        )
 
 
 def _view_of(table: Table, key: str) -> str:
@@ -192,7 +210,10 @@ def _view_of(table: Table, key: str) -> str:
 
 
 def _tolerance_faults(tolerance: Tolerance, at: str, table: Table) -> Iterator[str]:
-    yield from _number_faults(tolerance.within, f"{at}.within")
+    if tolerance.within:
+        yield from _cell_faults(tolerance.within, f"{at}.within", table)
+    elif tolerance.standard_errors is None:
+        yield f"{at}.within: missing"
     yield from _per_cent_faults(tolerance.within, f"{at}.within", table)
     for key in tolerance.groups or []:
         if key not in table.groups:

@@ -44,6 +44,7 @@ class LeftOut(Strict):
     """Columns that a claim leaves out."""
 
     group: str
+    """The column group."""
     metrics: list[str] = Field(min_length=1)
     """By printed label."""
 
@@ -76,6 +77,8 @@ class Claim(Strict):
     says: str
     """What, in our own words."""
     kind: Kind
+    """above, margin (by a share), best, level (no further apart than `within`), trend (along an
+    axis), faster (fewer epochs), equal (stated counts), unmeasured, untestable (with a reason)."""
     tables: list[str] = []
     """Where it holds: tables, or "figure 3"."""
     groups: list[str] = []

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from repro import paths, strict_toml
+from repro import errors, paths, strict_toml
 from repro.data import manifest
 from repro.errors import ReproError, unknown
 from repro.files import changed
@@ -23,6 +23,11 @@ from repro.papers.schema import (
 def papers() -> list[str]:
     """Return the ids of all papers."""
     return list(paths.files("tables"))
+
+
+def readable() -> list[Paper]:
+    """Return the papers whose files have no faults; warn of the others."""
+    return list(errors.readable(papers(), load))
 
 
 def load(paper: str) -> Paper:

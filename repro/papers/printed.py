@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from decimal import Decimal, DecimalException
+from decimal import Context, Decimal
 from fractions import Fraction
 from functools import cache
 from typing import Literal
@@ -15,6 +15,69 @@ MOST_DIGITS = 30
 """Of a number, before or after its point; "1e999999999" would fill the memory."""
 
 
+_NUMBER = re.compile(
+    r"""
+    (?P<sign> [+-]? )
+    (?P<digits> [1-9][0-9]{0,2} (?: ,[0-9]{3} )+ (?: \.[0-9]* )?   # thousands, set apart by commas
+              | [0-9]+ (?: \.[0-9]* )? | \.[0-9]+ )
+    (?: (?P<exponent> [eE][+-]?[0-9]{1,3} ) | (?P<scale> [KM] ) )?
+    (?P<percent> %? )
+    """,
+    re.VERBOSE,
+)
+SCALES = {None: 1, "K": 1000, "M": 1_000_000}
+
+
+@dataclass(frozen=True)
+class Printed:
+    """A printed number."""
+
+    value: Decimal
+    """What it stands for: "46K" is 46000, and "5%" is 5."""
+    unit: Decimal
+    """One unit of its last digit."""
+    percent: bool
+    """Whether it ends in a per cent sign."""
+    scaled: bool
+    """Whether it ends in K or M."""
+
+
+@cache
+def printed_number(printed: str) -> Printed:
+    """Return what a printed text stands for.
+
+    Raises
+    ------
+    ReproError
+        If it is not a number: digits 0 to 9 with a decimal point, and perhaps a sign, commas
+        between thousands, an exponent or one of K and M, and a per cent sign.
+    """
+    text = printed.strip()
+    found = _NUMBER.fullmatch(text) if len(text) <= MOST_DIGITS else None
+    number = Decimal("nan")
+    if found:
+        bare = found["sign"] + found["digits"].replace(",", "") + (found["exponent"] or "")
+        number = Decimal(bare)
+    if not found or abs(number.adjusted()) > MOST_DIGITS:
+        raise ReproError(f"'{printed[:100]}' is not a number{_why_not(text)}")
+    exponent = number.as_tuple().exponent
+    assert isinstance(exponent, int), "the pattern has neither inf nor nan"
+    scale = SCALES[found["scale"]]
+    unit = Decimal(1).scaleb(exponent) * scale
+    return Printed(number * scale, unit, bool(found["percent"]), bool(found["scale"]))
+
+
+def _why_not(text: str) -> str:
+    """Return what keeps a text from being a number, where that can be told."""
+    if not text.isascii():
+        return ": write it with the digits 0 to 9, a point and a hyphen for minus, nothing else"
+    if re.fullmatch(r"[+-]?[0-9]+,[0-9]+%?", text):
+        return f": write a decimal point, as in {text.replace(',', '.')}"
+    if not text.strip("-"):
+        return ': where nothing is printed, write ""'
+    return ""
+
+
 def number_in(printed: str) -> Decimal:
     """Return the number that a printed cell stands for: "46K" is 46000, "1,682" is 1682.
 
@@ -23,24 +86,48 @@ def number_in(printed: str) -> Decimal:
     ReproError
         If there is none.
     """
-    text = printed.replace(",", "").rstrip("%").strip()
-    scale = {"K": 1000, "M": 1_000_000}.get(text[-1:], 1)
-    try:
-        number = Decimal(text.rstrip("KM")) * scale
-    except DecimalException:
-        number = Decimal("nan")
-    if not number.is_finite() or len(text) > MOST_DIGITS or abs(number.adjusted()) > MOST_DIGITS:
-        raise ReproError(f"'{printed[:100]}' is not a number")
-    return number
+    return printed_number(printed).value
 
 
 def unit_in(printed: str) -> Decimal:
     """Return one unit of the last printed digit: "0.420" gives 0.001, "46K" gives 1000."""
-    text = printed.replace(",", "").rstrip("%").strip()
-    scale = {"K": 1000, "M": 1_000_000}.get(text[-1:], 1)
-    exponent = Decimal(text.rstrip("KM")).as_tuple().exponent
-    assert isinstance(exponent, int), "number_in accepts no infinity"
-    return Decimal(1).scaleb(exponent) * scale
+    return printed_number(printed).unit
+
+
+_EXACT = Context(prec=2 * MOST_DIGITS)
+
+
+def share_in(printed: str, per_cent: bool = False) -> str:
+    """Return a printed share as a decimal number, with its digits: "17.530%" gives "0.17530".
+
+    Parameters
+    ----------
+    printed : str
+        The text.
+    per_cent : bool
+        Whether the table prints in per cent: then "17.53" is 0.1753, too.
+
+    Raises
+    ------
+    ReproError
+        If it is not a number from 0 to 1, or from 0 to 100 in per cent.
+
+    Examples
+    --------
+    >>> share_in("1.753e-1"), share_in("17.530", per_cent=True)
+    ('0.1753', '0.17530')
+    """
+    found = printed_number(printed)
+    in_per_cent = per_cent or found.percent
+    most = 100 if in_per_cent else 1
+    if found.scaled:
+        raise ReproError(f"'{printed[:100]}' is no share: it ends in K or M")
+    if not 0 <= found.value <= most:
+        kind = "a number from 0 to 100" if in_per_cent else "a share from 0 to 1"
+        could_be = not in_per_cent and 1 < found.value <= 100
+        hint = "; a table in per cent needs per_cent = true" if could_be else ""
+        raise ReproError(f"'{printed[:100]}' is not {kind}{hint}")
+    return f"{abs(found.value).scaleb(-2 if in_per_cent else 0, _EXACT):f}"
 
 
 @dataclass(frozen=True)
@@ -81,7 +168,7 @@ class Interval:
 def rounded(printed: str) -> Interval:
     """Return the numbers that are printed as a text when rounded; "5%" is 0.045 to 0.055."""
     number, half = Fraction(number_in(printed)), Fraction(unit_in(printed)) / 2
-    share = 100 if printed.strip().endswith("%") else 1
+    share = 100 if printed_number(printed).percent else 1
     return Interval((number - half) / share, (number + half) / share)
 
 
@@ -96,7 +183,7 @@ def agreement(stated: str, value: Interval) -> Literal["rounded", "cut", ""]:
     return "cut" if value.meets(cut) else ""
 
 
-_TOKEN = re.compile(r"\s*(\d[\d,]*(?:\.\d+)?[KM]?%?|\.\d+%?|[-+*/()])")
+_TOKEN = re.compile(r"\s*(\d[\d,]*(?:\.\d+)?[KM]?%?|\.\d+%?|[-+*/()])", re.ASCII)
 
 
 def computed(formula: str) -> Interval:

@@ -28,12 +28,17 @@ class Stated(Strict):
     where: str
     """The section."""
     users: str = ""
+    """Users."""
     items: str = ""
+    """Items."""
     interactions: str = ""
+    """Interactions."""
     mean_length: str = ""
+    """Interactions of a user on average."""
     density: str = ""
-    """In per cent, as is sparsity."""
+    """In per cent."""
     sparsity: str = ""
+    """In per cent."""
 
 
 class Improvement(Strict):
@@ -51,7 +56,9 @@ class Significance(Strict):
     """A printed paired test of two rows over the same users."""
 
     row: str
+    """The label of the row that is said to be better."""
     against: str
+    """The label of the other."""
     group: str
     """The column group."""
     metric: str
@@ -70,6 +77,7 @@ class ByHand(Strict):
     why: str
     """Why print alone does not show it."""
     row: str = ""
+    """The label of the row, if it is one row's."""
     group: str = ""
     """The column group."""
     metric: str = ""

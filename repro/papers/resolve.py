@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from repro.experiment import Need
+from repro.papers.printed import share_in
 from repro.papers.rows import Cell, Entry, Recipe
 from repro.papers.schema import Group, Place, Row, Table, View, figure_key
 from repro.plugins import MODELS
@@ -112,12 +113,18 @@ class Resolver:
         table = self.table
         general = next((t for t in table.tolerance if key in (t.groups or [key])), None)
         published = place.published or ["" for _ in table.metrics]
+        tolerance = place.tolerance or general
+        if table.per_cent:  # from here on all are shares, as our results are
+            published = [share_in(text, True) if text else "" for text in published]
+            if tolerance and tolerance.within:
+                within = {"within": share_in(tolerance.within, True)}
+                tolerance = tolerance.model_copy(update=within)
         drawn = self.number.startswith(figure_key(""))
         for (label, metric), text in zip(table.metrics.items(), published, strict=True):
             if text or added or drawn:
                 doubts = "m" * (label in place.misprints) + "p" * (row.at_popularity and bool(text))
                 note = place.notes.get(label, "")
-                yield Cell(label, metric, text, place.tolerance or general, note, doubts)
+                yield Cell(label, metric, text, tolerance, note, doubts)
 
     def _recipe(
         self, row: Row, place: Place, key: str, view: View, model: str | None, select: str

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any
 
 from repro.data import manifest
+from repro.errors import nearest
 from repro.experiment import Experiment, Need, Selection, Spec, model_spec, protocol_spec
 from repro.papers.schema import (
     Tolerance,
@@ -64,12 +65,23 @@ class Entry:
             return "blocked", self.blocked
         if self.model is None and self.quoted_from:
             return "quoted", f"quoted from {self.quoted_from}, without a recipe"
+        missing = self.missing()
+        return ("unrun", missing) if missing else None
+
+    def missing(self) -> str:
+        """Return which manifest or model does not exist, and what may be meant; "" if both do."""
         archive = manifest.split_id(self.dataset)[0]
         if archive not in manifest.names():
-            return "unrun", f"there is no manifest of {archive} yet"
+            return _absent("manifest of", archive, manifest.names())
         if self.model is not None and self.model not in MODELS:
-            return "unrun", f"there is no model {self.model} yet"
-        return None
+            return _absent("model", self.model, MODELS.names())
+        return ""
+
+
+def _absent(kind: str, name: str, known: list[str]) -> str:
+    """Return that a thing does not exist yet, and which name may be meant."""
+    near = nearest(name, known)
+    return f"there is no {kind} {name} yet" + (f"; did you mean {near}?" if near else "")
 
 
 @dataclass(frozen=True)

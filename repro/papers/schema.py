@@ -26,8 +26,11 @@ class Tolerance(Strict):
 
     source: str
     """Who says so."""
-    within: str
-    """A difference, as a decimal number."""
+    within: str = ""
+    """A difference, as a decimal number in the unit of the table."""
+    standard_errors: float | None = Field(default=None, gt=0, le=2)
+    """In files for version 0.2, instead of `within`. It changes nothing: the rule for all cells
+    allows two standard errors."""
     groups: list[str] | None = None
     """The column groups it holds for; None: all."""
 
@@ -45,15 +48,18 @@ class Sourced(Strict):
 class RowSettings(Sourced):
     """A row's settings for its runs, in all column groups or in one."""
 
-    model: str | None = None
+    model: Name | None = None
     """Its name; None of a quotation."""
     params: dict[str, Any] = {}
     """Hyper-parameters that differ from the model's defaults."""
     select: str | None = None
     """Instead of the table's, as are the next three."""
     every: int | None = Field(default=None, ge=1)
+    """Evaluate every so many epochs."""
     patience: int | None = Field(default=None, ge=1)
+    """Stop after so many evaluations without a new best."""
     patience_from: int | None = Field(default=None, ge=1)
+    """Count those from this epoch on."""
     note: str = ""
     """What the paper leaves open or contradicts, and why our number differs."""
 
@@ -168,6 +174,9 @@ class Table(Grid):
 
     kind: Literal["results", "statistics"] = "results"
     """Results of models, or counts of the data."""
+    per_cent: bool = False
+    """The paper prints these results in per cent, with or without the sign: 17.53 or 17.53% is
+    compared, and shown, as 0.1753."""
     tolerance: list[Tolerance] = []
     """How far our numbers may be off; the first that fits a column group holds."""
     transposed: bool = False
@@ -198,11 +207,13 @@ class Axis(Strict):
     """What a sweep varies: a hyper-parameter, or the cases of one and the same run."""
 
     label: str
+    """Of the axis, as printed."""
     param: str = ""
     """A hyper-parameter of every line's model."""
     cases: str = ""
     """Or: the protocol's name for cases, without the value: "noise" of "noise 0.1"."""
     values: list[float | int] = Field(min_length=2)
+    """The points on it."""
 
 
 class Figure(Grid):
@@ -214,7 +225,9 @@ class Figure(Grid):
     cases: Literal["test", "valid"] = "test"
     """The cases whose metrics are drawn."""
     x: Axis | None = None
+    """Of a sweep: the axis."""
     lines: list[Line] = Field(min_length=1)
+    """As the legend has them."""
 
     def trained(self) -> list[float | int] | list[None]:
         """Return the values of the axis that need their own runs; without any, only None."""
@@ -258,10 +271,13 @@ class About(Sourced):
     """The paper itself."""
 
     title: str
+    """Its title."""
     authors: str
+    """As printed."""
     venue: str
     """Where it was published."""
     url: str
+    """Where it can be read."""
     notes: list[str] = []
     """On the paper as a whole."""
 
@@ -270,10 +286,15 @@ class PaperFile(Strict):
     """One file of ``tables/``."""
 
     paper: About
+    """What it is."""
     views: dict[str, View]
+    """Datasets under protocols, by key."""
     tables: dict[Name, Table] = Field(min_length=1)
+    """By printed number."""
     figures: dict[Name, Figure] = {}
+    """By printed number."""
     claims: list[Claim] = []
+    """What the paper says of its numbers."""
     by_hand: list[ByHand] = []
     """Faults of the print that were noted by hand, and that no rule of `repro audit` can find."""
 

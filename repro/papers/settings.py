@@ -179,7 +179,7 @@ def _known(owner: str, rows: Sequence[Row]) -> set[str]:
     if owner in MODELS:
         return {field.name for field in MODELS.entry(owner).fields}
     if owner == "protocol":
-        return {f.name for name in PROTOCOLS.names() for f in PROTOCOLS.entry(name).fields}
+        return {field.name for one in PROTOCOLS.readable() for field in one.fields}
     chosen = [row for row in rows if not owner or row.label == owner]
     models = {m for row in chosen for m in [row.model, *(p.model for p in row.at.values())] if m}
     own = {field.name for m in models if m in MODELS for field in MODELS.entry(m).fields}

@@ -86,9 +86,7 @@ class StrongGeneralization:
     def _generator(self) -> np.random.RandomState:
         return np.random.RandomState(self.seed)
 
-    def _cases(
-        self, every: Interactions, users: IntArray, number: IntArray, n_items: int
-    ) -> Cases:
+    def _cases(self, every: Interactions, users: IntArray, number: IntArray, n_items: int) -> Cases:
         """Draw the rows that must be found; `users` are the original numbers, ascending."""
         rows = _renumbered(every, number, n_items)
         generator = self._generator()

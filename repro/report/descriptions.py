@@ -145,6 +145,7 @@ def _view(found: Manifest, name: str) -> list[str]:
         grid = tabulate(rows, head, tablefmt="simple", intfmt=",")
         lines += ["", *(f"  {line}" for line in grid.splitlines())]
         lines += [one_line(f"  variant: {known.variant}")] if known.variant else []
+        lines += [indent(text, "  ") for text in tables.bullets(known.overlaps)]
         lines.append(one_line(f"  digest {known.digest}"))
     printed = [
         f"{cell.paper} table {cell.table}, {cell.row}, {cell.label}: {cell.published}"

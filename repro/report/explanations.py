@@ -11,6 +11,7 @@ from typing import Any
 from tabulate import tabulate
 
 from repro.hyperparameters import Source
+from repro.papers.printed import number_in
 from repro.papers.settings import Setting
 from repro.report.runs import duration
 from repro.report.tables import WIDTH, bullets
@@ -101,7 +102,7 @@ def _numbers(one: Explanation) -> list[str]:
 def _row_of(cell: ExplainedCell) -> list[str]:
     if cell.ours is None:
         return [cell.published, "", "", "", cell.verdict]
-    error = "" if cell.ours.standard_error is None else f"{cell.ours.standard_error:.4f}"
+    error = "" if not cell.ours.standard_error else f"{cell.ours.standard_error:.4f}"
     z = "" if cell.z is None else f"{cell.z:+.1f}"
     marks = f" [{cell.marks}]" if cell.marks else ""
     return [cell.published, f"{cell.ours.value:.4f}{marks}", error, z, cell.verdict]
@@ -113,7 +114,7 @@ def _number(cell: ExplainedCell, one: Explanation) -> list[str]:
     if cell.ours is None:
         return [f"{cell.label}: {printed}, no number of ours ({cell.verdict})"]
     about = [f"{len(one.runs)} seed{'s' * (len(one.runs) > 1)}"]
-    if cell.ours.standard_error is not None:
+    if cell.ours.standard_error:
         about.append(f"standard error {cell.ours.standard_error:.4f}")
     if cell.spread is not None:
         about.append(f"{cell.spread:.4f} between seeds")
@@ -130,7 +131,7 @@ def difference(ours: Variant, published: str) -> str:
     """Return how far our number is from the printed one, in words."""
     if ours.prints:
         return "ours rounds to the printed digits"
-    gap = ours.value - float(published.replace(",", "").rstrip("%"))
+    gap = ours.value - float(number_in(published))
     share = f" ({abs(gap) / (ours.value - gap):.1%})" if ours.value != gap else ""
     side = "above" if gap > 0 else "below"
     return f"ours is {abs(gap):.4f}{share} {side} the printed number"
@@ -257,7 +258,7 @@ def _readings(cell: ExplainedCell, one: Explanation) -> list[str]:
 
 def _row(one: Variant, published: str) -> list[str]:
     name = f"{one.name} (ours)" if one.kind == "own" else one.name
-    error = "" if one.standard_error is None else f"{one.standard_error:.4f}"
+    error = "" if not one.standard_error else f"{one.standard_error:.4f}"
     z = "" if one.z is None else f"{one.z:+.1f}"
     return [name, f"{one.value:.4f}", error, z, f"gives {published}" if one.prints else ""]
 
@@ -293,7 +294,7 @@ def _variation(found: Variation, label: str) -> list[str]:
 
 def effect(one: Effect) -> str:
     """Return an effect in words: "NDCG@10 +0.0198 ± 0.0040 (5.0 standard errors, unpaired)"."""
-    error = "" if one.standard_error is None else f" ± {one.standard_error:.4f}"
+    error = "" if not one.standard_error else f" ± {one.standard_error:.4f}"
     size = "error unknown" if one.z is None else f"{abs(one.z):.1f} standard errors"
     how = "paired" if one.paired else "unpaired"
     seeds = f"{one.seeds} seed{'s' * (one.seeds != 1)}"

@@ -122,22 +122,22 @@ def markdown() -> str:
     parts = []
     for form in {str(form): form for form in FORMS.values()}.values():
         parts.append(f"### {', '.join(commands[str(form)])}\n")
-        parts += [f"A {_words(form)}.\n"] if get_origin(form) else []
-        parts += [_table(kind) for kind in _types(form)]
+        parts += [f"A {words(form)}.\n"] if get_origin(form) else []
+        parts += [_table(kind) for kind in types_in(form)]
     return "\n".join(parts)
 
 
 def _table(kind: type) -> str:
     said = (inspect.getdoc(kind) or "").partition("\n")[0]
     lines = [f"**{kind.__name__}**: {said}\n", "| field | type | meaning |", "|:--|:--|:--|"]
-    docs = _docs(kind)
+    docs = docs_of(kind)
     for name, of in _fields(kind).items():
         meaning = docs.get(name, "").replace("``", "`").replace("|", "\\|")
-        lines.append(f"| `{name}` | {_words(of)} | {meaning} |")
+        lines.append(f"| `{name}` | {words(of)} | {meaning} |")
     return "\n".join(lines) + "\n"
 
 
-def _types(form: Any) -> list[type]:
+def types_in(form: Any) -> list[type]:
     """Return the classes with fields in a form, outer ones first, each once."""
     found: list[type] = []
     waiting = [form]
@@ -162,7 +162,7 @@ def _fields(kind: Any) -> dict[str, Any]:
     return {name: hints[name] for name in names}
 
 
-def _docs(kind: type) -> dict[str, str]:
+def docs_of(kind: type) -> dict[str, str]:
     """Return the docstrings below a class's fields, by field."""
     found = {}
     for one in reversed([one for one in kind.__mro__ if one.__module__.startswith("repro.")]):
@@ -185,17 +185,17 @@ _WORDS: dict[Any, str] = {
 }
 
 
-def _words(of: Any) -> str:
+def words(of: Any) -> str:
     """Return a type in words, as JSON has it."""
     origin, inside = get_origin(of), get_args(of)
     if of in _WORDS:
         return _WORDS[of]
     if origin in (Union, UnionType):
-        return " or ".join(map(_words, inside))
+        return " or ".join(map(words, inside))
     if origin is Literal:
         return " or ".join(f'`"{one}"`' for one in inside)
     if origin in (list, tuple):
-        return f"list of {_words(inside[0])}"
+        return f"list of {words(inside[0])}"
     if origin in (dict, abc.Mapping):
-        return f"object of {_words(inside[1])}"
+        return f"object of {words(inside[1])}"
     return f"**{of.__name__}**"

@@ -13,7 +13,7 @@ from tabulate import tabulate
 
 from repro.data import cache, manifest
 from repro.data.manifest import Manifest
-from repro.errors import ReproError, unknown
+from repro.errors import ReproError, readable, unknown
 from repro.metrics import METRICS
 from repro.papers import library
 from repro.plugins import MODELS, PROTOCOLS, Catalogue
@@ -124,7 +124,7 @@ ListLine = PaperLine | DatasetLine | PluginLine | MetricLine | Summary
 def papers() -> list[PaperLine]:
     """Return the papers, those of this package and the user's."""
     found = []
-    for paper in map(library.load, library.papers()):
+    for paper in library.readable():
         entries = [entry for number in paper.tables for entry in paper.entries[number]]
         cells = sum(len(entry.cells) for entry in entries if not entry.added)
         about = paper.about
@@ -136,10 +136,12 @@ def papers() -> list[PaperLine]:
 def datasets() -> list[DatasetLine]:
     """Return the archives, with the tables that they serve and what the cache has of them."""
     served: dict[str, dict[str, list[str]]] = {}
-    for paper in library.papers():
-        for name, numbers in library.load(paper).archives.items():
-            served.setdefault(name, {})[paper] = numbers
-    return [_dataset(manifest.load(name), served.get(name, {})) for name in manifest.names()]
+    for paper in library.readable():
+        for name, numbers in paper.archives.items():
+            served.setdefault(name, {})[paper.id] = numbers
+    return [
+        _dataset(one, served.get(one.id, {})) for one in readable(manifest.names(), manifest.load)
+    ]
 
 
 def _dataset(found: Manifest, serves: dict[str, list[str]]) -> DatasetLine:
@@ -183,7 +185,7 @@ def protocols() -> list[PluginLine]:
 
 def _plugins(catalogue: Catalogue) -> list[PluginLine]:
     found = []
-    for entry in map(catalogue.entry, catalogue.names()):
+    for entry in catalogue.readable():
         needed = [one.name for one in entry.fields if one.required]
         what = entry.class_doc.partition("\n")[0]
         found.append(PluginLine(entry.name, what, needed, entry.defaults()))
@@ -205,7 +207,7 @@ def _what(docstring: str) -> str:
 
 def results() -> list[Summary]:
     """Return the frozen results of every column group."""
-    return summaries(map(library.load, library.papers()))
+    return summaries(library.readable())
 
 
 LISTS: dict[str, Callable[[], Sequence[ListLine]]] = {

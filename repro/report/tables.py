@@ -186,7 +186,7 @@ def _paired(pair: Pair) -> str:
     seeds = f"seed{'s' * (len(pair.seeds) > 1)} {', '.join(map(str, pair.seeds))}"
     parts = [
         f"{d.label} {d.value:+.4f}"
-        + ("" if d.standard_error is None else f" ± {d.standard_error:.4f}")
+        + ("" if not d.standard_error else f" ± {d.standard_error:.4f}")
         + (f" ({' '.join(f'{one:+.4f}' for one in d.of_seeds)})" if len(d.of_seeds) > 1 else "")
         for d in pair.differences
     ]
@@ -280,7 +280,8 @@ def published(paper: Paper, number: str) -> str:
         for entry in entries
     }
     labels = {entry.group: entry.group_label for entry in entries}
-    parts = [one_line(f"Table {number}: {table.caption}"), ""]
+    unit = " (printed in per cent, shown as shares)" if table.per_cent else ""
+    parts = [one_line(f"Table {number}: {table.caption}{unit}"), ""]
     rows = [row.label for row in table.rows if not row.added]
 
     def cells(row: str, group: str) -> list[str]:

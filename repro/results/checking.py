@@ -7,12 +7,15 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, fields
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from repro.data import manifest, prepare
 from repro.errors import ReproError, unknown
 from repro.papers import library
+from repro.plugins import MODELS, PROTOCOLS, Catalogue
 from repro.results import evidence, frozen
 from repro.results.figures import Point
 from repro.results.frozen import Frozen
@@ -71,7 +74,14 @@ def _everything(runs: Path) -> Iterator[Checked]:
         yield from _data(name)
     for name in library.papers():
         yield from _paper(name, runs)
+    for catalogue, kind in ((MODELS, "model"), (PROTOCOLS, "protocol")):
+        for path in catalogue.own():
+            yield from _guarded(kind, path, partial(_plugin_file, catalogue))
     yield from _records(runs)
+
+
+def _plugin_file(catalogue: Catalogue, path: Path) -> str:
+    return f"{_counted(parameter=len(catalogue.at(path).fields))}; name the file to run its checks"
 
 
 def _parts_of(name: str, runs: Path, plugins: Plugins) -> Iterator[Checked]:
@@ -112,7 +122,28 @@ def _path(path: Path, runs: Path, plugins: Plugins) -> Iterator[Checked]:
         path = path.parent
     if os.path.lexists(path / records.FILE) or not path.is_dir():
         return _records(path.parent, path.name)
-    return _records(path)
+    return _folder(path, runs, plugins)
+
+
+OWN = ("*.toml", "tables/*.toml", "data_manifests/*.toml", "models/[!_]*.py", "protocols/[!_]*.py")
+"""The files of a folder of one's own."""
+
+
+def _folder(path: Path, runs: Path, plugins: Plugins) -> Iterator[Checked]:
+    """Return what checks a folder of records, or of files of one's own.
+
+    Raises
+    ------
+    ReproError
+        If nothing in it can be checked.
+    """
+    own = [file for pattern in OWN for file in sorted(path.glob(pattern))]
+    if not own and not any(True for _ in index.present(path, records.FILE)):
+        raise ReproError(
+            f"there is nothing to check in {path}",
+            "name a folder of records, or one with tables/, data_manifests/, models/ or protocols/",
+        )
+    return chain(*(_path(file, runs, plugins) for file in own), _records(path))
 
 
 def _guarded(kind: str, path: Path, read: Callable[[Path], str]) -> Iterator[Checked]:
@@ -165,7 +196,10 @@ def _kind_of(path: Path) -> tuple[str, Path, Callable[[Path], str]]:
 
 def _table_file(path: Path) -> str:
     found = library.at(path)
-    return _counted(table=len(found.tables), figure=len(found.figures))
+    said = _counted(table=len(found.tables), figure=len(found.figures))
+    entries = (entry for entries in found.entries.values() for entry in entries)
+    missing = {f"{entry.row}: {why}": None for entry in entries if (why := entry.missing())}
+    return "; ".join([said, *missing])
 
 
 def _counted(**numbers: int) -> str:

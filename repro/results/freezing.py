@@ -54,7 +54,7 @@ def freeze(paper: Paper, records: Iterable[Record], table: str | None = None) ->
         installed package.
     """
     known = {record.id: record for record in records}
-    every = (library.load(name).experiments for name in library.papers())
+    every = (one.experiments for one in library.readable())
     elsewhere = {made.seedless for experiments in every for made in experiments} | paper.recipes
     elsewhere -= {made.seedless for made in paper.experiments}
     checked(file(paper.id))

@@ -84,7 +84,7 @@ def judge(
     )
     by = f"by {abs(off.value):.4f}"
     which = "higher" if off.value > 0 else "lower"
-    tolerance = cell.tolerance
+    tolerance = cell.tolerance if cell.tolerance and cell.tolerance.within else None
     verdict, reason = "undecided", f"{which} {by}: {_why_undecided(off)}"
     if "f" in marks:
         verdict, reason = "easier", "ranked among fewer candidates than were asked for"

@@ -139,7 +139,7 @@ def compared(
     faults = [one.reason for one in found.damaged]
     latest, results = results_of(latest, cell.metric, faults)
     values = [r.value for r in results]
-    errors = [r.standard_error for r in results if r.standard_error is not None]
+    errors = [r.standard_error for r in results if r.standard_error]  # 0: all users are alike
     if latest:
         marks += "a" if entry.view in entry.apart else ""
         marks += "x" if faults else ""
@@ -258,10 +258,9 @@ def _frozen_marks(rows: list[Frozen]) -> str:
 def statistics_of(dataset: str) -> list[ComparedCell]:
     """Return the cells that count a view, of every paper that prints them."""
     found = []
-    for name in library.papers():
-        paper = library.load(name)
+    for paper in library.readable():
         counting = [n for n in paper.tables if paper.table(n).kind == "statistics"]
         entries = [e for n in counting for e in paper.entries[n] if e.dataset == dataset]
-        kept = frozen_counts.load(name) if entries else {}
+        kept = frozen_counts.load(paper.id) if entries else {}
         found += [statistic(entry, cell, kept) for entry in entries for cell in entry.cells]
     return found

@@ -101,7 +101,7 @@ def asked_for(
         raise ReproError(f"--patience is {patience}", "0 never stops early")
     given = settings.items() if isinstance(settings, Mapping) else map(_setting, settings or ())
     return Asked(
-        papers=(paper,) if paper else tuple(library.papers()),
+        papers=(paper,) if paper else tuple(one.id for one in library.readable()),
         table=table,
         figure=figure,
         rows=_several(rows),

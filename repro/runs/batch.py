@@ -166,8 +166,6 @@ def _run(todo: list[Job], how: How, audience: Audience) -> Done:
             machine.chosen_device(how.device)  # without one, fail here and not in every run
         with audience.runs(len(todo)) as watch:
             done = run_all(todo, _engine(how, settings, watch), settings, watch)
-    for job, error in done.failed:
-        audience.say(f"failed: {job.label}: {error}")
     audience.say(
         f"{len(done.finished)} finished, {len(done.refused)} refused, {len(done.failed)} failed; "
         f"records in {settings.runs}"

@@ -318,7 +318,9 @@ def plain(outcome: Ending) -> Ending:
     """Return an outcome that another process can read: it may not know a plug-in's own error."""
     for kind in (BusyError, UnsupportedError, ReproError):
         if isinstance(outcome, kind):
-            return kind(outcome.message, outcome.hint)
+            told = kind(outcome.message, outcome.hint)
+            told.traceback = outcome.traceback
+            return told
     return outcome
 
 

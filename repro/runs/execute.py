@@ -70,16 +70,17 @@ def attempt(
 def _saved(error: Exception, folder: Path, lock: Holder) -> ReproError:
     """Save why a run failed, and return it as an error for the user; not if the run was lost."""
     lock.check()
-    trace = ""
+    trace = "".join(traceback.format_exception(error))
     if isinstance(error, ReproError):
         obstacle = error
     else:
-        trace = "".join(traceback.format_exception(error))
         what = memory.shortage(error) or f"{type(error).__name__}: {error}"
         obstacle = ReproError(what, f"the traceback is in {folder / records.FAILURE}")
     when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     refused = isinstance(obstacle, UnsupportedError)
-    failure = Failure(str(obstacle), when, code_version(), trace, refused)
+    obstacle.traceback = trace
+    kept = "" if obstacle is error else trace
+    failure = Failure(str(obstacle), when, code_version(), kept, refused)
     file = records.save_failure(folder, failure)
     try:
         lock.check()

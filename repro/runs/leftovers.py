@@ -13,7 +13,7 @@ from typing import Any
 
 from repro import files, locks, paths
 from repro.data import cache, manifest, views
-from repro.errors import ReproError
+from repro.errors import ReproError, readable
 from repro.runs import index, records
 from repro.runs import locks as run_locks
 from repro.training import checkpoints
@@ -137,10 +137,10 @@ def _is_unused(file: Path) -> bool:
 
 
 def _of_data(unfinished: bool) -> Iterator[tuple[str, Path]]:
-    for name in manifest.names():
+    for found in readable(manifest.names(), manifest.load):
+        name = found.id
         if cache.is_busy(name):
             continue
-        found = manifest.load(name)
         folder = cache.folder(name)
         yield from _of_lock(folder, locks.find(folder, locks.Lock))
         if _is_unused(folder / ".lock"):

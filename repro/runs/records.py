@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from repro import metrics
+from repro import metrics, strict_toml
 from repro.errors import ReproError
 from repro.experiment import Experiment, Selection, canonical, id_of
 from repro.files import json_bytes, sync, unfinished, whole
@@ -221,13 +221,12 @@ def _loaded(folder: Path) -> tuple[Record, dict[str, Any]]:
         Selection.of(experiment.select, "experiment.select")
     except ValidationError as error:
         faults = error.errors()
-        where = ".".join(map(str, faults[0]["loc"]))
         unknown = [
             str(one["loc"][-1]) for one in faults if one["type"] == "unexpected_keyword_argument"
         ]
         if unknown and seal:
             raise later(file, f"this version knows no {', '.join(unknown)}") from error
-        raise damaged(file, f"{where}: {faults[0]['msg']}") from error
+        raise damaged(file, strict_toml.first_fault(error)) from error
     except (ReproError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise damaged(file, str(error)) from error
     if not seal and (off := off_curve(made)):

@@ -28,7 +28,7 @@ from repro.testing.checks import Check, Checks, require, require_equal
 from repro.testing.quick import ready_model
 from repro.testing.toys import N_ITEMS, N_USERS, toy_split
 from repro.training.progress import Progress
-from repro.training.ranking import rank
+from repro.training.ranking import rank, scored
 
 CPU = torch.device("cpu")
 
@@ -118,7 +118,7 @@ def _trained(model: Model) -> Trained:
 @_once
 def _undisturbed(model: Model) -> Tensor:
     """Return the scores after a short training that nothing interrupts."""
-    return _last(_short(model), toy_split().train, Progress(3, CPU)).score(_queries())
+    return scored(_last(_short(model), toy_split().train, Progress(3, CPU)), _queries())
 
 
 def _queries() -> Queries:
@@ -159,7 +159,7 @@ def _learns_more_than_chance(model: Model) -> None:
 @_CHECKS.says("More than three quarters of the items that it ranks first match the user's taste.")
 def _tells_one_taste_from_the_other(model: Model) -> None:
     queries = _queries()
-    scores = _trained(model).scorer.score(queries)
+    scores = scored(_trained(model).scorer, queries)
     best = _without_history(scores, queries).topk(20).indices
     own = (best % 2 == torch.from_numpy(queries.user)[:, None] % 2).float().mean()
     require(bool(own > 0.75), f"{own:.0%} of the first 20 do; {OTHERWISE}")
@@ -168,7 +168,7 @@ def _tells_one_taste_from_the_other(model: Model) -> None:
 @_CHECKS.says("Every item has a finite score for every query.")
 def _scores_every_item_with_a_finite_number(model: Model) -> None:
     queries = _queries()
-    _complete(_trained(model).scorer.score(queries), queries)
+    _complete(scored(_trained(model).scorer, queries), queries)
 
 
 @_CHECKS.says("Candidates have the scores that they have among all items.")
@@ -177,17 +177,17 @@ def _scores_candidates_as_among_all_items(model: Model) -> None:
     rng = np.random.default_rng(0)
     candidates = rng.integers(queries.history.n_items, size=(len(queries), 7), dtype=np.int32)
     asked = Queries(queries.user, queries.history, candidates)
-    expected = scorer.score(queries).gather(1, torch.from_numpy(candidates).long())
-    assert_close(scorer.score(asked), expected)
+    expected = scored(scorer, queries).gather(1, torch.from_numpy(candidates).long())
+    assert_close(scored(scorer, asked), expected)
 
 
 @_CHECKS.says("Neither the order nor the number of queries changes a score.")
 def _scores_each_query_by_itself(model: Model) -> None:
     queries, scorer = _queries(), _trained(model).scorer
-    expected = scorer.score(queries)
+    expected = scored(scorer, queries)
     order = np.random.default_rng(0).permutation(len(queries))
     for users in np.split(order, [1, 5, 50]):
-        assert_close(scorer.score(queries.rows(users)), expected[torch.from_numpy(users)])
+        assert_close(scored(scorer, queries.rows(users)), expected[torch.from_numpy(users)])
 
 
 @_CHECKS.says("Scoring changes neither the queries nor the scorer, in training mode or not.")
@@ -195,12 +195,12 @@ def _scoring_changes_nothing(model: Model) -> None:
     queries, scorer = _queries(), _trained(model).scorer
     modules = list(scorer.modules()) if isinstance(scorer, nn.Module) else []
     modes = [module.training for module in modules]
-    expected = scorer.score(queries).clone()
+    expected = scored(scorer, queries).clone()
     try:
         for mode in (True, True, False, False):
             for module in modules:
                 module.training = mode
-            scores = scorer.score(queries)
+            scores = scored(scorer, queries)
             require(not scores.requires_grad, "the scores require gradients")
             _same(scores, expected)
             changed = {module.training for module in modules} - {mode}
@@ -215,16 +215,16 @@ def _scoring_changes_nothing(model: Model) -> None:
 @_CHECKS.says("The scores are the caller's to overwrite.")
 def _gives_its_scores_away(model: Model) -> None:
     queries, scorer = _queries(), _trained(model).scorer
-    scores = scorer.score(queries).detach()
+    scores = scored(scorer, queries).detach()
     before = scores.clone()
     scores.fill_(torch.nan)
-    _same(scorer.score(queries), before)
+    _same(scored(scorer, queries), before)
 
 
 @_CHECKS.says("The same seed gives the same scores.")
 def _repeats_with_the_same_scores(model: Model) -> None:
     again = _last(_short(model), toy_split().train, Progress(3, CPU))
-    _same(again.score(_queries()), _undisturbed(model))
+    _same(scored(again, _queries()), _undisturbed(model))
 
 
 class _Cut(BaseException):
@@ -248,7 +248,7 @@ def _resumes_with_the_same_scores(model: Model) -> None:
             resumed = Progress(3, CPU, folder, say=said.append)
             scorer = _last(_short(model), train, resumed)
     require(not said, "; ".join(said))
-    _same(scorer.score(_queries()), _undisturbed(model))
+    _same(scored(scorer, _queries()), _undisturbed(model))
 
 
 @_CHECKS.says("Scoring after each epoch changes nothing in the training.")
@@ -256,7 +256,7 @@ def _trains_the_same_when_scored_between_epochs(model: Model) -> None:
     scores = None
     for scorer in _short(model).epochs(toy_split().train, Progress(3, CPU)):
         with torch.random.fork_rng(devices=[]):  # as `repro.training.fit` does
-            scores = scorer.score(_queries())
+            scores = scored(scorer, _queries())
     require(scores is not None, "its training yields no scorer")
     assert_close(scores, _undisturbed(model), rtol=0, atol=0)
 
@@ -267,9 +267,9 @@ def _survives_a_deep_copy(model: Model) -> None:
     for scorer in _short(model, 2).epochs(toy_split().train, Progress(3, CPU)):
         if kept is None:
             kept = copy.deepcopy(scorer)
-            expected = scorer.score(_queries()).clone()
+            expected = scored(scorer, _queries()).clone()
     require(kept is not None, "its training yields no scorer")
-    _same(cast("Scorer", kept).score(_queries()), expected)
+    _same(scored(cast("Scorer", kept), _queries()), expected)
 
 
 @_CHECKS.says("Training changes nothing in its data.")
@@ -283,7 +283,7 @@ def _scores_unknown_users_or_refuses_them(model: Model) -> None:
     strangers = Queries(np.full(len(queries), -1), queries.history)
     known_only = bool(getattr(model, "KNOWN_USERS_ONLY", False))
     try:
-        scores = scorer.score(strangers)
+        scores = scored(scorer, strangers)
     except UnsupportedError as error:
         require(known_only, f"refused, but KNOWN_USERS_ONLY is not True: {error.message}")
         require("user" in error.message, f"the error does not mention users: {error.message}")
@@ -296,9 +296,9 @@ def _scores_unknown_users_or_refuses_them(model: Model) -> None:
 def _scores_a_user_without_history(model: Model) -> None:
     queries, scorer = _queries(), _trained(model).scorer
     nobody = queries.history.where(queries.history.user > 0)
-    scores = scorer.score(Queries(queries.user, nobody))
+    scores = scored(scorer, Queries(queries.user, nobody))
     _complete(scores, queries)
-    assert_close(scores[1:], scorer.score(queries)[1:])
+    assert_close(scores[1:], scored(scorer, queries)[1:])
 
 
 @_CHECKS.says(
@@ -311,4 +311,4 @@ def _trains_on_unordered_rows_or_refuses_them(model: Model) -> None:
     except UnsupportedError as error:
         require("time" in error.message, f"the error does not mention time: {error.message}")
         return
-    _complete(scorer.score(_queries()), _queries())
+    _complete(scored(scorer, _queries()), _queries())

@@ -10,6 +10,7 @@ ranked at the end, or before a checkpoint.
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -88,7 +89,7 @@ def fit(
     metrics = _followed(progress, metrics, curve, rule)
     wanted = (*metrics, rule.metric) if rule.metric else metrics
     with progress.interrupts:
-        for scorer in model.epochs(split.train, progress):
+        for scorer in epochs_of(model, split, progress, name):
             if progress.epoch % every and not progress.final:
                 continue
             best = BestEpoch(rule, progress.outcome, patience, patience_from)
@@ -105,6 +106,17 @@ def fit(
         progress.close_epoch()
     progress.settle()
     return progress.outcome
+
+
+def epochs_of(model: Model, split: Split, progress: Progress, name: str) -> Iterable[Scorer]:
+    """Return a model's epochs; ReproError if it has none to go through."""
+    epochs = model.epochs(split.train, progress) if hasattr(model, "epochs") else None
+    if not isinstance(epochs, Iterable):
+        raise ReproError(
+            f"{name} has no epochs(self, train, run) that yields a scorer after each epoch",
+            "repro new model NAME writes one to begin with",
+        )
+    return epochs
 
 
 def _followed(

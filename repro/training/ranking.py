@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -120,7 +121,7 @@ def rank(
     for index in _batches(len(cases), cases.targets.n_items):
         queries, targets = cases.queries.rows(index), cases.targets.rows(index)
         if queries.candidates is None:
-            scores = _sound(scorer.score(queries), (len(queries), targets.n_items), name)
+            scores = scored(scorer, queries, name)
             found = _rank_all(scores, queries.history, targets, index, kept, name)
         else:
             found = _rank_candidates(scorer, queries, queries.candidates, targets, name)
@@ -140,24 +141,42 @@ def rank(
     )
 
 
-_Found = tuple[Tensor, Tensor, Tensor, Tensor]
-"""Hits (B, K); tied items (B,); whether all scores are equal (B,); items (B, K), -1 where none."""
+def scored(scorer: Scorer, queries: Queries, name: str = "the model") -> Tensor:
+    """Return a scorer's scores as a tensor of floats; an array of numpy may stand for one.
 
-
-def _sound(scores: object, asked: tuple[int, ...], name: str) -> Tensor:
-    """Return what a scorer gave, as floating-point numbers of the shape that was asked for."""
+    Raises
+    ------
+    ReproError
+        If there is no method `score`, or it returns anything but a score for each item or
+        candidate.
+    """
+    if not callable(getattr(scorer, "score", None)):
+        raise ReproError(
+            f"{name} yields a {type(scorer).__name__}, which has no method score",
+            "yield an object with score(self, queries), as repro/models/ease.py does",
+        )
+    scores: Any = scorer.score(queries)
+    if isinstance(scores, np.ndarray) and scores.dtype.kind in "iufb":
+        scores = torch.from_numpy(np.array(scores))  # a copy: the caller overwrites it
     if not isinstance(scores, Tensor):
         raise ReproError(
-            f"{name} gave scores of type {type(scores).__name__}, not a torch.Tensor",
-            "torch.from_numpy makes one of an array",
+            f"{name}: score returns a {type(scores).__name__}, and not scores",
+            "return a tensor of floats (or a numpy array) with a row for each query",
         )
-    if scores.shape != asked:
+    if queries.candidates is None:
+        asked, what = (len(queries), queries.history.n_items), "a query and item"
+    else:
+        asked, what = queries.candidates.shape, "a query and candidate"
+    if tuple(scores.shape) != asked:
         raise ReproError(
-            f"{name} gave scores of shape {tuple(scores.shape)}, not {asked}",
-            "a row for each query, and a column for each item, or for each candidate if there are "
-            "some",
+            f"{name}: score returns the shape {tuple(scores.shape)}, not {asked}",
+            f"return one score for {what}",
         )
     return scores if scores.is_floating_point() else scores.double()  # whole numbers, to mask some
+
+
+_Found = tuple[Tensor, Tensor, Tensor, Tensor]
+"""Hits (B, K); tied items (B,); whether all scores are equal (B,); items (B, K), -1 where none."""
 
 
 def _rank_all(
@@ -231,7 +250,7 @@ def _rank_candidates(
     """Rank the candidates; a target comes after all others with its score."""
     present = torch.from_numpy(candidates >= 0)
     asked = replace(queries, candidates=np.maximum(candidates, 0))
-    scores = _sound(scorer.score(asked), candidates.shape, name)
+    scores = scored(scorer, asked, name)
     device = scores.device
     present = present.to(device)
     scores = scores.masked_fill(~present, -torch.inf)

@@ -53,7 +53,7 @@ def test_what_is_not_known_switches_rules_off_and_is_said(mine: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('"66.3%"', '"66.3"', "in per cent write 66.3%"),
+        ('"66.3%"', '"66.3"', "a table in per cent needs per_cent = true"),
         ('"66.3%"', '"?"', "'?' is not a number"),
         ('"hit_rate@10"', '"hitrate@10"', "did you mean hit_rate?"),
         ('published = ["66.3%", "39.7%"]', 'published = ["66.3%"]', "1 published values for 2"),

@@ -200,7 +200,7 @@ def test_what_has_another_form_is_told_with_its_place() -> None:
     assert strict_toml.checked({"a": [1]}, kind, "it is damaged") == {"a": [1]}
     faulty: list[object] = [1, [], {"a": 1}, {"a": ["x"]}, None]
     for content in faulty:
-        with pytest.raises(DamagedError, match=r"it is damaged: .*should be"):
+        with pytest.raises(DamagedError, match=r"it is damaged: .*must be"):
             strict_toml.checked(content, kind, "it is damaged", "delete it")
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from repro.data.rows import Rows
-from repro.data.steps import STEPS, core
+from repro.data.steps import STEPS, argument_fault, core
 from repro.errors import ReproError
 
 #                 row     0    1    2    3    4    5    6    7    8    9
@@ -214,16 +214,40 @@ def test_an_item_far_too_large_to_be_a_number_from_one_is_an_error() -> None:
 @pytest.mark.parametrize(
     ("step", "argument", "known"),
     [
-        ("order", "newest first", "time; time, random ties; oldest first; file"),
-        ("number_items", "random", "first appearance; ascending; from zero; from one"),
-        ("distinct", "frist", "first; last"),
+        ("order", "newest first", "'time' or 'time, random ties' or 'oldest first' or 'file'"),
+        (
+            "number_items",
+            "random",
+            "'first appearance' or 'ascending' or 'from zero' or 'from one'",
+        ),
+        ("distinct", "frist", "'first' or 'last'"),
+        ("distinct", ["first"], "'first' or 'last'"),
+        ("since", "1.1.2018", "a date in quotes, such as '2018-01-01'"),
+        ("since", "2018-02-30", "a date in quotes, such as '2018-01-01'"),
+        ("since", 2018, "a date in quotes, such as '2018-01-01'"),
+        ("core", 0, "at least 1"),
+        ("core", 2.0, "a whole number"),
+        ("last_items_per_user", -3, "at least 1"),
+        ("min_rating", True, "a number"),
+        ("rating_above", "3", "a number"),
     ],
 )
-def test_an_unknown_variant_is_an_error_that_lists_the_known(
-    step: str, argument: str, known: str
+def test_an_argument_that_a_step_cannot_have_is_told_with_what_it_can(
+    step: str, argument: Any, known: str
 ) -> None:
-    with pytest.raises(ReproError, match=f"(?s)'{argument}'.*{known}"):
-        STEPS[step](TEN, argument)
+    assert argument_fault(step, argument) == f"must be {known}, got {argument!r}"
+
+
+@given(
+    st.sampled_from(sorted(STEPS)),
+    st.one_of(
+        st.integers(-3, 3), st.floats(allow_nan=False), st.text(max_size=9), st.booleans(),
+        st.lists(st.integers(), max_size=2), st.sampled_from(["first", "last", "file", "time"]),
+    ),
+)  # fmt: skip
+def test_an_argument_that_is_accepted_can_be_applied(step: str, argument: Any) -> None:
+    if not argument_fault(step, argument):
+        assert len(STEPS[step](TEN, argument)) <= len(TEN)
 
 
 @pytest.mark.parametrize(

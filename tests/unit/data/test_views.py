@@ -387,9 +387,13 @@ def test_a_view_of_nothing_is_an_error(box: Make) -> None:
 @pytest.mark.parametrize(
     ("step", "said"),
     [
-        ('{ core = "2" }', "core: must be int, got '2'"),
-        ("{ core = true }", "core: must be int, got True"),
-        ("{ core = 2, expect = { user = 3 } }", "expect.user: Extra inputs are not permitted"),
+        ('{ core = "2" }', "core: must be a whole number, got '2'"),
+        ("{ core = true }", "core: must be a whole number, got True"),
+        ('{ distinct = "frist" }', "distinct: must be 'first' or 'last', got 'frist'"),
+        ('{ since = "1.1.2018" }', "since: must be a date in quotes"),
+        ("{ since = 2018-01-01 }", "since: must be a date in quotes"),
+        ("{ core = 2, expect = 5 }", "expect: must be a table of keys and values, got 5"),
+        ("{ core = 2, expect = { user = 3 } }", "expect.user: unknown key; did you mean users?"),
     ],
 )
 def test_a_faulty_step_is_told_when_the_manifest_is_read(box: Make, step: str, said: str) -> None:

@@ -5,9 +5,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from repro.interactions import Interactions
+from repro.errors import ReproError
+from repro.interactions import Interactions, from_rows
 from repro.models.ease import EASE, ItemWeights
 from repro.nn import item_weights
 from repro.split import Queries
@@ -97,3 +100,23 @@ def test_histories_may_repeat_an_item_or_be_empty_and_candidates_are_picked(
     candidates = np.array([[3, 24], [1, 2], [7, 0]], dtype=np.int32)
     asked = scorer.score(Queries(user, histories, candidates))
     assert_close(asked, torch.stack([row[c] for row, c in zip(expected, candidates, strict=True)]))
+
+
+@given(st.integers(2, 6), st.integers(0, 2**32 - 1))
+@settings(max_examples=20, deadline=None)
+def test_items_with_the_same_users_need_an_l2(twins: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    liked = rng.random((30, 12)) < 0.4
+    liked[:, :twins] = liked[:, :1]
+    user, item = np.nonzero(liked)
+    train = from_rows(user, item, 30, 12, True)
+    with pytest.raises(ReproError, match=r"(?s)l2 = 0 .* singular.*larger l2, well above 0"):
+        next(EASE(l2=0.0).epochs(train, Progress(0, torch.device("cpu"))))
+    scorer = next(EASE(l2=1e-3).epochs(train, Progress(0, torch.device("cpu"))))
+    assert bool(scorer.b.isfinite().all())
+    assert float(scorer.b.abs().max()) < 10
+
+
+def test_without_l2_a_regular_matrix_is_accepted(build: Build) -> None:
+    train = build([[0, 1], [0], [1, 2], [2]], n_items=3)
+    next(EASE(l2=0.0).epochs(train, Progress(0, torch.device("cpu"))))

@@ -66,8 +66,8 @@ def test_a_claim_that_fits_is_read(write: Write) -> None:
             "no statistic is called 'cats'",
         ),
         (claim() + claim(), "claims.a-claim: two claims have this id"),
-        (claim(id="A claim", **PAIR), "claims.0.id: String should match pattern"),
-        (claim(kind="abuve", **PAIR), "claims.0.kind: Input should be 'above'"),
+        (claim(id="A claim", **PAIR), "claims.0.id: must be a text of the form"),
+        (claim(kind="abuve", **PAIR), "claims.0.kind: must be 'above'"),
     ],
 )
 def test_a_fault_is_named_with_the_file_and_the_claim(write: Write, made: str, fault: str) -> None:
