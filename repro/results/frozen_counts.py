@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import repro
 from repro.data import views
-from repro.errors import ReproError
 from repro.files import write_atomically
 from repro.papers import library
 from repro.papers.paper import Paper
@@ -107,12 +106,8 @@ def save(paper: str, counts: Iterable[FrozenCount]) -> Path:
 
 def of_dataset(dataset: str, statistic: str) -> FrozenCount | None:
     """Return a frozen count of a view that any paper's table has; None if there is none."""
-    for name in library.papers():
-        try:
-            rows = load(name).values()
-        except ReproError:  # a broken table file is reported when its paper is asked for
-            continue
-        for row in rows:
+    for paper in library.readable():
+        for row in load(paper.id).values():
             if (row.dataset, row.statistic) == (dataset, statistic):
                 return row
     return None
