@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from repro import files
 from repro.data import cache
-from repro.data.formats import read_json, read_negatives, read_netflix, read_separated
+from repro.data.formats import read_json, read_negatives, read_netflix
 from repro.data.manifest import Manifest, Step, View
 from repro.data.rows import Ids, Rows, encoded
+from repro.data.separated import read_separated
 from repro.data.steps import STEPS
 from repro.errors import ReproError
 from repro.interactions import IntArray, Interactions, digest, from_rows
@@ -177,8 +178,10 @@ def _read(found: Manifest, entry: str) -> Rows:
     if read.format == "netflix":
         return read_netflix(files, list(read.columns))
     if read.format == "json":
-        return read_json(files[0], read.fields, text)
-    return read_separated(files[0], read.separator, read.header, list(read.columns), text)
+        return read_json(files[0], read.fields, text, read.encoding, read.time_unit)
+    columns = list(read.columns)
+    how = (read, read.time_unit)
+    return read_separated(files[0], read.separator, read.header, columns, text, *how)
 
 
 def _joined(parts: list[Rows]) -> Rows:

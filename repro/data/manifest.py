@@ -12,6 +12,8 @@ from repro import paths, strict_toml
 from repro.data import addresses, steps
 from repro.data.addresses import Address
 from repro.data.columns import KINDS
+from repro.data.dialect import PLAIN, Dialect
+from repro.data.times import Unit
 from repro.errors import unknown
 from repro.files import changed
 from repro.strict_toml import Inside, Name, Strict
@@ -77,7 +79,7 @@ class Member(Hashes):
     """Other addresses, in the order they are tried."""
 
 
-class Read(Strict):
+class Read(Dialect):
     """How a file, or several of one form, is read into rows."""
 
     member: Inside | None = None
@@ -85,12 +87,17 @@ class Read(Strict):
     """Instead of one member: lists of members with the same rows; the first one there is read."""
     format: Literal["separated", "netflix", "json", "negatives"] = "separated"
     separator: str = Field(default=",", min_length=1)
+    """Between the columns: a character, once or repeated as in "::"; or "whitespace", any run of
+    blanks and tabs."""
     header: bool = False
     columns: list[Literal["user", "item", "rating", "time", "date", "-"]] = ["user", "item"]
     """What each column holds; "-" is skipped."""
     fields: dict[str, str] = {}
     """The keys of a JSON object, by column name."""
     identifiers: Literal["number", "text"] = "number"
+    time_unit: Unit = ""
+    """Of a time that is a number: seconds, milliseconds, microseconds or nanoseconds since 1970.
+    Not stated: recognised by its size."""
 
     def choices(self) -> list[list[str]]:
         """Return the lists of members; any one of them is enough."""
@@ -297,6 +304,12 @@ def _read_faults(read: Read, content: ManifestFile) -> list[str]:
     named: list[str] = [name for name in read.columns if name != "-"]
     if read.format == "separated" and not {"user", "item"} <= set(named):
         faults.append("columns must name user and item")
+    if read.format == "separated":
+        faults += read.faults(read.separator)
+    else:
+        own = {key for key in Dialect.model_fields if getattr(read, key) != getattr(PLAIN, key)}
+        allowed = {"encoding"} if read.format == "json" else set()
+        faults += [f"{key}: only of separated text" for key in sorted(own - allowed)]
     faults += [f"columns name {name} twice" for name in KINDS if named.count(name) > 1]
     faults += [str(unknown("field", name, KINDS)) for name in read.fields if name not in KINDS]
     for member in [one for choice in read.choices() for one in choice]:

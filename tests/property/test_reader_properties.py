@@ -25,8 +25,9 @@ from hypothesis import strategies as st
 from builders import archives
 from builders.archives import tar_of
 from repro.data import lines as text_lines
-from repro.data.formats import read_json, read_negatives, read_netflix, read_separated
+from repro.data.formats import read_json, read_negatives, read_netflix
 from repro.data.rows import Rows
+from repro.data.separated import read_separated
 from repro.data.steps import STEPS
 from repro.errors import ReproError
 

@@ -12,8 +12,9 @@ import pytest
 
 from builders.archives import packed, tar_of
 from repro.data import lines as text_lines
-from repro.data.formats import read_json, read_negatives, read_netflix, read_separated
+from repro.data.formats import read_json, read_negatives, read_netflix
 from repro.data.rows import Rows
+from repro.data.separated import read_separated
 from repro.errors import ReproError
 
 ALL = ["user", "item", "rating", "time"]
