@@ -186,6 +186,10 @@ def sound(
             raise pa.ArrowInvalid(f"{name} is empty")
         if name == "rating" and not pc.all(pc.is_finite(column)).as_py():
             raise pa.ArrowInvalid("a rating is not finite")
+        if name == "time" and pa.types.is_floating(column.type):  # of JSON
+            exact = pc.less(pc.abs(column), 2.0**53)
+            if not pc.all(exact).as_py():
+                raise pa.ArrowInvalid("a time is not finite, or too large")
         if of[name].is_text:
             column.validate(full=True)  # checks that it is UTF-8
             if pc.any(pc.match_substring_regex(column, of[name].dialect.refused)).as_py():

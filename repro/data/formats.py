@@ -136,7 +136,7 @@ def _json_columns(piece: bytes, fields: Mapping[str, str], of: Mapping[str, Kind
         "string": [pa.string()],
         "int64": [pa.int64()],
         "float64": [pa.float64()],
-        "time": [pa.int64(), pa.decimal128(38, 9)],
+        "time": [pa.int64(), pa.float64()],
         "date": [pa.timestamp("s"), pa.timestamp("ns")],
     }
     block = pa_json.ReadOptions(block_size=len(piece) + 1)  # an object may fill it
@@ -146,15 +146,9 @@ def _json_columns(piece: bytes, fields: Mapping[str, str], of: Mapping[str, Kind
         schema = pa.schema(list(zip(fields.values(), chosen, strict=True)))
         parse = pa_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
         try:
-            found = pa_json.read_json(pa.BufferReader(piece), block, parse)
+            return pa_json.read_json(pa.BufferReader(piece), block, parse)
         except pa.ArrowException as error:
             failed = failed or error
-            continue
-        if pa.decimal128(38, 9) in chosen:
-            key = fields["time"]
-            texts = found.column(key).cast(pa.string())
-            found = found.set_column(found.column_names.index(key), key, texts)
-        return found
     assert failed is not None
     raise failed
 

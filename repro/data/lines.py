@@ -114,7 +114,7 @@ def _opened(path: Path) -> IO[bytes]:
     with path.open("rb") as stream:
         begin = stream.read(len(first_bytes.GZIP))
     if path.suffix == ".gz" and not first_bytes.GZIP.startswith(begin):
-        raise ReproError(f"{path} is not packed by gzip, as its name says", "rename it")
+        raise ReproError(f"{path} is cut off or damaged, or not packed by gzip as its name says")
     if path.suffix == ".gz" or begin == first_bytes.GZIP:
         return gzip.open(path)  # type: ignore[return-value]
     return path.open("rb")

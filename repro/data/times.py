@@ -64,6 +64,10 @@ class Times:
                 whole, fraction = np.divmod(whole, NANO)
         elif pa.types.is_string(column.type):
             whole, fraction = decimals(column)
+        elif pa.types.is_floating(column.type):  # of JSON
+            number = column.to_numpy()
+            whole = np.floor(number).astype(np.int64)
+            fraction = ((number - whole) * NANO).astype(np.int64)
         else:
             whole = column.to_numpy()
         self._whole.append(narrow(whole))
@@ -94,8 +98,13 @@ class Times:
         ticks = TICKS[known]
         if not exact:
             finer = NANO // ticks
-            if np.abs(whole).max(initial=0) >= (2**63 - 1) // finer:
-                raise ReproError(f"{where}: times with decimals lie beyond the year 2262")
+            late = np.abs(whole) >= (2**63 - 1) // finer
+            if late.any():
+                row = int(np.argmax(late))
+                raise ReproError(
+                    f"{where}, row {row + 1:,}: the time {whole[row]} lies beyond the year 2262, "
+                    "and others have decimals"
+                )
             whole, ticks = whole * finer + np.concatenate(parts) // ticks, NANO
         doubt = ""
         if not (self._dated or unit or known == "s"):
@@ -118,7 +127,10 @@ def decimals(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[np.int
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if not pc.all(pc.match_substring_regex(column, r"^ *-?[0-9]{1,19}(\.[0-9]*)? *$")).as_py():
+    if (
+        column.null_count
+        or not pc.all(pc.match_substring_regex(column, r"^ *-?[0-9]{1,19}(\.[0-9]*)? *$")).as_py()
+    ):
         raise pa.ArrowInvalid("a time is not a number")
     plain = pc.utf8_trim(column, " ")
     whole = pc.replace_substring_regex(plain, r"\..*$", "").cast("int64").to_numpy()
@@ -130,14 +142,16 @@ def decimals(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[np.int
 
 def recognised(where: str, whole: NDArray[np.int64]) -> str:
     """Return the unit of numbers, by their size; 0 stands for a time that is unknown."""
-    sizes = np.abs(whole[whole != 0])
-    if not len(sizes):
+    sizes = np.abs(whole)
+    if not sizes.any():
         return "s"
-    units = [_unit(int(size)) for size in (sizes.min(), sizes.max())]
+    rows = int(np.argmax(sizes)), int(np.argmin(np.where(sizes == 0, sizes.max(), sizes)))
+    units = [_unit(int(sizes[row])) for row in rows]
     if units[0] != units[1]:
         raise ReproError(
-            f"{where}: the times {sizes.min()} and {sizes.max()} cannot be of one unit: "
-            f"{WORDS[units[0]]} and {WORDS[units[1]]}?",
+            f"{where}, row {rows[0] + 1:,}: the time {whole[rows[0]]} and that of row "
+            f"{rows[1] + 1:,}, {whole[rows[1]]}, cannot be of one unit: {WORDS[units[0]]} and "
+            f"{WORDS[units[1]]}?",
             f'write them in one unit; or state it, as time_unit = "{units[1]}"',
         )
     return units[0]
