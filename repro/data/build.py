@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repro import files
-from repro.data import cache
+from repro.data import cache, forms
 from repro.data.formats import read_json, read_negatives, read_netflix
 from repro.data.manifest import Manifest, Step, View
 from repro.data.rows import Ids, Rows, encoded
@@ -66,6 +66,8 @@ class Prepared:
     """Whether a user's rows are in the order of time."""
     parts: tuple[str, ...]
     """Such as train and test, where the authors published a split."""
+    doubts: tuple[str, ...] = ()
+    """What of the files was read in one of several possible ways."""
 
     def statistic(self, name: str) -> float:
         """Return a statistic that papers print; sparsity in per cent."""
@@ -91,6 +93,7 @@ def build(found: Manifest, dataset: str, view: View, folder: Path) -> None:
     sizes = {part: len(rows) for part, rows in parts.items()}
     _check_parts(dataset, sizes, view.expect.parts)
     joined = _joined([parts[part] for part in whole])
+    doubts = _doubts(dataset, parts, joined)
     if len(view.read) == 1:
         parts.clear()  # the whole is the part; a large file's rows need not stay twice
     rows, funnel, variant = _chosen(dataset, view, joined, expected)
@@ -137,6 +140,7 @@ def build(found: Manifest, dataset: str, view: View, folder: Path) -> None:
         interactions=len(rows),
         ordered=rows.order == "time",
         parts=tuple(part for part in made if part != "whole"),
+        doubts=doubts,
     )
     _store(folder, arrays, about)
 
@@ -190,13 +194,47 @@ def _joined(parts: list[Rows]) -> Rows:
         return parts[0]
     part = np.repeat(np.arange(len(parts)), [len(rows) for rows in parts])
 
+    ticks = max(rows.ticks for rows in parts)
+
     def column(name: str) -> Any:
         columns = [getattr(rows, name) for rows in parts]
-        return None if any(c is None for c in columns) else np.concatenate(columns)
+        if any(c is None for c in columns):
+            return None
+        if name == "time":
+            columns = [c * (ticks // one.ticks) for c, one in zip(columns, parts, strict=True)]
+        return np.concatenate(columns)
 
     users, user_ids = _united([(rows.user, rows.user_ids) for rows in parts])
     items, item_ids = _united([(rows.item, rows.item_ids) for rows in parts])
-    return Rows(users, items, user_ids, item_ids, column("rating"), column("time"), part=part)
+    return Rows(
+        users,
+        items,
+        user_ids,
+        item_ids,
+        column("rating"),
+        column("time"),
+        part=part,
+        ticks=ticks,
+        dated=all(rows.dated for rows in parts),
+    )
+
+
+def _doubts(dataset: str, parts: dict[str, Rows], joined: Rows) -> tuple[str, ...]:
+    """Return what of the parts was read in one of several possible ways."""
+    several = len(parts) > 1
+    found = [
+        f"{part}: {doubt}" if several else doubt
+        for part, rows in parts.items()
+        for doubt in rows.doubts
+    ]
+    for kind in ("user", "item"):
+        every = {part: getattr(rows, f"{kind}_ids") for part, rows in parts.items()}
+        ids: dict[str, Ids] = {part: one for part, one in every.items() if one.dtype.kind == "U"}
+        try:
+            found.append(forms.doubt(kind, getattr(joined, f"{kind}_ids"), ids))
+        except ReproError as error:
+            raise ReproError(f"{dataset}: {error.message}", error.hint) from None
+    return tuple(filter(None, found))
 
 
 def _united(parts: list[tuple[IntArray, Ids]]) -> tuple[IntArray, Ids]:

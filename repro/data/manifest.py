@@ -16,6 +16,7 @@ from repro.data.dialect import PLAIN, Dialect
 from repro.data.times import Unit
 from repro.errors import unknown
 from repro.files import changed
+from repro.hyperparameters import IN_WORDS
 from repro.strict_toml import Inside, Name, Strict
 
 RECEIPT = "receipt.json"
@@ -332,7 +333,7 @@ def _step_faults(entry: dict[str, Any]) -> list[str]:
     wanted = list(get_type_hints(steps.STEPS[step.name]).values())[1]
     allowed = (int, float) if wanted is float else wanted
     if not isinstance(step.argument, allowed) or isinstance(step.argument, bool):
-        return [f"{step.name}: must be {wanted.__name__}, got {step.argument!r}"]
+        return [f"{step.name}: must be {IN_WORDS[wanted.__name__]}, got {step.argument!r}"]
     return []
 
 

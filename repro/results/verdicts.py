@@ -18,6 +18,7 @@ from repro.results.judgement import Judged, count, judge
 
 MARKS = {
     "u": "data not verified against its manifest",
+    "o": "your own data: its manifest states no hash",
     "t": "epoch chosen on test, as the paper did",
     "a": "run on another view of the data than its column group, as the row's note says",
     "c": "scores are constant for some users",
@@ -201,7 +202,7 @@ def statistic(entry: Entry, cell: Cell) -> ComparedCell:
         return _printed(entry, cell, RowName(entry.row), group="", verdict=verdict, reason=reason)
     ours = known.statistic(cell.metric)
     judged = count(cell, ours)
-    marks = "" if known.verified else "u"
+    marks = "" if known.verified else "o" if views.is_own(entry.dataset) else "u"
     made = {"ours": ours, "verdict": judged.verdict, "reason": judged.reason, "marks": marks}
     return _printed(entry, cell, RowName(entry.row), group="", **made)
 
