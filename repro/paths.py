@@ -122,13 +122,14 @@ def passed_over() -> list[str]:
     told = []
     for kind, pattern in KINDS.items():
         ours = _PACKAGE / kind if pattern.endswith(".py") else _ours(kind)
-        known = listed([ours], pattern)
+        known = dict(listed([ours], pattern))
         for own in user_folders():
             for name, path in listed([own / kind], pattern).items():
                 first = known.setdefault(name, path)
                 if not first.exists() or not path.exists() or not first.samefile(path):
-                    whose = "ours" if first.parent.resolve() == ours.resolve() else str(first)
-                    told.append(f"{path} is not read: {whose} has this name; rename yours")
+                    shipped = first.parent.resolve() == ours.resolve()
+                    whose = "a file that comes with repro" if shipped else str(first)
+                    told.append(f"{path} is not read, as {whose} has its name: rename it")
     return told
 
 

@@ -10,6 +10,7 @@ from typing import IO
 
 from repro import files, paths
 from repro.data import cache, parts, toy, unpack
+from repro.data.by_hand import by_hand
 from repro.data.download import download
 from repro.data.manifest import Hashes, Manifest, View
 from repro.data.tell import Silent, Tell
@@ -212,7 +213,7 @@ class _Fetch:
         found, member = self._manifest, self._manifest.members[name]
         if found.archive.manual:
             at = f", and {self._source} does not hold it" if self._source else ""
-            raise ManualDataError(f"{found.id} must be obtained by hand{at}", _by_hand(found))
+            raise ManualDataError(f"{found.id} must be obtained by hand{at}", by_hand(found))
         if self._source:
             packed = self._container(name)
             either = f"neither {name} of {found.id} nor {packed}" if packed else f"no {name}"
@@ -288,11 +289,9 @@ class _Fetch:
         self._taken.add(name)
         if not verified:
             own = cache.is_own(self._manifest, name)
-            why = (
-                "is your own; to be told if it changes" if own else "is UNVERIFIED; if you trust it"
-            )
-            pin = f'sha256 = "{found["sha256"]}"'
-            self._tell.say(f'{name} {why}, add to [members."{name}"] in the manifest: {pin}')
+            why = "your own; to be told if it changes" if own else "UNVERIFIED; if you trust it"
+            line = f'sha256 = "{found["sha256"]}"'
+            self._tell.say(f'{name} is {why}, add to [members."{name}"] in the manifest: {line}')
 
     def _check(
         self, name: str, found: dict[str, str], stated: Hashes, lenient: bool = False
@@ -337,20 +336,3 @@ def _folders(manifest: Manifest, source: Path | None) -> list[Path]:
         return [source / manifest.id, source]
     mirror = paths.mirror()
     return [mirror / manifest.id] if mirror else []
-
-
-def _by_hand(manifest: Manifest) -> str:
-    """Return how to obtain an archive by hand, and where to put it."""
-    ways = []
-    for choice in [one for read in manifest.read.values() for one in read.choices()]:
-        own = [manifest.members[name] for name in choice]
-        packed = {member.container or manifest.archive.file_name for member in own} - {""}
-        inside = [one for one in own if not one.container and manifest.archive.stated()]
-        vouched = all(
-            member.stated() or member in inside or cache.is_own(manifest, name)
-            for name, member in zip(choice, own, strict=True)
-        )
-        what = ", or from it ".join(filter(None, [" and ".join(sorted(packed)), ", ".join(choice)]))
-        then = f"repro fetch {manifest.id} --from FOLDER" + ("" if vouched else " --unverified")
-        ways.append(f"Put {what} into a folder, then: {then}")
-    return "\n  ".join([manifest.archive.manual, *dict.fromkeys(ways)])

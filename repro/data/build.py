@@ -215,6 +215,7 @@ def _joined(parts: list[Rows]) -> Rows:
         column("time"),
         part=part,
         ticks=ticks,
+        doubts=tuple(doubt for rows in parts for doubt in rows.doubts),
         dated=all(rows.dated for rows in parts),
     )
 
@@ -256,7 +257,10 @@ def _chosen(
     for name, steps in recipes.items():
         left, funnel = _stepped(rows, steps)
         if not len(left) and len(recipes) == 1:
-            raise ReproError(f"{dataset}: step {funnel[-1].step} leaves no interaction")
+            empty = next(stage for stage in funnel if not stage.interactions)
+            raise ReproError(
+                f"{dataset}: step {empty.step} leaves no interaction", "; ".join(rows.doubts)
+            )
         n_items = len(left.vocabulary) if left.vocabulary is not None else funnel[-1].items
         end = Funnel(name, len(left), funnel[-1].users, n_items, expected)
         if len(left) and (len(recipes) == 1 or not end.differs()):

@@ -133,7 +133,8 @@ def missing(manifest: Manifest, view: View | None = None) -> list[str]:
 def check(manifest: Manifest) -> dict[str, str]:
     """Return the state of every member that was ever fetched, from its bytes.
 
-    A state is "verified", "own", "unverified", or says, first in capitals, what happened to the file.
+    A state is "verified", "own", "unverified", or says, first in capitals, what happened to the
+    file.
     """
     raw = raw_folder(manifest.id)
     states = {}

@@ -98,6 +98,8 @@ def _remedy(name: str, text: str) -> str:
     if plain[0] == plain[-1] and plain[0] in "\"'" and plain[1:]:
         mark = "'\"'" if plain[0] == '"' else '"\'"'
         return f"; it is in quotes: quote = {mark} drops them"
+    if len(plain.split()) > 1 and plain.split()[0].isdecimal():
+        return '; separator = "whitespace" splits at any run of blanks and tabs'
     if name in ("rating", "time") and re.fullmatch(r"-?\d+,\d*", plain, re.ASCII):
         return '; decimal = "," reads it'
     if name == "time" and re.match(r"\d{4}-\d\d-\d\d", plain, re.ASCII):
@@ -105,7 +107,7 @@ def _remedy(name: str, text: str) -> str:
     if name == "date" and re.fullmatch(r"\d{9,19}(\.\d*)?", plain, re.ASCII):
         return '; the column of such numbers is called "time", not "date"'
     if name in ("user", "item") and re.fullmatch(r"-?\d+\.0*", plain, re.ASCII):
-        return "; write it as a whole number, as a table of floats has it otherwise"
+        return "; write it without decimals"
     return ""
 
 

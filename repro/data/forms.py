@@ -76,8 +76,8 @@ def _refuse_strangers(kind: str, parts: dict[str, Ids]) -> None:
         raise ReproError(
             f"no {kind} of {part} occurs in {first} as it stands, but every one does in another "
             f"form, as {mine!r} in {part} and {other!r} in {first}",
-            'write them alike; numbers are the same in both forms with identifiers = "number", if '
-            "they have no decimals",
+            "write them alike; or, if all are whole numbers without decimals, set "
+            'identifiers = "number", which takes 007 for 7',
         )
 
 
