@@ -313,7 +313,7 @@ class _Fetch:
         differs = cache.differences(found, stated)
         if not differs and stated.stated():
             return True
-        if self._unverified or (lenient and not differs) or cache.is_own(self._manifest, name):
+        if self._unverified or (not differs and (lenient or cache.is_own(self._manifest, name))):
             return False
         if differs:
             raise ReproError(

@@ -75,10 +75,13 @@ def _judged(manifest: Manifest, name: str, receipt: Receipt) -> Receipt:
 
 
 def is_own(manifest: Manifest, name: str) -> bool:
-    """Return whether a member is the user's own: so is its manifest, which states no hash of it."""
-    member = manifest.members.get(name)
-    stated = bool(manifest.archive.stated() or (member and member.stated()))
-    return not (stated or manifest.generate or paths.is_ours(manifest.path))
+    """Return whether a member is the user's own file.
+
+    Its manifest is the user's, and states neither a hash nor an address of it.
+    """
+    about = [manifest.archive, *filter(None, [manifest.members.get(name)])]
+    elsewhere = any(one.stated() or one.url for one in about)
+    return not (elsewhere or manifest.generate or paths.is_ours(manifest.path))
 
 
 def state(manifest: Manifest, name: str, receipt: Receipt) -> str:

@@ -232,13 +232,7 @@ class Layout:
         def wrong(line: bytes) -> str | None:
             nonlocal zoned, at_first
             found = self._line_fault(line)
-            if (
-                found
-                and at_first
-                and self._zoned is None
-                and self.has_numbers
-                and self._is_header(line)
-            ):
+            if found and at_first and self.has_numbers and self._is_header(line):
                 found = f"{found}; if the line names the columns: header = true"
             at_first = False
             if found or "date" not in self._columns:

@@ -331,8 +331,8 @@ def test_a_view_of_nothing_is_an_error(box: Make) -> None:
 @pytest.mark.parametrize(
     ("step", "said"),
     [
-        ('{ core = "2" }', "core: must be int, got '2'"),
-        ("{ core = true }", "core: must be int, got True"),
+        ('{ core = "2" }', "core: must be a whole number, got '2'"),
+        ("{ core = true }", "core: must be a whole number, got True"),
         ("{ core = 2, expect = { user = 3 } }", "expect.user: Extra inputs are not permitted"),
     ],
 )

@@ -174,7 +174,7 @@ def test_a_fault_of_a_paper_is_told(own: Own, old: str, new: str, fault: str) ->
         ("steps", "expect.parts = { train = 1 }\nsteps", "views.all: no part is called 'train'"),
         ("steps", "expect.users = 'many'\nsteps", "views.all.expect.users: Input should be a val"),
         ("steps", "variants.x = [{ cor = 5 }]\nsteps", "views.all.x: no step is called 'cor'"),
-        ("core = 5", "core = 'five'", "core: must be int, got 'five'"),
+        ("core = 5", "core = 'five'", "core: must be a whole number, got 'five'"),
         (
             "core = 5",
             "core = 5, expect = { user = 1 }",
@@ -246,7 +246,7 @@ def test_faults_of_several_recipes_come_at_once(own: Own) -> None:
     text += row("EASE", "ease", ["1", "2"], params={"l2": "big"})
     told = faults(own, "tables", text)
     assert "no parameter of popularity is called 'k'" in told
-    assert "row \"EASE\", toy: l2 of ease must be float, got 'big'" in told
+    assert "row \"EASE\", toy: l2 of ease must be a number, got 'big'" in told
 
 
 def test_a_row_whose_model_is_yet_to_be_written_is_no_fault(own: Own) -> None:
