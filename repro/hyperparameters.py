@@ -306,10 +306,29 @@ def _fits(value: Any, annotation: str) -> bool:
 
 
 def _kinds(annotation: str) -> str:
-    """Return what a value may be: "'adam' or 'sgd'" of a Literal, else the annotation."""
-    if annotation.startswith("Literal[") and annotation.endswith("]"):
-        return " or ".join(map(repr, _choices(annotation)))
-    return annotation
+    """Return in words what a value may be: "'adam' or 'sgd'", "a list of whole numbers"."""
+    return " or ".join(_words(option.strip()) for option in annotation.split(" | "))
+
+
+def _words(option: str) -> str:
+    if option.startswith("Literal["):
+        return " or ".join(map(repr, _choices(option)))
+    if option.startswith("tuple["):
+        inner = option.removeprefix("tuple[").partition(",")[0].rstrip("]")
+        return f"a list of {_SEVERAL.get(inner, inner)}, as [1, 2]" if inner in _SEVERAL else option
+    return IN_WORDS.get(option, option)
+
+
+IN_WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "a text",
+    "bool": "true or false",
+    "None": "none",
+}
+"""Types as messages call them."""
+
+_SEVERAL = {"int": "whole numbers", "float": "numbers", "str": "texts"}
 
 
 @cache  # read for every row of every table

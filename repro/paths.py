@@ -104,21 +104,65 @@ def is_installed(path: Path) -> bool:
     return path.resolve().is_relative_to((_PACKAGE / "_shipped").resolve())
 
 
+def is_ours(path: Path) -> bool:
+    """Return whether a table or manifest is one of the project's, in a checkout or installed."""
+    return path.resolve().parent in (_ours("tables"), _ours("data_manifests"))
+
+
 def files(kind: str) -> dict[str, Path]:
     """Return the TOML files of one kind by name; the first folder that has a name wins."""
     return listed(shipped(kind), "*.toml")
+
+
+def passed_over() -> list[str]:
+    """Return what is told of files of the user's own that are never read.
+
+    Their names belong to a file of ours, or of an earlier folder of ``REPRO_PATH``.
+    """
+    told = []
+    for kind, pattern in KINDS.items():
+        ours = _PACKAGE / kind if pattern.endswith(".py") else _ours(kind)
+        known = dict(listed([ours], pattern))
+        for own in user_folders():
+            for name, path in listed([own / kind], pattern).items():
+                first = known.setdefault(name, path)
+                if not first.exists() or not path.exists() or not first.samefile(path):
+                    shipped = first.parent.resolve() == ours.resolve()
+                    whose = "a file that comes with repro" if shipped else str(first)
+                    told.append(f"{path} is not read, as {whose} has its name: rename it")
+    return told
+
+
+KINDS = {
+    "tables": "*.toml",
+    "data_manifests": "*.toml",
+    "models": "[!_]*.py",
+    "protocols": "[!_]*.py",
+}
+"""The folders of one's own files, and the files in them that are read."""
 
 
 def listed(folders: list[Path], pattern: str) -> dict[str, Path]:
     """Return the files of some folders by stem, but hidden ones; the first folder of a name wins.
 
     A hidden file is one that an editor or a file manager leaves behind.
+
+    Raises
+    ------
+    ReproError
+        If a folder cannot be read.
     """
     there = []
     for folder in folders:
         with suppress(FileNotFoundError, NotADirectoryError):
             there.append((folder, folder.stat().st_mtime_ns))
+            _check_readable(folder)
     return _listed(tuple(there), pattern)
+
+
+def _check_readable(folder: Path) -> None:
+    if not os.access(folder, os.R_OK | os.X_OK):  # glob would find nothing there
+        raise ReproError(f"{folder} cannot be read", "let yourself read the folder and its files")
 
 
 @cache  # called once per cell; a folder's time changes with its list of files

@@ -73,7 +73,7 @@ def dataset(data: Any, *, source: str | Path | None = None, **columns: Any) -> D
         faults = prepare.fetch(asked, Path(source), False, Silent())
         if faults:
             raise faults[0]
-    prepare.prepare(data)
+    prepare.prepare(data, Silent())
     return views.load(data)
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from repro import paths
 from repro.cli.echo import echo
 from repro.errors import EXIT_CODES, LeftOutWarning, ReproError, of_the_system
 
@@ -137,6 +138,8 @@ def _root(
 ) -> None:
     """Reproduce the result tables of five VAE-recommender papers, cell by cell."""
     signal.signal(signal.SIGTERM, _terminate)
+    for told in paths.passed_over():
+        echo(f"warning: {told}", err=True)
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
@@ -32,6 +33,10 @@ class AgainError(Exception):
         super().__init__(reason)
         self.wait = wait
         self.in_vain = in_vain
+
+
+class UnresolvedError(GoneError):
+    """The host of an address has no number: to ask again would take as long, in vain."""
 
 
 def answer(
@@ -137,7 +142,23 @@ def failing(session: Session) -> Iterator[None]:
         late = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
         if session.watch.is_over or isinstance(error, late):
             raise AgainError("no answer in time") from error
+        if _is_unresolved(error):
+            raise UnresolvedError(
+                "its host does not resolve: this machine is offline, or the address is wrong"
+            ) from error
         raise AgainError(f"the connection failed ({_reason(error)[:200]})") from error
+
+
+def _is_unresolved(error: BaseException) -> bool:
+    """Return whether a connection failed because its host, or that of a proxy, does not resolve."""
+    import urllib3
+
+    unresolved = (urllib3.exceptions.NameResolutionError, socket.gaierror)
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, unresolved):
+        inner = [getattr(found, "reason", None), *found.args, found.__cause__, found.__context__]
+        found = next((one for one in inner if isinstance(one, BaseException)), None)
+    return found is not None
 
 
 def _reason(error: BaseException) -> str:

@@ -10,6 +10,7 @@ from typing import IO
 
 from repro import files, paths
 from repro.data import cache, parts, toy, unpack
+from repro.data.by_hand import by_hand
 from repro.data.download import download
 from repro.data.manifest import Hashes, Manifest, View
 from repro.data.tell import Silent, Tell
@@ -82,6 +83,7 @@ class _Fetch:
         self._folders = _folders(manifest, source)
         self._taken: set[str] = set()
         self._passed_over: list[str] = []
+        self._unresolved: set[str] = set()
 
     def run(self, view: View | None) -> None:
         """Fetch what a view reads, or all; a member that fails does not stop the rest."""
@@ -143,11 +145,16 @@ class _Fetch:
     def _is_enough(self, name: str, receipt: cache.Receipt) -> bool:
         """Return whether a member that the cache holds need not be fetched again.
 
-        If unverified bytes are accepted, they are kept, unless the named folder has the member.
+        Unverified bytes that are accepted, and the user's own, are kept, unless the named folder
+        has the member.
         """
         if receipt.verified or name in self._taken:
             return True
-        return self._unverified and not (self._source and self._in_folders(name))
+        return self._accepts(name) and not (self._source and self._in_folders(name))
+
+    def _accepts(self, name: str) -> bool:
+        """Return whether a member's bytes may be any."""
+        return self._unverified or cache.is_own(self._manifest, name)
 
     def _container(self, name: str) -> str:
         """Return the file name of the zip or tar that holds a member."""
@@ -179,8 +186,9 @@ class _Fetch:
             except ReproError as error:
                 if self._source or isinstance(error, AbsentError | BusyError):
                     raise
-                self._passed_over.append(f"skipped in {at}: {error.message}")
-                self._tell.say(f"{self._passed_over[-1]}; looking elsewhere")
+                self._tell.say(f"skipped in {at}: {error.message}; looking elsewhere")
+                trust = f". {self._trust()}" if self._trust() in error.hint else ""
+                self._passed_over.append(f"skipped in {at}: {error.message}{trust}")
         return False
 
     def _adopt(self, name: str) -> bool:
@@ -188,22 +196,24 @@ class _Fetch:
 
         Somebody may have put it there, or the machine stopped before the receipt was written.
         """
-        stated = self._manifest.members[name]
-        if name in cache.receipts(self._manifest):
+        stated, known = self._manifest.members[name], cache.receipts(self._manifest).get(name)
+        if known and not stated.stated():
             return False  # known, and not good enough
         found = cache.digests(self._raw / name)
         verified = bool(stated.stated()) and not cache.differences(found, stated)
-        if verified or self._unverified:
-            cache.sign(self._manifest, name, found, verified, "found in the cache")
+        if verified or (self._accepts(name) and not known):
+            source = known.source if known else "found in the cache"
+            cache.sign(self._manifest, name, found, verified, source)
             return True
-        self._tell.say(f"{self._raw / name} does not match its manifest; it is fetched again")
+        if not known:
+            self._tell.say(f"{self._raw / name} does not match its manifest; it is fetched again")
         return False
 
     def _from_afar(self, name: str) -> None:
         found, member = self._manifest, self._manifest.members[name]
         if found.archive.manual:
             at = f", and {self._source} does not hold it" if self._source else ""
-            raise ManualDataError(f"{found.id} must be obtained by hand{at}", _by_hand(found))
+            raise ManualDataError(f"{found.id} must be obtained by hand{at}", by_hand(found))
         if self._source:
             packed = self._container(name)
             either = f"neither {name} of {found.id} nor {packed}" if packed else f"no {name}"
@@ -213,7 +223,7 @@ class _Fetch:
         of = member if member.url else found.archive
         stated = Hashes() if self._unverified else of
         title = name if member.url else found.archive.file_name or "archive"
-        if not self._unverified and not of.stated() and not member.stated():
+        if not self._accepts(name) and not of.stated() and not member.stated():
             raise ReproError(f"the manifest states no hash of {title}", self._trust())
         part = cache.folder(found.id) / "parts" / f"{title.replace('/', '_')}.part"
         part.parent.mkdir(exist_ok=True)
@@ -224,6 +234,7 @@ class _Fetch:
             bool(stated.stated()),
             lambda file: "; ".join(cache.differences(cache.digests(file), stated)),
             self._tell,
+            self._unresolved,
         )
         if member.url:
             with part.open("rb") as stream:
@@ -277,8 +288,10 @@ class _Fetch:
         cache.sign(self._manifest, name, found, verified, source)
         self._taken.add(name)
         if not verified:
-            pin = f'bytes = {found["bytes"]}, sha256 = "{found["sha256"]}"'
-            self._tell.say(f"{name} is UNVERIFIED; if you trust it, add to the manifest: {pin}")
+            own = cache.is_own(self._manifest, name)
+            why = "your own; to be told if it changes" if own else "UNVERIFIED; if you trust it"
+            line = f'sha256 = "{found["sha256"]}"'
+            self._tell.say(f'{name} is {why}, add to [members."{name}"] in the manifest: {line}')
 
     def _check(
         self, name: str, found: dict[str, str], stated: Hashes, lenient: bool = False
@@ -300,7 +313,7 @@ class _Fetch:
         differs = cache.differences(found, stated)
         if not differs and stated.stated():
             return True
-        if self._unverified or (lenient and not differs):
+        if self._unverified or (not differs and (lenient or cache.is_own(self._manifest, name))):
             return False
         if differs:
             raise ReproError(
@@ -323,17 +336,3 @@ def _folders(manifest: Manifest, source: Path | None) -> list[Path]:
         return [source / manifest.id, source]
     mirror = paths.mirror()
     return [mirror / manifest.id] if mirror else []
-
-
-def _by_hand(manifest: Manifest) -> str:
-    """Return how to obtain an archive by hand, and where to put it."""
-    ways = []
-    for choice in [one for read in manifest.read.values() for one in read.choices()]:
-        own = [manifest.members[name] for name in choice]
-        packed = {member.container or manifest.archive.file_name for member in own} - {""}
-        inside = [one for one in own if not one.container and manifest.archive.stated()]
-        vouched = all(member.stated() or member in inside for member in own)
-        what = ", or from it ".join(filter(None, [" and ".join(sorted(packed)), ", ".join(choice)]))
-        then = f"repro fetch {manifest.id} --from FOLDER" + ("" if vouched else " --unverified")
-        ways.append(f"Put {what} into a folder, then: {then}")
-    return "\n  ".join([manifest.archive.manual, *dict.fromkeys(ways)])

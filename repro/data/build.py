@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repro import files
-from repro.data import cache
+from repro.data import cache, forms
 from repro.data.adjacency import looks_like_adjacency, read_adjacency
-from repro.data.formats import read_json, read_negatives, read_netflix, read_separated
+from repro.data.formats import read_json, read_negatives, read_netflix
 from repro.data.manifest import Manifest, Step, View
 from repro.data.rows import Ids, Rows, encoded
+from repro.data.separated import read_separated
 from repro.data.steps import STEPS, catalogue_of
 from repro.errors import ReproError
 from repro.interactions import IntArray, Interactions, digest, from_rows
@@ -70,6 +71,8 @@ class Prepared:
     """Such as train and test, where the authors published a split."""
     overlaps: tuple[str, ...] = ()
     """Which parts have rows in common, in words."""
+    doubts: tuple[str, ...] = ()
+    """What of the files was read in one of several possible ways."""
 
     def statistic(self, name: str) -> float:
         """Return a statistic that papers print; sparsity in per cent."""
@@ -97,6 +100,7 @@ def build(found: Manifest, dataset: str, view: View, folder: Path) -> None:
     sizes = {part: len(rows) for part, rows in parts.items()}
     _check_parts(dataset, sizes, view.expect.parts)
     joined = _joined([parts[part] for part in whole])
+    doubts = _doubts(dataset, parts, joined)
     if len(view.read) == 1:
         parts.clear()  # the whole is the part; a large file's rows need not stay twice
     elif joined.part is None:
@@ -148,6 +152,7 @@ def build(found: Manifest, dataset: str, view: View, folder: Path) -> None:
         ordered=rows.order == "time",
         parts=tuple(part for part in made if part != "whole"),
         overlaps=tuple(_overlaps({part: made[part] for part in whole if part in made})),
+        doubts=doubts,
     )
     _store(folder, arrays, about)
 
@@ -216,8 +221,10 @@ def _read(found: Manifest, entry: str) -> Rows:
     if read.format == "netflix":
         return read_netflix(files, list(read.columns))
     if read.format == "json":
-        return read_json(files[0], read.fields, text)
-    return read_separated(files[0], read.separator, read.header, list(read.columns), text)
+        return read_json(files[0], read.fields, text, read.encoding, read.time_unit)
+    columns: list[str] = list(read.columns)
+    how = (read, read.time_unit)
+    return read_separated(files[0], read.separator, read.header, columns, text, *how)
 
 
 def _joined(parts: list[Rows]) -> Rows:
@@ -226,13 +233,48 @@ def _joined(parts: list[Rows]) -> Rows:
         return parts[0]
     part = np.repeat(np.arange(len(parts)), [len(rows) for rows in parts])
 
+    ticks = max(rows.ticks for rows in parts)
+
     def column(name: str) -> Any:
         columns = [getattr(rows, name) for rows in parts]
-        return None if any(c is None for c in columns) else np.concatenate(columns)
+        if any(c is None for c in columns):
+            return None
+        if name == "time":
+            columns = [c * (ticks // one.ticks) for c, one in zip(columns, parts, strict=True)]
+        return np.concatenate(columns)
 
     users, user_ids = _united([(rows.user, rows.user_ids) for rows in parts])
     items, item_ids = _united([(rows.item, rows.item_ids) for rows in parts])
-    return Rows(users, items, user_ids, item_ids, column("rating"), column("time"), part=part)
+    return Rows(
+        users,
+        items,
+        user_ids,
+        item_ids,
+        column("rating"),
+        column("time"),
+        part=part,
+        ticks=ticks,
+        doubts=tuple(doubt for rows in parts for doubt in rows.doubts),
+        dated=all(rows.dated for rows in parts),
+    )
+
+
+def _doubts(dataset: str, parts: dict[str, Rows], joined: Rows) -> tuple[str, ...]:
+    """Return what of the parts was read in one of several possible ways."""
+    several = len(parts) > 1
+    found = [
+        f"{part}: {doubt}" if several else doubt
+        for part, rows in parts.items()
+        for doubt in rows.doubts
+    ]
+    for kind in ("user", "item"):
+        every = {part: getattr(rows, f"{kind}_ids") for part, rows in parts.items()}
+        ids: dict[str, Ids] = {part: one for part, one in every.items() if one.dtype.kind == "U"}
+        try:
+            found.append(forms.doubt(kind, getattr(joined, f"{kind}_ids"), ids))
+        except ReproError as error:
+            raise ReproError(f"{dataset}: {error.message}", error.hint) from None
+    return tuple(filter(None, found))
 
 
 def _united(parts: list[tuple[IntArray, Ids]]) -> tuple[IntArray, Ids]:
@@ -254,7 +296,10 @@ def _chosen(
     for name, steps in recipes.items():
         left, funnel = _stepped(rows, steps)
         if not len(left) and len(recipes) == 1:
-            raise ReproError(f"{dataset}: step {funnel[-1].step} leaves no interaction")
+            empty = next(stage for stage in funnel if not stage.interactions)
+            raise ReproError(
+                f"{dataset}: step {empty.step} leaves no interaction", "; ".join(rows.doubts)
+            )
         n_items = len(left.vocabulary) if left.vocabulary is not None else funnel[-1].items
         end = Funnel(name, len(left), funnel[-1].users, n_items, expected)
         if len(left) and (len(recipes) == 1 or not end.differs()):

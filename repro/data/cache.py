@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +59,37 @@ def receipts(manifest: Manifest) -> dict[str, Receipt]:
     """Return the receipts of the members that are complete in the cache."""
     raw = raw_folder(manifest.id)
     return {
-        name: receipt
+        name: _judged(manifest, name, receipt)
         for name, receipt in _signed(manifest).items()
         if (raw / name).exists() and (raw / name).stat().st_size == receipt.bytes
     }
+
+
+def _judged(manifest: Manifest, name: str, receipt: Receipt) -> Receipt:
+    """Return a receipt, verified or not by the hash that the manifest states today."""
+    stated = manifest.members.get(name)
+    if stated is None or stated.sha256 is None:
+        return receipt
+    right = stated.sha256 == receipt.sha256 and stated.bytes in (None, receipt.bytes)
+    return replace(receipt, verified=right)
+
+
+def is_own(manifest: Manifest, name: str) -> bool:
+    """Return whether a member is the user's own file.
+
+    Its manifest is the user's, and states neither a hash nor an address of it.
+    """
+    member = manifest.members.get(name)
+    about: list[Archive | Member] = [manifest.archive, *([member] if member else [])]
+    elsewhere = any(one.stated() or one.url for one in about)
+    return not (elsewhere or manifest.generate or paths.is_ours(manifest.path))
+
+
+def state(manifest: Manifest, name: str, receipt: Receipt) -> str:
+    """Return "verified", "own" or "unverified"."""
+    if receipt.verified:
+        return "verified"
+    return "own" if is_own(manifest, name) else "unverified"
 
 
 def _signed(manifest: Manifest) -> dict[str, Receipt]:
@@ -110,17 +137,19 @@ def missing(manifest: Manifest, view: View | None = None) -> list[str]:
 def check(manifest: Manifest) -> dict[str, str]:
     """Return the state of every member that was ever fetched, from its bytes.
 
-    A state is "verified", "unverified", or says, first in capitals, what happened to the file.
+    A state is "verified", "own", "unverified", or says, first in capitals, what happened to the
+    file.
     """
     raw = raw_folder(manifest.id)
     states = {}
-    for name, receipt in _signed(manifest).items():
+    for name, signed in _signed(manifest).items():
+        receipt = _judged(manifest, name, signed)
         if not (raw / name).exists():
             states[name] = "MISSING: fetch it again"
         elif sha256(raw / name) != receipt.sha256:
             states[name] = f"CHANGED since it was fetched: delete {raw / name} and fetch it again"
         else:
-            states[name] = "verified" if receipt.verified else "unverified"
+            states[name] = state(manifest, name, receipt)
     return states
 
 

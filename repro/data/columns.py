@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from repro.data.dialect import PLAIN, Dialect
 from repro.data.rows import Ids, Rows, encoded
+from repro.data.times import Times, narrow
 from repro.errors import ReproError
 from repro.interactions import IntArray
 
@@ -28,49 +30,93 @@ if TYPE_CHECKING:
 class Kind:
     """The values that a column allows."""
 
-    arrow: str
+    arrow: tuple[str, ...]
+    """Types of pyarrow that it may be read as, the fastest first."""
     pattern: str
     said: str
+    dialect: Dialect = PLAIN
+    """Says of text what may stand around it."""
+
+    @property
+    def is_text(self) -> bool:
+        """Whether a value may be any text."""
+        return self.arrow == ("string",)
 
 
-_NUMBER = Kind("int64", r" *-?\d+ *", "a number")
+_NUMBER = Kind(("int64",), r" *-?\d+ *", "a number")
 _ID = replace(_NUMBER, said=f'{_NUMBER.said}, and the manifest does not say identifiers = "text"')
-TEXT = Kind("string", r"[^\0\r\n]+", "an identifier")
-_DATE = r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d)?)?"
+_TEXT = Kind(("string",), r"[^\0\r\n]+", "an identifier")
+_DATE = r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d(:?\d\d)?)?)?"
+ZONE = "timestamp[ns, tz=UTC]"
+"""Dates with a zone; pyarrow converts them to UTC."""
 KINDS = {
     "user": _ID,
     "item": _ID,
-    "rating": Kind("float64", r" *-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)? *", "a number"),
-    "time": _NUMBER,
-    "date": Kind("timestamp[s]", _DATE, "a date, as 2005-09-06 or 2005-09-06 12:30:00"),
+    "rating": Kind(("float64",), r" *-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)? *", "a number"),
+    "time": Kind(("int64", "string"), r" *-?\d{1,19}(\.\d*)? *", "a number"),
+    "date": Kind(
+        ("timestamp[s]", "timestamp[ns]", ZONE),
+        _DATE,
+        "a date, as 2005-09-06, 2005-09-06 12:30:00 or 2005-09-06T12:30:00Z",
+    ),
 }
-"""The kind of each column by name; "time" is in seconds, and a "date" is converted to it."""
+"""The kind of each column by name. A "time" is a number since 1970, a "date" a time for people."""
 
 
-def kinds(text: bool) -> dict[str, Kind]:
+def kinds(text: bool, dialect: Dialect = PLAIN) -> dict[str, Kind]:
     """Return the kind of each column by name; identifiers are numbers, or text."""
-    return KINDS | {"user": TEXT, "item": TEXT} if text else KINDS
+    ids = replace(_TEXT, dialect=dialect)
+    return KINDS | {"user": ids, "item": ids} if text else KINDS
 
 
 def value_fault(name: str, kind: Kind, value: bytes) -> str | None:
-    """Return what is wrong with a value in a column, or None."""
+    """Return what is wrong with a value in a column and what to do about it, or None."""
     try:
         text = value.decode("utf-8")
     except UnicodeDecodeError:
-        return f"{name} {value[:40]!r} is not UTF-8 text"
-    if not re.fullmatch(kind.pattern, text, re.ASCII) or not _exists(kind, text):
-        return f"{name} {text[:40]!r} is not {kind.said}"
-    if kind.arrow == "int64" and not fits(value):
-        return f"{name} {text[:40]!r} has more digits than a 64-bit number"
+        return f"{name} {value[:40]!r} is not UTF-8 text{_remedy(name, value.decode('latin-1'))}"
+    if not re.fullmatch(kind.pattern, text, re.ASCII) or not _exists(name, text):
+        return f"{name} {text[:40]!r} is not {kind.said}{_remedy(name, text)}"
+    if kind.arrow[0] == "int64" and not fits(value.partition(b".")[0]):
+        return f"{name} {text[:40]!r} has more digits than a 64-bit number" + (
+            '; identifiers = "text" reads it' * (name in ("user", "item"))
+        )
+    if kind.is_text and (found := kind.dialect.fault(text)):
+        return f"{name} {text[:40]!r} {found}"
     return None
 
 
-def _exists(kind: Kind, text: str) -> bool:
+def _remedy(name: str, text: str) -> str:
+    """Return what reads a value that is not of its column's kind; "" if nobody knows."""
+    plain = text.strip(" ")
+    if not plain:
+        return f"; it is empty: drop the line, or the {name} from the columns"
+    if not plain.isascii() and "\ufffd" in plain:
+        return ""
+    if any(128 <= ord(one) < 256 for one in plain) and not plain.isdecimal():
+        return '; if the file is in another encoding, state it, as encoding = "latin-1"'
+    if plain[0] == plain[-1] and plain[0] in "\"'" and plain[1:]:
+        mark = "'\"'" if plain[0] == '"' else '"\'"'
+        return f"; it is in quotes: quote = {mark} drops them"
+    if len(plain.split()) > 1 and plain.split()[0].isdecimal():
+        return '; separator = "whitespace" splits at any run of blanks and tabs'
+    if name in ("rating", "time") and re.fullmatch(r"-?\d+,\d*", plain, re.ASCII):
+        return '; decimal = "," reads it'
+    if name == "time" and re.match(r"\d{4}-\d\d-\d\d", plain, re.ASCII):
+        return '; the column of such times is called "date", not "time"'
+    if name == "date" and re.fullmatch(r"\d{9,19}(\.\d*)?", plain, re.ASCII):
+        return '; the column of such numbers is called "time", not "date"'
+    if name in ("user", "item") and re.fullmatch(r"-?\d+\.0*", plain, re.ASCII):
+        return "; write it without decimals"
+    return ""
+
+
+def _exists(name: str, text: str) -> bool:
     """Return whether a value of the right form exists: there is no 30th of February."""
     try:
-        if kind.arrow == "timestamp[s]":
+        if name == "date":
             datetime.datetime.fromisoformat(text)
-        return kind.arrow != "float64" or math.isfinite(float(text))
+        return name != "rating" or math.isfinite(float(text))
     except ValueError:
         return False
 
@@ -122,7 +168,9 @@ def fault_of(
     return ReproError(f"{where}, line {number}: {said!r} cannot be read: {error}")
 
 
-def sound(columns: dict[str, pa.ChunkedArray], n_lines: int) -> dict[str, pa.ChunkedArray]:
+def sound(
+    columns: dict[str, pa.ChunkedArray], n_lines: int, of: Mapping[str, Kind] = KINDS
+) -> dict[str, pa.ChunkedArray]:
     """Return the columns if every line has a row, and every row a valid value.
 
     Raises
@@ -140,24 +188,33 @@ def sound(columns: dict[str, pa.ChunkedArray], n_lines: int) -> dict[str, pa.Chu
             raise pa.ArrowInvalid(f"{name} is empty")
         if name == "rating" and not pc.all(pc.is_finite(column)).as_py():
             raise pa.ArrowInvalid("a rating is not finite")
-        if pa.types.is_string(column.type):
+        if name == "time" and pa.types.is_floating(column.type):  # of JSON
+            exact = pc.less(pc.abs(column), 2.0**53)
+            if not pc.all(exact).as_py():
+                raise pa.ArrowInvalid("a time is not finite, or too large")
+        if of[name].is_text:
             column.validate(full=True)  # checks that it is UTF-8
-            if pc.any(pc.match_substring_regex(column, r"^$|[\x00\r\n]")).as_py():
-                raise pa.ArrowInvalid(f"{name} is empty, or has a line break in it")
+            if pc.any(pc.match_substring_regex(column, of[name].dialect.refused)).as_py():
+                raise pa.ArrowInvalid(f"{name} is empty, or has something around it")
     return columns
 
 
 class Gathered:
     """Columns that grow piece by piece."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, unit: str = "") -> None:
         self._path = path
+        self._unit = unit
         self._columns: dict[str, list[Any]] = {}
+        self._times = Times()
 
     def add(self, columns: Mapping[str, Any]) -> None:
         """Add the columns of another piece, by name."""
         for name, column in columns.items():
-            self._columns.setdefault(name, []).append(_narrow(column))
+            if name in ("time", "date"):
+                self._times.add(column)
+            else:
+                self._columns.setdefault(name, []).append(_narrow(column))
 
     def rows(self) -> Rows:
         """Return all pieces as rows."""
@@ -165,15 +222,18 @@ class Gathered:
             raise ReproError(f"{self._path} has no rows")
         users, user_ids = _encoded(self._columns.pop("user"))
         items, item_ids = _encoded(self._columns.pop("item"))
-        time = self._columns.pop("time", None) or self._columns.pop("date", None)
         rating = self._columns.pop("rating", None)
+        time = self._times.found(str(self._path), self._unit)
         return Rows(
             users,
             items,
             user_ids,
             item_ids,
             None if rating is None else np.concatenate(rating),
-            None if time is None else np.concatenate(time).astype(np.int64),
+            None if time is None else time.values,
+            ticks=time.ticks if time else 1,
+            dated=bool(time and time.dated),
+            doubts=(time.doubt,) if time and time.doubt else (),
         )
 
 
@@ -184,12 +244,8 @@ def _narrow(column: Any) -> Any:
     if isinstance(column, pa.ChunkedArray):
         if pa.types.is_string(column.type):
             return column
-        seconds = pa.types.is_timestamp(column.type)
-        column = (column.cast("int64") if seconds else column).to_numpy()
-    small = np.iinfo(np.int32)
-    if column.dtype == np.int64 and small.min <= column.min() and column.max() <= small.max:
-        return column.astype(np.int32)
-    return column
+        column = column.to_numpy()
+    return narrow(column)
 
 
 def _encoded(pieces: list[Any]) -> tuple[IntArray, Ids]:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import repro
 from repro.data import parts
-from repro.data.answers import AgainError, GoneError
+from repro.data.answers import AgainError, GoneError, UnresolvedError
 from repro.data.tell import Tell
 from repro.data.transfer import Transfer, name
 from repro.errors import ReproError
@@ -30,6 +31,7 @@ def download(
     pinned: bool,
     wrong: Callable[[Path], str],
     tell: Tell,
+    unresolved: set[str] | None = None,
 ) -> str:
     """Download a file from the first address that serves it.
 
@@ -47,6 +49,8 @@ def download(
         Returns what is wrong with a complete file, or "".
     tell : Tell
         Hears the progress.
+    unresolved : set of str, optional
+        Hosts that were found not to resolve: they are not asked again. Grows.
 
     Returns
     -------
@@ -59,8 +63,12 @@ def download(
         If every address fails, with the reason for each; or if the disk has no room.
     """
     reasons = []
+    unresolved = set() if unresolved is None else unresolved
     for url in urls:
+        host = urlsplit(url).netloc
         try:
+            if host in unresolved:
+                raise GoneError("its host does not resolve")
             joined = _attempts(url, part, n_bytes, pinned, tell)
             reason = wrong(part)
             if reason and joined:
@@ -70,6 +78,8 @@ def download(
                 reason = wrong(part)
         except GoneError as error:
             reason = str(error)
+            if isinstance(error, UnresolvedError):
+                unresolved.add(host)
             if pinned and part.exists() and not wrong(part):
                 return url  # complete, whatever length the server states
         else:

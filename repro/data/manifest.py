@@ -12,6 +12,8 @@ from repro import paths, strict_toml
 from repro.data import addresses, steps
 from repro.data.addresses import Address
 from repro.data.columns import KINDS
+from repro.data.dialect import PLAIN, Dialect
+from repro.data.times import Unit
 from repro.errors import unknown
 from repro.files import changed
 from repro.strict_toml import Inside, Name, Strict
@@ -79,7 +81,7 @@ class Member(Hashes):
     """Other addresses, in the order they are tried."""
 
 
-class Read(Strict):
+class Read(Dialect):
     """How a file, or several of one form, is read into rows."""
 
     member: Inside | None = None
@@ -91,7 +93,8 @@ class Read(Strict):
     object a line. negatives: NCF's lists of items that a user has not touched. adjacency: a user
     and all of its items, a line."""
     separator: str = Field(default=",", min_length=1)
-    """Between columns."""
+    """Between the columns: a character, once or repeated as in "::"; or "whitespace", any run of
+    blanks and tabs."""
     header: bool = False
     """Whether the first line names the columns."""
     columns: list[Literal["user", "item", "rating", "time", "date", "-"]] = ["user", "item"]
@@ -100,6 +103,9 @@ class Read(Strict):
     """The keys of a JSON object, by column name."""
     identifiers: Literal["number", "text"] = "number"
     """Whether users and items are numbers; "text" takes any words."""
+    time_unit: Unit = ""
+    """Of a time that is a number: seconds, milliseconds, microseconds or nanoseconds since 1970.
+    Not stated: recognised by its size."""
 
     @model_validator(mode="before")
     @classmethod
@@ -327,6 +333,12 @@ def _read_faults(read: Read, content: ManifestFile) -> list[str]:
     named: list[str] = [name for name in read.columns if name != "-"]
     if read.format == "separated" and not {"user", "item"} <= set(named):
         faults.append("columns must name user and item")
+    if read.format == "separated":
+        faults += read.faults(read.separator)
+    else:
+        own = {key for key in Dialect.model_fields if getattr(read, key) != getattr(PLAIN, key)}
+        allowed = {"encoding"} if read.format == "json" else set()
+        faults += [f"{key}: only of separated text" for key in sorted(own - allowed)]
     faults += [f"columns name {name} twice" for name in KINDS if named.count(name) > 1]
     faults += [str(unknown("field", name, KINDS)) for name in read.fields if name not in KINDS]
     for member in [one for choice in read.choices() for one in choice]:

@@ -74,7 +74,7 @@ def fetch(asked: Request, source: Path | None, unverified: bool, tell: Tell) -> 
     for name in asked.views:
         try:
             if not cache.missing(found, found.view(name)):
-                views.load(f"{found.id}/{name}")
+                views.load(f"{found.id}/{name}", tell)
                 if fault := views.damage(f"{found.id}/{name}"):
                     raise ReproError(fault)
         except ReproError as error:

@@ -25,7 +25,7 @@ class Rows:
         Original identifiers, ascending; some may have no rows any more.
     rating : float64 array, shape (n,), optional
     time : int64 array, shape (n,), optional
-        Seconds.
+        Since 1970, in UTC.
     order : str
         "": in the order of the file; "time": each user's rows are oldest first; "file": in the
         order of the file, on which a later split depends.
@@ -33,6 +33,12 @@ class Rows:
         The items in the order of their numbers, once a step has fixed it.
     part : int64 array, shape (n,), optional
         Which of several files each row comes from; no step uses it.
+    ticks : int
+        How many of the unit of `time` a second has.
+    dated : bool
+        Whether the file has dates, so that the unit of `time` is certain.
+    doubts : tuple of str
+        What was read in one of several possible ways, for the user.
     """
 
     user: IntArray
@@ -44,6 +50,9 @@ class Rows:
     order: str = ""
     vocabulary: Ids | None = None
     part: NDArray[np.int64] | None = None
+    ticks: int = 1
+    dated: bool = False
+    doubts: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, user: Ids, item: Ids, **columns: NDArray[Any] | None) -> Rows:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repro.data.rows import Ids, Rows
+from repro.data.times import TICKS, WORDS, day
 from repro.errors import ReproError
 from repro.interactions import first_appearance
 
@@ -37,7 +38,29 @@ def since(rows: Rows, day: str) -> Rows:
         first = np.datetime64(datetime.date.fromisoformat(day), "s").astype(np.int64)
     except ValueError as error:
         raise ReproError(f"'{day}' is not a date", "write it as 2018-01-01") from error
-    return rows.take(_needed(rows.time, "time") >= first)
+    time = _needed(rows.time, "time")
+    if not rows.dated:
+        _check_times(time, rows.ticks)
+    return rows.take(time >= first * rows.ticks)
+
+
+EARLIEST, LATEST = 100_000_000, 4_102_444_800
+"""1973 and 2100: outside lie times of a wrong unit, and numbers that are no times."""
+
+
+def _check_times(time: NDArray[np.int64], ticks: int) -> None:
+    """Raise if numbers cannot be times in their unit; 0 stands for one that is unknown."""
+    strange = (time < EARLIEST * ticks) | (time >= LATEST * ticks)
+    strange &= (time != 0) if time.any() else True
+    if strange.any():
+        row = int(np.argmax(strange))
+        unit = next(unit for unit, per_second in TICKS.items() if per_second == ticks)
+        raise ReproError(
+            f"a step asks for a day, and the time {time[row]} is on {day(int(time[row]) // ticks)} "
+            f"if it is in {WORDS[unit]}",
+            'state the unit in the entry of `read`, as time_unit = "ms"; leave the step out if the '
+            "numbers are no times",
+        )
 
 
 def min_items_per_user(rows: Rows, least: int) -> Rows:

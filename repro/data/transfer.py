@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from repro import files
 from repro.data import parts
 from repro.data.answers import AgainError, GoneError, answer, failing
+from repro.data.first_bytes import is_page
 from repro.data.tell import Tell
 from repro.errors import ReproError
 
@@ -145,7 +146,7 @@ class Transfer:
         stated = total is not None
         total = self.n_bytes if total is None else total
         first = self._next(response, total)
-        if have == 0 and _is_page(first) and not name(self.url).endswith((".html", ".htm")):
+        if have == 0 and is_page(first) and not name(self.url).endswith((".html", ".htm")):
             raise GoneError(
                 "it sent a web page instead of the file: a login, a form, or an error page"
             )
@@ -268,11 +269,6 @@ def _too_long(came: int, total: int | None, stated: bool) -> str:
         return f"it states no length, and sends more than {MOST_BYTES:,} bytes"
     how = "it states" if stated else "expected"
     return f"{how} {total:,} bytes, and it sends more: {came:,} came before it was stopped"
-
-
-def _is_page(head: bytes) -> bool:
-    begin = rb"(\xef\xbb\xbf)?\s*(<\?xml.*?\?>\s*)?(<!--.*?-->\s*)*<(!doctype\s+html|html)"
-    return re.match(begin, head[:1024], re.IGNORECASE | re.DOTALL) is not None
 
 
 def _expired(error: BaseException | Any) -> bool:

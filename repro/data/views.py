@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from repro.errors import DamagedError, ReproError
 from repro.interactions import Dataset, Interactions, digest
 from repro.strict_toml import checked
 
-FORMAT = 2  # of the stored files; after a change every view is built again
+FORMAT = 3  # of the stored files; after a change every view is built again
 
 
 def prepared(dataset: str) -> Prepared | None:
@@ -52,7 +53,12 @@ def load(dataset: str, tell: Tell | None = None) -> Dataset:
     dataset : str
         Archive and view: "ml-20m/liang2018".
     tell : Tell, optional
-        Hears if another process has to be waited for.
+        Hears if another process has to be waited for. Who passes one shows the view's doubts.
+
+    Warns
+    -----
+    UserWarning
+        For each of the view's doubts, without `tell`.
 
     Raises
     ------
@@ -78,6 +84,9 @@ def load(dataset: str, tell: Tell | None = None) -> Dataset:
     assert about is not None, "it is built"
     for overlap in about.overlaps if built else ():
         (tell or Silent()).say(f"{dataset}: {overlap}")
+    if tell is None:
+        for doubt in about.doubts:
+            warnings.warn(f"{dataset}: {doubt}", stacklevel=2)
     arrays = _arrays(dataset, folder)
     try:
         return _loaded(dataset, about, arrays)
@@ -108,6 +117,17 @@ def _loaded(dataset: str, about: Prepared, arrays: dict[str, NDArray[Any]]) -> D
         parts={name: part(name) for name in about.parts},
         verified=about.verified,
     )
+
+
+def is_own(dataset: str) -> bool:
+    """Return whether a view is of the user's own files, of which no hash is stated."""
+    archive_id, view_name = manifest.split_id(dataset)
+    if archive_id not in manifest.names():
+        return False
+    found = manifest.load(archive_id)
+    if view_name not in found.views:
+        return False
+    return all(cache.is_own(found, name) for name in cache.members(found, found.view(view_name)))
 
 
 def damage(dataset: str) -> str:

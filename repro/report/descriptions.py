@@ -108,7 +108,8 @@ def dataset(found: Manifest) -> str:
         receipt = have.get(name)
         state = "not in the cache"
         if receipt:
-            state = f"{receipt.bytes:,} bytes, {'verified' if receipt.verified else 'UNVERIFIED'}"
+            known = cache.state(found, name, receipt).replace("unverified", "UNVERIFIED")
+            state = f"{receipt.bytes:,} bytes, {known}"
             state += "" if found.generate else f", from {receipt.source}"
         stated = found.members.get(name)
         if stated and stated.stated():
@@ -147,6 +148,8 @@ def _view(found: Manifest, name: str) -> list[str]:
         lines += [one_line(f"  variant: {known.variant}")] if known.variant else []
         lines += [indent(text, "  ") for text in tables.bullets(known.overlaps)]
         lines.append(one_line(f"  digest {known.digest}"))
+        if known.doubts:
+            lines += ["  WARNING:", *(indent(d, "  ") for d in tables.bullets(known.doubts))]
     printed = [
         f"{cell.paper} table {cell.table}, {cell.row}, {cell.label}: {cell.published}"
         + ("" if cell.ours is None else f" (here {cell.ours:,.10g}, {cell.verdict})")
@@ -175,7 +178,7 @@ def unconfirmed(found: Manifest) -> list[str]:
         own = stated.stated()
         if own and not stated.confirmed:
             doubts.append(f"{name}: {', '.join(own)} as stated by others; no real file checked")
-        elif not own and name not in vouched and not found.generate:
+        elif not (own or name in vouched or found.generate or cache.is_own(found, name)):
             doubts.append(f"{name}: no hash is known")
     doubts += [f"{name}: {v.unconfirmed}" for name, v in found.views.items() if v.unconfirmed]
     return doubts

@@ -63,7 +63,7 @@ class DatasetLine:
     serves: dict[str, list[str]]
     """Numbers of tables, by paper."""
     here: str
-    """"no", "verified", "unverified" or "damaged", as the receipts in the cache say."""
+    """"no", "verified", "own", "unverified" or "damaged", as the receipts in the cache say."""
     complete: bool
     """Whether all of its files are in the cache."""
     views: list[str]
@@ -169,8 +169,9 @@ def _here(found: Manifest) -> tuple[str, bool]:
         return "damaged", False
     if not have:
         return "no", False
-    verified = all(receipt.verified for receipt in have.values())
-    return ("verified" if verified else "unverified"), not missing
+    states = {cache.state(found, name, receipt) for name, receipt in have.items()}
+    worst = next(one for one in ("unverified", "own", "verified") if one in states)
+    return worst, not missing
 
 
 def models() -> list[PluginLine]:

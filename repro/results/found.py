@@ -37,8 +37,11 @@ def _marks(latest: list[Record]) -> str:
     """Return the marks that runs have in every cell."""
     if not latest:
         return ""
+    unverified = not all(record.verified for record in latest)
+    own = unverified and views.is_own(latest[0].experiment.dataset)
     holds = {
-        "u": not all(record.verified for record in latest),
+        "u": unverified and not own,
+        "o": unverified and own,
         "t": latest[0].experiment.selection.cases == "test",
         "e": any(record.experiment.external for record in latest),
         "c": any(record.constant > 0 for record in latest),

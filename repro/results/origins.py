@@ -21,7 +21,7 @@ class DataFile:
     name: str
     hashes: dict[str, str]
     """The manifest's, by kind."""
-    state: Literal["verified", "not verified", "not in the cache", "generated"]
+    state: Literal["verified", "own", "not verified", "not in the cache", "generated"]
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def data_of(dataset: str) -> Data | None:
         receipt = have.get(member)
         state: Any = "generated" if found.generate else "not in the cache"
         if receipt and not found.generate:
-            state = "verified" if receipt.verified else "not verified"
+            state = cache.state(found, member, receipt).replace("unverified", "not verified")
         files.append(DataFile(member, stated, state))
     recipes = view.recipes()
     return Data(

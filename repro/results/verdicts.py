@@ -20,6 +20,7 @@ from repro.results.judgement import Judged, count, judge
 
 MARKS = {
     "u": "data not verified against its manifest",
+    "o": "your own data: its manifest states no hash",
     "t": "epoch chosen on test, as the paper did",
     "e": "scores of another program, from a file, whose sha256 is printed",
     "a": "run on another view of the data than its column group, as the row's note says",
@@ -215,7 +216,7 @@ def statistic(entry: Entry, cell: Cell, frozen: Mapping[CountKey, FrozenCount]) 
         return _printed(entry, cell, RowName(entry.row), group="", **made)
     ours = known.statistic(cell.metric)
     judged = count(cell, ours)
-    marks = "" if known.verified else "u"
+    marks = "" if known.verified else "o" if views.is_own(entry.dataset) else "u"
     made |= {"ours": ours, "verdict": judged.verdict, "reason": judged.reason, "marks": marks}
     return _printed(entry, cell, RowName(entry.row), group="", **made)
 

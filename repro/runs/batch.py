@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from repro import files
-from repro.data import prepare
+from repro.data import prepare, views
 from repro.data.tell import Tell
 from repro.errors import ReproError
 from repro.runs import records, status
@@ -150,6 +150,9 @@ def _prepare(planned: Plan, audience: Audience) -> dict[str, ReproError]:
         try:
             with audience.files() as tell:
                 prepare.prepare(dataset, tell)
+            known = views.prepared(dataset)
+            for doubt in known.doubts if known else ():
+                audience.say(f"warning: {dataset}: {doubt}")
         except ReproError as error:
             audience.say(f"no data: {dataset}: {error}")
             without_data[dataset] = error

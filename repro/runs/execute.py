@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from repro.data import views
+from repro.data.tell import Silent
 from repro.errors import ReproError, UnsupportedError, of_the_system
 from repro.experiment import Need, Spec, canonical
 from repro.interactions import Dataset
@@ -279,7 +280,7 @@ def split_of(job: Job) -> Split:
 
 @lru_cache(maxsize=2)  # checked once per process: the digest is that of the data trained on
 def _dataset(dataset: str, digest: str) -> Dataset:
-    found = views.load(dataset)
+    found = views.load(dataset, Silent())
     if found.digest != digest:
         raise ReproError(f"{dataset} has been built again since this run was planned", "run again")
     if fault := views.damage(dataset):

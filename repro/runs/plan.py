@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from repro import paths
-from repro.data import archive, cache, manifest, views
+from repro.data import manifest, prospect, views
 from repro.errors import ReproError, unknown
 from repro.experiment import Experiment, Need, Selection, departures, loops, model_spec
 from repro.papers import library
@@ -150,22 +149,8 @@ def plan(asked: Asked) -> Plan:
 
 def lacking(plan: Plan) -> dict[str, str]:
     """Return the views that are not in the cache, and how to obtain them."""
-    found = {}
-    for dataset in plan.datasets():
-        if views.prepared(dataset) is None:
-            archive_id, view = manifest.split_id(dataset)
-            source = manifest.load(archive_id)
-            if not cache.missing(source, source.view(view)):
-                found[dataset] = "in the cache, to be built"
-            elif source.generate:
-                found[dataset] = "generated"
-            elif archive.in_mirror(source, source.view(view)):
-                found[dataset] = f"from {paths.mirror()}"
-            elif source.archive.manual:
-                found[dataset] = f"repro fetch {dataset}, by hand"
-            else:
-                found[dataset] = f"download, {manifest.size_text(source)}"
-    return found
+    lacking = [dataset for dataset in plan.datasets() if views.prepared(dataset) is None]
+    return {dataset: prospect.told(dataset) for dataset in lacking}
 
 
 def _entries(asked: Asked, settings: Mapping[str, Any]) -> Iterator[Entry]:

@@ -44,21 +44,41 @@ def _git(root: Path, *arguments: str) -> str:
 def plugins(experiment: Experiment) -> dict[str, str]:
     """Return the sha256 of an experiment's plug-ins from outside this package, by file name.
 
-    A plug-in that is no longer there has none.
+    And of each file that a parameter of such a plug-in names, by "NAME of PARAMETER". A plug-in
+    that is no longer there has none, nor has a file that is not there.
     """
-    named = ((MODELS, experiment.model.name), (PROTOCOLS, experiment.protocol.name))
-    files = [kind.entry(name).path for kind, name in named if name in kind]
+    named = ((MODELS, experiment.model), (PROTOCOLS, experiment.protocol))
     ours = Path(repro.__file__).parent
-    return {
-        file.name: hashlib.sha256(file.read_bytes()).hexdigest()
-        for file in files
-        if not file.is_relative_to(ours)
-    }
+    found = {}
+    for kind, spec in named:
+        file = kind.entry(spec.name).path if spec.name in kind else None
+        if file is None or file.is_relative_to(ours):
+            continue
+        found[file.name] = _sha256(file)
+        for name, value in spec.params.items():
+            if isinstance(value, str) and _is_file(value):
+                found[f"{Path(value).name} of {name}"] = _sha256(Path(value).expanduser())
+    return found
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).expanduser().is_file()
+    except (OSError, ValueError, RuntimeError):  # no path: too long, a NUL, an unknown user
+        return False
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def n_sources(attempts: Iterable[Mapping[str, Any]]) -> int:
     """Return how many versions of the sources, plug-ins included, some attempts used."""
     known = [code for code in attempts if "sources" in code]
     return len(
-        {tuple(v for k, v in code.items() if k == "sources" or k.endswith(".py")) for code in known}
+        {
+            tuple(v for k, v in code.items() if k == "sources" or k.endswith(".py") or " of " in k)
+            for code in known
+        }
     )

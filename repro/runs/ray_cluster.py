@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from repro.data import prepare
+from repro.data.tell import Silent
 from repro.errors import ReproError
 from repro.runs.engines import POLL_SECONDS, Ended, Ending, own_cores, plain, waiting_for
 from repro.runs.execute import attempt
@@ -138,7 +139,7 @@ def _remote(job: Job, settings: Settings, environment: dict[str, str]) -> tuple[
     os.environ |= environment
     said: list[str] = []
     try:
-        prepare.prepare(job.experiment.dataset)
+        prepare.prepare(job.experiment.dataset, Silent())
     except ReproError as error:
         return plain(error), said
     return plain(attempt(job, settings, None, said.append)), said

@@ -596,15 +596,14 @@ def test_data_papers_models_and_protocols_of_ones_own_need_no_fork(
     rows = [row("Level", "level", params={"value": 2.0}), row("POP", "popularity")]
     write("tables/mine.toml", paper(*rows, dataset="box/all", protocol="first_half"))
 
-    refused = repro_("fetch", "box", "--from", str(tmp_path), code=1)
-    assert "--unverified" in refused.stderr
-    fetched = repro_("fetch", "box", "--from", str(tmp_path), "--unverified")
-    assert "UNVERIFIED" in fetched.stdout
+    fetched = repro_("fetch", "box", "--from", str(tmp_path))
+    assert "bytes, own, from" in fetched.stdout
+    assert 'sha256 = "' in fetched.stderr
     repro_("run", "mine")
     assert [record.n_users for record in known()] == [12, 12]
     assert {(cell["row"], cell["marks"]) for cell in compared("mine")} == {
-        ("Level", "uc"),
-        ("POP", "u"),
+        ("Level", "oc"),
+        ("POP", "o"),
     }
     for kind, name in [("models", "level"), ("protocols", "first_half"), ("datasets", "box")]:
         assert name in repro_("list", kind).stdout.split()

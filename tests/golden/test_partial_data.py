@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from repro.data.cache import differences, digests
-from repro.data.formats import read_separated
 from repro.data.manifest import load
 from repro.data.rows import Rows
+from repro.data.separated import read_separated
 from repro.data.steps import STEPS
 
 pytestmark = pytest.mark.data

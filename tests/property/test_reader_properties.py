@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,9 @@ from hypothesis import strategies as st
 from builders import archives
 from builders.archives import tar_of
 from repro.data import lines as text_lines
-from repro.data.formats import read_json, read_negatives, read_netflix, read_separated
+from repro.data.formats import read_json, read_negatives, read_netflix
 from repro.data.rows import Rows
+from repro.data.separated import read_separated
 from repro.data.steps import STEPS
 from repro.errors import ReproError
 
@@ -50,7 +52,7 @@ def decoded(rows: Rows) -> list[Row]:
             rows.user_ids[rows.user].tolist(),
             rows.item_ids[rows.item].tolist(),
             none if rows.rating is None else rows.rating.tolist(),
-            none if rows.time is None else rows.time.tolist(),
+            none if rows.time is None else [Fraction(at, rows.ticks) for at in rows.time.tolist()],
             strict=True,
         )
     )
@@ -88,8 +90,19 @@ def naive_date(value: str) -> int:
     return seconds(value)
 
 
+def naive_time(value: str) -> Fraction:
+    """Read whole seconds, or decimals of which nine count."""
+    whole, _, decimals = value.strip(" ").partition(".")
+    if not re.fullmatch("[0-9]*", decimals):
+        raise ValueError(value)
+    below = Fraction(int((decimals + "0" * 9)[:9]), 10**9)
+    return naive_integer(whole) + (-below if whole.startswith("-") else below)
+
+
 def naive_text(value: str) -> str:
-    if not value or "\r" in value:
+    if not value or "\r" in value or value != value.strip() or value[0] in '"\ufeff':
+        raise ValueError(value)
+    if value[-1] == '"' or value[0] == value[-1] == "'":
         raise ValueError(value)
     return value
 
@@ -102,7 +115,7 @@ def naive_row(line: bytes, separator: str, columns: list[str], text: bool) -> Ro
         "user": naive_text if text else naive_integer,
         "item": naive_text if text else naive_integer,
         "rating": naive_rating,
-        "time": naive_integer,
+        "time": naive_time,
         "date": naive_date,
     }
     found = {
@@ -184,7 +197,9 @@ def naive_negatives(content: bytes) -> list[Row]:
 
 numbers = st.integers(-(2**63), 2**63 - 1)
 texts = st.text(
-    st.characters(codec="utf-8", exclude_characters=",:\t\r\n\0\ufeff"), min_size=1, max_size=6
+    st.characters(codec="utf-8", exclude_characters=",:\t\r\n\0\"'", exclude_categories=["Z", "C"]),
+    min_size=1,
+    max_size=6,
 )
 ratings = st.integers(1, 10).map(lambda half: half / 2)
 days = st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1)).map(
@@ -242,7 +257,7 @@ def test_separated_rows_that_are_written_are_read(
         lines.append([str(by_name[column]) for column in columns])
     content = ending.join(separator.join(line) for line in lines) + (ending if last_end else "")
     path = stored(folder / name, content.encode())
-    assert decoded(read_separated(path, separator, header, columns, text)) == rows
+    assert decoded(read_separated(path, separator, header, columns, text, unit="s")) == rows
 
 
 @quick
@@ -339,7 +354,7 @@ def test_json_that_is_written_is_read(
         path = stored(folder / name, content.encode())
     except UnicodeEncodeError:  # half a pair of surrogates among the other keys
         path = stored(folder / name, content.encode("utf-8", "replace"))
-    rows = read_json(path, FIELDS, text=True)
+    rows = read_json(path, FIELDS, text=True, unit="s")
     assert decoded(rows) == [tuple(entry[FIELDS[name]] for name in ALL) for entry, _, _ in entries]
 
 
@@ -540,7 +555,7 @@ def separated(
     separator: str, header: bool, columns: list[str], text: bool
 ) -> tuple[Callable[[list[Path]], Rows], Callable[[list[bytes]], list[Row]]]:
     return (
-        lambda paths: read_separated(paths[0], separator, header, columns, text),
+        lambda paths: read_separated(paths[0], separator, header, columns, text, unit="s"),
         lambda contents: naive_separated(contents[0], separator, header, columns, text),
     )
 
@@ -623,7 +638,7 @@ READERS = {
         lambda chance: [movies_of([1, 30, 4], chance), movies_of([5, 17_770], chance)],
     ),
     "json": Reader(
-        lambda paths: read_json(paths[0], FIELDS, text=True),
+        lambda paths: read_json(paths[0], FIELDS, text=True, unit="s"),
         lambda contents: naive_json(contents[0]),
         lambda chance: [reviews_of(chance)],
     ),
@@ -675,7 +690,7 @@ def written(folder: Path, contents: list[bytes]) -> list[Path]:
 
 def with_line(paths: list[Path]) -> str:
     files = "|".join(re.escape(str(path)) for path in paths)
-    return rf"({files})( is empty$| has no rows$|, line \d+: )"
+    return rf"({files})( is empty$| has no rows$|, (line|row) [\d,]+: )"
 
 
 @pytest.mark.parametrize("name", READERS)

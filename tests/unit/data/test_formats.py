@@ -12,8 +12,10 @@ import pytest
 
 from builders.archives import packed, tar_of
 from repro.data import lines as text_lines
-from repro.data.formats import read_json, read_negatives, read_netflix, read_separated
+from repro.data.dialect import Dialect
+from repro.data.formats import read_json, read_negatives, read_netflix
 from repro.data.rows import Rows
+from repro.data.separated import read_separated
 from repro.errors import ReproError
 
 ALL = ["user", "item", "rating", "time"]
@@ -127,13 +129,15 @@ def test_a_byte_order_mark_is_no_part_of_the_first_identifier(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("piece", [16, 1 << 20])
-def test_a_byte_order_mark_amid_a_file_belongs_to_the_identifier(
+def test_a_byte_order_mark_amid_a_file_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int
 ) -> None:
     monkeypatch.setattr(text_lines, "PIECE", piece)
     path = written(tmp_path, "anne,1\nbert,2\n\ufeffcarl,3\n\ufeffdora,4\n")
-    rows = read_separated(path, ",", False, PAIR, text=True)
-    assert [user for user, _ in pairs(rows)] == ["anne", "bert", "\ufeffcarl", "\ufeffdora"]
+    with pytest.raises(ReproError, match=r"line 3: user '\\ufeffcarl' has a blank at an end"):
+        read_separated(path, ",", False, PAIR, text=True)
+    kept = read_separated(path, ",", False, PAIR, text=True, dialect=Dialect(blanks="keep"))
+    assert [user for user, _ in pairs(kept)] == ["anne", "bert", "\ufeffcarl", "\ufeffdora"]
 
 
 def test_a_gz_file_is_unpacked_on_the_way(tmp_path: Path) -> None:
@@ -164,8 +168,8 @@ def test_a_gz_file_cut_at_any_byte_is_an_error_that_says_so(tmp_path: Path) -> N
         ("1,2,3.0,4\n1,two,3.0,4\n", ",", 2, "item 'two' is not a number"),
         ("1,2,3.0,4\n1,2,good,4\n", ",", 2, "rating 'good' is not a number"),
         ("1,2,3.0,4\n1,2,3.0,now\n", ",", 2, "time 'now' is not a number"),
-        ("1,2,3.0,4\n\n1,2,3.0,4\n", ",", 2, "expected 4 columns, got 1"),
-        ("1,2,3.0,4\n1,2,3.0,4\n\n", ",", 3, "expected 4 columns, got 1"),
+        ("1,2,3.0,4\n\n1,2,3.0,4\n", ",", 2, "expected 4 columns, got 1: the line is blank"),
+        ("1,2,3.0,4\n1,2,3.0,4\n\n", ",", 3, "expected 4 columns, got 1: the line is blank"),
         ("1,2,3.0,4\n1,2,3.0,4\n1,2\n", ",", 3, "expected 4 columns, got 2"),
         ("1,2,3.0,4\n1,2,3.0,\n", ",", 2, "time '' is not a number"),
         ("1::2::3::4\n1::2::3\n", "::", 2, "expected 4 columns, got 3"),
@@ -262,11 +266,10 @@ def test_text_identifiers_stay_as_they_are(tmp_path: Path) -> None:
         "1e5",
         "0x10",
         "true",
-        '"q',
-        "'",
+        "a'",
+        'a"b',
         "\\",
-        " a",
-        "a ",
+        "a b",
         "é",
     ]
     path = written(tmp_path, "".join(f"{user},x\n" for user in users))
@@ -329,7 +332,7 @@ def test_a_file_that_is_not_utf_8_is_an_error(tmp_path: Path, text: bool) -> Non
 
 
 def test_a_separator_of_two_characters_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ReproError, match="separator ', '"):
+    with pytest.raises(ReproError, match="separator: ', '"):
         read_separated(written(tmp_path, "1, 2\n"), ", ", False, PAIR)
 
 
@@ -591,7 +594,7 @@ GOOD = '{"u": "a", "i": "b", "r": 5, "t": 7}\n'
         ('{"u": "a", "i": "b", "r": true, "t": 7}', "rating 'True' is not a number"),
         ('{"u": "a", "i": "b", "r": NaN, "t": 7}', "rating 'nan' is not a number"),
         ('{"u": "a", "i": "b", "r": 1e999, "t": 7}', "rating 'inf' is not a number"),
-        ('{"u": "a", "i": "b", "r": 5, "t": 7.5}', "time '7.5' is not a number"),
+        ('{"u": "a", "i": "b", "r": 5, "t": 1e300}', "time '1e+300' is not a number"),
         ('{"u": "a", "i": "b", "r": 5, "t": "7"}', "time '7' is text"),
         (f'{{"u": "a", "i": "b", "r": 5, "t": {2**63}}}', f"time '{2**63}' has more digits"),
         (f'{{"u": "a", "i": "b", "r": 5, "t": {"9" * 5000}}}', ""),
@@ -608,9 +611,7 @@ def test_a_malformed_line_of_json_is_named(tmp_path: Path, bad: str, said: str) 
     assert f"{path}, line 3: {said}" in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "bad", ["2018-02-30", "yesterday", "2018-01-01 10:00:00.123", "1514764810"]
-)
+@pytest.mark.parametrize("bad", ["2018-02-30", "yesterday", "2018-01-01 10:00:00.1x", "1514764810"])
 def test_a_date_in_json_that_is_none_is_named(tmp_path: Path, bad: str) -> None:
     fields = {"user": "u", "item": "i", "date": "d"}
     text = '{"u": 1, "i": 2, "d": "2018-01-01"}\n' + f'{{"u": 1, "i": 2, "d": "{bad}"}}\n'

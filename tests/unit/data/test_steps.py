@@ -50,8 +50,6 @@ def of_pairs(pairs: list[tuple[int, int]]) -> Rows:
         ("min_rating", 3.5, [0, 2, 3, 5, 6, 8]),
         ("rating_above", 3.0, [0, 2, 3, 5, 6, 8]),
         ("rating_above", 3.5, [0, 2, 5, 6, 8]),
-        ("since", "1970-01-01", [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]),
-        ("since", "1970-01-02", []),
         ("min_items_per_user", 3, [0, 1, 2, 3, 4, 5, 6]),
         ("min_users_per_item", 3, [1, 2, 3, 4, 6, 7, 9]),
         ("min_rows_of_both", 3, [1, 2, 3, 4, 6]),  # user 3 keeps 2 rows, item 20 keeps 2

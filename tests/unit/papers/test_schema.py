@@ -246,7 +246,7 @@ def test_faults_of_several_recipes_come_at_once(own: Own) -> None:
     text += row("EASE", "ease", ["0.1", "0.2"], params={"l2": "big"})
     told = faults(own, "tables", text)
     assert "no parameter of popularity is called 'k'" in told
-    assert "row \"EASE\", toy: l2 of ease must be float, got 'big'" in told
+    assert "row \"EASE\", toy: l2 of ease must be a number, got 'big'" in told
 
 
 def test_a_row_whose_model_is_yet_to_be_written_is_no_fault(own: Own) -> None:
