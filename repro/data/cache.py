@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter
 
 from repro import locks, paths
-from repro.data.manifest import RECEIPT, Hashes, Manifest, View
+from repro.data.manifest import RECEIPT, Archive, Hashes, Manifest, Member, View
 from repro.data.tell import Asking, Tell
 from repro.files import need_writable, read_json, write_json
 from repro.locks import BusyError, Holder, Lock

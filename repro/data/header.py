@@ -9,6 +9,7 @@ import numpy as np
 
 from repro.data.rows import Ids, Rows
 from repro.errors import ReproError
+from repro.interactions import IntArray
 
 WORDS = {
     "user": "user userid uid userno username reviewer reviewerid customer customerid visitor "

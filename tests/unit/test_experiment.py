@@ -54,9 +54,11 @@ def test_the_id_changes_with_every_field(changed: dict[str, Any]) -> None:
 
 def test_no_field_is_left_out_of_the_id() -> None:
     names = {field.name for field in fields(EASE)}
-    assert replace(EASE, patience_from=100).as_json().keys() == names
-    assert EASE.as_json().keys() == names - {"patience_from"}  # ids from before it stay
-    assert replace(EASE, patience_from=100).id(DIGEST) != EASE.id(DIGEST)
+    later: dict[str, Any] = {"patience_from": 100, "external": "Mine"}
+    assert replace(EASE, **later).as_json().keys() == names
+    assert EASE.as_json().keys() == names - later.keys()  # ids from before them stay
+    for name, value in later.items():
+        assert replace(EASE, **{name: value}).id(DIGEST) != EASE.id(DIGEST)
 
 
 def test_the_id_changes_with_the_data() -> None:

@@ -147,7 +147,7 @@ def test_a_damaged_index_is_ignored_and_written_anew(runs: Path, listed: Counted
             "a byte": good[:-20] + b"x" + good[-19:],
             "a value": good.replace(b"0.5", b"0.9"),
             "empty": b"",
-            "old": good.replace(b'"index": 2', b'"index": 0'),
+            "old": good.replace(b'"index": 2', b'"index": 1'),
         }
         assert bad[how] != good
         file.write_bytes(bad[how])
