@@ -234,8 +234,7 @@ def _read(name: str, path: Path, attribute: str, _changed: int) -> Plugin:
         )
     _need_dataclass(found, path)
     fields: list[Field] = []
-    smoke: dict[str, Any] = {}
-    is_random = True
+    smoke, is_random = dict[str, Any](), True
     for node, after in zip(found.body, [*found.body[1:], ast.Pass()], strict=True):
         if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)):
             continue

@@ -69,6 +69,10 @@ def printed_number(printed: str) -> Printed:
 
 def _why_not(text: str) -> str:
     """Return what keeps a text from being a number, where that can be told."""
+    if "±" in text:
+        return ": write what follows the ± under `errors`"
+    if text.startswith("\\textbf") or "*" in text:
+        return ": write the digits alone; `bold` and `note` say what is marked"
     if not text.isascii():
         return ": write it with the digits 0 to 9, a point and a hyphen for minus, nothing else"
     if re.fullmatch(r"[+-]?[0-9]+,[0-9]+%?", text):
