@@ -183,7 +183,7 @@ def _read(found: Manifest, entry: str) -> Rows:
         return read_netflix(files, list(read.columns))
     if read.format == "json":
         return read_json(files[0], read.fields, text, read.encoding, read.time_unit)
-    columns = list(read.columns)
+    columns: list[str] = list(read.columns)
     how = (read, read.time_unit)
     return read_separated(files[0], read.separator, read.header, columns, text, *how)
 

@@ -79,8 +79,8 @@ def is_own(manifest: Manifest, name: str) -> bool:
 
     Its manifest is the user's, and states neither a hash nor an address of it.
     """
-    about = [manifest.archive, *filter(None, [manifest.members.get(name)])]
-    elsewhere = any(one.stated() or one.url for one in about)
+    of, member = manifest.archive, manifest.members.get(name)
+    elsewhere = of.url or of.stated() or (member and (member.url or member.stated()))
     return not (elsewhere or manifest.generate or paths.is_ours(manifest.path))
 
 

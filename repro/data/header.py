@@ -9,6 +9,7 @@ import numpy as np
 
 from repro.data.rows import Ids, Rows
 from repro.errors import ReproError
+from repro.interactions import IntArray
 
 WORDS = {
     "user": "user userid uid userno username reviewer reviewerid customer customerid visitor "
@@ -107,7 +108,7 @@ def _check_names(rows: Rows, where: str, names: Names) -> None:
         )
 
 
-def _often(places: np.ndarray[tuple[int], np.dtype[np.int32]]) -> int:
+def _often(places: IntArray) -> int:
     """Return how many rows have the identifier of the first row."""
     return int(np.count_nonzero(places == places[0]))
 
