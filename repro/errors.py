@@ -90,7 +90,13 @@ def of_the_system(error: OSError) -> ReproError | None:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         again = "make room, then run the command again to resume"
         return ReproError("the disk is full; finished work is kept", again)
-    return ReproError(f"{error.filename}: {error.strerror}") if error.filename else None
+    hint = ""
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        hint = (
+            "let yourself read and write there; or name other folders: REPRO_HOME for data, "
+            "REPRO_RUNS for records"
+        )
+    return ReproError(f"{error.filename}: {error.strerror}", hint) if error.filename else None
 
 
 def size(n_bytes: int) -> str:

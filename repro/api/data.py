@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Hashable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from repro import paths
 from repro.data import prepare, views
 from repro.data.frames import from_frame
 from repro.data.tell import Silent
@@ -46,6 +48,12 @@ def dataset(data: Any, *, source: str | Path | None = None, **columns: Any) -> D
     user, item, time, name
         The columns of a DataFrame, and its name, as in `repro.data.frames.from_frame`.
 
+    Warns
+    -----
+    UserWarning
+        For what of its files was read in one of several possible ways, and for files of your own
+        that are not read, as one of repro's has their name.
+
     Raises
     ------
     ReproError
@@ -65,6 +73,8 @@ def dataset(data: Any, *, source: str | Path | None = None, **columns: Any) -> D
         return from_frame(data, **columns)
     if columns:
         raise ReproError(f"{', '.join(columns)} name columns of a DataFrame, and '{data}' is an id")
+    for told in paths.passed_over():
+        warnings.warn(told, stacklevel=2)
     asked = prepare.asked_for([data])[0]
     if "/" not in data:
         known = ", ".join(f"{data}/{view}" for view in asked.views)

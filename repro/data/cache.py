@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter
 
 from repro import locks, paths
-from repro.data.manifest import RECEIPT, Archive, Hashes, Manifest, Member, View
+from repro.data.manifest import RECEIPT, Hashes, Manifest, View
 from repro.data.tell import Asking, Tell
 from repro.files import need_writable, read_json, write_json
 from repro.locks import BusyError, Holder, Lock
@@ -79,9 +79,8 @@ def is_own(manifest: Manifest, name: str) -> bool:
 
     Its manifest is the user's, and states neither a hash nor an address of it.
     """
-    member = manifest.members.get(name)
-    about: list[Archive | Member] = [manifest.archive, *([member] if member else [])]
-    elsewhere = any(one.stated() or one.url for one in about)
+    of, member = manifest.archive, manifest.members.get(name)
+    elsewhere = of.url or of.stated() or (member and (member.url or member.stated()))
     return not (elsewhere or manifest.generate or paths.is_ours(manifest.path))
 
 

@@ -68,6 +68,45 @@ def test_ones_own_files_stand_beside_ours_and_never_in_their_place(
     assert found["toy"] == ours
     assert found["mine"] == first / kind / "mine.toml"
     assert "notes" not in found
+    told = paths.passed_over()
+    assert told[0].startswith(
+        f"{first / kind / 'toy.toml'} is not read, as a file that comes with repro has its name"
+    )
+    assert {line.partition(" is not read")[0] for line in told} == {
+        str(first / kind / "toy.toml"),
+        str(second / kind / "toy.toml"),
+        str(second / kind / "mine.toml"),
+    }
+
+
+@pytest.mark.parametrize("kind", ["models", "protocols"])
+def test_a_plug_in_of_ones_own_with_the_name_of_ours_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    (tmp_path / kind).mkdir()
+    name = {"models": "ease", "protocols": "given_split"}[kind]
+    (tmp_path / kind / f"{name}.py").touch()
+    (tmp_path / kind / "mine.py").touch()
+    monkeypatch.setenv("REPRO_PATH", str(tmp_path))
+    (told,) = paths.passed_over()
+    assert told.startswith(f"{tmp_path / kind / name}.py is not read")
+
+
+def test_files_of_the_checkout_itself_are_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPRO_PATH", str(paths.files("tables")["toy"].parent.parent))
+    assert paths.passed_over() == []
+
+
+def test_a_folder_of_ones_own_that_cannot_be_read_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tables").mkdir()
+    monkeypatch.setenv("REPRO_PATH", str(tmp_path))
+    access = os.access
+    mine = str(tmp_path / "tables")
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != mine and access(path, mode))
+    with pytest.raises(ReproError, match="tables cannot be read"):
+        paths.files("tables")
 
 
 def test_a_file_is_written_with_its_folder_and_nothing_beside_it(tmp_path: Path) -> None:

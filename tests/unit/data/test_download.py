@@ -7,6 +7,7 @@ import errno
 import gzip
 import hashlib
 import shutil
+import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
@@ -842,3 +843,40 @@ def test_a_full_disk_while_a_member_is_put_in_its_place_is_told(
     disk.enlarge(small_disk, "1m")
     assert archive.fetch(made)["rows.csv"].verified
     assert server.paths() == ["/rows.csv"]
+
+
+def test_a_host_that_does_not_resolve_is_asked_once(
+    part: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def unresolved(host: str, *_: object, **__: object) -> Any:
+        asked.append(host)
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unresolved)
+    told = failure("http://data.invalid/rows.csv", "http://data.invalid/other.csv", part=part)
+    assert asked == ["data.invalid"]
+    assert told.count("its host does not resolve") == 2
+    assert "--from FOLDER" in told
+
+
+def test_files_of_a_host_that_does_not_resolve_are_not_all_asked_for(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def unresolved(host: str, *_: object, **__: object) -> Any:
+        asked.append(host)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unresolved)
+    text = HEAD
+    for name in ("a", "b", "c"):
+        text += f'[members."{name}"]\nurl = "http://data.invalid/{name}"\nsha256 = "00"\n'
+    text += '[read]\na = { member = "a" }\nb = { member = "b" }\nc = { member = "c" }\n'
+    text += '[views.all]\nsource = "a test"\nread = { a = "a", b = "b", c = "c" }\n'
+    write("data_manifests/box.toml", text)
+    with pytest.raises(ReproError, match="does not resolve"):
+        archive.fetch(manifest.load("box"))
+    assert asked == ["data.invalid"]
