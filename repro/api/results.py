@@ -80,8 +80,8 @@ def explain(
         If one of them does not exist.
     """
     chosen = library.load(paper)
-    known = beside(records(runs), [paper])
-    return Explanations(explain_row(chosen, table, row, known, view=view, metric=metric))
+    known, number = beside(records(runs), [paper]), chosen.number(table)
+    return Explanations(explain_row(chosen, number, row, known, view=view, metric=metric))
 
 
 def ledger(*papers: str, runs: str | Path | None = None) -> Ledger:
@@ -122,4 +122,5 @@ def beyond(
     ReproError
         If there is no such paper or table, or no run of it kept its lists.
     """
-    return BeyondAccuracy(rows_beyond(library.load(paper), table, records(runs), k))
+    chosen = library.load(paper)
+    return BeyondAccuracy(rows_beyond(chosen, chosen.number(table), records(runs), k))

@@ -14,10 +14,11 @@ from repro.papers import library
 from repro.report.notebook import Comparison, Records
 from repro.results import checking
 from repro.results.checking import Checked
+from repro.results.chosen import Chosen, chosen_of
 from repro.results.comparison import compare_all
 from repro.runs import batch
 from repro.runs import records as record_files
-from repro.runs.asked import Asked, asked_for
+from repro.runs.asked import Asked, asked_for, several
 from repro.runs.batch import Audience, Batch, Quiet
 from repro.runs.plan import plan
 from repro.runs.settings import How
@@ -152,6 +153,11 @@ def records(runs: str | Path | None = None) -> Records:
 def compare(
     *papers: str,
     table: str | None = None,
+    rows: str | Iterable[str] = (),
+    views: str | Iterable[str] = (),
+    mine: bool = False,
+    model: str = "",
+    dataset: str = "",
     smoke: bool = False,
     against: str = "",
     runs: str | Path | None = None,
@@ -164,6 +170,12 @@ def compare(
         Papers; all if none is named.
     table : str, optional
         One table, by its printed number.
+    rows, views : str or iterable of str
+        Rows by their labels; datasets or column groups. Empty: all.
+    mine : bool
+        Only what has been run here.
+    model, dataset : str
+        Only a model, or a dataset, in whatever table.
     smoke : bool
         Show smoke runs instead of real ones.
     against : str
@@ -174,7 +186,7 @@ def compare(
     Raises
     ------
     ReproError
-        If there is no such paper, table or row.
+        If there is no such paper, table, row, view, model or dataset.
     """
     chosen = [library.load(name) for name in papers or library.papers()]
     with record_files.without_collections():
@@ -182,6 +194,8 @@ def compare(
         found = compare_all(
             chosen, known, damaged=known.damaged, table=table, smoke=smoke, against=against
         )
+        asked = Chosen(several(rows), several(views), model, dataset, mine)
+        found = chosen_of(found, asked)
     faults = [fault for one in found for fault in one.faults]
     return Comparison(found, (*(one.reason for one in known.damaged), *dict.fromkeys(faults)))
 

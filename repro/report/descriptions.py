@@ -226,7 +226,8 @@ def described(name: str, kind: str, table: str | None = None, as_json: bool = Fa
     """Return what a name of a kind stands for, as text or as JSON."""
     if kind == "paper":
         found = library.load(name)
-        return paper_json(found, table) if as_json else paper(found, table)
+        number = table and found.number(table)
+        return paper_json(found, number) if as_json else paper(found, number)
     if kind == "dataset":
         archive = manifest.load(name)
         return dataset_json(archive) if as_json else dataset(archive)
