@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from repro.api.runs import records
 from repro.auditing.audit import audit_all
+from repro.errors import ReproError
 from repro.papers import library
 from repro.report.notebook import Audits, BeyondAccuracy, Claims, Explanations, Ledger
 from repro.results.beyond import beyond as rows_beyond
+from repro.results.chosen import Chosen, claim_is_asked
 from repro.results.claims.judge import judge
 from repro.results.evidence import beside
 from repro.results.explanation import explain_row
 from repro.results.ledger import readings
+from repro.runs.asked import several
 
 
-def claims(*papers: str, table: str | None = None, runs: str | Path | None = None) -> Claims:
+def claims(
+    *papers: str,
+    table: str | None = None,
+    rows: str | Iterable[str] = (),
+    views: str | Iterable[str] = (),
+    mine: bool = False,
+    runs: str | Path | None = None,
+) -> Claims:
     """Return the claims of some papers, judged on the printed numbers and on ours.
 
     Parameters
@@ -24,16 +35,25 @@ def claims(*papers: str, table: str | None = None, runs: str | Path | None = Non
         Papers; all if none is named.
     table : str, optional
         Only claims that rest on this table, or on "figure 3".
+    rows, views : str or iterable of str
+        Only claims that rest on one of these rows, datasets or column groups.
+    mine : bool
+        Only claims that rest on a row with a record.
     runs : path, optional
         The folder of records; ``REPRO_RUNS``, or ``./runs``.
 
     Raises
     ------
     ReproError
-        If there is no such paper or table.
+        If there is no such paper or table, or no claim rests on what was asked for.
     """
     chosen = [library.load(name) for name in papers or library.papers()]
-    return Claims(judge(chosen, records(runs), table))
+    asked, known = Chosen(several(rows), several(views), mine=mine), records(runs)
+    found = judge(chosen, known, table, lambda *claim: claim_is_asked(*claim, asked, known))
+    if not found and (asked.rows or asked.views):
+        what = "', '".join([*asked.rows, *asked.views])
+        raise ReproError(f"no claim rests on '{what}'", "repro claims shows all")
+    return Claims(found)
 
 
 def audit(*papers: str, table: str | None = None) -> Audits:

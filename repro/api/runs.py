@@ -16,6 +16,7 @@ from repro.results import checking
 from repro.results.checking import Checked
 from repro.results.chosen import Chosen, chosen_of
 from repro.results.comparison import compare_all
+from repro.results.naming import row_name
 from repro.runs import batch
 from repro.runs import records as record_files
 from repro.runs.asked import Asked, asked_for, several
@@ -117,18 +118,67 @@ def run(
     return done
 
 
-def status(*papers: str, added: bool = False, runs: str | Path | None = None) -> list[State]:
+def status(
+    *papers: str,
+    table: str | None = None,
+    rows: str | Iterable[str] = (),
+    views: str | Iterable[str] = (),
+    mine: bool = False,
+    added: bool = False,
+    runs: str | Path | None = None,
+) -> list[State]:
     """Return the state of every run of some papers' tables: done, running, failed, missing.
 
     Parameters
     ----------
     *papers : str
         Papers; all if none is named.
-    added, runs
+    table, rows, views, added, runs
         As in `run`.
+    mine : bool
+        Only what has been begun here; also rows that the table files add, shortened runs, and runs
+        of your own that are in no row.
+
+    Raises
+    ------
+    ReproError
+        If there is no such paper, table, row or view.
     """
-    asked = Asked(papers=papers or tuple(library.papers()), added=added)
-    return states(plan(asked), Path(runs) if runs else paths.runs())
+    every = papers or tuple(library.papers())
+    asked = Asked(every, table, None, several(rows), added, several(views))
+    folder = Path(runs) if runs else paths.runs()
+    if not mine:
+        return states(plan(asked), folder)
+    finished = _finished(asked, folder)
+    wanted = {row.strip().lower().removesuffix(" (added)") for row in asked.rows}
+    found = states(plan(replace(asked, rows=(), added=True)), folder)
+    begun = [one for one in found if one.is_begun and (not wanted or one.row.lower() in wanted)]
+    done = {one.id for one in begun}
+    return begun + [one for one in finished if one.id not in done]
+
+
+def _finished(asked: Asked, folder: Path) -> list[State]:
+    """Return the states of finished runs, also of those that are in no row of the tables."""
+    known = record_files.load_all(folder)
+    seeds = {record.id: record.experiment.seed for record in known}
+    papers = [library.load(name) for name in asked.papers]
+    tables = compare_all(papers, known, table=asked.table)
+    chosen = chosen_of(tables, Chosen(asked.rows, asked.views, mine=True))
+    found = {}
+    for cell in (cell for one in chosen for cell in one.cells):
+        for id in cell.runs:
+            place = {"paper": cell.paper, "table": cell.table, "group": cell.group}
+            label = f"{cell.paper} {cell.table} | {row_name(cell.name)} | {cell.group}"
+            state = State(
+                f"{label} | seed {seeds[id]}",
+                "done",
+                row=cell.row,
+                seed=seeds[id],
+                id=id,
+                **place,
+            )
+            found.setdefault(id, state)
+    return list(found.values())
 
 
 def records(runs: str | Path | None = None) -> Records:

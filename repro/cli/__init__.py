@@ -15,7 +15,7 @@ from repro.errors import EXIT_CODES, ReproError, of_the_system
 
 GROUPS = {
     "Papers and data": ("list", "show", "fetch"),
-    "Runs": ("run", "status", "clean"),
+    "Runs": ("run", "status", "runs", "clean"),
     "Results": ("compare", "claims", "explain", "ledger", "beyond", "figure", "freeze"),
     "Checks": ("audit", "check"),
 }
@@ -141,6 +141,7 @@ from repro.cli import (  # noqa: E402, F401 - they register themselves
     ledger,
     list_,
     run,
+    runs,
     show,
     status,
 )

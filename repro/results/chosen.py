@@ -83,10 +83,14 @@ def _only(table: ComparedTable, cells: tuple[ComparedCell, ...]) -> ComparedTabl
     rows = {(cell.name, cell.group) for cell in cells}
     every = {(cell.name, cell.group) for cell in table.cells if cell.group in groups}
     names = {name for name, _ in rows}
-    about = {name.row for name in names}
-    notes = tuple((row, note) for row, note in table.notes if any(row.startswith(n) for n in about))
+    notes = tuple(one for one in table.notes if any(_is_about(one[0], n.row) for n in names))
     pairs = tuple(p for p in table.pairs if p.group in groups and p.row in names)
     return replace(table, cells=cells, notes=notes, pairs=pairs, whole=rows == every)
+
+
+def _is_about(subject: str, row: str) -> bool:
+    """Return whether a note is on a row, or on the row in one column group or column."""
+    return subject == row or subject.startswith(f"{row}, ")
 
 
 def _is_mine(cell: ComparedCell) -> bool:
