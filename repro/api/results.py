@@ -49,7 +49,9 @@ def claims(
     """
     chosen = [library.load(name) for name in papers or library.papers()]
     asked, known = Chosen(several(rows), several(views), mine=mine), records(runs)
-    found = judge(chosen, known, table, lambda *claim: claim_is_asked(*claim, asked, known))
+    found = judge(
+        chosen, known, table, lambda paper, claim: claim_is_asked(paper, claim, asked, known)
+    )
     if not found and (asked.rows or asked.views):
         what = "', '".join([*asked.rows, *asked.views])
         raise ReproError(f"no claim rests on '{what}'", "repro claims shows all")

@@ -164,18 +164,19 @@ def _finished(asked: Asked, folder: Path) -> list[State]:
     papers = [library.load(name) for name in asked.papers]
     tables = compare_all(papers, known, table=asked.table)
     chosen = chosen_of(tables, Chosen(asked.rows, asked.views, mine=True))
-    found = {}
+    found: dict[str, State] = {}
     for cell in (cell for one in chosen for cell in one.cells):
         for id in cell.runs:
-            place = {"paper": cell.paper, "table": cell.table, "group": cell.group}
             label = f"{cell.paper} {cell.table} | {row_name(cell.name)} | {cell.group}"
             state = State(
-                f"{label} | seed {seeds[id]}",
-                "done",
+                label=f"{label} | seed {seeds[id]}",
+                kind="done",
+                paper=cell.paper,
+                table=cell.table,
                 row=cell.row,
+                group=cell.group,
                 seed=seeds[id],
                 id=id,
-                **place,
             )
             found.setdefault(id, state)
     return list(found.values())

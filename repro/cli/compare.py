@@ -110,7 +110,8 @@ def compare(
 
 
 def _draw(found: Comparison, notes: bool, added: bool, commands: bool, pairs: bool) -> None:
-    from repro.report.terminal import View, terminal
+    from repro.report.grid import View
+    from repro.report.terminal import terminal
 
     width, unicode = window()
     draw(terminal(found.tables, View(width, notes, added, commands, pairs, unicode)))
