@@ -254,11 +254,8 @@ def _around(drawing: Drawing, sheet: Sheet, points: list[Point], n_characters: i
     seeds = {one.seed for one in points}
     notes = list(map(_plain, doubts(points)))
     if len(seeds) > 1 and sheet.kind != "picture":
-        how = "Bars" if sheet.kind == "bars" else "Bands"
-        notes.insert(0, f"{how}: standard deviation over seeds")
-    if notes:
-        said = fill("; ".join(notes), int(n_characters * 1.2))
-        drawing.supxlabel(said, fontsize=6.5, color="#555555")
+        notes.insert(0, "Bands and error bars: standard deviation over seeds")
+    said = fill("; ".join(notes), int(n_characters * 1.2))
     handles: dict[str, Any] = {}
     for axes in drawing.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
@@ -266,7 +263,10 @@ def _around(drawing: Drawing, sheet: Sheet, points: list[Point], n_characters: i
     if len(handles) > 1:
         columns = _legend_columns(list(handles), n_characters)
         shown = list(handles.values()), list(handles)
-        drawing.legend(*shown, loc="outside lower center", ncols=columns)
+        beside = {"title": said or None, "title_fontsize": style.SMALL}
+        drawing.legend(*shown, loc="outside lower center", ncols=columns, **beside)
+    elif said:
+        drawing.supxlabel(said, fontsize=style.SMALL)
 
 
 def _legend_columns(labels: list[str], n_characters: int) -> int:
@@ -333,7 +333,11 @@ def _line(axes: Any, label: str, points: list[Point], kind: str, look: style.Loo
     every = 1 if len(xs) <= MOST_MARKED else -(-len(xs) // 10)
     shown = {"color": look.colour, "marker": look.marker, "linestyle": look.dash}
     axes.plot(xs, means, label=label, markevery=every, **shown)
-    if any(spread):
+    if not all(len(values) > 1 for values in by_x.values()):  # a band would hide that
+        few = [(x, m, s) for x, m, s in zip(xs, means, spread, strict=True) if s]
+        for x, mean, deviation in few:
+            axes.errorbar(x, mean, yerr=deviation, color=look.colour, capsize=3)
+    elif any(spread):
         low = [m - s for m, s in zip(means, spread, strict=True)]
         high = [m + s for m, s in zip(means, spread, strict=True)]
         axes.fill_between(xs, low, high, color=look.colour, alpha=0.15, linewidth=0)

@@ -20,6 +20,9 @@ COLUMN, PAGE = 3.35, 7.0
 HEIGHT = 2.1
 """Of a panel, in inches."""
 
+SMALL = 6.5
+"""The size of what is said below the panels, in points."""
+
 MOST_ACROSS = 3
 """Panels side by side."""
 
