@@ -333,11 +333,12 @@ def _line(axes: Any, label: str, points: list[Point], kind: str, look: style.Loo
     every = 1 if len(xs) <= MOST_MARKED else -(-len(xs) // 10)
     shown = {"color": look.colour, "marker": look.marker, "linestyle": look.dash}
     axes.plot(xs, means, label=label, markevery=every, **shown)
-    if not all(len(values) > 1 for values in by_x.values()):  # a band would hide that
+    several = [len(by_x[x]) > 1 for x in xs]
+    if kind == "sweep" and not all(several):  # a band would look as if all places had some
         few = [(x, m, s) for x, m, s in zip(xs, means, spread, strict=True) if s]
         for x, mean, deviation in few:
             axes.errorbar(x, mean, yerr=deviation, color=look.colour, capsize=3)
     elif any(spread):
         low = [m - s for m, s in zip(means, spread, strict=True)]
         high = [m + s for m, s in zip(means, spread, strict=True)]
-        axes.fill_between(xs, low, high, color=look.colour, alpha=0.15, linewidth=0)
+        axes.fill_between(xs, low, high, several, color=look.colour, alpha=0.15, linewidth=0)

@@ -14,7 +14,6 @@ from rich.text import Text
 
 from repro.report.claims import counted
 from repro.report.grid import SHORTEST_NAME, STYLES, View, cut, grids, own_marks
-from repro.report.picture import LOOKS
 from repro.report.tables import ROWS, ahead, reasons_of, row_name
 from repro.results.commands import commands_of
 from repro.results.comparison import ComparedTable
@@ -49,10 +48,10 @@ def terminal(tables: list[ComparedTable], view: View) -> list[RenderableType]:
     """
     seen = _Seen()
     body = [line for table in tables for line in _table(table, view, seen)]
-    return [summary(tables), Text(), *body, *_legend(seen, view)]
+    return [summary(tables, view), Text(), *body, *_legend(seen, view)]
 
 
-def summary(tables: Iterable[ComparedTable]) -> Table:
+def summary(tables: Iterable[ComparedTable], view: View) -> Table:
     """Return three lines: cells with a number, verdicts, claims."""
     every = list(tables)
     printed = [cell for table in every for cell in table.cells if cell.published]
@@ -61,11 +60,10 @@ def summary(tables: Iterable[ComparedTable]) -> Table:
     claims = list({(one.paper, one.id): one for table in every for one in table.claims}.values())
     verdicts = Counter(cell.judged or cell.verdict for cell in printed)
     judged = Text("   ").join(
-        Text(f"{_sign(name)}{name} {verdicts[name]}", STYLES.get(name, "default"))
+        Text(f"{view.sign(name)} {name} {verdicts[name]}".strip(), STYLES.get(name, "default"))
         for name in VERDICTS
         if verdicts[name] and name != "ours"
     )
-    where = "on these tables" if len({table.paper for table in every}) == 1 else "of one paper"
     told = (
         f"on print: {counted([one.printed.verdict for one in claims])}; "
         f"on runs: {counted([one.ours.verdict for one in claims])}"
@@ -74,12 +72,10 @@ def summary(tables: Iterable[ComparedTable]) -> Table:
     lines = Table(Column(style="bold"), Column(), box=None, show_header=False, pad_edge=False)
     lines.add_row("Cells", f"{cells}, {frozen} frozen")
     lines.add_row("Verdicts", judged)
-    lines.add_row("Claims", told if claims else f"none {where}; repro claims shows all")
+    one = len({table.paper for table in every}) == 1
+    none = "none rests on these tables" if one else "counted where one paper is compared"
+    lines.add_row("Claims", told if claims else f"{none}; repro claims shows all")
     return lines
-
-
-def _sign(verdict: str) -> str:
-    return f"{LOOKS[verdict][0]} " if verdict in LOOKS else ""
 
 
 def _table(table: ComparedTable, view: View, seen: _Seen) -> Iterator[RenderableType]:
@@ -136,16 +132,17 @@ def _pairs(
             if shown != row_name(pair.row):
                 seen.names[shown] = row_name(pair.row)
             seeds = f"{pair.n_users:,} users, {len(pair.seeds)} seed{'s' * (len(pair.seeds) > 1)}"
-            cells = [_difference(d.value, d.standard_error) for d in pair.differences]
+            cells = [_difference(d.value, d.standard_error, view) for d in pair.differences]
             grid.add_row(Text(shown), Text(seeds, "dim"), *cells)
         yield grid
 
 
-def _difference(value: float, error: float | None) -> Text:
+def _difference(value: float, error: float | None, view: View) -> Text:
     far = error is not None and abs(value) > 2 * error
     style = ("magenta" if value > 0 else "yellow") if far else "default"
     text = Text(f"{value:+.4f}", style)
-    text.append("" if error is None else f" ±{error:.4f}", "dim")
+    beside = "±" if view.unicode else "+-"
+    text.append("" if error is None else f" {beside}{error:.4f}", "dim")
     return text.append("*" if far else "")
 
 

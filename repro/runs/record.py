@@ -168,9 +168,11 @@ class Record:
     def has(self, metric: str) -> bool:
         """Return whether the record knows a metric.
 
-        It does not where every metric has its own best epoch, and the run did not follow this one.
+        It does not where every metric has its own best epoch, and the run did not follow this one;
+        but where there was one epoch alone, as in a closed form, its hits tell every metric.
         """
-        return metric in self.results or not self.experiment.selection.each
+        only_one = self.epoch <= 1  # that of the last evaluation
+        return metric in self.results or only_one or not self.experiment.selection.each
 
     def holds(self, need: Need) -> bool:
         """Return whether the record has what a figure needs."""

@@ -198,7 +198,7 @@ def test_a_model_under_a_papers_protocol_is_a_row_of_ours() -> None:
     repro_("run", "toy", "--table", "2", "--model", "ease")
     cells = [cell for cell in compared("toy", "--table", "2") if cell["ours"] is not None]
     assert [(cell["row"], cell["verdict"]) for cell in cells] == [("ease", "ours")] * 2
-    assert "| ease (ours) | ours" in repro_("compare", "toy", "--table", "2").stdout
+    assert "| ease (own) | yours" in repro_("compare", "toy", "--table", "2").stdout
 
 
 def test_a_smoke_run_goes_through_and_never_passes_for_a_real_one() -> None:
