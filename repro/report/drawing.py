@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -152,7 +153,8 @@ def write(stem: Path, drawing: Drawing, points: list[Point]) -> None:
         "pdf": {"CreationDate": None},
         "png": {},
     }
-    with matplotlib.rc_context(style.SETTINGS):
+    with matplotlib.rc_context(style.SETTINGS), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)  # a letter that no font has
         for form in FORMS:
             picture = BytesIO()
             drawing.savefig(picture, format=form, dpi=200, metadata=dateless[form])
