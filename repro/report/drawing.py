@@ -264,9 +264,9 @@ def _around(drawing: Drawing, sheet: Sheet, points: list[Point], n_characters: i
             handles.setdefault(label, handle)
     if len(handles) > 1:
         columns = _legend_columns(list(handles), n_characters)
-        shown = list(handles.values()), list(handles)
-        beside = {"title": said or None, "title_fontsize": style.SMALL}
-        drawing.legend(*shown, loc="outside lower center", ncols=columns, **beside)
+        beside: dict[str, Any] = {"title": said or None, "title_fontsize": style.SMALL}
+        own, labels = list(handles.values()), list(handles)
+        drawing.legend(own, labels, loc="outside lower center", ncols=columns, **beside)
     elif said:
         drawing.supxlabel(said, fontsize=style.SMALL)
 

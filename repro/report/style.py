@@ -26,7 +26,7 @@ SMALL = 6.5
 MOST_ACROSS = 3
 """Panels side by side."""
 
-SETTINGS: dict[str, Any] = {
+SETTINGS: Any = {
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.labelsize": 8,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given, settings
@@ -152,6 +152,7 @@ def test_many_runs_are_counted() -> None:
 def test_labels_from_outside_are_drawn_as_they_are(text: str) -> None:
     every = [point(text, text, text, float(x), 0.5 + x) for x in (1, 2)]
     every += [point(text, text, "b", float(x), 0.4 + x) for x in (1, 2)]
-    for kind in ("curve", "sweep", "bars"):
-        figure = sheet_drawn(Sheet(text, kind, (text,), (text, "b"), text), every)  # type: ignore[arg-type]
+    kinds: tuple[Literal["curve", "sweep", "bars"], ...] = ("curve", "sweep", "bars")
+    for kind in kinds:
+        figure = sheet_drawn(Sheet(text, kind, (text,), (text, "b"), text), every)
         figure.draw_without_rendering()  # a formula that is wrong would raise

@@ -41,8 +41,12 @@ def table(*rows: list[ComparedCell], **changed: object) -> ComparedTable:
 
 def shown(table: ComparedTable, width: int = 100, *, colours: bool = False, **view: bool) -> str:
     out = io.StringIO()
-    kind = "standard" if colours else None
-    console = Console(file=out, width=width, force_terminal=colours, color_system=kind)
+    console = Console(
+        file=out,
+        width=width,
+        force_terminal=colours,
+        color_system="standard" if colours else None,
+    )
     for line in terminal([table], View(width, **view)):
         console.print(line)
     return out.getvalue()
