@@ -61,7 +61,7 @@ def numbered(
 ) -> list[tuple[Paper, str]]:
     """Return the tables (or figures) with a number, or all of them, each with its paper.
 
-    A number means the one that is printed in the other numerals, too: "2" also means "II".
+    If no paper prints it, a number means the same one in the other numerals: "2" also means "II".
 
     Raises
     ------
@@ -72,7 +72,8 @@ def numbered(
     if number is None:
         found = [(paper, n) for paper, numbers in known for n in numbers]
     else:
-        found = [(paper, n) for paper, numbers in known if (n := meant(number, numbers))]
+        found = [(paper, number) for paper, numbers in known if number in numbers]
+        found = found or [(paper, n) for paper, numbers in known if (n := meant(number, numbers))]
     if not found:
         whose = {paper.id for paper in papers}
         of = f"{kind} of {whose.pop()}" if len(whose) == 1 else kind

@@ -43,7 +43,8 @@ def test_other_text_means_nothing_but_itself(text: str) -> None:
 
 def test_a_paper_with_roman_numbers_is_asked_in_arabic_ones() -> None:
     mvae = library.load("mvae")
-    assert [n for _, n in library.numbered([mvae, library.load("dave")], "2")] == ["II", "2"]
+    assert [n for _, n in library.numbered([mvae], "2")] == ["II"]
+    assert [n for _, n in library.numbered([mvae, library.load("dave")], "2")] == ["2"]
     assert api.paper("mvae").table("2").number == "II"
     assert {cell.table for cell in api.compare("mvae", table="ii").cells} == {"II"}
     assert api.claims("mvae", table="2") == api.claims("mvae", table="II")
