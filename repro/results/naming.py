@@ -94,11 +94,12 @@ def short_labels(names: Iterable[RowName], rows: Iterable[Entry]) -> dict[RowNam
         The rows that the table file has.
     """
     every = list(names)
-    if not any(name.origin == "other" for name in every):
+    models = {name.row.partition(" [")[0] for name in every if name.origin == "other"}
+    if not models:
         return {}
     of_model: dict[str, dict[str, dict[str, str]]] = {}
     for row in rows:
-        made = row.experiment() if row.model else None
+        made = row.experiment() if row.model and MODELS.today(row.model) in models else None
         if made:
             params = {key: str(value) for key, value in made.model.params.items()}
             of_model.setdefault(made.model.name, {}).setdefault(row.row, params)
