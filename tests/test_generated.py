@@ -181,7 +181,9 @@ COMMANDS = {
     "show MODEL": [f"show {name} --kind model" for name in ("ease", "mult_vae", "mvae")],
     "show PROTOCOL": ["show leave_one_out", "show strong_generalization"],
     "status": ["status toy acvae --added"],
-    "compare": ["compare toy", "compare acvae dave sevae"],
+    "runs": ["runs", "runs toy --row EASE"],
+    "compare": ["compare toy", "compare acvae dave sevae", "compare toy --row EASE --mine"],
+    "compare PAPER --against ROW": ["compare toy --table 1 --against POP"],
     "check": ["check toy", "check"],
     "claims": ["claims", "claims dave --table 4"],
     "audit": ["audit", "audit dave --table 4"],
@@ -207,6 +209,7 @@ def test_json_is_as_described(tmp_path: Path) -> None:
     first, second, *_ = (split / "test.csv").read_text().splitlines()
     Path(f"{out}.csv").write_text(f"{first},score\n{second},1\n")
     repro_("run", "toy", "--table", "1", "--row", "EASE", "--keep", "lists")
+    repro_("run", "toy", "--table", "1", "--row", "POP")
     assert COMMANDS.keys() == json_forms.FORMS.keys()
     for name, form in json_forms.FORMS.items():
         strict = TypeAdapter(list[form], config=ConfigDict(extra="forbid"))  # type: ignore[valid-type]

@@ -86,8 +86,7 @@ class PaperOf:
         ReproError
             If there is no such table.
         """
-        self.paper.table(number)
-        return TableOf(self.paper, number)
+        return TableOf(self.paper, self.paper.number(number))
 
 
 def paper(name: str) -> PaperOf:

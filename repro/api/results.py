@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from repro.api.runs import records
 from repro.auditing.audit import audit_all
+from repro.errors import ReproError
 from repro.papers import library
 from repro.report.notebook import Audits, BeyondAccuracy, Claims, Explanations, Ledger
 from repro.results.beyond import beyond as rows_beyond
+from repro.results.chosen import Chosen, claim_is_asked
 from repro.results.claims.judge import judge
 from repro.results.evidence import beside
 from repro.results.explanation import explain_row
 from repro.results.ledger import readings
+from repro.runs.asked import several
 
 
-def claims(*papers: str, table: str | None = None, runs: str | Path | None = None) -> Claims:
+def claims(
+    *papers: str,
+    table: str | None = None,
+    rows: str | Iterable[str] = (),
+    views: str | Iterable[str] = (),
+    mine: bool = False,
+    runs: str | Path | None = None,
+) -> Claims:
     """Return the claims of some papers, judged on the printed numbers and on ours.
 
     Parameters
@@ -24,16 +35,27 @@ def claims(*papers: str, table: str | None = None, runs: str | Path | None = Non
         Papers; all if none is named.
     table : str, optional
         Only claims that rest on this table, or on "figure 3".
+    rows, views : str or iterable of str
+        Only claims that rest on one of these rows, datasets or column groups.
+    mine : bool
+        Only claims that rest on a row with a record.
     runs : path, optional
         The folder of records; ``REPRO_RUNS``, or ``./runs``.
 
     Raises
     ------
     ReproError
-        If there is no such paper or table.
+        If there is no such paper or table, or no claim rests on what was asked for.
     """
     chosen = [library.load(name) for name in papers] if papers else library.readable()
-    return Claims(judge(chosen, records(runs), table))
+    asked, known = Chosen(several(rows), several(views), mine=mine), records(runs)
+    found = judge(
+        chosen, known, table, lambda paper, claim: claim_is_asked(paper, claim, asked, known)
+    )
+    if not found and (asked.rows or asked.views):
+        what = "', '".join([*asked.rows, *asked.views])
+        raise ReproError(f"no claim rests on '{what}'", "repro claims shows all")
+    return Claims(found)
 
 
 def audit(*papers: str, table: str | None = None) -> Audits:
@@ -80,8 +102,8 @@ def explain(
         If one of them does not exist.
     """
     chosen = library.load(paper)
-    known = beside(records(runs), [paper])
-    return Explanations(explain_row(chosen, table, row, known, view=view, metric=metric))
+    known, number = beside(records(runs), [paper]), chosen.number(table)
+    return Explanations(explain_row(chosen, number, row, known, view=view, metric=metric))
 
 
 def ledger(*papers: str, runs: str | Path | None = None) -> Ledger:
@@ -122,4 +144,5 @@ def beyond(
     ReproError
         If there is no such paper or table, or no run of it kept its lists.
     """
-    return BeyondAccuracy(rows_beyond(library.load(paper), table, records(runs), k))
+    chosen = library.load(paper)
+    return BeyondAccuracy(rows_beyond(chosen, chosen.number(table), records(runs), k))

@@ -14,10 +14,12 @@ from repro.papers import library
 from repro.report.notebook import Comparison, Records
 from repro.results import checking
 from repro.results.checking import Checked
+from repro.results.chosen import Chosen, chosen_of
 from repro.results.comparison import compare_all
+from repro.results.naming import row_name
 from repro.runs import batch
 from repro.runs import records as record_files
-from repro.runs.asked import Asked, asked_for
+from repro.runs.asked import Asked, asked_for, several
 from repro.runs.batch import Audience, Batch, Quiet
 from repro.runs.plan import plan
 from repro.runs.settings import How
@@ -116,18 +118,68 @@ def run(
     return done
 
 
-def status(*papers: str, added: bool = False, runs: str | Path | None = None) -> list[State]:
+def status(
+    *papers: str,
+    table: str | None = None,
+    rows: str | Iterable[str] = (),
+    views: str | Iterable[str] = (),
+    mine: bool = False,
+    added: bool = False,
+    runs: str | Path | None = None,
+) -> list[State]:
     """Return the state of every run of some papers' tables: done, running, failed, missing.
 
     Parameters
     ----------
     *papers : str
         Papers; all if none is named.
-    added, runs
+    table, rows, views, added, runs
         As in `run`.
+    mine : bool
+        Only what has been begun here; also rows that the table files add, shortened runs, and runs
+        of your own that are in no row.
+
+    Raises
+    ------
+    ReproError
+        If there is no such paper, table, row or view.
     """
-    asked = Asked(papers=papers or tuple(one.id for one in library.readable()), added=added)
-    return states(plan(asked), Path(runs) if runs else paths.runs())
+    every = papers or tuple(one.id for one in library.readable())
+    asked = Asked(every, table, None, several(rows), added, several(views))
+    folder = Path(runs) if runs else paths.runs()
+    if not mine:
+        return states(plan(asked), folder)
+    finished = _finished(asked, folder)
+    wanted = {row.strip().lower().removesuffix(" (added)") for row in asked.rows}
+    found = states(plan(replace(asked, rows=(), added=True)), folder)
+    begun = [one for one in found if one.is_begun and (not wanted or one.row.lower() in wanted)]
+    done = {one.id for one in begun}
+    return begun + [one for one in finished if one.id not in done]
+
+
+def _finished(asked: Asked, folder: Path) -> list[State]:
+    """Return the states of finished runs, also of those that are in no row of the tables."""
+    known = record_files.load_all(folder)
+    seeds = {record.id: record.experiment.seed for record in known}
+    papers = [library.load(name) for name in asked.papers]
+    tables = compare_all(papers, known, table=asked.table)
+    chosen = chosen_of(tables, Chosen(asked.rows, asked.views, mine=True))
+    found: dict[str, State] = {}
+    for cell in (cell for one in chosen for cell in one.cells):
+        for id in cell.runs:
+            label = f"{cell.paper} {cell.table} | {row_name(cell.name)} | {cell.group}"
+            state = State(
+                label=f"{label} | seed {seeds[id]}",
+                kind="done",
+                paper=cell.paper,
+                table=cell.table,
+                row=cell.row,
+                group=cell.group,
+                seed=seeds[id],
+                id=id,
+            )
+            found.setdefault(id, state)
+    return list(found.values())
 
 
 def records(runs: str | Path | None = None) -> Records:
@@ -152,6 +204,11 @@ def records(runs: str | Path | None = None) -> Records:
 def compare(
     *papers: str,
     table: str | None = None,
+    rows: str | Iterable[str] = (),
+    views: str | Iterable[str] = (),
+    mine: bool = False,
+    model: str = "",
+    dataset: str = "",
     smoke: bool = False,
     against: str = "",
     runs: str | Path | None = None,
@@ -164,6 +221,12 @@ def compare(
         Papers; all if none is named.
     table : str, optional
         One table, by its printed number.
+    rows, views : str or iterable of str
+        Rows by their labels; datasets or column groups. Empty: all.
+    mine : bool
+        Only what has been run here.
+    model, dataset : str
+        Only a model, or a dataset, in whatever table.
     smoke : bool
         Show smoke runs instead of real ones.
     against : str
@@ -174,7 +237,7 @@ def compare(
     Raises
     ------
     ReproError
-        If there is no such paper, table or row.
+        If there is no such paper, table, row, view, model or dataset.
     """
     chosen = [library.load(name) for name in papers] if papers else library.readable()
     with record_files.without_collections():
@@ -182,6 +245,8 @@ def compare(
         found = compare_all(
             chosen, known, damaged=known.damaged, table=table, smoke=smoke, against=against
         )
+        asked = Chosen(several(rows), several(views), model, dataset, mine)
+        found = chosen_of(found, asked)
     faults = [fault for one in found for fault in one.faults]
     return Comparison(found, (*(one.reason for one in known.damaged), *dict.fromkeys(faults)))
 

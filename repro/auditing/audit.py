@@ -19,6 +19,7 @@ from repro.auditing.read import Print, named
 from repro.auditing.rows import Bound, PrintedRow
 from repro.auditing.rules import RULES, Rule
 from repro.errors import readable, unknown
+from repro.papers.numbers import meant
 from repro.papers.printed_facts import ByHand
 from repro.papers.schema import Table
 
@@ -172,10 +173,10 @@ def audit_all(names: Sequence[str] = (), table: str | None = None) -> list[Audit
     found = [named(name) for name in names] if names else list(every)
     if table is None:
         return [audit(one) for one in found]
-    having = [one for one in found if table in one.content.tables]
+    having = [(one, n) for one in found if (n := meant(table, one.content.tables))]
     if not having:
         raise unknown("table", table, {n for one in found for n in one.content.tables})
-    return [audit(one, [table]) for one in having]
+    return [audit(one, [number]) for one, number in having]
 
 
 def _result(run: _Audit, tables: Sequence[str]) -> Audited:

@@ -19,7 +19,7 @@ from repro.errors import EXIT_CODES, LeftOutWarning, ReproError, of_the_system
 
 GROUPS = {
     "Papers and data": ("list", "show", "fetch"),
-    "Runs": ("run", "status", "clean"),
+    "Runs": ("run", "status", "runs", "clean"),
     "Other frameworks": ("export", "score"),
     "Results": ("compare", "claims", "explain", "ledger", "beyond", "figure", "freeze"),
     "Checks": ("audit", "check"),
@@ -170,6 +170,7 @@ from repro.cli import (  # noqa: E402, F401 - they register themselves
     list_,
     new,
     run,
+    runs,
     score,
     show,
     status,

@@ -40,9 +40,9 @@ def freeze(
     found, known = library.load(paper), records.load_all(runs or paths.runs())
     tell_damaged(known)
     done = (
-        freezing.freeze_figure(found, known, figure)
+        freezing.freeze_figure(found, known, found.figure_number(figure))
         if figure
-        else freezing.freeze(found, known, table)
+        else freezing.freeze(found, known, table and found.number(table))
     )
     echo(f"{done.count} {done.what} of {len(done.runs)} runs in {one_line(done.path)}")
     if done.dirty:

@@ -16,6 +16,17 @@ Papers = Annotated[list[str] | None, typer.Argument(help="Papers; all if none is
 
 Table = Annotated[str | None, typer.Option(help="Only this table, by its printed number.")]
 
+Rows = Annotated[
+    list[str] | None, typer.Option("--row", help="Only this row, by its label; repeatable.")
+]
+
+Views = Annotated[
+    list[str] | None,
+    typer.Option("--view", help="Only this dataset or column group; repeatable."),
+]
+
+Mine = Annotated[bool, typer.Option("--mine", help="Only what has been run here.")]
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 Records = Annotated[

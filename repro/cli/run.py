@@ -12,7 +12,7 @@ import typer
 
 from repro.cli import app
 from repro.cli.echo import echo
-from repro.cli.options import Added, Json, Table
+from repro.cli.options import Added, Json, Rows, Table, Views
 
 if TYPE_CHECKING:
     from repro.runs.asked import Asked
@@ -31,12 +31,6 @@ class Device(StrEnum):
 Paper = Annotated[str | None, typer.Argument(help="A paper; may be left out with --smoke.")]
 Figure = Annotated[
     str | None, typer.Option(help="The runs that this figure needs, instead of the tables'.")
-]
-Rows = Annotated[
-    list[str] | None, typer.Option(help="Only this row, by its printed label; repeatable.")
-]
-Views = Annotated[
-    list[str] | None, typer.Option(help="Only this dataset or column group; repeatable.")
 ]
 Seeds = Annotated[str, typer.Option(help="Seeds instead of the table's, as in 0,1,2 or 0..4.")]
 Settings = Annotated[

@@ -7,23 +7,33 @@ from dataclasses import asdict
 
 from repro.cli import app
 from repro.cli.echo import echo
-from repro.cli.options import Added, Json, Papers, Records
+from repro.cli.options import Added, Json, Mine, Papers, Records, Rows, Table, Views
 
 
 @app.command(epilog="Example: repro status acvae")
 def status(
-    papers: Papers = None, added: Added = False, runs: Records = None, as_json: Json = False
+    papers: Papers = None,
+    table: Table = None,
+    view: Views = None,
+    row: Rows = None,
+    mine: Mine = False,
+    added: Added = False,
+    runs: Records = None,
+    as_json: Json = False,
 ) -> None:
     """Show every run of the papers' tables: done, running, missing, failed or damaged, and why."""
-    from repro import paths
-    from repro.papers import library
+    from repro import api
     from repro.report import runs as described
-    from repro.runs.asked import Asked
-    from repro.runs.plan import plan
-    from repro.runs.status import states
 
-    asked = Asked(papers=tuple(papers or (one.id for one in library.readable())), added=added)
-    found = states(plan(asked), runs or paths.runs())
+    found = api.status(
+        *papers or [],
+        table=table,
+        rows=row or (),
+        views=view or (),
+        mine=mine,
+        added=added,
+        runs=runs,
+    )
     if as_json:
         echo(json.dumps([asdict(state) for state in found], indent=1))
     else:

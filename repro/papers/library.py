@@ -14,6 +14,7 @@ from repro.errors import ReproError, unknown
 from repro.files import changed
 from repro.papers.checks import faults_of
 from repro.papers.claim_checks import claim_faults
+from repro.papers.numbers import meant
 from repro.papers.paper import Paper
 from repro.papers.schema import (
     PaperFile,
@@ -65,19 +66,23 @@ def numbered(
 ) -> list[tuple[Paper, str]]:
     """Return the tables (or figures) with a number, or all of them, each with its paper.
 
+    If no paper prints it, a number means the same one in the other numerals: "2" also means "II".
+
     Raises
     ------
     ReproError
         If no paper has one.
     """
-    every = [
-        (paper, n) for paper in papers for n in (paper.tables if kind == "table" else paper.figures)
-    ]
-    found = [(paper, n) for paper, n in every if number in (None, n)]
+    known = [(paper, list(paper.tables if kind == "table" else paper.figures)) for paper in papers]
+    if number is None:
+        found = [(paper, n) for paper, numbers in known for n in numbers]
+    else:
+        found = [(paper, number) for paper, numbers in known if number in numbers]
+        found = found or [(paper, n) for paper, numbers in known if (n := meant(number, numbers))]
     if not found:
         whose = {paper.id for paper in papers}
         of = f"{kind} of {whose.pop()}" if len(whose) == 1 else kind
-        raise unknown(of, str(number), {n for _, n in every})
+        raise unknown(of, str(number), {n for _, numbers in known for n in numbers})
     return found
 
 

@@ -13,6 +13,7 @@ from repro.data import manifest
 from repro.errors import unknown
 from repro.experiment import Experiment, Spec, protocol_spec
 from repro.papers.claims import Claim
+from repro.papers.numbers import meant
 from repro.papers.resolve import Resolver
 from repro.papers.rows import Entry
 from repro.papers.schema import About, Figure, PaperFile, Table, View
@@ -48,6 +49,32 @@ class Paper:
         entries = {number: tuple(resolver.entries()) for number, resolver in resolvers.items()}
         given = content.paper, content.views, content.tables, content.figures, tuple(content.claims)
         return cls(paper, path, *given, resolvers, entries)
+
+    def number(self, table: str) -> str:
+        """Return the printed number of a table: "2" also means Table II, "figure 3" a figure.
+
+        Raises
+        ------
+        ReproError
+            If there is no such table.
+        """
+        found = meant(table, self.resolvers)
+        if found is None:
+            raise unknown(f"table of {self.id}", table, self.tables)
+        return found
+
+    def figure_number(self, figure: str) -> str:
+        """Return the printed number of a figure, which may be typed in the other numerals.
+
+        Raises
+        ------
+        ReproError
+            If there is no such figure.
+        """
+        found = meant(figure, self.figures)
+        if found is None:
+            raise unknown(f"figure of {self.id}", figure, self.figures)
+        return found
 
     def figure(self, number: str) -> Figure:
         """Return one figure by its printed number."""

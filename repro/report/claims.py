@@ -49,13 +49,14 @@ def claims_text(claims: Iterable[JudgedClaim]) -> str:
 
 def summary(claims: Sequence[JudgedClaim]) -> str:
     """Return how many claims have which verdict."""
-    printed = _counted([one.printed.verdict for one in claims])
-    ours = _counted([one.ours.verdict for one in claims])
+    printed = counted([one.printed.verdict for one in claims])
+    ours = counted([one.ours.verdict for one in claims])
     n = f"{len(claims)} claims" if len(claims) > 1 else "1 claim"
     return f"{n}. On print: {printed}. On our runs: {ours}."
 
 
-def _counted(verdicts: Iterable[str]) -> str:
+def counted(verdicts: Iterable[str]) -> str:
+    """Return verdicts, each with how often it is given."""
     counts = Counter(verdicts)
     return ", ".join(f"{name} {counts[name]}" for name in CLAIM_VERDICTS if counts[name])
 

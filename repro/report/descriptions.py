@@ -263,7 +263,8 @@ def described(
     """Return what a name of a kind stands for, as text or as JSON; `runs` is as in `paper`."""
     if kind == "paper":
         found = library.load(name)
-        return (paper_json if as_json else paper)(found, table, runs)
+        number = table and found.number(table)
+        return (paper_json if as_json else paper)(found, number, runs)
     if kind == "dataset":
         archive = manifest.load(name)
         return dataset_json(archive) if as_json else dataset(archive)

@@ -257,7 +257,7 @@ def _readings(cell: ExplainedCell, one: Explanation) -> list[str]:
 
 
 def _row(one: Variant, published: str) -> list[str]:
-    name = f"{one.name} (ours)" if one.kind == "own" else one.name
+    name = f"{one.name} (our reading)" if one.kind == "own" else one.name
     error = "" if not one.standard_error else f"{one.standard_error:.4f}"
     z = "" if one.z is None else f"{one.z:+.1f}"
     return [name, f"{one.value:.4f}", error, z, f"gives {published}" if one.prints else ""]

@@ -26,12 +26,14 @@ from repro.hyperparameters import Field
 from repro.papers.claims import Claim
 from repro.papers.schema import About, Figure, Table, View
 from repro.report.lists import DatasetLine, MetricLine, PaperLine, PluginLine
+from repro.report.pairs import PairedCell
 from repro.report.scored import ScoredFile
 from repro.results.beyond import Beyond
 from repro.results.checking import Checked
 from repro.results.claims.judge import JudgedClaim
 from repro.results.explanation import Explanation
 from repro.results.ledger import Reading
+from repro.results.run_list import Run
 from repro.results.summary import Summary
 from repro.results.verdicts import ComparedCell
 from repro.runs.dry_run import DryRun
@@ -100,7 +102,9 @@ FORMS: dict[str, Any] = {
     "show MODEL": ShownPlugin,
     "show PROTOCOL": ShownPlugin,
     "status": list[State],
+    "runs": list[Run],
     "compare": list[ComparedCell],
+    "compare PAPER --against ROW": list[PairedCell],
     "claims": list[JudgedClaim],
     "audit": list[Audited],
     "explain PAPER --table NUMBER --row LABEL": list[Explanation],

@@ -5,21 +5,24 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from itertools import groupby
 from textwrap import fill
+from types import MappingProxyType
 
 from tabulate import tabulate
 
 from repro.papers.paper import Paper
 from repro.papers.printed import unit_in
 from repro.report.claims import decided
+from repro.report.pairs import paired_text
 from repro.results.comparison import ComparedTable
-from repro.results.differences import Pair
 from repro.results.frozen import RowName
 from repro.results.judgement import VERDICTS
 from repro.results.leaders import Leaders, leaders
+from repro.results.naming import OF_ORIGIN
+from repro.results.naming import row_name as row_name
 from repro.results.verdicts import MARKS, ComparedCell
 from repro.text import in_cell, in_markdown, one_line
 
@@ -35,19 +38,12 @@ NOTHING_AGAINST = (
 """Printed where `--against` compares nothing."""
 
 
-def row_name(name: RowName) -> str:
-    """Return the name of a row, with what sets it apart from the paper's rows."""
-    shortened = f", shortened to {name.shortened}" if name.shortened else ""
-    ours = {"paper": "", "external": " (external)"}.get(name.origin, " (ours)")
-    return one_line(f"{name.row}{shortened}{ours}" + (f", {name.apart}" if name.apart else ""))
-
-
-def counts(rows: dict[RowName, int]) -> str:
+def counts(rows: dict[RowName, int], short: Mapping[RowName, str]) -> str:
     """Return rows, each with its number of columns."""
-    return ", ".join(f"{row_name(name)} {n}" for name, n in rows.items())
+    return ", ".join(f"{row_name(name, short.get(name, ''))} {n}" for name, n in rows.items())
 
 
-def ahead(found: Leaders) -> str:
+def ahead(found: Leaders, short: Mapping[RowName, str] = MappingProxyType({})) -> str:
     """Return who is ahead in a column group, as sentences."""
     columns = f"{found.columns} columns" if found.columns > 1 else "the column"
     some = f" ({found.found} of {found.rows} rows run)" if found.found < found.rows else ""
@@ -57,7 +53,7 @@ def ahead(found: Leaders) -> str:
         (f"Here, with further rows{some}", found.with_added),
         ("Above every published number", found.above),
     ]
-    parts = [f"{what}: {counts(rows)}." for what, rows in said if rows]
+    parts = [f"{what}: {counts(rows, short)}." for what, rows in said if rows]
     return f"Best of {columns}. {' '.join(parts)}"
 
 
@@ -99,14 +95,33 @@ FORMATS: dict[str, Callable[[list[ComparedTable]], str]] = {
 """Every form of a comparison, by name."""
 
 
+ROWS = {
+    "added": "a row that the paper lacks, and the table file adds",
+    "own": "a run of your own that is in no row: another model, or other settings",
+}
+"""What stands behind the name of a row."""
+
+
 def legend(cells: Iterable[ComparedCell]) -> str:
-    """Return what the verdicts and marks in some cells mean, a line each."""
+    """Return what the verdicts, marks and names of rows in some cells mean, a line each."""
     seen = list(cells)
     verdicts = {verdict for cell in seen for verdict in (cell.verdict, cell.reference_verdict)}
     marks = {mark for cell in seen for mark in cell.marks + cell.reference_marks + cell.doubts}
-    lines = [f"{name}: {meaning}" for name, meaning in VERDICTS.items() if name in verdicts]
+    rows = {OF_ORIGIN.get(cell.origin) for cell in seen}
+    lines = [f"{name}: {meaning}" for name, meaning in _SHOWN.items() if name in verdicts]
     lines += [f"[{mark}] {meaning}" for mark, meaning in MARKS.items() if mark in marks]
+    lines += [f"({name}) {meaning}" for name, meaning in ROWS.items() if name in rows]
     return "\n".join(f"- {line}" for line in lines)
+
+
+_SHOWN = {name: meaning for name, meaning in VERDICTS.items() if name != "ours"}
+"""The verdicts that are printed; where nothing is to be compared, there is no word."""
+
+
+def full_names(table: ComparedTable) -> list[tuple[str, str]]:
+    """Return the short and the full name of each row that is shown by a short one."""
+    named = {name: table.short[name] for name in table.names if name in table.short}
+    return [(row_name(name, short), row_name(name)) for name, short in named.items()]
 
 
 def _prose(table: ComparedTable, form: str, heading: str, strong: str) -> str:
@@ -120,20 +135,24 @@ def _prose(table: ComparedTable, form: str, heading: str, strong: str) -> str:
         lines = []
         for row, group in groupby(cells, key=lambda cell: cell.name):
             of_row = {cell.label: cell for cell in group}
-            lines += _lines(in_grid(row_name(row)), of_row, columns, strong, in_grid)
+            shown = in_grid(row_name(row, table.short.get(row, "")))
+            lines += _lines(shown, of_row, columns, strong, in_grid)
         if label:
             parts += [strong.format(plain(label)), ""]
         head = ["", "", *map(in_grid, columns)]
         widths = None if form == "pipe" else [LONGEST_NAME]  # Markdown has no cells of two lines
         grid = tabulate(lines, head, tablefmt=form, disable_numparse=True, maxcolwidths=widths)
         parts += [grid, ""]
-        best = leaders(cells)
-        parts += [plain(ahead(best)), ""] if best else []
-        pairs = [f"- {plain(_paired(pair))}" for pair in table.pairs if pair.group == label]
+        best = leaders(cells) if table.whole else None
+        parts += [plain(ahead(best, table.short)), ""] if best else []
+        of_group = [pair for pair in table.pairs if pair.group == label]
+        pairs = [f"- {plain(paired_text(pair, table.short))}" for pair in of_group]
         parts += [*pairs, ""] if pairs else []
     parts += [legend(table.cells), ""]
+    names = [f"- {plain(short)}: {plain(full)}" for short, full in full_names(table)]
+    parts += ["Names in full:", "", *names, ""] if names else []
     parts += [decided(table.claims), ""] if table.claims else []
-    reasons = _reasons(table.cells)
+    reasons = reasons_of(table)
     if reasons:
         parts += [f"- {plain(reason)}" for reason in reasons] + [""]
     if table.notes or table.note:
@@ -166,11 +185,11 @@ def _lines(
     with_number = [cell for cell in cells.values() if cell.ours is not None]
     if not with_number:
         verdict = next(iter(cells.values())).verdict
-        lines[0][1] += "" if verdict == "ours" else f" ({verdict})"
+        lines[0][1] += "" if kept or verdict == "ours" else f" ({verdict})"
         judged = line(lambda cell: cell.reference_verdict)
         return [*lines, ["", "its verdict", *judged]] if any(published) and any(judged) else lines
     shared = "".join(m for m in MARKS if all(m in cell.marks for cell in with_number))
-    whose = "external" if "e" in shared else "ours"
+    whose = "external" if "e" in shared else "yours"
     ours = line(lambda cell: ours_text(cell, besides=shared))
     marked = _marked("", shared) + _seeds(with_number[0].seeds, with_number[0].planned)
     errors = line(_error)
@@ -181,29 +200,14 @@ def _lines(
     return [*lines, ["", strong.format(whose) + marked, *ours], *error, verdicts]
 
 
-def _paired(pair: Pair) -> str:
-    """Return how far a row is above another, with the standard error, and by seed."""
-    seeds = f"seed{'s' * (len(pair.seeds) > 1)} {', '.join(map(str, pair.seeds))}"
-    parts = [
-        f"{d.label} {d.value:+.4f}"
-        + ("" if not d.standard_error else f" ± {d.standard_error:.4f}")
-        + (f" ({' '.join(f'{one:+.4f}' for one in d.of_seeds)})" if len(d.of_seeds) > 1 else "")
-        for d in pair.differences
-    ]
-    return (
-        f"{row_name(pair.row)} minus {row_name(pair.against)}, user by user "
-        f"({pair.n_users:,} users, {seeds}): {', '.join(parts)}"
-    )
-
-
 def _error(cell: ComparedCell) -> str:
-    return "" if cell.standard_error is None else f"{cell.standard_error:.{_digits(cell)}f}"
+    return "" if cell.standard_error is None else f"{cell.standard_error:.{digits(cell)}f}"
 
 
 def _reference(cell: ComparedCell, besides: str) -> str:
     if cell.reference is None:
         return ""
-    return _marked(f"{cell.reference:.{_digits(cell)}f}", cell.reference_marks, besides)
+    return _marked(f"{cell.reference:.{digits(cell)}f}", cell.reference_marks, besides)
 
 
 def _seeds(n: int, planned: int) -> str:
@@ -228,14 +232,14 @@ def ours_text(cell: ComparedCell, besides: str = "") -> str:
     if cell.metric in ("users", "items", "interactions"):
         shown = f"{cell.ours:,.0f}"
     else:
-        digits = _digits(cell)
-        shown = f"{cell.ours:.{digits}f}"
+        places = digits(cell)
+        shown = f"{cell.ours:.{places}f}"
         if cell.spread is not None:
-            shown += f" ± {cell.spread:.{digits}f}"
+            shown += f" ± {cell.spread:.{places}f}"
     return _marked(shown, cell.marks, besides)
 
 
-def _digits(cell: ComparedCell) -> int:
+def digits(cell: ComparedCell) -> int:
     """Return how many digits to print: one more than the paper."""
     printed = -int(unit_in(cell.published).logb()) if cell.published else 3
     return max(printed, 0) + 1
@@ -245,21 +249,22 @@ def _marked(text: str, marks: str, besides: str = "") -> str:
     return text + "".join(f" [{mark}]" for mark in marks if mark not in besides)
 
 
-def _reasons(cells: Iterable[ComparedCell]) -> list[str]:
+def reasons_of(table: ComparedTable) -> list[str]:
     """Return why numbers are missing, and which tolerances were used; each once.
 
     Column groups are named if there are several.
     """
-    seen = list(cells)
+    seen = table.cells
     sources = [
-        f"{row_name(name)}: scored from {source}"
+        f"{row_name(name, table.short.get(name, ''))}: scored from {source}"
         for name, source in dict.fromkeys((one.name, one.source) for one in seen if one.source)
     ]
     rows: dict[tuple[str, str], dict[str, None]] = {}
     for cell in seen:
         if cell.reason and cell.verdict not in ("higher", "lower", "undecided"):
             reason = f"{cell.verdict}, {cell.reason}"
-            rows.setdefault((reason, cell.group), {})[row_name(cell.name)] = None
+            name = row_name(cell.name, table.short.get(cell.name, ""))
+            rows.setdefault((reason, cell.group), {})[name] = None
     groups: dict[tuple[str, str], list[str]] = {}
     for (reason, group), names in rows.items():
         groups.setdefault((reason, ", ".join(names)), []).append(group)

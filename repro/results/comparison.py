@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 
 from repro.errors import ReproError, unknown
@@ -20,7 +20,7 @@ from repro.results.differences import Pair, paired
 from repro.results.found import Found, digest_here
 from repro.results.frozen import CellKey, Frozen, RowName, load
 from repro.results.frozen_counts import CountKey, FrozenCount
-from repro.results.naming import named
+from repro.results.naming import named, named_by, row_name, short_labels
 from repro.results.verdicts import ComparedCell, compared, only_frozen, statistic
 from repro.runs.records import Damaged, Record
 
@@ -42,6 +42,15 @@ class ComparedTable:
     """Damaged hits, for which rows were not compared user by user."""
     claims: tuple[JudgedClaim, ...] = ()
     """The claims that rest on the table; only where one paper is compared."""
+    short: Mapping[RowName, str] = field(default_factory=dict)
+    """Shorter labels of rows, as in `repro.results.naming.short_labels`."""
+    whole: bool = True
+    """Whether all rows are here; false where some were asked for."""
+
+    @property
+    def names(self) -> list[RowName]:
+        """Its rows, each once."""
+        return list(dict.fromkeys(cell.name for cell in self.cells))
 
 
 def compare_all(
@@ -81,9 +90,9 @@ def compare_all(
         )
         for paper, number in asked
     ]
-    rows = {cell.row for one in found for cell in one.cells}
-    if against and against not in rows:
-        raise unknown("row", against, rows)
+    if against and not any(named_by(against, one.names, one.short) for one in found):
+        labels = {row_name(n, one.short.get(n, "")) for one in found for n in one.names}
+        raise unknown("row", against, labels)
     return found
 
 
@@ -130,9 +139,11 @@ def _compare(paper: Paper, number: str, runs: _Runs, against: str) -> ComparedTa
     whole = {cell.row: cell.name for cell in reversed(cells) if not cell.shortened}
     asked = [pair for pair in _claimed(paper) if set(pair) <= whole.keys()]
     contests = [(whole[row], whole[other]) for row, other in asked]
+    names = list(dict.fromkeys(cell.name for cell in cells))
+    short = short_labels(names, paper.entries[number])
     if against:
-        names = dict.fromkeys(cell.name for cell in cells if against in whole)
-        contests = [(name, whole[against]) for name in names if name != whole[against]]
+        meant = sorted(named_by(against, names, short), key=lambda name: bool(name.shortened))
+        contests = [(name, meant[0]) for name in names if meant and name != meant[0]]
     faults: list[str] = []
     pairs = tuple(_pairs(cells, known, contests, faults))
     return ComparedTable(
@@ -144,6 +155,7 @@ def _compare(paper: Paper, number: str, runs: _Runs, against: str) -> ComparedTa
         tuple(dict.fromkeys(notes)),
         pairs,
         tuple(dict.fromkeys(faults)),
+        short=short,
     )
 
 

@@ -146,9 +146,10 @@ def _entries(paper: Paper, table: str, row: str, view: str) -> list[Entry]:
         how = f"repro compare {paper.id} --table {table}"
         raise ReproError(f"table {table} of {paper.id} counts the data; it has no runs", how)
     labels = {entry.row.lower(): entry.row for entry in paper.entries[table]}
-    if row.lower() not in labels:
+    typed = row.strip().lower().removesuffix(" (added)")
+    if typed not in labels:
         raise unknown(f"row of table {table} of {paper.id}", row, labels.values())
-    every = [e for e in paper.entries[table] if e.row == labels[row.lower()]]
+    every = [e for e in paper.entries[table] if e.row == labels[typed]]
     if not view:
         return every
     called = [(entry, place_names(paper, entry, False)) for entry in every]

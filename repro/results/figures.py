@@ -48,13 +48,27 @@ class Point:
 
 
 @dataclass(frozen=True)
+class About:
+    """What there is to say of a run of a figure."""
+
+    row: str
+    group: str
+    """The column group's label."""
+    seed: int
+    says: str
+
+    def __str__(self) -> str:
+        return f"{self.row} | {self.group} | seed {self.seed}: {self.says}"
+
+
+@dataclass(frozen=True)
 class FigureData:
     """What the records hold for a figure."""
 
     points: list[Point]
-    missing: list[str]
-    """Runs without a record."""
-    kept: list[str]
+    missing: list[About]
+    """Runs without a record, and runs that lack something."""
+    kept: list[About]
     """Runs without a record whose frozen points are shown."""
     numbers: list[dict[str, str | float]]
     """What a picture does not show, by panel, line and seed."""
@@ -111,8 +125,9 @@ class _Run:
     entry: Entry
     seed: int
 
-    def __str__(self) -> str:
-        return f"{self.entry.row} | {self.entry.group_label} | seed {self.seed}"
+    def about(self, says: str) -> About:
+        """Return something that is to be said of it."""
+        return About(self.entry.row, self.entry.group_label, self.seed, says)
 
     def take_frozen(self, points: list[Point], data: FigureData) -> None:
         """Add the run's frozen points; without any it is missing."""
@@ -120,10 +135,10 @@ class _Run:
         own = [p for p in points if (p.panel, p.line, p.seed) == place and self.x in (None, p.x)]
         if own:
             data.points.extend(own)
-            data.kept.append(f"{self}: {own[0].experiment} of {own[0].began[:10]}")
+            data.kept.append(self.about(f"{own[0].experiment} of {own[0].began[:10]}"))
         elif not self.entry.added:  # an added view is not reported
             reason = self.entry.obstacle() or ("no record",)
-            data.missing.append(f"{self}: {', '.join(reason)}")
+            data.missing.append(self.about(", ".join(reason)))
 
     def take(self, record: Record, data: FigureData) -> None:
         """Add the points of the run's record, and name what it lacks."""
@@ -135,13 +150,13 @@ class _Run:
             data.points.extend(self._point(label, record, x=at, value=v) for at, v in values)
             axis = self.figure.x
             if len(values) < (len(axis.values) if axis and axis.cases else 1):
-                data.missing.append(f"{self}: lacks some {label}")
+                data.missing.append(self.about(f"lacks some {label}"))
 
     def _picture(self, label: str, metric: str, record: Record, data: FigureData) -> None:
         """Add the points of a picture of vectors, and what it does not show."""
         vectors = record.embeddings().get(metric.partition(":")[2])
         if vectors is None:
-            data.missing.append(f"{self}: has no vectors")
+            data.missing.append(self.about("has no vectors"))
             return
         shown = picture(vectors)
         for x1, x2, cluster in zip(*shown.xy.T.tolist(), shown.cluster.tolist(), strict=True):

@@ -104,9 +104,9 @@ def asked_for(
         papers=(paper,) if paper else tuple(one.id for one in library.readable()),
         table=table,
         figure=figure,
-        rows=_several(rows),
+        rows=several(rows),
         added=added,
-        views=_several(views),
+        views=several(views),
         seeds=seeds_in(seeds if isinstance(seeds, str) else ",".join(map(str, seeds))),
         settings=tuple((key, _plain(value)) for key, value in given),
         model=model,
@@ -119,7 +119,8 @@ def asked_for(
     )
 
 
-def _several(names: str | Iterable[str] | None) -> tuple[str, ...]:
+def several(names: str | Iterable[str] | None) -> tuple[str, ...]:
+    """Return names that are given as one, as several, or not at all."""
     return (names,) if isinstance(names, str) else tuple(names or ())
 
 

@@ -157,7 +157,7 @@ def _entries(asked: Asked, settings: Mapping[str, Any]) -> Iterator[Entry]:
     """Yield the rows that were asked for."""
     rows: dict[str, str] = {}  # as printed, by how they may be typed
     places: dict[str, str] = {}
-    wanted = {row.lower() for row in asked.rows}
+    wanted = {_label(row) for row in asked.rows}
     where = {view.lower() for view in asked.views}
     any_both = False
     for paper, number in _numbered(asked):
@@ -175,7 +175,7 @@ def _entries(asked: Asked, settings: Mapping[str, Any]) -> Iterator[Entry]:
             "repro compare shows a table that counts the data; added rows need --added",
         )
     for row in asked.rows:
-        if row.lower() not in rows:
+        if _label(row) not in rows:
             if asked.model:
                 why = f"--model puts {asked.model} in place of the table's rows"
                 raise ReproError(f"--row '{row}' and --model exclude each other", why)
@@ -186,6 +186,11 @@ def _entries(asked: Asked, settings: Mapping[str, Any]) -> Iterator[Entry]:
     if not any_both:
         rows_named, views_named = map("', '".join, (asked.rows, asked.views))
         raise ReproError(f"row '{rows_named}' has no numbers under view '{views_named}'")
+
+
+def _label(typed: str) -> str:
+    """Return a row's label as it is looked up; what `repro compare` prints behind it may stand."""
+    return typed.strip().lower().removesuffix(" (added)")
 
 
 def place_names(paper: Paper, entry: Entry, added: bool) -> set[str]:

@@ -174,12 +174,14 @@ class Record:
         """Return whether the record knows a metric.
 
         It does not where every metric has its own best epoch, and the run did not follow this one;
-        nor where the metric needs more ranks than were kept.
+        nor where the metric needs more ranks than were kept. Where there was one epoch alone, as in
+        a closed form, its hits tell every metric.
         """
         if metric in self.results:
             return True
         deep = metrics.parse(metric)[1] > metrics.depth(self.results)
-        return not (deep or self.experiment.selection.each)
+        only_one = self.epoch <= 1  # that of the last evaluation
+        return not deep and (only_one or not self.experiment.selection.each)
 
     def holds(self, need: Need) -> bool:
         """Return whether the record has what a figure needs."""

@@ -77,6 +77,11 @@ class State:
     """Seconds that the rest takes: at the run's pace, or as records of similar runs took."""
 
     @property
+    def is_begun(self) -> bool:
+        """Whether something of it was run here, to its end or not."""
+        return self.kind in ("done", "running", "failed", "refused", "damaged") or self.resumes
+
+    @property
     def detail(self) -> str:
         """The record's id, the epoch or the reason, for people."""
         if self.kind == "running":

@@ -106,7 +106,7 @@ def test_frozen_points_are_drawn_where_there_is_no_record(mine: Path, tmp_path: 
     shutil.rmtree(paths.runs())
     repro_("run", "mine", "--figure", "1", "--row", "wide")
     drawn = repro_("figure", "mine", "1", "--to", str(tmp_path))
-    assert "drawn from tables/reference: narrow | Toy | seed 1: " in drawn.stderr
+    assert "drawn from tables/reference, 2 runs: narrow (seeds 0, 1) on Toy\n" in drawn.stderr
     assert "not drawn" not in drawn.stderr
     own = [row for row in numbers(tmp_path / "mine-1.csv") if row["line"] == "narrow"]
     assert own == numbers(kept)
@@ -124,7 +124,7 @@ def test_frozen_points_of_a_sweep_have_their_place_on_the_axis(tmp_path: Path) -
     (gone,) = (one.id for one in every if one.experiment.model.params["l2"] == 5)
     shutil.rmtree(paths.runs() / gone)
     shown = repro_("figure", "mine", "2", "--to", str(tmp_path))
-    assert f"EASE at 5 | Toy | seed 0: {gone} of " in shown.stderr
+    assert "drawn from tables/reference, 1 run: EASE at 5 (seed 0) on Toy\n" in shown.stderr
     assert [float(row["x"]) for row in numbers(tmp_path / "mine-2.csv")] == [5, 50]
 
 
@@ -132,7 +132,7 @@ def test_a_point_of_a_figure_is_not_frozen_as_a_row(mine: Path) -> None:
     mine.write_text(FIGURES.replace('"recall@5"', '"ndcg@10"'))  # all that the table shows
     repro_("run", "mine", "--figure", "2")
     repro_("run", "mine", "--model", "ease", "--set", "l2=7")
-    assert "ease [l2=50.0] (ours)" in repro_("compare", "mine").stdout
+    assert "ease [l2=50.0] (own)" in repro_("compare", "mine").stdout
     repro_("freeze", "mine", "--table", "1")
     assert {row.row for row in frozen.load("mine")} == {"ease [l2=7.0]"}
 
@@ -146,7 +146,7 @@ def test_what_has_no_record_or_is_two_things_is_not_frozen() -> None:
 def test_lines_without_a_record_are_named_and_left_out(tmp_path: Path) -> None:
     repro_("run", "mine", "--figure", "1", "--row", "narrow")
     shown = repro_("figure", "mine", "1", "--to", str(tmp_path))
-    assert "not drawn: wide | Toy | seed 0: no record" in shown.stderr
+    assert "not drawn, 2 runs: wide (seeds 0, 1) on Toy: no record\n" in shown.stderr
     assert {row["line"] for row in numbers(tmp_path / "mine-1.csv")} == {"narrow"}
 
 
@@ -294,7 +294,7 @@ def test_a_picture_shows_every_row_and_numbers_beside(
     mine.write_text(FIGURES + PICTURE)
     repro_("run", "mine", "--figure", "3")
     shown = repro_("figure", "mine", "3", "--to", str(tmp_path))
-    assert "POP | Toy | seed 0: has no vectors" in shown.stderr
+    assert "not drawn, 1 run: POP (seed 0) on Toy: has no vectors" in shown.stderr
     rows = numbers(tmp_path / "mine-3.csv")
     found = {record.experiment.model.name: record for record in records.load_all(paths.runs())}
     assert len(rows) == len(found["placed"].embeddings()["users"])
@@ -327,7 +327,7 @@ def test_a_run_that_another_figure_asked_for_is_run_again_if_it_lacks_something(
     mine.write_text(FIGURES + VALID)
     repro_("run", "mine", "--figure", "3")
     shown = repro_("figure", "mine", "4", "--to", str(tmp_path), code=1)
-    assert "the same | Held | seed 0: lacks some NDCG@10" in shown.stderr
+    assert "the same (seed 0) on Held: lacks some NDCG@10" in shown.stderr
     assert "1 to run" in repro_("run", "mine", "--figure", "4").stderr
     repro_("figure", "mine", "4", "--to", str(tmp_path))
     assert len(numbers(tmp_path / "mine-4.csv")) == 2

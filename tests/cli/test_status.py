@@ -336,7 +336,7 @@ def test_several_seeds_are_compared_by_mean_spread_and_error_over_users(mine: Mi
 
     repro_("run", "mine", "--seeds", "1")
     assert (cell()["seeds"], cell()["planned"], cell()["spread"]) == (1, 3, None)
-    assert "**ours** (1 of 3 seeds)" in repro_("compare", "mine").stdout
+    assert "**yours** (1 of 3 seeds)" in repro_("compare", "mine").stdout
 
     repro_("run", "mine")
     values = [record.results["ndcg@10"] for record in known()]
@@ -350,7 +350,7 @@ def test_several_seeds_are_compared_by_mean_spread_and_error_over_users(mine: Mi
     assert cell()["standard_error"] == pytest.approx(error)
 
     text = repro_("compare", "mine").stdout
-    assert "**ours** (3 seeds)" in text
+    assert "**yours** (3 seeds)" in text
     assert f"{mean:.2f} ± {cell()['spread']:.2f}" in text
     assert re.search(rf"s\.e\. over users *\| *{error:.2f} ", text)
     head, line = repro_("compare", "mine", "--format", "csv").stdout.splitlines()[:2]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from repro.errors import unknown
 from repro.papers.claims import Claim, Kind
+from repro.papers.numbers import meant
 from repro.papers.paper import Paper
 from repro.results.claims.contrasts import contrasts
 from repro.results.claims.estimates import Ours
@@ -40,7 +41,10 @@ class JudgedClaim:
 
 
 def judge(
-    papers: Iterable[Paper], records: Iterable[Record], table: str | None = None
+    papers: Iterable[Paper],
+    records: Iterable[Record],
+    table: str | None = None,
+    wanted: Callable[[Paper, Claim], bool] = lambda paper, claim: True,
 ) -> list[JudgedClaim]:
     """Return the claims of papers with their verdicts, in the order of the files.
 
@@ -52,6 +56,8 @@ def judge(
         All there are; where a row has none, its frozen results count. Smoke runs never do.
     table : str, optional
         Only claims that rest on this table, by its printed number, or on "figure 3".
+    wanted : callable
+        Which claims of a paper to judge.
 
     Raises
     ------
@@ -59,14 +65,16 @@ def judge(
         If no paper has the table.
     """
     every, known = list(papers), list(records)
-    if table is not None and not any(table in paper.resolvers for paper in every):
+    numbers = {paper.id: table and meant(table, paper.resolvers) for paper in every}
+    if table is not None and not any(numbers.values()):
         tables = [number for paper in every for number in paper.resolvers]
         raise unknown("table", table, tables)
-    return [
-        one
-        for paper in every
-        for one in _of(paper, [c for c in paper.claims if table in (None, *c.rests_on())], known)
-    ]
+    found = []
+    for paper in every:
+        number = numbers[paper.id]
+        having = [c for c in paper.claims if table is None or number in c.rests_on()]
+        found += _of(paper, [claim for claim in having if wanted(paper, claim)], known)
+    return found
 
 
 def _of(paper: Paper, claims: list[Claim], records: list[Record]) -> list[JudgedClaim]:

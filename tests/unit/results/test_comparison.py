@@ -362,7 +362,7 @@ def test_real_runs_do_not_count_as_smoke(own: Own) -> None:
 
 @pytest.mark.parametrize(
     ("given", "label"),
-    [({}, "bpr (ours)"), ({"n_epochs": 3, "l2": 0.5}, "bpr [l2=0.5, n_epochs=3] (ours)")],
+    [({}, "bpr (own)"), ({"n_epochs": 3, "l2": 0.5}, "bpr [l2=0.5, n_epochs=3] (own)")],
 )
 def test_a_model_that_the_paper_does_not_have_is_a_row_of_ours(
     own: Own, given: dict[str, Any], label: str
@@ -378,7 +378,7 @@ def test_other_settings_of_a_papers_model_are_a_row_of_ours(own: Own) -> None:
     runs = [experiment(paper), experiment(paper, model=model_spec("ease", {"l2": 9}, "here"))]
     compared = compare(paper, "1", [record(run, 0.42) for run in runs])
     assert cell(compared).verdict == "exact"
-    assert cell(compared, "ease [l2=9.0] (ours)").verdict == "ours"
+    assert cell(compared, "ease [l2=9.0] (own)").verdict == "ours"
 
 
 @pytest.mark.parametrize(
@@ -431,7 +431,7 @@ def test_a_run_on_other_data_is_no_row(own: Own) -> None:
         ({"select": "valid:ndcg@10", "patience": 3}, "EASE, select = valid:ndcg@10, patience = 3"),
         (
             {"every": 7, "model": model_spec("ease", {"l2": 9}, "here")},
-            "ease [l2=9.0] (ours), every = 7",
+            "ease [l2=9.0] (own), every = 7",
         ),
     ],
 )
@@ -452,7 +452,7 @@ def test_other_settings_of_a_row_with_a_rule_of_its_own_are_a_row_of_ours(own: O
     assert gone is not None
     run = replace(gone, model=model_spec("ease", {"l2": 9}, "here"))
     rows = {row_name(c.name) for c in compare(paper, "1", [record(run, 0.25)]).cells if c.ours}
-    assert rows == {"ease [l2=9.0] (ours), test:ndcg@10"}
+    assert rows == {"ease [l2=9.0] (own), test:ndcg@10"}
 
 
 def test_how_many_of_the_planned_seeds_ran_is_known(own: Own) -> None:
@@ -604,7 +604,7 @@ def test_a_frozen_row_of_ours_stands_beside_ours(own: Own) -> None:
     paper = own()
     run = experiment(paper, model=model_spec("bpr", {}, "here"))
     frozen.save("mine", [frozen_row(0.26, "bpr", origin="other")])
-    found = cell(compare(paper, "1", [record(run, 0.25)]), "bpr (ours)")
+    found = cell(compare(paper, "1", [record(run, 0.25)]), "bpr (own)")
     assert (found.ours, found.reference, found.verdict) == (0.25, 0.26, "ours")
 
 
@@ -614,7 +614,7 @@ def test_a_row_of_ours_that_is_only_frozen_is_shown(own: Own) -> None:
         "mine",
         [frozen_row(0.2, "bpr", origin="other"), frozen_row(0.4, "bpr", origin="other", seed=1)],
     )
-    found = cell(compare(paper, "1", []), "bpr (ours)")
+    found = cell(compare(paper, "1", []), "bpr (own)")
     assert found.reference == pytest.approx(0.3)
     assert (found.ours, found.published, found.verdict) == (None, "", "ours")
     assert (found.paper, found.table, found.metric) == ("mine", "1", "ndcg@10")
@@ -627,9 +627,7 @@ def test_what_is_frozen_of_one_table_does_not_stand_in_another(own: Own) -> None
         "mine",
         [frozen_row(0.2, "bpr", origin="other"), frozen_row(0.4, "EASE, stronger", table="2")],
     )
-    assert {row_name(c.name) for c in compare(paper, "1", []).cells if c.reference} == {
-        "bpr (ours)"
-    }
+    assert {row_name(c.name) for c in compare(paper, "1", []).cells if c.reference} == {"bpr (own)"}
     assert {row_name(c.name) for c in compare(paper, "2", []).cells if c.reference} == {
         "EASE, stronger"
     }
@@ -640,7 +638,7 @@ def test_smoke_runs_are_not_held_against_frozen_numbers(own: Own) -> None:
     frozen.save("mine", [frozen_row(0.41), frozen_row(0.2, "bpr", origin="other")])
     compared = compare(paper, "1", [record(experiment(paper).smoked(), 0.42)], smoke=True)
     assert all(c.reference is None for c in compared.cells)
-    assert "bpr (ours)" not in {row_name(c.name) for c in compared.cells}
+    assert "bpr (own)" not in {row_name(c.name) for c in compared.cells}
 
 
 @pytest.mark.parametrize("n", [1, 2])
@@ -668,13 +666,13 @@ def test_an_added_row_is_ours_by_its_own_name_and_shows_only_with_a_number(own: 
     paper = own("0.420", text=WITH_ADDED)
     run = next(e for e in paper.entries["1"] if e.row == "EASE, stronger").experiment()
     assert run is not None
-    assert "EASE, stronger (ours)" not in {row_name(c.name) for c in compare(paper, "1", []).cells}
+    assert "EASE, stronger (added)" not in {row_name(c.name) for c in compare(paper, "1", []).cells}
     compared = compare(paper, "1", [record(run, 0.5)])
-    found = cell(compared, "EASE, stronger (ours)")
+    found = cell(compared, "EASE, stronger (added)")
     assert (found.ours, found.published, found.verdict) == (0.5, "", "ours")
     assert ("EASE, stronger", "a note on our row") in compared.notes
     assert [row_name(c.name) for c in compared.cells if c.ours is not None] == [
-        "EASE, stronger (ours)"
+        "EASE, stronger (added)"
     ]
 
 
@@ -693,15 +691,15 @@ def test_a_row_of_another_paper_has_its_name_there(own: Own, own_folders: Path) 
             row_name(c.name): c.ours for c in compare(paper, "1", known).cells if c.ours is not None
         }
 
-    assert named() == {"EASE of theirs, Table 1 (ours)": 0.5, "ease [l2=0.25] (ours)": 0.4}
+    assert named() == {"EASE of theirs, Table 1 (own)": 0.5, "ease [l2=0.25] (own)": 0.4}
     theirs.write_text(text + "a fault")
-    assert named() == {"ease [l2=0.5] (ours)": 0.5, "ease [l2=0.25] (ours)": 0.4}
+    assert named() == {"ease [l2=0.5] (own)": 0.5, "ease [l2=0.25] (own)": 0.4}
 
 
 def test_an_added_row_with_only_a_frozen_number_shows_that(own: Own) -> None:
     paper = own("0.420", text=WITH_ADDED)
     frozen.save("mine", [frozen_row(0.2, "EASE, stronger", origin="added")])
-    found = cell(compare(paper, "1", []), "EASE, stronger (ours)")
+    found = cell(compare(paper, "1", []), "EASE, stronger (added)")
     assert (found.ours, found.reference, found.verdict) == (None, 0.2, "ours")
 
 

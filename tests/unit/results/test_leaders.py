@@ -43,8 +43,8 @@ def test_a_table_worked_by_hand() -> None:
     assert ahead.above == {EASE: 2, A: 1}
     assert told(ahead) == (
         "Best of 3 columns. Published: B 2, A 1, C 1. Here (2 of 3 rows run): A 2, B 1. Here, "
-        "with further rows (2 of 3 rows run): A 2, EASE (ours) 1. Above every published number: "
-        "EASE (ours) 2, A 1."
+        "with further rows (2 of 3 rows run): A 2, EASE (added) 1. Above every published number: "
+        "EASE (added) 2, A 1."
     )
 
 

@@ -89,6 +89,15 @@ def test_hits_of_one_epoch_do_not_answer_for_the_best_of_another(tmp_path: Path)
     assert not records.load(each).has("recall@3")
 
 
+def test_hits_of_the_only_epoch_answer_for_every_metric(tmp_path: Path) -> None:
+    each = records.load(save_as(tmp_path, FULL | {"select": "test:each"}))
+    alone = replace(each, epoch=1)
+    assert alone.has("recall@3")
+    assert alone.keeps("recall@3")
+    assert alone.result("recall@3").epoch == 1
+    assert not replace(each, epoch=2).has("recall@3")
+
+
 def test_a_record_takes_the_place_of_its_checkpoint(tmp_path: Path) -> None:
     folder = tmp_path / RECORD.id
     folder.mkdir()
