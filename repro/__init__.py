@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         records,
         run,
         status,
+        write_report,
     )
 
 __all__ = [
@@ -72,6 +73,7 @@ __all__ = [
     "records",
     "run",
     "status",
+    "write_report",
 ]
 
 

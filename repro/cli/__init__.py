@@ -16,7 +16,7 @@ from repro.errors import EXIT_CODES, ReproError, of_the_system
 GROUPS = {
     "Papers and data": ("list", "show", "fetch"),
     "Runs": ("run", "status", "clean"),
-    "Results": ("compare", "claims", "explain", "ledger", "beyond", "figure", "freeze"),
+    "Results": ("compare", "claims", "explain", "ledger", "beyond", "figure", "report", "freeze"),
     "Checks": ("audit", "check"),
 }
 """The commands, as `repro --help` groups them."""
@@ -140,6 +140,7 @@ from repro.cli import (  # noqa: E402, F401 - they register themselves
     freeze,
     ledger,
     list_,
+    report,
     run,
     show,
     status,
