@@ -73,10 +73,9 @@ def scatter(cells: Sequence[ComparedCell]) -> Markup | None:
 
 def legend(cells: Sequence[ComparedCell]) -> list[Key]:
     """Return the marks of a scatter and what they stand for."""
-    seen = {cell.judged for cell in judged(cells)}
+    seen = {cell.judged.replace("exact", "close") for cell in judged(cells)}
     told = {
-        "exact": "exact: rounds to the printed digits",
-        "close": "close: chance explains it",
+        "close": "exact or close: chance explains it",
         "higher": "higher than published",
         "lower": "lower than published",
         "undecided": "undecided: one seed tells too little",

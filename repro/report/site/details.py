@@ -48,13 +48,12 @@ class RunLine:
     """A run, in words."""
 
     id: str
-    kind: str
     seed: int
     epoch: str
     took: str
     began: str
-    code: str
-    machine: str
+    made: str
+    """By which code, on which machine."""
     data: str
 
 
@@ -264,18 +263,17 @@ def _no_curve(runs: Sequence[Ran], records: Sequence[Record]) -> str:
 
 
 def _ran(run: Ran) -> RunLine:
-    version = f"version {run.version}" if run.version else "an unknown version"
+    version = f"repro {run.version}" if run.version else "an unknown version"
     commit = f", commit {run.commit[:7]}" if run.commit else ""
     threads = f", {run.threads} threads" if run.threads and run.threads > 1 else ""
+    machine = ", ".join(part for part in (run.device, run.cpu) if part) + threads
     return RunLine(
         id=run.id,
-        kind={"record": "a record", "frozen": "frozen"}[run.kind],
         seed=run.seed,
-        epoch="of each metric" if run.epoch is None else str(run.epoch),
+        epoch="each its own" if run.epoch is None else str(run.epoch),
         took=duration(run.seconds),
         began=run.began[:10],
-        code=f"{version}{commit}{' (changed)' if run.dirty else ''}",
-        machine=", ".join(part for part in (run.device, run.cpu) if part) + threads,
+        made=f"{version}{commit}{' (changed)' if run.dirty else ''}; {machine}",
         data=f"{run.digest[:12]}{'' if run.verified else ' (not verified)'}",
     )
 

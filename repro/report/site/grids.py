@@ -11,7 +11,7 @@ from repro.report.site.details import Detail, Sources
 from repro.report.site.looks import SIGNS, Ids, number, step, z_text
 from repro.report.tables import WIDEST, row_name
 from repro.results.comparison import ComparedTable
-from repro.results.verdicts import ComparedCell
+from repro.results.verdicts import MARKS, ComparedCell
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,7 @@ class _Table:
         self.table = f"table-{compared.number}"
         self.id = ids.of(self.table)
         entries = sources.paper.entries[compared.number]
+        self.counts = sources.paper.table(compared.number).kind == "statistics"
         self.keys = {e.group_label: e.group for e in entries}
         self.added = {e.group_label for e in entries if "view" in e.added}
         self.rows = dict.fromkeys(cell.name for cell in compared.cells)
@@ -163,7 +164,7 @@ class _Table:
     def _row(self, name: object, groups: list[str], labels: dict[str, list[str]]) -> Row:
         of_row = [c for g in groups for c in self.by_place.get((name, g), [])]
         first = of_row[0]
-        shared = [m for m in _marks(first) if all(m in _marks(c) for c in of_row)]
+        shared = [m for m in MARKS if all(m in _marks(c) + c.doubts for c in of_row)]
         cells: list[Shown | None] = []
         for group in groups:
             here = {c.label: c for c in self.by_place.get((name, group), [])}
@@ -175,6 +176,8 @@ class _Table:
         planned = max(c.planned for c in of_row)
         parts = [f"{seeds} of {planned} seeds"] if 0 < seeds < planned else []
         parts += [f"{seeds} seeds"] if seeds > 1 and seeds >= planned else []
+        if {c.judged or c.verdict for c in of_row} == {"unrun"}:
+            parts.append("not counted" if self.counts else "not run")
         return Row(
             id=self._row_id(first, groups[0]),
             name=row_name(first.name),
@@ -195,7 +198,7 @@ class _Table:
         return Shown(
             id=self._cell_id(cell),
             published=cell.published,
-            doubts="".join(f"[{m}]" for m in cell.doubts),
+            doubts="".join(f"[{m}]" for m in cell.doubts if m not in shared),
             ours=number(cell.value, cell),
             marks="".join(f"[{m}]" for m in marks),
             sign=SIGNS[verdict],

@@ -108,6 +108,7 @@
       if (target !== panel) target.classList.add("here");
       if (!one("button.copy", panel)) equip(panel);
       panel.focus({ preventScroll: true });
+      if (target.offsetTop + target.offsetHeight < panel.clientHeight / 2) panel.scrollTop = 0;
     } else if (target) {
       const inside = target.closest("details");
       if (inside) inside.open = true;
