@@ -19,6 +19,8 @@ class Form(StrEnum):
     text = "text"
     csv = "csv"
     json = "json"
+    latex = "latex"
+    html = "html"
 
 
 @app.command(epilog="Example: repro compare acvae --table 2")
@@ -42,14 +44,15 @@ def compare(
     """Compare published numbers with the records, cell by cell."""
     from repro import api
     from repro.errors import ReproError
-    from repro.report.tables import FORMATS, NOTHING_AGAINST
+    from repro.report.forms import FORMS
+    from repro.report.tables import NOTHING_AGAINST
     from repro.text import one_line
 
     chosen = "json" if as_json else form.value
     if against and chosen in ("csv", "json"):
         raise ReproError(f"--against does not work with {chosen}, which lists cells")
     found = api.compare(*papers or [], table=table, smoke=smoke, against=against, runs=runs)
-    echo(FORMATS[chosen](found.tables))
+    echo(FORMS[chosen](found.tables))
     for fault in found.damaged:
         echo(f"damaged: {one_line(fault)}", err=True)
     if against and not any(one.pairs for one in found.tables):
