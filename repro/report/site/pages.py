@@ -24,6 +24,10 @@ from repro.results.ledger import Reading
 from repro.results.verdicts import MARKS
 
 
+FURTHER = ("index", "audit", "ledger", "missing")
+"""Pages that belong to no paper."""
+
+
 @dataclass(frozen=True)
 class Page:
     """A page: its file, the template that lays it out, and what that is given."""
@@ -45,13 +49,13 @@ def pages(found: Sequence[Material]) -> tuple[list[Page], dict[str, str]]:
 
 
 def paper_file(paper: str) -> str:
-    """Return the file of a paper's page."""
-    return f"{slug(paper)}.html"
+    """Return the file of a paper's page; an id has nothing that a file name must not have."""
+    return f"{paper}-paper.html" if paper in FURTHER else f"{paper}.html"
 
 
 def figure_file(paper: str, number: str) -> str:
     """Return the file of a figure's page."""
-    return f"{slug(paper)}-figure-{slug(number)}.html"
+    return f"{paper}-figure-{number}.html"
 
 
 def _counted(one: Material) -> dict[str, Any]:
@@ -118,7 +122,7 @@ def _of_paper(one: Material, data: dict[str, str]) -> list[Page]:
     paper, ids = one.paper, Ids()
     tables: list[TableOnPage] = []
     for compared in one.tables:
-        file = f"data/{slug(paper.id)}-table-{slug(compared.number)}.csv"
+        file = f"data/{paper.id}-table-{compared.number}.csv"
         data[file] = as_csv([compared])
         tables.append(table_of(compared, one.sources, ids, file))
     drawn = [n for n, have in one.figures.items() if have.points]
@@ -170,7 +174,7 @@ def _claim(one: Material, n: int, ids: Ids) -> dict[str, Any]:
 
 def _figure(one: Material, number: str, data: dict[str, str]) -> Page:
     have, shown = one.figures[number], one.paper.figure(number)
-    file = f"data/{slug(one.paper.id)}-figure-{slug(number)}.csv"
+    file = f"data/{one.paper.id}-figure-{number}.csv"
     data[file] = figures.as_csv(have.points)
     runs = {p.experiment: p for p in have.points}
     return Page(
