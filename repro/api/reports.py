@@ -11,7 +11,7 @@ from repro.runs import records
 
 
 def write_report(*papers: str, to: str | Path, runs: str | Path | None = None) -> Site:
-    """Write a report: an overview, a page for each paper and figure, audit, ledger, what is missing.
+    """Write a report: overview, a page for each paper and figure, audit, ledger, gaps.
 
     Its pages need no server and no network: open ``index.html``.
 

@@ -18,13 +18,17 @@ def html(compared: Sequence[ComparedTable]) -> str:
     cells = [cell for table in compared for cell in table.cells]
     seen = {cell.judged or cell.verdict for cell in cells}
     marks = {m for cell in cells for m in cell.marks + cell.reference_marks + cell.doubts}
-    return environment().get_template("fragment.html").render(
-        tables=[(table, blocks(table)) for table in compared],
-        row_name=row_name,
-        number=number,
-        z_text=z_text,
-        step=step,
-        signs=SIGNS,
-        verdicts={name: said for name, said in VERDICTS.items() if name in seen},
-        marks={mark: said for mark, said in MARKS.items() if mark in marks},
+    return (
+        environment()
+        .get_template("fragment.html")
+        .render(
+            tables=[(table, blocks(table)) for table in compared],
+            row_name=row_name,
+            number=number,
+            z_text=z_text,
+            step=step,
+            signs=SIGNS,
+            verdicts={name: said for name, said in VERDICTS.items() if name in seen},
+            marks={mark: said for mark, said in MARKS.items() if mark in marks},
+        )
     )

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from repro.errors import ReproError
 from repro.files import json_bytes, whole_folder
 from repro.report.site.gather import gather, n_frozen
-from repro.report.site.pages import Page, paper_file, pages
+from repro.report.site.pages import Page, pages, paper_file
 from repro.runs.provenance import code_version
 from repro.runs.records import Damaged, Record
 from repro.text import one_line

@@ -117,7 +117,9 @@ def spread_of_z(groups: dict[str, list[float]]) -> Markup | None:
         edge = "≤ " if value == -8 else "≥ " if value == 8 else ""
         place = min(max(x(value), 16), 344)
         drawing.word(place, bottom + 14, edge + z_text(value).removesuffix(".0"), "tick", "middle")
-    drawing.word(180, bottom + 30, "z = (ours − published) / what chance explains", "name", "middle")
+    drawing.word(
+        180, bottom + 30, "z = (ours − published) / what chance explains", "name", "middle"
+    )
     return drawing.markup()
 
 
@@ -132,7 +134,7 @@ def _histogram(drawing: Drawing, zs: list[float], x: Scale, base: float) -> None
     for place, n in sorted(counts.items()):
         low, high = place * BIN, (place + 1) * BIN
         tall = 28 * n / most
-        side = "near" if -2 <= low and high <= 2 else "lower" if low < 0 else "higher"
+        side = "near" if low >= -2 and high <= 2 else "lower" if low < 0 else "higher"
         drawing.add(
             f'<rect class="h-{side}" x="{x(low) + 0.6:.1f}" y="{base - tall:.1f}" '
             f'width="{x(high) - x(low) - 1.2:.1f}" height="{tall:.1f}">'
@@ -156,4 +158,6 @@ def effect_bar(one: Effect, most: float) -> Markup:
             x(max(-most, min(most, one.value + s * 2 * one.standard_error))) for s in (-1, 1)
         )
         parts.append(f'<path class="whisker" d="M{low:.1f} 10L{high:.1f} 10"/>')
-    return Markup(f'<svg class="effect" viewBox="0 0 160 20" aria-hidden="true">{"".join(parts)}</svg>')
+    return Markup(
+        f'<svg class="effect" viewBox="0 0 160 20" aria-hidden="true">{"".join(parts)}</svg>'
+    )

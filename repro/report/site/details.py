@@ -155,7 +155,9 @@ class Sources:
             for c in self.claimed.get((table, row), [])
         ]
 
-    def detail(self, cells: Sequence[ComparedCell], id: str, ids: Iterable[str], back: str) -> Detail:
+    def detail(
+        self, cells: Sequence[ComparedCell], id: str, ids: Iterable[str], back: str
+    ) -> Detail:
         """Return what the cells of a row in a column group open.
 
         Parameters
@@ -276,4 +278,3 @@ def _ran(run: Ran) -> RunLine:
         made=f"{version}{commit}{' (changed)' if run.dirty else ''}; {machine}",
         data=f"{run.digest[:12]}{'' if run.verified else ' (not verified)'}",
     )
-

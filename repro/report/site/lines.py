@@ -185,9 +185,7 @@ def _lines(
     return drawing.markup()
 
 
-def _bars(
-    title: str, metric: str, by_line: dict[str, Series], order: dict[str, int]
-) -> Markup:
+def _bars(title: str, metric: str, by_line: dict[str, Series], order: dict[str, int]) -> Markup:
     values = {name: series[0] for name, series in by_line.items()}
     told = ", ".join(f"{name} {mean:.4f}" for name, (_, mean, _) in values.items())
     drawing = Drawing(len(values) * 34 + 44, f"{metric}, {title}: {told}")

@@ -23,7 +23,6 @@ from repro.results.figures import doubts
 from repro.results.ledger import Reading
 from repro.results.verdicts import MARKS
 
-
 FURTHER = ("index", "audit", "ledger", "missing")
 """Pages that belong to no paper."""
 
@@ -271,9 +270,7 @@ def _ledger(found: Sequence[Material]) -> Page:
 def _measured(one: Material, reading: Reading) -> dict[str, Any]:
     first = reading.variations[0]
     tables = dict.fromkeys(place.table for place in reading.places)
-    changes = [
-        (name, value(first.own[name]), value(first.values[name])) for name in first.values
-    ]
+    changes = [(name, value(first.own[name]), value(first.values[name])) for name in first.values]
     return {
         "paper": one.paper.id,
         "file": paper_file(one.paper.id),
@@ -298,7 +295,9 @@ def _missing(found: Sequence[Material]) -> Page:
         papers.append(
             {
                 **_counted(one),
-                "rows": [(m, "" if m.seconds is None else duration(m.seconds)) for m in one.missing],
+                "rows": [
+                    (m, "" if m.seconds is None else duration(m.seconds)) for m in one.missing
+                ],
                 "runs": sum(len(m.seeds) for m in open_ones),
                 "known": duration(sum(known)) if known else "",
                 "unknown": sum(m.seconds is None for m in open_ones),

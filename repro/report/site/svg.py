@@ -118,13 +118,14 @@ class Drawing:
 def marker(kind: int, x: float, y: float, look: str, says: str = "") -> str:
     """Return a mark of one of several shapes, with what a pointer over it shows."""
     r = 3.2
+    far = r * 1.4
     title = f"<title>{text(says)}</title>" if says else ""
     shapes = [
         f'<circle class="{look}" cx="{at(x)}" cy="{at(y)}" r="{at(r)}">{title}</circle>',
         _shape(look, title, [(x - r, y - r), (x + r, y - r), (x + r, y + r), (x - r, y + r)]),
         _shape(look, title, [(x, y - r * 1.3), (x + r * 1.2, y + r), (x - r * 1.2, y + r)]),
         _shape(look, title, [(x, y + r * 1.3), (x + r * 1.2, y - r), (x - r * 1.2, y - r)]),
-        _shape(look, title, [(x, y - r * 1.4), (x + r * 1.4, y), (x, y + r * 1.4), (x - r * 1.4, y)]),
+        _shape(look, title, [(x, y - far), (x + far, y), (x, y + far), (x - far, y)]),
     ]
     return shapes[kind % len(shapes)]
 

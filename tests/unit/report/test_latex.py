@@ -61,7 +61,9 @@ def test_text_in_latex_is_ascii_in_which_nothing_has_a_meaning(text: str) -> Non
     shown = in_latex(text)
     assert shown.isascii()
     assert shown.isprintable()
-    commands = r"\\ensuremath\{(\\[A-Za-z]+|[<>|-]|\^\{\d\})\}|\\[A-Za-z]+\d*\{\w?\}|\\[`'^~\"=.]\{\w\}"
+    commands = (
+        r"\\ensuremath\{(\\[A-Za-z]+|[<>|-]|\^\{\d\})\}|\\[A-Za-z]+\d*\{\w?\}|\\[`'^~\"=.]\{\w\}"
+    )
     plain = re.sub(rf"{commands}|\\[{{}}$&#%_]|-\{{\}}|`\{{\}}|'\{{\}}", "", shown)
     assert not set(plain) & set("\\{}$&#%_^\"`'"), plain
     assert "--" not in shown
