@@ -88,7 +88,7 @@ _GREEK |= {"Σ": "Sigma", "Υ": "Upsilon", "Φ": "Phi", "Ψ": "Psi", "Ω": "Omeg
 
 _ACCENTS = {"\u0300": "`", "\u0301": "'", "\u0302": "^", "\u0303": "~", "\u0308": '"'}
 _ACCENTS |= {"\u0304": "=", "\u0306": "u", "\u0307": ".", "\u030a": "r", "\u030b": "H"}
-_ACCENTS |= {"\u030c": "v", "\u0327": "c", "\u0328": "k", "\u0323": "d"}
+_ACCENTS |= {"\u030c": "v", "\u0327": "c", "\u0323": "d"}
 
 
 def in_latex(said: object) -> str:
@@ -107,10 +107,10 @@ def _typeset(one: str) -> str:
         return one
     if one in _GREEK:
         return rf"\ensuremath{{\{_GREEK[one]}}}"
-    base, *accents = unicodedata.normalize("NFD", one)
-    known = len(accents) == 1 and accents[0] in _ACCENTS and _ACCENTS[accents[0]] != "k"
-    if known and base.isascii() and base.isalpha():
-        return rf"\{_ACCENTS[accents[0]]}{{{base}}}"
+    parts = unicodedata.normalize("NFD", one)
+    base, accent = parts[0], _ACCENTS.get(parts[1:], "")
+    if accent and base.isascii() and base.isalpha():
+        return rf"\{accent}{{{base}}}"
     return f"[U+{ord(one):04X}]"
 
 

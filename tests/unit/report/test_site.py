@@ -18,7 +18,7 @@ from repro import files
 from repro.errors import ReproError
 from repro.papers import library
 from repro.report.site import build, charts, svg
-from repro.report.site.details import Detail, Line, RunLine, SettingLine
+from repro.report.site.details import ClaimLine, Detail, Line, RunLine, SettingLine
 from repro.report.site.looks import Ids, digits, slug, step
 from repro.results.comparison import compare_all
 from repro.text import one_line
@@ -210,26 +210,27 @@ def test_texts_of_a_table_file_are_text_on_every_page(write: Write) -> None:
 
 
 def detail(text: str) -> str:
-    line = Line(text, *(text for _ in range(9)), reason=text, note=text)
-    run = RunLine(text, 0, text, text, text, text, text)
-    setting = SettingLine(text, text, text, text, open=True)
+    """Return what a cell opens, with a text wherever one can come from outside."""
     one = Detail(
-        *("id", "back"),
-        *(text for _ in range(3)),
+        id="id",
+        back="back",
+        row=text,
+        group=text,
+        table=text,
         origin="paper",
         quoted_from=text,
-        lines=[line],
+        lines=[Line("cell", *[text] * 11)],
         commands=[text],
         obstacle=text,
-        runs=[run],
+        runs=[RunLine(text, 0, *[text] * 5)],
         file=text,
         dataset=text,
         curve=None,
         no_curve=text,
-        settings=[setting],
+        settings=[SettingLine(text, text, text, text, open=True)],
         marks=[text],
         notes=[text],
-        claims=[],
+        claims=[ClaimLine(text, text, text, text)],
     )
     macro = build.environment().from_string(
         '{% from "parts.html" import detail %}{{ detail(one) }}'
