@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         run,
         score,
         status,
+        write_report,
     )
 
 __all__ = [
@@ -80,6 +81,7 @@ __all__ = [
     "run",
     "score",
     "status",
+    "write_report",
 ]
 
 

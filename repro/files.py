@@ -42,6 +42,50 @@ def whole(path: Path) -> Iterator[Path]:
         os.close(folder)
 
 
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder to fill; put it in the place of `path` if the block succeeds.
+
+    So the folder is complete, as before, or absent. What processes that were killed left of
+    earlier ones is deleted.
+
+    Parameters
+    ----------
+    path : Path
+        The final name. A folder that is there is replaced, with all that is in it.
+    """
+    path = path.resolve()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in unfinished(path.parent, path.name):
+        if not _is_running(int(left.name.split(".")[-2])):
+            shutil.rmtree(left, ignore_errors=True)
+    made, before = (
+        path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}") for _ in range(2)
+    )
+    try:
+        made.mkdir()
+        yield made
+        for file in made.rglob("*"):
+            if file.is_file():
+                sync(file)
+        if path.exists():
+            path.replace(before)
+        made.replace(path)
+    finally:
+        for rest in (made, before):
+            shutil.rmtree(rest, ignore_errors=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
+
+
 def sync(file: Path) -> None:
     """Have a file's content on the disk, and not only in memory."""
     with file.open("rb+") as stream:

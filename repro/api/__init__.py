@@ -7,6 +7,7 @@ shown only to an audience that is given. `dataset` takes a DataFrame, and `to_fr
 from repro.api.data import catalogue, dataset
 from repro.api.doors import export, score
 from repro.api.papers import PaperOf, TableOf, paper
+from repro.api.reports import write_report
 from repro.api.results import audit, beyond, claims, explain, ledger
 from repro.api.runs import check, compare, records, run, status
 from repro.doors.export import Exported
@@ -42,4 +43,5 @@ __all__ = [
     "run",
     "score",
     "status",
+    "write_report",
 ]

@@ -21,7 +21,7 @@ GROUPS = {
     "Papers and data": ("list", "show", "fetch"),
     "Runs": ("run", "status", "runs", "clean"),
     "Other frameworks": ("export", "score"),
-    "Results": ("compare", "claims", "explain", "ledger", "beyond", "figure", "freeze"),
+    "Results": ("compare", "claims", "explain", "ledger", "beyond", "figure", "report", "freeze"),
     "Checks": ("audit", "check"),
     "Your own": ("new",),
 }
@@ -169,6 +169,7 @@ from repro.cli import (  # noqa: E402, F401 - they register themselves
     ledger,
     list_,
     new,
+    report,
     run,
     runs,
     score,

@@ -24,6 +24,8 @@ class Form(StrEnum):
     text = "text"
     csv = "csv"
     json = "json"
+    latex = "latex"
+    html = "html"
 
 
 @app.command(epilog="Example: repro compare acvae --table 2")
@@ -74,8 +76,9 @@ def compare(
     (added) if the table file adds it, and (own) if it is a run of yours that is in no row.
     """
     from repro import api
+    from repro.report.forms import FORMS
     from repro.report.pairs import pairs_as_csv, pairs_as_json
-    from repro.report.tables import FORMATS, NOTHING_AGAINST
+    from repro.report.tables import NOTHING_AGAINST
     from repro.text import one_line
 
     given = Form.json if as_json else form
@@ -97,7 +100,7 @@ def compare(
     elif chosen == "terminal":
         _draw(found, notes, ours or bool(row or model), commands, bool(against) or notes)
     else:
-        echo(FORMATS[chosen](found.tables))
+        echo(FORMS[chosen](found.tables))
         if commands and chosen in ("markdown", "text"):
             _commands(found)
     for fault in found.damaged:

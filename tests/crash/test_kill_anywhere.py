@@ -31,7 +31,6 @@ from builders.records import timeless
 from builders.server import Serving, give
 from builders.toml import section
 from repro import paths
-from repro.cli import GROUPS
 from repro.data import views
 from repro.files import read_json
 from repro.runs import records
@@ -159,6 +158,13 @@ def finished(server: Serving) -> None:
     repro_("run", "mine")
 
 
+def reported(server: Serving) -> None:
+    """Prepare finished runs, and a report from before they were."""
+    paper_of_ones_own(server)
+    repro_("report", "mine", "--to", str(place() / "site"))
+    repro_("run", "mine")
+
+
 def from_a_folder(server: Serving) -> None:
     """Prepare a zip in a folder."""
     member = f'path = "in/rows.csv"\ncontainer = "box.zip"\n{manifests.sha256(ROWS)}'
@@ -203,15 +209,21 @@ def frozen() -> Any:
     return (place() / "user" / "tables" / "reference" / "mine.csv").read_bytes()
 
 
+def written() -> Any:
+    """Return the report, which lies alone: nothing half-written is beside it."""
+    beside = [path.name for path in place().iterdir() if "site" in path.name]
+    pages = sorted(path for path in (place() / "site").rglob("*") if path.is_file())
+    return beside, [(page.name, page.read_bytes()) for page in pages]
+
+
 CRASHES = {
     "run": Crash(("run", "mine"), paper_of_ones_own, recorded, 36, alone=4),
     "run --jobs 2": Crash(("run", "mine", "--jobs", "2"), paper_of_ones_own, recorded, 20, alone=2),
     "fetch, a server": Crash(("fetch", "box"), from_a_server, cached, 16, alone=1),
     "fetch, a zip": Crash(("fetch", "box", "--from", "from"), from_a_folder, cached, 14, alone=1),
     "freeze": Crash(("freeze", "mine"), finished, frozen, 14),
+    "report": Crash(("report", "mine", "--to", "site"), reported, written, 10),
 }
-if "report" in {name for names in GROUPS.values() for name in names}:  # not every version has it
-    CRASHES["report"] = Crash(("report", "mine"), finished, recorded, 10)
 
 
 def files() -> set[Path]:
@@ -222,7 +234,7 @@ def files() -> set[Path]:
 
 def placed(crash: Crash) -> tuple[str, ...]:
     """Return the command with paths as they are in this place."""
-    return tuple(str(place() / "from") if one == "from" else one for one in crash.command)
+    return tuple(str(place() / one) if one in ("from", "site") else one for one in crash.command)
 
 
 @pytest.mark.slow
