@@ -49,6 +49,9 @@ def test_an_installed_wheel_works_from_anywhere(site: Path, tmp_path: Path) -> N
     assert "reference [t]" in compared
     assert "ml-20m" in said(site, tmp_path, "-m", "repro", "list", "datasets")
     assert "done" not in said(site, tmp_path, "-m", "repro", "status", "toy")
+    said(site, tmp_path, "-m", "repro", "report", "toy", "--to", "site")
+    written = {path.name for path in (tmp_path / "site").iterdir()}
+    assert {"index.html", "toy.html", "site.css", "site.js"} <= written
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders.commands import repro_
@@ -94,6 +94,7 @@ def test_letters_that_papers_print_are_typeset() -> None:
     assert unicodedata.normalize("NFD", "é") != "é"
 
 
+@settings(deadline=None)  # the first loads templates or scipy
 @given(texts)
 def test_a_comparison_in_latex_keeps_its_lines_and_columns(text: str) -> None:
     shown, plain = (latex([compared(one)]).split("\n") for one in (text, "x"))
@@ -132,6 +133,7 @@ def test_stars_are_of_rows_above_all_that_they_are_compared_with() -> None:
     assert r"\ast \ast" in latex([table])
 
 
+@settings(deadline=None)  # the first loads templates or scipy
 @given(texts)
 def test_a_comparison_in_html_keeps_its_shape(text: str) -> None:
     shown, plain = (Parsed(html([compared(one)])) for one in (text, "x"))

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import Write
@@ -238,6 +238,7 @@ def detail(text: str) -> str:
     return macro.render(one=one)
 
 
+@settings(deadline=None)  # the first loads templates or scipy
 @given(texts)
 def test_what_a_cell_opens_keeps_its_shape(text: str) -> None:
     shown = Parsed(detail(text))
@@ -245,6 +246,7 @@ def test_what_a_cell_opens_keeps_its_shape(text: str) -> None:
     assert " ".join(one_line(text).split()) in shown.said
 
 
+@settings(deadline=None)  # the first loads templates or scipy
 @given(texts)
 def test_a_chart_keeps_its_shape(text: str) -> None:
     def drawn(said: str) -> str:
