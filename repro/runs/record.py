@@ -171,7 +171,7 @@ class Record:
         It does not where every metric has its own best epoch, and the run did not follow this one;
         but where there was one epoch alone, as in a closed form, its hits tell every metric.
         """
-        only_one = self.epoch <= 1  # that of the last evaluation
+        only_one = self.folder is not None and self.epoch <= 1  # that of the last evaluation
         return metric in self.results or only_one or not self.experiment.selection.each
 
     def holds(self, need: Need) -> bool:
