@@ -180,7 +180,7 @@ class Record:
         if metric in self.results:
             return True
         deep = metrics.parse(metric)[1] > metrics.depth(self.results)
-        only_one = self.epoch <= 1  # that of the last evaluation
+        only_one = self.folder is not None and self.epoch <= 1  # that of the last evaluation
         return not deep and (only_one or not self.experiment.selection.each)
 
     def holds(self, need: Need) -> bool:

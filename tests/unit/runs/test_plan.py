@@ -242,8 +242,15 @@ def test_a_record_from_before_a_parameter_existed_finishes_a_run(own: Own, write
 def test_a_record_that_did_not_follow_a_metric_finishes_nothing(own: Own) -> None:
     (job,) = own(select="test:each").jobs
     prepare.prepare("toy/ratings")
-    saved(job, results={"ndcg@10": Result(0.5, 0.1, 1)})
+    saved(job, results={"ndcg@10": Result(0.5, 0.1, 1)}, epoch=2)
     assert finished(job) is None
+
+
+def test_a_record_of_one_epoch_finishes_a_run_whatever_it_followed(own: Own) -> None:
+    (job,) = own(select="test:each").jobs
+    prepare.prepare("toy/ratings")
+    made = saved(job, results={"ndcg@10": Result(0.5, 0.1, 1)}, epoch=1)
+    assert finished(job) == made.id
 
 
 def test_data_that_is_generated_is_said_to_be(own: Own) -> None:
