@@ -77,7 +77,7 @@ class Cases:
     targets : Interactions
         What must be found, a row for each query.
     dropped : mapping, optional
-        How many users the protocol does not ask, by reason: "have no target".
+        How many users the protocol does not ask, by reason: "no target".
     lost : int
         Interactions of all these users with items that training lacks, which the protocol leaves
         out.
@@ -166,8 +166,8 @@ def _full(train: Interactions) -> IntArray:
     return np.array([user for user in few if len(np.unique(train[user])) == train.n_items])
 
 
-NO_TARGET = "have no target"
-NO_RIVAL = "have nothing to rank a target against"
+NO_TARGET = "no target"
+NO_RIVAL = "nothing to rank a target against"
 
 
 def _have_rivals(

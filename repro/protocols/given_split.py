@@ -48,17 +48,17 @@ class GivenSplit:
             If the dataset does not come with a split of its own.
         """
         train, test = (part.distinct() for part in dataset.given("train", "test"))
-        why = {"are not in the test file": test.counts == 0}
+        why = {"not in the test file": test.counts == 0}
         if self.leaked == "drop":
             test = test.without(train)
-            why["have only targets that are in training, too"] = test.counts == 0
+            why["all targets are in training, too"] = test.counts == 0
         users = np.arange(train.n_users)
         asked = Cases.of(users, train, test, why=why)
         if not self.holdout_valid:
             return Split(train, None, asked)
         valid = dataset.given("valid")[0].distinct()
         rest = train.without(valid)
-        why = {"are not in the validation file": valid.counts == 0}
+        why = {"not in the validation file": valid.counts == 0}
         return Split(rest, Cases.of(users, rest, valid, why=why), asked)
 
 

@@ -84,9 +84,9 @@ class LeaveOneOut:
             drawn = _one_per_user(train, rng)
             train, valid = train.where(~drawn), train.where(drawn)
             beside = _beside(valid, self._negatives(valid, touched, rng))
-            why = {"have no training row to hold out": valid.counts == 0}
+            why = {"no training row to hold out": valid.counts == 0}
             held = Cases.of(users, train, valid, beside, why=why, negatives=self.negatives)
-        why = {"have no test row": test.counts == 0}
+        why = {"no test row": test.counts == 0}
         cases = Cases.of(users, train, test, candidates, why=why, negatives=n_asked)
         return Split(train, held, cases, self._noisy(train, cases))
 

@@ -54,7 +54,7 @@ class RandomSplit:
         valid = ~test & (place < (n_test + n_valid)[rows.user])
         train = rows.where(~test & ~valid)
         users = np.arange(rows.n_users)
-        why = {"have too few interactions to hold any out": short}
+        why = {"too few interactions to hold any out": short}
         return Split(
             train,
             Cases.of(users, train, rows.where(valid), why=why) if self.valid_share else None,

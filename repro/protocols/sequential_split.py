@@ -63,12 +63,12 @@ class SequentialSplit:
             rows = rows.where(rows.counts[rows.user] - rows.position <= self.last)
         known, test = _newest(rows, self.test_share)
         users = np.arange(rows.n_users)
-        why = {"have too few interactions to hold any out": test.counts == 0}
+        why = {"too few interactions to hold any out": test.counts == 0}
         cases = Cases.of(users, known, test.distinct(), why=why)
         if not self.valid_share:
             return Split(known, None, cases)
         train, valid = _newest(known, self.valid_share)
-        why = {"have too few interactions to hold any out": valid.counts == 0}
+        why = {"too few interactions to hold any out": valid.counts == 0}
         return Split(train, Cases.of(users, train, valid.distinct(), why=why), cases)
 
 

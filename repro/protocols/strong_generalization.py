@@ -98,8 +98,8 @@ class StrongGeneralization:
                 asked[rows.offsets[user] + drawn] = True
         unknown: IntArray = np.full(rows.n_users, -1)
         why = {
-            "have no interaction with an item that training knows": rows.counts == 0,
-            f"have fewer than {MIN_TO_DRAW} interactions, all of which are given": rows.counts
+            "no interaction with an item that training knows": rows.counts == 0,
+            f"fewer than {MIN_TO_DRAW} interactions, all of which are given": rows.counts
             < MIN_TO_DRAW,
         }
         lost = len(every) - len(rows)

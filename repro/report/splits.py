@@ -18,7 +18,7 @@ def text(found: SplitSummary, metrics: Iterable[str] = ()) -> str:
     metrics : iterable of str
         What is measured: a cut-off may be as deep as the ranking.
     """
-    full = f"; {found.full_users:,} of these have every item, and so no negative"
+    full = f"; users with every item, and so without a negative: {found.full_users:,}"
     lines = [
         f"trains on {found.train_interactions:,} interactions of {found.train_users:,} users with "
         f"{found.train_items:,} items" + full * bool(found.full_users),
@@ -40,27 +40,27 @@ def _said(cases: CasesSummary) -> Iterator[str]:
     whom = f"{cases.users:,} of {cases.of:,}" if cases.dropped else f"all {cases.users:,}"
     yield f"{whom} users are asked for {_items(cases.targets)}"
     if cases.dropped:
-        reasons = ", ".join(f"{n:,} {reason}" for reason, n in cases.dropped.items())
+        reasons = ", ".join(f"{n:,} ({reason})" for reason, n in cases.dropped.items())
         yield f"not asked: {reasons}"
     if cases.lost:
-        yield f"{cases.lost:,} interactions are with items that training lacks, and are left out"
+        yield f"interactions left out, as training lacks their items: {cases.lost:,}"
     if cases.without_training == cases.users > 0:
         yield "none of these users is in training"
     elif cases.without_training:
-        yield f"{cases.without_training:,} of these users have no training row"
+        yield f"users without a training row: {cases.without_training:,}"
     if cases.without_history:
-        yield f"{cases.without_history:,} have no history"
+        yield f"users without a history: {cases.without_history:,}"
     if cases.unknown_targets:
-        yield f"{cases.unknown_targets:,} targets are items that no training row has"
+        yield f"targets that no training row has: {cases.unknown_targets:,}"
     if cases.masked_targets:
         yield (
-            f"{cases.masked_targets:,} targets stand in the user's history and are never ranked, "
-            "so they count as misses"
+            "targets in the user's own history, never ranked and so misses: "
+            f"{cases.masked_targets:,}"
         )
     if cases.users:
         yield _among(cases)
     if cases.known_negatives:
-        yield f"{cases.known_negatives:,} of these candidates stand in the user's history"
+        yield f"candidates in the user's own history: {cases.known_negatives:,}"
 
 
 def _among(cases: CasesSummary) -> str:

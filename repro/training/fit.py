@@ -192,9 +192,9 @@ def check_cases(split: Split, rule: Selection) -> None:
         asked["validation"] = split.summary.valid
     for kind, cases in asked.items():
         if not cases.users:
-            why = "; ".join(f"{n:,} {reason}" for reason, n in cases.dropped.items())
+            why = ", ".join(f"{n:,} ({reason})" for reason, n in cases.dropped.items())
             raise ReproError(
-                f"no user has a target: of {cases.of:,} {kind} users {why or 'none is asked'}",
+                f"no user has a target; {kind} users who are not asked: {why or 'none'}",
                 "check the minimum counts of the protocol, and the steps of the view",
             )
         if cases.unknown_targets == cases.targets:

@@ -50,7 +50,7 @@ def record(experiment: Experiment = EASE, *, digest: str = "d", **changed: Any) 
 
 def asking(negatives: float, of: int | None) -> SplitSummary:
     """Return a split of four users, each with so many negatives of those asked for."""
-    test = CasesSummary(4, 5, {"have no test row": 1}, 0, 0, 4, 0, 0, 0, False, of, negatives, 9, 0)
+    test = CasesSummary(4, 5, {"no test row": 1}, 0, 0, 4, 0, 0, 0, False, of, negatives, 9, 0)
     return SplitSummary(4, 10, 20, 0, test, None)
 
 

@@ -58,7 +58,7 @@ def test_what_a_model_cannot_know_is_counted(dataset: Make) -> None:
     train = [[0, 1, 2], [0, 3], [], [], [1, 2]]
     test = [[3, 8], [0, 7], [1], [], []]  # 7 and 8 are in no training row; user 1 has 0 already
     asked = GivenSplit().split(dataset([[]] * 5, train=train, test=test)).summary.test
-    assert (asked.users, asked.of, asked.dropped) == (3, 5, {"are not in the test file": 2})
+    assert (asked.users, asked.of, asked.dropped) == (3, 5, {"not in the test file": 2})
     assert (asked.without_history, asked.without_training) == (1, 1)
     assert (asked.targets, asked.unknown_targets, asked.masked_targets) == (5, 2, 1)
     assert asked.full
@@ -70,8 +70,8 @@ def test_targets_that_are_left_out_because_they_were_trained_on_are_a_reason(dat
     data = dataset([[]] * 3, train=[[0, 1], [0], [2]], test=[[1], [2], []])
     asked = GivenSplit(leaked="drop").split(data).summary.test
     assert asked.dropped == {
-        "are not in the test file": 1,
-        "have only targets that are in training, too": 1,
+        "not in the test file": 1,
+        "all targets are in training, too": 1,
     }
 
 
@@ -82,8 +82,8 @@ def test_strong_generalization_tells_whom_it_does_not_ask(dataset: Make) -> None
     assert (asked.users, asked.of, asked.lost) == (0, 2, 5)
     assert list(asked.dropped.values()) == [1, 1]
     assert list(asked.dropped) == [
-        "have no interaction with an item that training knows",
-        "have fewer than 5 interactions, all of which are given",
+        "no interaction with an item that training knows",
+        "fewer than 5 interactions, all of which are given",
     ]
 
 
@@ -108,7 +108,7 @@ def test_users_who_are_too_short_to_hold_out_from_are_counted(
     dataset: Make, protocol: RandomSplit | SequentialSplit
 ) -> None:
     asked = protocol.split(dataset([list(range(8)), [1], [2]])).summary.test
-    assert asked.dropped == {"have too few interactions to hold any out": 2}
+    assert asked.dropped == {"too few interactions to hold any out": 2}
 
 
 class TestCandidates:
@@ -235,7 +235,7 @@ def test_a_summary_survives_json_and_has_words(split: Split) -> None:
     said = splits.text(split.summary, ["recall@5"])
     assert f" {split.summary.test.users:,} " in said
     for reason, n in split.summary.test.dropped.items():
-        assert f"{n} {reason}" in said
+        assert f"{n} ({reason})" in said
 
 
 def test_a_cut_off_as_deep_as_the_ranking_is_told_of(dataset: Make) -> None:

@@ -301,7 +301,9 @@ def test_users_who_are_all_unknown_to_training_are_refused_before_training(
 
 def test_a_test_that_asks_nobody_is_refused_with_the_reasons(build: Build) -> None:
     split = given(build, [[0], [1]], [[0], [1]], [[], []], [0, 1])
-    with pytest.raises(ReproError, match="no user has a target: of 2 test users 2 have no target"):
+    with pytest.raises(
+        ReproError, match=r"no user has a target; test users who are not asked: 2 \(no target\)"
+    ):
         fitted(Untrainable(), split)
 
 
