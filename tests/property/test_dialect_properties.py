@@ -7,7 +7,7 @@ import io
 from datetime import UTC, datetime, timedelta, timezone
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -58,7 +58,7 @@ def test_quoted_text_that_is_written_is_read(
     piece: int,
 ) -> None:
     out = io.StringIO()
-    how = csv.QUOTE_ALL if all_quoted else csv.QUOTE_MINIMAL
+    how: Literal[0, 1] = csv.QUOTE_ALL if all_quoted else csv.QUOTE_MINIMAL
     csv.writer(out, delimiter=separator, lineterminator=ending, quoting=how).writerows(rows)
     try:
         path = written(folder, out.getvalue().encode(encoding))
