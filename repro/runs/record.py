@@ -164,11 +164,12 @@ class Record:
 
     @cached_property
     def outdated(self) -> bool:
-        """Whether a plug-in from outside this package has changed since."""
+        """Whether a plug-in from outside this package, or a file that it reads, has changed."""
         if not any(name.endswith(".py") for name in self.code):
             return False
         now = plugins(self.experiment)
-        return any(self.code.get(name, known) != known for name, known in now.items())
+        gone = any(" of " in name and name not in now for name in self.code) if now else False
+        return gone or any(self.code.get(name, known) != known for name, known in now.items())
 
     def has(self, metric: str) -> bool:
         """Return whether the record knows a metric.

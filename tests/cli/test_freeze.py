@@ -15,6 +15,7 @@ import pytest
 import repro
 from builders import Write
 from builders.commands import json_of, known, repro_
+from builders.models import level
 from builders.papers import BOTH, paper, row, table, view
 from builders.records import content, rewrite, with_hits
 from repro import paths
@@ -369,3 +370,20 @@ def test_a_plug_in_of_ones_own_that_changed_is_told_and_marked(file: Path, write
         in repro_(*asked).stderr
     )
     assert {cell["marks"] for cell in compared("--table", "2") if cell["runs"]} == {"d"}
+
+
+def test_a_file_that_a_plug_in_reads_and_that_changed_is_told_and_marked(
+    file: Path, write: Write, tmp_path: Path
+) -> None:
+    weights = tmp_path / "weights.txt"
+    weights.write_text("1.0")
+    write("models/level.py", level('weights: str = ""'))
+    asked = ("run", "mine", "--table", "2", "--model", "level", "--set", f"weights={weights}")
+    repro_(*asked)
+    assert "earlier version" not in repro_(*asked).stderr
+    for change in (lambda: weights.write_text("2.0"), weights.unlink):
+        change()
+        told = repro_(*asked).stderr
+        assert "1 of these records were made by an earlier version of your own plug-in" in told
+    marks = {cell["marks"] for cell in compared("--table", "2") if cell["runs"]}
+    assert all("d" in one for one in marks)
