@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+<<<<<<< HEAD
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+=======
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+>>>>>>> t-C
 from functools import cache, cached_property
 
 from repro.errors import ReproError, unknown
@@ -205,8 +211,9 @@ class _Runs:
     def rows_elsewhere(self) -> dict[str, str]:
         """The rows of all papers, by `Experiment.seedless`; the first paper's, if there are two."""
         found: dict[str, str] = {}
-        for paper in library.readable():
-            found = paper.rows_of | found
+        for name in library.papers():
+            with suppress(ReproError):  # its faults are reported when that paper is asked for
+                found = library.load(name).rows_of | found
         return found
 
     @cached_property
