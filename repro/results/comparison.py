@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-=======
-from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
->>>>>>> t-C
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 
 from repro.errors import ReproError, unknown
