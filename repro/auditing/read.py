@@ -9,7 +9,7 @@ from pathlib import Path
 from repro import paths, strict_toml
 from repro.auditing.intervals import interval
 from repro.auditing.rows import Cell, Known, PrintedRow
-from repro.data import manifest
+from repro.data import manifest, schema
 from repro.errors import ReproError, unknown
 from repro.papers.checks import faults_in_print
 from repro.papers.printed import number_in
@@ -108,13 +108,13 @@ class Print:
         return users, f"the manifest of {view.dataset}" if users else ""
 
 
-def counted(view: View) -> manifest.Counts:
+def counted(view: View) -> schema.Counts:
     """Return the counts that the manifest of a view's data expects, as far as there is one."""
     archive, name = manifest.split_id(view.dataset)
     if archive not in manifest.names():
-        return manifest.Counts()
+        return schema.Counts()
     own = manifest.load(archive).views.get(name)
-    return own.expect if own else manifest.Counts()
+    return own.expect if own else schema.Counts()
 
 
 def read(path: Path, paper: str = "") -> Print:

@@ -12,7 +12,8 @@ from repro import files, paths
 from repro.data import cache, parts, toy, unpack
 from repro.data.by_hand import by_hand
 from repro.data.download import download
-from repro.data.manifest import Hashes, Manifest, View
+from repro.data.manifest import Manifest
+from repro.data.schema import Hashes, View
 from repro.data.tell import Silent, Tell
 from repro.data.unpack import AbsentError
 from repro.errors import ManualDataError, ReproError

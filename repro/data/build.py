@@ -18,8 +18,9 @@ from repro import files
 from repro.data import cache, forms
 from repro.data.adjacency import looks_like_adjacency, read_adjacency
 from repro.data.formats import read_json, read_negatives, read_netflix
-from repro.data.manifest import Manifest, Step, View
+from repro.data.manifest import Manifest
 from repro.data.rows import Ids, Rows, encoded
+from repro.data.schema import Step, View
 from repro.data.separated import read_separated
 from repro.data.steps import STEPS, catalogue_of
 from repro.errors import ReproError

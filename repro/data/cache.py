@@ -18,7 +18,8 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter
 
 from repro import locks, paths
-from repro.data.manifest import RECEIPT, Hashes, Manifest, View
+from repro.data.manifest import RECEIPT, Manifest
+from repro.data.schema import Hashes, View
 from repro.data.tell import Asking, Tell
 from repro.files import need_writable, read_json, write_json
 from repro.locks import BusyError, Holder, Lock

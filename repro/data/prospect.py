@@ -6,7 +6,8 @@ from pathlib import Path
 
 from repro import paths
 from repro.data import archive, cache, manifest
-from repro.data.manifest import Hashes, Manifest, View
+from repro.data.manifest import Manifest
+from repro.data.schema import Hashes, View
 
 
 def told(dataset: str) -> str:

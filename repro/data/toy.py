@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from repro.data import cache
-from repro.data.manifest import Generate, Manifest
+from repro.data.manifest import Manifest
+from repro.data.schema import Generate
 from repro.files import write_atomically
 from repro.interactions import IntArray
 

@@ -15,7 +15,8 @@ from pydantic import TypeAdapter
 from repro import files, paths
 from repro.data import cache, manifest
 from repro.data.build import Funnel, Prepared, build, is_verified
-from repro.data.manifest import Counts, Manifest, View
+from repro.data.manifest import Manifest
+from repro.data.schema import Counts, View
 from repro.data.tell import Silent, Tell
 from repro.errors import DamagedError, ReproError
 from repro.interactions import Dataset, Interactions, digest

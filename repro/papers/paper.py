@@ -12,7 +12,7 @@ from typing import Any
 from repro.data import manifest
 from repro.errors import unknown
 from repro.experiment import Experiment, Spec, protocol_spec
-from repro.papers.claims import Claim
+from repro.papers.claims import Claim, label_of
 from repro.papers.numbers import meant
 from repro.papers.resolve import Resolver
 from repro.papers.rows import Entry
@@ -163,3 +163,15 @@ class Paper:
     def _on_own_views(self, number: str) -> Iterator[Entry]:
         """Yield the rows of a table on the paper's own views."""
         return (entry for entry in self.entries[number] if "view" not in entry.added)
+
+    @cached_property
+    def contests(self) -> list[tuple[str, str]]:
+        """The pairs of rows that claims compare, each once."""
+        pairs = [
+            (label_of(row), label_of(other))
+            for claim in self.claims
+            if claim.kind != "equal"
+            for row, other in claim.pairs
+        ]
+        once = {frozenset(pair): pair for pair in reversed(pairs) if len(set(pair)) == 2}
+        return list(reversed(once.values()))

@@ -12,7 +12,8 @@ from typing import Any
 from tabulate import tabulate
 
 from repro.data import cache, manifest, prepare, views
-from repro.data.manifest import Manifest, Step
+from repro.data.manifest import Manifest
+from repro.data.schema import Step
 from repro.errors import unknown
 from repro.experiment import canonical, protocol_spec
 from repro.papers import library

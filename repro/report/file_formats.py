@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel
 
-from repro.data.manifest import Counts, ManifestFile
+from repro.data.schema import Counts, ManifestFile
 from repro.data.steps import STEPS
 from repro.papers.schema import PaperFile
 from repro.report.json_forms import docs_of, types_in, words

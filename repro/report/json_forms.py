@@ -18,7 +18,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from pydantic import BaseModel
 
 from repro.auditing.audit import Audited
-from repro.data import manifest
+from repro.data import schema
 from repro.data.build import Prepared
 from repro.data.cache import Receipt
 from repro.doors.export import SplitFile
@@ -58,7 +58,7 @@ class ShownPaper:
     """Those that rest on the table, where one is asked for."""
 
 
-class ShownView(manifest.View):
+class ShownView(schema.View):
     """A view as its manifest has it, and as it was built."""
 
     prepared: Prepared | None
@@ -69,7 +69,7 @@ class ShownView(manifest.View):
 class ShownDataset:
     """A manifest, and what is in the cache."""
 
-    archive: manifest.Archive
+    archive: schema.Archive
     unconfirmed: list[str]
     """What no real file has confirmed yet."""
     receipts: dict[str, Receipt]

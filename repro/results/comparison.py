@@ -10,7 +10,6 @@ from functools import cache, cached_property
 from repro.errors import ReproError, unknown
 from repro.experiment import Experiment, Spec, departures
 from repro.papers import library
-from repro.papers.claims import label_of
 from repro.papers.paper import Paper
 from repro.papers.rows import Entry
 from repro.plugins import MODELS
@@ -138,7 +137,7 @@ def _compare(paper: Paper, number: str, runs: _Runs, against: str) -> ComparedTa
     rows = {row: n for n, row in enumerate(dict.fromkeys(cell.row for cell in cells))}
     cells.sort(key=lambda cell: rows[cell.row])
     whole = {cell.row: cell.name for cell in reversed(cells) if not cell.shortened}
-    asked = [pair for pair in _claimed(paper) if set(pair) <= whole.keys()]
+    asked = [pair for pair in paper.contests if set(pair) <= whole.keys()]
     contests = [(whole[row], whole[other]) for row, other in asked]
     names = list(dict.fromkeys(cell.name for cell in cells))
     short = short_labels(names, paper.entries[number])
@@ -158,18 +157,6 @@ def _compare(paper: Paper, number: str, runs: _Runs, against: str) -> ComparedTa
         tuple(dict.fromkeys(faults)),
         short=short,
     )
-
-
-def _claimed(paper: Paper) -> list[tuple[str, str]]:
-    """Return the pairs of rows that claims of the paper compare, each once."""
-    pairs = [
-        (label_of(row), label_of(other))
-        for claim in paper.claims
-        if claim.kind != "equal"
-        for row, other in claim.pairs
-    ]
-    once = {frozenset(pair): pair for pair in reversed(pairs) if len(set(pair)) == 2}
-    return list(reversed(once.values()))
 
 
 @dataclass(frozen=True)

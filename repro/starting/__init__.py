@@ -9,13 +9,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from repro import paths
-from repro.data import manifest, toy
+from repro.data import manifest, schema, toy
 from repro.errors import ReproError, unknown
 from repro.files import write_atomically
 from repro.papers import library
 from repro.plugins import MODELS
 
-SIZE = manifest.Generate(users=240, items=160, clusters=8, per_user=24, seed=7)
+SIZE = schema.Generate(users=240, items=160, clusters=8, per_user=24, seed=7)
 """Of the generated CSV: the toy dataset's."""
 
 

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from repro.data import manifest
-from repro.data.manifest import Archive, Member
+from repro.data.schema import Archive, Member
 from repro.papers import library
 from repro.report import descriptions
 

@@ -16,7 +16,8 @@ import pytest
 
 from builders import archives
 from repro.data import archive, cache, manifest, views
-from repro.data.manifest import Counts, Expect, Manifest, Read, View
+from repro.data.manifest import Manifest
+from repro.data.schema import Counts, Expect, Read, View
 from repro.errors import ReproError
 from repro.interactions import Dataset, Interactions
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from repro.data.manifest import ManifestFile
+from repro.data.schema import ManifestFile
 from repro.papers.schema import PaperFile
 from repro.strict_toml import faults_in
 
