@@ -48,8 +48,8 @@ def own(write: Write, tmp_path: Path) -> Write:
 SAID = [
     "trains on 7 interactions of 6 users with 5 items",
     "test: 3 of 7 users are asked for 4 items; not asked: 4 (not in the test file); users without "
-    "a training row: 1; users without a history: 1; targets that no training row has: 1; targets in "
-    "the user's own history, never ranked and so misses: 1; ranked "
+    "a training row: 1; users without a history: 1; targets that no training row has: 1; targets "
+    "in the user's own history, never ranked and so misses: 1; ranked "
     "among 4.0 others on average, 2 at least",
 ]
 
