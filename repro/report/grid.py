@@ -25,6 +25,7 @@ STYLES = {
     "undecided": "default",
     "misprint": "red",
     "collapsed": "red",
+    "easier": "red",
     "damaged": "red",
 }
 """The colour of a number by its verdict; one that is far off is bold, too."""

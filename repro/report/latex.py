@@ -28,6 +28,7 @@ SIGNS = {
     "undecided": r"\sim",
     "misprint": "?",
     "collapsed": r"\emptyset",
+    "easier": "<",
 }
 """Of verdicts on a printed number, in mathematics."""
 

@@ -23,7 +23,7 @@ from repro.results.ledger import Reading, readings
 from repro.results.verdicts import ComparedCell
 from repro.runs.records import Damaged, Record
 
-JUDGED = ("exact", "close", "higher", "lower", "undecided", "misprint", "collapsed")
+JUDGED = ("exact", "close", "higher", "lower", "undecided", "misprint", "collapsed", "easier")
 """Verdicts on a printed number for which our runs have one."""
 
 

@@ -14,6 +14,7 @@ COUNTS = ("users", "items", "interactions")
 
 SIGNS = {name: sign for name, (sign, _, _) in LOOKS.items()} | {
     "collapsed": "∅",
+    "easier": "<",
     "ours": "+",
     "unrun": "–",
     "damaged": "!",
