@@ -159,7 +159,7 @@ def parse(name: str, where: str = "") -> tuple[Metric, int]:
     if not cutoff.isdecimal() or (len(cutoff) <= len(str(DEEPEST)) and int(cutoff) < 1):
         raise ReproError(f"{prefix}metric '{name}' has no cut-off", f"write it as {label}@10")
     if len(cutoff) > len(str(DEEPEST)) or int(cutoff) > DEEPEST:
-        raise ReproError(f"{prefix}the cut-off of metric '{name}' is above {DEEPEST:,}")
+        raise ReproError(f"{prefix}the cut-off of metric '{name[:40]}' is above {DEEPEST:,}")
     return METRICS[label], int(cutoff)
 
 
