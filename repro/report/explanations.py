@@ -208,7 +208,10 @@ def _runs(one: Explanation) -> list[str]:
     lines += [f"on {machine}" for machine in machines]
     if one.runs:
         verified = all(run.verified for run in one.runs)
-        lines.append(f"data {'' if verified else 'NOT '}verified against the manifest's hashes")
+        if not verified and one.data and {file.state for file in one.data.files} == {"own"}:
+            lines.append("data of your own: its manifest states no hash")
+        else:
+            lines.append(f"data {'' if verified else 'NOT '}verified against the manifest's hashes")
     if one.n_users is not None:
         lines.append(f"{one.n_users:,} test users")
     if one.tie_size is not None:

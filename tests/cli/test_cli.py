@@ -372,7 +372,7 @@ def test_one_table_can_be_shown() -> None:
         ("run toy --row BPR --set n_epochs=0", "--set: bpr needs an epoch, got n_epochs=0"),
         ("run toy --row Mult-VAE --set hidden_dims=[]", "must be at least one number, got []"),
         ("run toy --row POP --model ease", "--row 'POP' and --model exclude each other"),
-        ("run toy --row EASE --set l2=big", "--set: l2 of ease must be float, got 'big'"),
+        ("run toy --row EASE --set l2=big", "--set: l2 of ease must be a number, got 'big'"),
         ("run toy --model eas", "no model is called 'eas'\n  did you mean ease?"),
         ("run toy --row NeuMF --view split", "row 'NeuMF' has no numbers under view 'split'"),
         ("run toy --view xxx", "available: Toy, 99 negatives; Toy, future; Toy, given split;"),
@@ -380,8 +380,8 @@ def test_one_table_can_be_shown() -> None:
         ("run toy --figure 1 --table 3", "--figure and --table exclude each other"),
         ("run acvae --table 1", "there is nothing to run in table 1 of acvae\n  repro compare"),
         ("run acvae --table 1 --row POP", "there is nothing to run in table 1 of acvae"),
-        ("run toy --row EASE --set l2=nan", "--set: l2 of ease must be float, got 'nan'"),
-        ("run toy --row EASE --set l2=None", "--set: l2 of ease must be float, got None"),
+        ("run toy --row EASE --set l2=nan", "--set: l2 of ease must be a number, got 'nan'"),
+        ("run toy --row EASE --set l2=None", "--set: l2 of ease must be a number, got None"),
         ("run toy --seeds 1,two", "--seeds '1,two' does not name seeds"),
         ("run toy --seeds 3..1", "--seeds '3..1' does not name seeds"),
         (
@@ -622,7 +622,7 @@ def test_a_parameter_without_a_default_is_given_with_the_model(write: Write) -> 
     assert "--set: exact needs size" in repro_(*command, code=1).stderr
     assert "exact(rate=0.5, size=4)" in repro_(*command, "--set", "size=4").stdout
     wrong = repro_(*command, "--set", "size=large", code=1).stderr
-    assert "--set: size of exact must be int, got 'large'" in wrong
+    assert "--set: size of exact must be a whole number, got 'large'" in wrong
 
 
 def test_strict_exits_1_where_a_number_is_another(write: Write) -> None:

@@ -657,3 +657,10 @@ def test_a_full_disk_is_an_error_and_not_a_traceback(
         repro_("fetch", "box")
         assert server.log()[-1] == ("/rows.csv", f"bytes={stopped}-")
         assert raw().read_bytes() == LARGE
+
+
+def test_own_files_with_the_name_of_ours_are_told_by_every_command(write: Write) -> None:
+    mine = write("data_manifests/ml-1m.toml", "no TOML")
+    for command in ("list datasets", "show ml-1m", "fetch --check ml-1m"):
+        told = repro_(*command.split()).stderr
+        assert f"warning: {mine} is not read, as a file that comes with repro has its name" in told

@@ -314,3 +314,9 @@ def test_a_kept_scorer_is_never_there_three_times(split: Split) -> None:
     alive.clear()
     assert repro.fit(Counting(), split, "ndcg@10", device="cpu").scorer is not None
     assert alive == []
+
+
+def test_own_files_that_are_not_read_are_told_in_a_notebook(write: Write) -> None:
+    write("data_manifests/toy.toml", "")
+    with pytest.warns(UserWarning, match=r"toy\.toml is not read"):
+        repro.dataset("toy/ratings")

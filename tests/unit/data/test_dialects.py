@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from builders import Write
 from builders.manifests import BY_HAND, box
 from builders.tables_of_text import pairs, written
+from repro import paths
 from repro.data import archive, manifest, views
 from repro.data.dialect import Dialect
 from repro.data.separated import read_separated
@@ -342,3 +344,11 @@ def test_parts_with_times_of_several_units_have_one_order(write: Write, tmp_path
     files = {"train.csv": "1,1,1500000000\n", "test.csv": "1,2,1499999999500\n"}
     rows = views.load(own(write, tmp_path, files, text), Silent()).interactions
     assert np.array_equal(rows.item, [1, 0])
+
+
+def test_the_example_in_the_documentation_is_an_entry_of_a_manifest() -> None:
+    page = (paths.shipped("data_manifests")[0] / "README.md").read_text(encoding="utf-8")
+    example = tomllib.loads(page.partition("```toml\n")[2].partition("```")[0])
+    known = manifest.Read.model_validate(example["read"]["rows"])
+    assert known.faults(known.separator) == []
+    assert known.quotes
