@@ -25,6 +25,7 @@ from repro.results import frozen
 from repro.results.frozen import Frozen
 from repro.runs.record import FILE, HITS, READ_LATER, Record
 from repro.runs.sealed import read_object, seal_of
+from repro.split import SplitSummary
 
 LATER = "later.json"
 """What `READ_LATER` names; a comparison of rows does not need it."""
@@ -160,6 +161,7 @@ def load(path: Path, kept: str) -> Record:
             plain = json.loads(file.read(FILE))
         plain["experiment"] = Experiment.from_json(plain["experiment"])
         plain["results"] = {name: Result(**one) for name, one in plain["results"].items()}
+        plain["split"] = plain.get("split") and SplitSummary.from_json(plain["split"])
     except (BadZipFile, KeyError, ValueError, TypeError, NotImplementedError) as error:
         raise ReproError(f"{path} is damaged: {error}", REMEDY) from error
     record = object.__new__(Evidence)  # the digest vouches for what a checked record held

@@ -34,7 +34,7 @@ class FrozenCount:
     row: str
     label: str
     statistic: str
-    """As in `repro.data.build.Prepared.statistic`."""
+    """As in `repro.data.prepared.Prepared.statistic`."""
     value: float
     dataset: str
     digest: str

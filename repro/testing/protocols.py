@@ -186,11 +186,15 @@ def _asks_no_item_of_a_user_twice(protocol: Splitter) -> None:
     require(n_twice == 0, f"{n_twice} of {len(asked)} targets are repeated")
 
 
+_ASKED = {"user", "history", "candidates", "item_users", "original", "case"}
+"""All that a query may hold."""
+
+
 @_CHECKS.says("The queries give no target away, and list candidates in ascending order.")
 def _queries_give_no_target_away(protocol: Splitter) -> None:
     for name, cases in _parts(_made(protocol)).items():
         queries = cases.queries
-        more = sorted(set(vars(queries)) - {"user", "history", "candidates", "item_users"})
+        more = sorted(set(vars(queries)) - _ASKED)
         require(not more, f"{name}: the queries hold {more}")
         for row, user in enumerate(queries.user):
             targets = cases.targets[row]

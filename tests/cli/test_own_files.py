@@ -256,8 +256,8 @@ def test_no_hit_of_many_users_is_not_known_without_error(write: Write, tmp_path:
     write("models/never.py", NEVER)
     write("data_manifests/parts.toml", PARTS.replace("valid", "test"))
     users = range(40)
-    (tmp_path / "train.csv").write_text("".join(f"{u},{i}\n" for u in users for i in (u % 5, 6)))
-    (tmp_path / "test.csv").write_text("".join(f"{u},{7 + u % 3}\n" for u in users))
+    (tmp_path / "train.csv").write_text("".join(f"{u},{i}\n" for u in users for i in (u % 5, 6, 7)))
+    (tmp_path / "test.csv").write_text("".join(f"{u},{4 - (u % 5 == 4)}\n" for u in users))
     repro_("fetch", "parts", "--from", str(tmp_path), "--unverified")
     both = {"HR@1": "hit_rate@1", "NDCG@1": "ndcg@1"}
     rows = row("A", "never", ["0.0500", "0.0500"]) + row("B", "popularity", ["0.0500", "0.0500"])
