@@ -80,11 +80,7 @@ def build(found: Manifest, dataset: str, view: View, folder: Path) -> None:
     funnel.append(Funnel("numbered", len(rows), len(users), len(items), expected))
     _check(dataset, funnel, made["whole"], view.expect.pairs_sha256)
 
-    arrays: dict[str, NDArray[Any]] = {"user_ids": _text(users), "item_ids": _text(items)}
-    for part, numbers in made.items():
-        arrays[f"{part}_user"], arrays[f"{part}_item"] = numbers.user, numbers.item
-        if numbers.row is not None:
-            arrays[f"{part}_row"] = numbers.row
+    arrays = _arrays(users, items, made)
     about = Prepared(
         dataset=dataset,
         digest=digest(arrays),
@@ -100,6 +96,16 @@ def build(found: Manifest, dataset: str, view: View, folder: Path) -> None:
         doubts=doubts,
     )
     _store(folder, arrays, about)
+
+
+def _arrays(users: Ids, items: Ids, parts: dict[str, Interactions]) -> dict[str, NDArray[Any]]:
+    """Return what is stored of a view."""
+    arrays: dict[str, NDArray[Any]] = {"user_ids": _text(users), "item_ids": _text(items)}
+    for part, numbers in parts.items():
+        arrays[f"{part}_user"], arrays[f"{part}_item"] = numbers.user, numbers.item
+        if numbers.row is not None:
+            arrays[f"{part}_row"] = numbers.row
+    return arrays
 
 
 def _overlaps(parts: dict[str, Interactions]) -> Iterator[str]:

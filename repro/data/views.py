@@ -14,8 +14,9 @@ from pydantic import TypeAdapter
 
 from repro import files, paths
 from repro.data import cache, manifest
-from repro.data.build import Funnel, Prepared, build, is_verified
+from repro.data.build import build, is_verified
 from repro.data.manifest import Manifest
+from repro.data.prepared import Funnel, Prepared
 from repro.data.schema import Counts, View
 from repro.data.tell import Silent, Tell
 from repro.errors import DamagedError, ReproError

@@ -19,8 +19,8 @@ from pydantic import BaseModel
 
 from repro.auditing.audit import Audited
 from repro.data import schema
-from repro.data.build import Prepared
 from repro.data.cache import Receipt
+from repro.data.prepared import Prepared
 from repro.doors.export import SplitFile
 from repro.hyperparameters import Field
 from repro.papers.claims import Claim

@@ -16,6 +16,7 @@ from builders.tables_of_text import pairs, written
 from repro import paths
 from repro.data import archive, manifest, views
 from repro.data.dialect import Dialect
+from repro.data.schema import Read
 from repro.data.separated import read_separated
 from repro.data.tell import Silent
 from repro.errors import ReproError
@@ -349,6 +350,6 @@ def test_parts_with_times_of_several_units_have_one_order(write: Write, tmp_path
 def test_the_example_in_the_documentation_is_an_entry_of_a_manifest() -> None:
     page = (paths.shipped("data_manifests")[0] / "README.md").read_text(encoding="utf-8")
     example = tomllib.loads(page.partition("```toml\n")[2].partition("```")[0])
-    known = manifest.Read.model_validate(example["read"]["rows"])
+    known = Read.model_validate(example["read"]["rows"])
     assert known.faults(known.separator) == []
     assert known.quotes
