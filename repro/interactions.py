@@ -102,6 +102,11 @@ class Interactions:
         """Return user * I + item of every row."""
         return self.user.astype(np.int64) * self.n_items + self.item
 
+    def complete_users(self) -> IntArray:
+        """Return the users who have every item."""
+        few: list[int] = np.flatnonzero(self.counts >= self.n_items).tolist()
+        return np.array([user for user in few if len(np.unique(self[user])) == self.n_items])
+
     def distinct(self) -> Interactions:
         """Return the first row of every pair."""
         pair = self._pair()

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from repro.interactions import Dataset, IntArray, Interactions, digest
+from repro.interactions import IntArray, Interactions, digest
 
 Users = NDArray[np.bool_]
 """Whether something holds of each user, shape (B,)."""
@@ -158,12 +158,6 @@ class Cases:
             lost,
             negatives,
         )
-
-
-def _full(train: Interactions) -> IntArray:
-    """Return the users who have every item."""
-    few: list[int] = np.flatnonzero(train.counts >= train.n_items).tolist()
-    return np.array([user for user in few if len(np.unique(train[user])) == train.n_items])
 
 
 NO_TARGET = "no target"
@@ -346,15 +340,7 @@ class Split:
             train_users=int((train.counts > 0).sum()),
             train_items=len(np.unique(train.item)),
             train_interactions=len(train),
-            full_users=len(_full(train)),
+            full_users=len(train.complete_users()),
             test=CasesSummary.of_cases(self.test, train),
             valid=None if self.valid is None else CasesSummary.of_cases(self.valid, train),
         )
-
-
-class Splitter(t.Protocol):
-    """An evaluation protocol: a frozen dataclass with one method."""
-
-    def split(self, dataset: Dataset) -> Split:
-        """Return the split; the same dataset gives the same split."""
-        ...

@@ -20,6 +20,7 @@ from repro.experiment import Need, Spec, canonical
 from repro.interactions import Dataset
 from repro.locks import BusyError
 from repro.plugins import MODELS, PROTOCOLS
+from repro.protocols import Splitter
 from repro.runs import locks, machine, memory, records
 from repro.runs.lists import Lists
 from repro.runs.locks import Holder
@@ -27,7 +28,7 @@ from repro.runs.plan import Job
 from repro.runs.provenance import code_version, n_sources, plugins
 from repro.runs.records import Failure, Record
 from repro.runs.settings import Report, Settings
-from repro.split import Split, Splitter
+from repro.split import Split
 from repro.training import checkpoints
 from repro.training.fit import fit, untrained
 from repro.training.outcome import Outcome

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from repro.interactions import IntArray
 from repro.models.popularity import Popularity
-from repro.split import Cases, Queries, Split, Splitter
+from repro.protocols import Splitter
+from repro.split import Cases, Queries, Split
 from repro.testing.checks import Check, Checks, require, require_equal
 from repro.testing.quick import ready_protocol
 from repro.testing.toys import toy_dataset

@@ -7,11 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from repro.interactions import Dataset, from_rows
+from repro.protocols import Splitter
 from repro.protocols.leave_one_out import LeaveOneOut
 from repro.protocols.random_split import RandomSplit
 from repro.protocols.sequential_split import SequentialSplit
 from repro.protocols.strong_generalization import StrongGeneralization
-from repro.split import Cases, Split, Splitter
+from repro.split import Cases, Split
 
 quick = settings(deadline=None, max_examples=50)
 

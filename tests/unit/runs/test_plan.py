@@ -23,6 +23,7 @@ from builders.processes import dead_process, lock_file, until
 from builders.records import record
 from repro import paths
 from repro.data import prepare, views
+from repro.data.prepared import Prepared
 from repro.errors import ReproError
 from repro.experiment import Experiment, Spec
 from repro.locks import processes
@@ -457,7 +458,7 @@ def test_each_record_and_view_is_read_once_however_many_runs_there_are(
         read.append(file.parent.name)
         return opened(file)
 
-    def noted_view(dataset: str) -> prepared.Prepared | None:
+    def noted_view(dataset: str) -> Prepared | None:
         read.append(dataset)
         return prepared(dataset)
 
