@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from repro.plugins import PROTOCOLS
-from repro.split import Cases, Splitter
+from repro.protocols import Splitter
+from repro.split import Cases
 from repro.testing import Check, protocol_checks, quick_protocol, toy_dataset
 from repro.testing.protocols import noise, rankable
 from repro.training.ranking import rank
