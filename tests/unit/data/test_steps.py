@@ -237,13 +237,14 @@ def test_an_argument_that_a_step_cannot_have_is_told_with_what_it_can(
 
 
 @given(
-    st.sampled_from(sorted(STEPS)),
+    st.sampled_from(sorted(STEPS.keys() - {"catalogue"})),
     st.one_of(
         st.integers(-3, 3), st.floats(allow_nan=False), st.text(max_size=9), st.booleans(),
         st.lists(st.integers(), max_size=2), st.sampled_from(["first", "last", "file", "time"]),
     ),
 )  # fmt: skip
 def test_an_argument_that_is_accepted_can_be_applied(step: str, argument: Any) -> None:
+    """All but a catalogue's, which also needs numbered items."""
     if not argument_fault(step, argument):
         assert len(STEPS[step](TEN, argument)) <= len(TEN)
 
