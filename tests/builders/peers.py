@@ -13,7 +13,7 @@ from repro.papers import library
 
 ML_100K = ("dave", "4", "ml100k")
 ML_LATEST = ("acvae", "2", "ml_latest")
-PAGE = Path(repro.__file__).parent / "doors" / "README.md"
+PAGE = Path(__file__).parents[2] / "repro" / "doors" / "README.md"
 
 Place = tuple[str, str, str]
 

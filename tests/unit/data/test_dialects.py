@@ -13,7 +13,6 @@ import pytest
 from builders import Write
 from builders.manifests import BY_HAND, box
 from builders.tables_of_text import pairs, written
-from repro import paths
 from repro.data import archive, manifest, views
 from repro.data.dialect import Dialect
 from repro.data.schema import Read
@@ -348,7 +347,7 @@ def test_parts_with_times_of_several_units_have_one_order(write: Write, tmp_path
 
 
 def test_the_example_in_the_documentation_is_an_entry_of_a_manifest() -> None:
-    page = (paths.shipped("data_manifests")[0] / "README.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "data_manifests" / "README.md").read_text(encoding="utf-8")
     example = tomllib.loads(page.partition("```toml\n")[2].partition("```")[0])
     known = Read.model_validate(example["read"]["rows"])
     assert known.faults(known.separator) == []

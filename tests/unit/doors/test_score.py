@@ -419,7 +419,8 @@ def test_records_of_runs_do_not_speak_of_files() -> None:
     assert "external" not in told["experiment"]
 
 
-def test_scores_of_files_are_not_frozen() -> None:
+def test_scores_of_files_are_not_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paths, "is_installed", lambda path: False)
     found = asked(*FULL)
     scored(FULL, table_of(found, drawn(found)))
     from repro.results.freezing import freeze
